@@ -88,7 +88,12 @@ impl KeptMark {
         if self.file.is_none() {
             return;
         }
-        let error = match vault.mark().await {
+        // As it is kept now: another process of this user may have moved it since.
+        let marked = match self.kept_now() {
+            Some(kept) if kept.store_id() == vault.store_id() => vault.mark_after(kept).await,
+            _ => vault.mark().await,
+        };
+        let error = match marked {
             Ok(mark) => match self.keep(mark) {
                 Ok(()) => return,
                 Err(error) => error.to_string(),
@@ -99,6 +104,12 @@ impl KeptMark {
             Err(error) => error.to_string(),
         };
         output.warn(&format!("the mark that detects an older copy of the store could not be saved: {error}"));
+    }
+
+    /// The mark in the file, unless it is no longer to be reached.
+    fn kept_now(&self) -> Option<Mark> {
+        let text = fs::read_to_string(self.file.as_ref().filter(|_| self.kept.is_some())?).ok()?;
+        text.lines().next()?.parse().ok()
     }
 
     /// Writes down that the store was opened although it may be older than the mark, and begins again from there.

@@ -68,8 +68,14 @@ impl Session {
             Output::new(true).warn(&format!("the vault cannot be opened with its new root key: {failure}"));
             Error::WrongKey
         })?;
+        // A root key that was in use before is not taken up again: its store is older than the mark.
+        let mark = KeptMark::of_store(&config.store).map_err(|failure| {
+            Output::new(true).warn(&failure.to_string());
+            Error::WrongKey
+        })?;
         store.share();
-        observed(config, metrics).open(MeasuredStore::new(store, metrics.vault()), unlock).await
+        let store = MeasuredStore::new(store, metrics.vault());
+        mark.guard(observed(config, metrics)).open(store, unlock).await
     }
 
     /// Opens the existing vault, or creates one if the store is empty; counts its verbs and the calls of the store.
@@ -119,7 +125,6 @@ impl Session {
         Self { door, ..self }
     }
 
-    /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
     /// Notes in the audit what begins, if it is about the vault as a whole.
     pub(crate) async fn note_operation(&self, what: Option<&str>) -> Result<(), Failure> {
         let note = what.map(AuditNote::vault_operated);
@@ -127,6 +132,7 @@ impl Session {
         Ok(())
     }
 
+    /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
     /// Fails as the command did: one that failed leaves the mark as it is, since most such commands wrote nothing.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && done.is_ok() {

@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
-    /// made now, of a row that only counts.
+    /// made now, of a row that stays as it is.
     pub(crate) async fn check_writes(&self) -> Result<(), Error> {
         if self.inner.reopening.under_way.load(Ordering::Relaxed) {
             return Err(Error::RootRotated);
@@ -133,8 +133,8 @@ impl Service {
             return Ok(());
         }
         *succeeded = None;
-        match self.vault().mark().await {
-            Ok(_) => {
+        match self.vault().check_writes().await {
+            Ok(()) => {
                 *succeeded = Some(Instant::now());
                 Ok(())
             }

@@ -129,7 +129,7 @@ fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
 
 impl Report {
     async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
-        match session.vault.mark().await {
+        match session.vault.check_writes().await {
             // It was opened for reading.
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {}
             Err(error) => self.failed("writes", error.into()),

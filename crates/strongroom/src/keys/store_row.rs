@@ -201,6 +201,16 @@ impl StoreBody {
         self.mark.unwrap_or(0)
     }
 
+    /// Fails if the count has not come as far as that of a mark that is kept.
+    pub(crate) fn refuse_before(&self, seen: u64) -> Result<(), Error> {
+        let found = self.mark();
+        if found >= seen {
+            Ok(())
+        } else {
+            Err(Error::RolledBack { row: "the store".to_owned(), seen, found })
+        }
+    }
+
     /// What every engine of the vault does.
     ///
     /// # Errors

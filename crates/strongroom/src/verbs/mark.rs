@@ -1,7 +1,7 @@
 //! Marks: how far the store has come.
 
 use crate::engine::{ATTEMPTS_MAX, Touches};
-use crate::error::Error;
+use crate::error::{Error, WrongStore};
 use crate::model::Mark;
 use crate::store::WriteBatch;
 use crate::verbs::vault::Vault;
@@ -33,9 +33,59 @@ impl Vault {
     ///
     /// [`VaultOptions::expect_at_least`]: crate::VaultOptions::expect_at_least
     pub async fn mark(&self) -> Result<Mark, Error> {
+        self.move_mark(0).await
+    }
+
+    /// [`mark`](Self::mark), if the store has come as far as a mark that is kept. Where several processes keep one
+    /// mark, each calls this with what is kept: another may have moved it since this one opened the store, and without
+    /// it a copy from before that, put back meanwhile, would be taken for the newest.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// let kept = vault.mark().await?; // by another process, say
+    /// assert!(vault.mark_after(kept).await?.is_after(&kept));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`mark`](Self::mark); [`Error::RolledBack`] also if the store is older than `kept`, and
+    /// [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if that is another store's. Nothing is written then.
+    pub async fn mark_after(&self, kept: Mark) -> Result<Mark, Error> {
+        if kept.store_id != self.engine.store_id {
+            return Err(Error::WrongStore(WrongStore::OtherVault));
+        }
+        self.move_mark(kept.count).await
+    }
+
+    /// Finds out whether the store takes writes, by writing a row again as it is. It moves no mark.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// vault.check_writes().await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`mark`](Self::mark).
+    pub async fn check_writes(&self) -> Result<(), Error> {
+        let engine = &self.engine;
+        for _ in 0..ATTEMPTS_MAX {
+            let (_, store_row, root) = engine.open_head().await?;
+            let mut batch = WriteBatch::default();
+            store_row.put_in(&mut batch, &engine.store_id, &root.key)?;
+            if let Some(committed) = engine.commit(batch, Touches::Data).await? {
+                engine.store_row_landed(&store_row, committed);
+                return Ok(());
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    async fn move_mark(&self, kept: u64) -> Result<Mark, Error> {
         let engine = &self.engine;
         for _ in 0..ATTEMPTS_MAX {
             let (_, mut store_row, root) = engine.open_head().await?;
+            store_row.body.refuse_before(kept)?;
             let count = store_row.body.move_mark(engine.now());
             let mut batch = WriteBatch::default();
             store_row.put_in(&mut batch, &engine.store_id, &root.key)?;

@@ -61,6 +61,30 @@ fn a_store_from_before_the_mark_is_refused_and_one_from_after_it_is_not() {
 }
 
 #[test]
+fn no_process_moves_the_mark_of_a_store_that_is_older_than_what_is_kept() {
+    run(async {
+        let store = OldNumbers::default();
+        let served = vault(store.clone(), VaultOptions::default()).await?;
+        let before = store.rows(&[]).await;
+        let kept = Vault::open(store.clone(), unlock()).await?.mark().await?;
+        assert!(served.mark_after(kept).await?.is_after(&kept));
+
+        store.remove(&[]).await;
+        store.put(before).await;
+        let served = Vault::open(store.clone(), unlock()).await?;
+        // To find out whether the store takes writes is no reason to take it for the newest.
+        served.check_writes().await?;
+        let refused = served.mark_after(kept).await;
+        assert!(matches!(refused, Err(Error::RolledBack { .. })), "{refused:?}");
+        is_fresh(store, kept).await.unwrap_err();
+        let other = vault(MemoryStore::new(), VaultOptions::default()).await?.mark().await?;
+        let foreign = served.mark_after(other).await;
+        assert!(matches!(foreign, Err(Error::WrongStore(WrongStore::OtherVault))));
+        Ok(())
+    });
+}
+
+#[test]
 fn the_mark_of_another_store_is_told_from_an_older_store() {
     run(async {
         let mark = vault(MemoryStore::new(), VaultOptions::default()).await?.mark().await?;

@@ -31,11 +31,12 @@ impl AppCredentials {
     /// Refreshes credentials that the host found to be expired, exactly once: of all callers in all processes on the
     /// store, one calls `exchange`, and the others wait for its result.
     ///
-    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those of them that have an
-    /// expiry have changed since (any of them, where none has one), the new ones are returned and nothing is called. What
-    /// never expires, such as the name of a workspace, may change meanwhile. `exchange` returns what the provider issued; the credentials
-    /// with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the old ones; those who
-    /// waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the uncertain outcome.
+    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those of them that have
+    /// an expiry have changed since (any of them, where none has one), the new ones are returned and nothing is called.
+    /// What never expires, such as the name of a workspace, may change meanwhile. `exchange` returns what the provider
+    /// issued; the credentials with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the
+    /// old ones; those who waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the
+    /// uncertain outcome.
     ///
     /// The provider has used up the old token, so whatever of its answer can be stored is stored: also with an expiry
     /// in the past, and without asking for the condition of a [`NewCredential`]. What cannot be stored is refused with

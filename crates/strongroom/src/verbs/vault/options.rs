@@ -399,9 +399,8 @@ impl VaultOptions {
         if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        if let Some(mark) = self.mark.filter(|mark| store_row.body.mark() < mark.count) {
-            let (seen, found) = (mark.count, store_row.body.mark());
-            return Err(Error::RolledBack { row: "the store".to_owned(), seen, found });
+        if let Some(mark) = self.mark {
+            store_row.body.refuse_before(mark.count)?;
         }
         let (roots, pass) = (Roots::new(Arc::clone(&root), &store_row), head.pass(&store_row)?);
         let moved = match pass {
