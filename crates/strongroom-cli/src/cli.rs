@@ -200,11 +200,7 @@ impl Work {
             Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
             in_session => block_on(async {
                 let session = Session::open(&config, output).await?;
-                let noted = session.note_operation(in_session.operation()).await;
-                let done = match noted {
-                    Ok(()) => in_session.in_session(&session, &config, output).await,
-                    Err(failure) => Err(failure),
-                };
+                let done = in_session.in_session(&session, &config, output).await;
                 session.finish(done, output).await
             }),
         }?;
@@ -214,6 +210,9 @@ impl Work {
     /// Works on a vault that is open, and is closed after it even if it failed.
     async fn in_session(self, session: &Session, config: &Config, output: &Output) -> Result<(), Failure> {
         let (org, vault) = (&session.org, &session.vault);
+        if let Some(what) = self.operation() {
+            session.note_operation(what).await?;
+        }
         match self {
             Self::Define(define) => {
                 suggest::note_new_environment(org, output).await;

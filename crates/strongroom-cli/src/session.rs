@@ -125,10 +125,9 @@ impl Session {
         Self { door, ..self }
     }
 
-    /// Notes in the audit what begins, if it is about the vault as a whole.
-    pub(crate) async fn note_operation(&self, what: Option<&str>) -> Result<(), Failure> {
-        let note = what.map(AuditNote::vault_operated);
-        self.org.note(note.as_slice()).await?;
+    /// Notes in the audit what begins and is about the vault as a whole.
+    pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Failure> {
+        self.org.note(&[AuditNote::vault_operated(what)]).await?;
         Ok(())
     }
 

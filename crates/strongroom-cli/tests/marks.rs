@@ -161,3 +161,72 @@ fn a_mark_that_cannot_be_read_is_refused_and_one_that_cannot_be_kept_is_a_warnin
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("could not be saved"), "{}", ran.stderr);
 }
+
+/// What a hostile store shows to a server that runs: rows of a table of SQLite.
+#[cfg(feature = "sqlite")]
+mod rows {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn served() -> (Shell, PathBuf) {
+        let shell = Shell::new();
+        let path = shell.path("vault.db");
+        let shell = shell.variable("STRONGROOM_STORE", &format!("sqlite:{}", path.display()));
+        (shell, path)
+    }
+
+    /// Keeps the rows of now beside the others.
+    fn keep(store: &Path) {
+        let rows = "DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT * FROM strongroom_rows";
+        Connection::open(store).unwrap().execute_batch(rows).unwrap();
+    }
+
+    /// Puts the kept rows back.
+    fn put_back(store: &Path) {
+        let rows = "BEGIN; DELETE FROM strongroom_rows;
+             INSERT INTO strongroom_rows SELECT * FROM kept; COMMIT";
+        Connection::open(store).unwrap().execute_batch(rows).unwrap();
+    }
+
+    #[test]
+    fn a_server_does_not_follow_a_root_key_backwards() {
+        let (shell, store) = served();
+        let server = Server::start(&shell, &[]);
+        shell.define("PORT", "integer");
+        assert_eq!(server.stop(), 0);
+        keep(&store);
+        shell.ok(&["rotate", "root"]);
+        let server = Server::start(&shell, &[]);
+        let id = shell.json(&["show", "PORT"])["id"].as_str().unwrap().to_owned();
+        let body = format!(r#"{{"variable_definition_id":"{id}","value":"80"}}"#);
+        let set =
+            || server.send("POST", "/api/v2/public/env/values", &[("x-api-key", server.api_key())], &body).0;
+        assert_eq!(set(), 200);
+
+        put_back(&store);
+        // As long as it takes to open a vault several times.
+        for _ in 0..30 {
+            assert_ne!(set(), 200);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_ne!(server.send("GET", "/readyz", &[], "").0, 200);
+    }
+
+    #[test]
+    fn neither_a_probe_nor_a_server_that_stops_takes_an_older_store_for_the_newest() {
+        let (shell, store) = served();
+        let server = Server::start(&shell, &[]);
+        shell.define("PORT", "integer");
+        shell.ok_with("80", &["set", "PORT"]);
+        keep(&store);
+        shell.ok_with("81", &["set", "PORT"]);
+        put_back(&store);
+        let is_refused = || shell.run(&["get", "PORT", "--reveal"]).code == 6;
+        assert!(is_refused());
+        server.send("GET", "/readyz", &[], "");
+        assert!(is_refused(), "after a probe");
+        server.stop();
+        assert!(is_refused(), "after a stop");
+    }
+}

@@ -261,7 +261,7 @@ fn a_directory_further_up_that_another_user_could_rename_is_refused() {
         fs::set_permissions(&path, Permissions::from_mode(metadata.mode())).unwrap();
         shell.ok(&["list"]);
     }
-    // Nor is a vault made there anew, which nobody would miss, wherever the command runs.
+    // Nor is a new vault made there in silence, as if there had been none.
     let new = Shell::new();
     fs::create_dir_all(new.path("prepared/below")).unwrap();
     give_to_nobody(&new.path("prepared"));

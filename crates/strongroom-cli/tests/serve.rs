@@ -201,3 +201,13 @@ fn a_served_store_that_shows_no_socket_is_6_and_the_server_can_be_asked() {
         assert!(ran.stderr.contains("--url"), "{}", ran.stderr);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_server_without_a_certificate_stops_at_a_hangup_as_at_any_signal() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    server.signal("-HUP");
+    assert_eq!(server.ended(), 0);
+    assert!(!shell.path("vault.sock").exists());
+}

@@ -22,6 +22,7 @@ use tower::Layer as _;
 #[cfg(feature = "tls")]
 use crate::connection::OwnTls;
 use crate::connection::Patient;
+use crate::limits::Limits;
 use crate::load::{ClientAddress, Party};
 use crate::router::router;
 use crate::service::Service;
@@ -64,14 +65,10 @@ async fn serve_by<S, F>(
     F: Future<Output = Option<S>> + Send + 'static,
 {
     let limits = service.inner.limits;
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        // Twice the limit, so that headers just over it reach the service, which refuses them with a body.
-        .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
+    let http = protocol(&limits);
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
-    // Dropped when this function ends, also when it is dropped itself: no connection goes on without its server.
+    // Dropped when this function ends, also when it is dropped itself: no connection outlives its server.
     let (served, is_served) = watch::channel(());
     let next = async || {
         // The permit comes first, so that a connection too many waits in the listener's queue and not in memory.
@@ -124,6 +121,20 @@ async fn serve_by<S, F>(
         tracing::warn!("some connections were cut off");
     }
     drop(served);
+    note_last_reads(&service).await;
+}
+
+fn protocol(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        // Twice the limit, so that headers just over it reach the service, which refuses them with a body.
+        .max_buf_size(limits.header_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN));
+    http
+}
+
+/// Before the vault is closed, which may be as soon as the server returns.
+async fn note_last_reads(service: &Service) {
     match tokio::time::timeout(NOTES_TIMEOUT, service.write_read_notes()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "reads were not noted in the audit"),

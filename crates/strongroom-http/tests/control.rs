@@ -924,3 +924,17 @@ async fn a_session_of_an_account_that_had_the_id_before_is_not_listed() {
     fixture.register("a").await;
     assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
 }
+
+#[tokio::test]
+async fn rotations_that_are_asked_for_at_once_leave_no_job_that_nobody_runs() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let rotate = async || desk.ok("POST", "/rotate", json!({})).await["id"].as_str().unwrap().to_owned();
+    let (one, other) = tokio::join!(rotate(), rotate());
+    assert_eq!(one, other, "the one that runs is the answer");
+    while desk.get(&format!("/tasks/{one}")).await["state"] == "running" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(desk.get("/jobs").await["items"], json!([]));
+}

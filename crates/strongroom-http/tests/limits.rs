@@ -167,12 +167,13 @@ async fn a_server_that_stops_cuts_off_what_outlasts_the_drain_time() {
     let stop = Arc::new(Notify::new());
     let (server, address) = start(&fixture, &stop).await;
     gate.close();
-    let _stuck = sent(address, &get(&fixture, &format!("{BASE}/env/definitions"))).await;
+    let stuck = sent(address, &get(&fixture, &format!("{BASE}/env/definitions"))).await;
     gate.reached.notified().await;
     let start = Instant::now();
     stop.notify_one();
     server.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 7);
+    assert_eq!(timeout(Duration::from_secs(60), rest(stuck)).await.unwrap(), "", "it outlives no server");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use strongroom::{
     AuditEvent, AuditFilter, Environment, EventKind, PageRequest, RawKey, Scope, Unlock, VarFormat,
-    VariableDefinition,
+    VariableDefinition, Vault,
 };
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions, WhenFull, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use support::gate::gated;
 use support::{BASE, Fixture};
 
 async fn fixture(when_full: WhenFull, notes_max: usize) -> Fixture {
@@ -219,4 +220,24 @@ async fn reads_are_not_noted_unless_asked_for() {
     let fixture = noting(|options| options).await;
     assert_eq!(fixture.call("GET", &path(&fixture, "OPEN").await).send().await.status, 200);
     assert_eq!(noted_of(&fixture, "api-key:").await, 0);
+}
+
+#[tokio::test]
+async fn notes_whose_writing_is_given_up_wait_for_the_next() {
+    let (store, gate) = gated();
+    let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default().note_reads(WhenFull::Refuse, 1)).await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    fixture.define_string("OPEN").await;
+    fixture.org.set_value("OPEN", Scope::Org, "x").await.unwrap();
+    let path = path(&fixture, "OPEN").await;
+    assert_eq!(fixture.call("GET", &path).send().await.status, 200);
+    gate.hold_next_commit();
+    tokio::select! {
+        written = fixture.service.write_read_notes() => panic!("{written:?}"),
+        () = gate.commit_reached.notified() => {}
+    }
+    assert_eq!(noted_of(&fixture, "api-key:").await, 1);
+    // And their room is free again.
+    assert_eq!(fixture.call("GET", &path).send().await.status, 200);
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use strongroom_store::{Expect, Op, Plan, PlanError};
 
-use crate::plans::refuse_elsewhere;
-use crate::sql::PUT;
+use crate::failure::unsupported;
+use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT};
 use crate::write::{fresh_revision, mark};
 
 /// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of
@@ -106,6 +106,19 @@ impl PlanStatement {
         let failed = answer.iter().find(|(batch, _)| *batch != PUT);
         Ok(failed.map(|(_, place)| usize::try_from(place - 1).unwrap_or_default()))
     }
+}
+
+/// Refuses what no expectation is about.
+pub(crate) fn refuse_elsewhere(answer: &[(i64, i64)]) -> Result<(), PlanError> {
+    let is_there = |sought| answer.iter().any(|(batch, place)| *batch != PUT && *place == sought);
+    if is_there(ANOTHER_VAULT) {
+        return Err(PlanError::AnotherVault);
+    }
+    if is_there(ASYNCHRONOUS) {
+        let message = "the session does not wait for its commits: set synchronous_commit on";
+        return Err(unsupported(message).into());
+    }
+    Ok(())
 }
 
 /// Shows no bytes.

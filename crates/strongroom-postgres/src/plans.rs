@@ -6,11 +6,11 @@ use strongroom_store::{Plan, PlanError, StoreError};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Transaction};
 
-use crate::failure::{code, corrupt, of_write, unavailable, unsupported};
+use crate::failure::{code, corrupt, of_write, unavailable};
 use crate::gathered::{Gathered, answer};
 use crate::parameter::Bytes;
-use crate::plan_statement::PlanStatement;
-use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, Sql};
+use crate::plan_statement::{PlanStatement, refuse_elsewhere};
+use crate::sql::Sql;
 
 /// Applies plans to transactions of the host's, on connections of the host's own to the same database. Any isolation
 /// level is right.
@@ -105,19 +105,6 @@ impl Plans {
         let find = |key: &[u8]| stored.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
         Ok(plan.refusal(failed, plan.batch().ops.iter().map(|op| find(op.key().as_bytes()))))
     }
-}
-
-/// Refuses what no expectation is about.
-pub(crate) fn refuse_elsewhere(answer: &[(i64, i64)]) -> Result<(), PlanError> {
-    let is_there = |sought| answer.iter().any(|(batch, place)| *batch != PUT && *place == sought);
-    if is_there(ANOTHER_VAULT) {
-        return Err(PlanError::AnotherVault);
-    }
-    if is_there(ASYNCHRONOUS) {
-        let message = "the session does not wait for its commits: set synchronous_commit on";
-        return Err(unsupported(message).into());
-    }
-    Ok(())
 }
 
 fn malformed(_: Error) -> StoreError {

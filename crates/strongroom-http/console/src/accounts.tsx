@@ -157,7 +157,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
   );
 }
 
-// Loaded anew whenever `again` changes.
+// Loaded again whenever `again` changes.
 function Sessions({ path, again }: { path: string; again: number }) {
   const sessions = useLoad((signal) => get<Session[]>(path, {}, signal), [path, again]);
   const { busy, error, run } = useAction();

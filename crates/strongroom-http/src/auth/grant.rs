@@ -285,6 +285,13 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_is_narrowed_in_a_way_of_a_later_release_is_none() {
+        let row = |text: &str| serde_json::from_str::<GrantRow>(text).is_ok();
+        assert!(row(r#"{"rights":["read","of_later"]}"#));
+        assert!(!row(r#"{"rights":["read"],"workflows":["wf_1"]}"#));
+    }
+
+    #[test]
     fn what_reaches_beyond_names_is_not_narrowed() {
         for right in [Right::Documented, Right::Admin, Right::Operate] {
             assert_eq!(Grant::of([right]).only_names(["A"]), Err(GrantError::Unbounded(right)));

@@ -26,9 +26,10 @@ use crate::openapi::Failures;
     security(("api_key" = [])),
 )]
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
+    let backups = Arc::clone(&operator.service.inner.backups);
+    let place = backups.try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
+    // Once there is a place, so that what is noted happens.
     operator.operates("backup").await?;
-    let inner = &operator.service.inner;
-    let place = Arc::clone(&inner.backups).try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();

@@ -2,6 +2,7 @@
 
 use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::{Error, WrongStore};
+use crate::keys::StoreBody;
 use crate::model::Mark;
 use crate::store::WriteBatch;
 use crate::verbs::vault::Vault;
@@ -68,30 +69,29 @@ impl Vault {
     /// # Errors
     /// Those of [`mark`](Self::mark).
     pub async fn check_writes(&self) -> Result<(), Error> {
-        let engine = &self.engine;
-        for _ in 0..ATTEMPTS_MAX {
-            let (_, store_row, root) = engine.open_head().await?;
-            let mut batch = WriteBatch::default();
-            store_row.put_in(&mut batch, &engine.store_id, &root.key)?;
-            if let Some(committed) = engine.commit(batch, Touches::Data).await? {
-                engine.store_row_landed(&store_row, committed);
-                return Ok(());
-            }
-        }
-        Err(Error::Contended(ATTEMPTS_MAX))
+        self.rewrite(|_| Ok(())).await
     }
 
     async fn move_mark(&self, kept: u64) -> Result<Mark, Error> {
+        let (store_id, now) = (self.engine.store_id, self.engine.now());
+        let move_on = |body: &mut StoreBody| {
+            body.refuse_before(kept)?;
+            Ok(Mark { store_id, count: body.move_mark(now) })
+        };
+        self.rewrite(move_on).await
+    }
+
+    /// Writes the `store` row with a change.
+    async fn rewrite<T>(&self, change: impl Fn(&mut StoreBody) -> Result<T, Error>) -> Result<T, Error> {
         let engine = &self.engine;
         for _ in 0..ATTEMPTS_MAX {
             let (_, mut store_row, root) = engine.open_head().await?;
-            store_row.body.refuse_before(kept)?;
-            let count = store_row.body.move_mark(engine.now());
+            let changed = change(&mut store_row.body)?;
             let mut batch = WriteBatch::default();
             store_row.put_in(&mut batch, &engine.store_id, &root.key)?;
             if let Some(committed) = engine.commit(batch, Touches::Data).await? {
                 engine.store_row_landed(&store_row, committed);
-                return Ok(Mark { store_id: engine.store_id, count });
+                return Ok(changed);
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))

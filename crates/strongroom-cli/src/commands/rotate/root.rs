@@ -44,16 +44,20 @@ impl Root {
         let own = keys::existing_key(config, output)?;
         let others = self.other_keys(&own, output)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;
-        let noted = session.note_operation(Some("rotate root")).await;
-        let done = match noted {
-            Ok(()) => self.rotate(&session.vault, &own, &others, output).await,
-            Err(failure) => Err(failure),
-        };
+        let done = self.rotate(&session, &own, &others, output).await;
         session.finish(done, output).await
     }
 
-    async fn rotate(&self, vault: &Vault, own: &Key, others: &[Key], output: &Output) -> Result<(), Failure> {
+    async fn rotate(
+        &self,
+        session: &Session,
+        own: &Key,
+        others: &[Key],
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let vault = &session.vault;
         self.refuse_unknown(vault).await?;
+        session.note_operation("rotate root").await?;
         let rotated = match vault.rotate_root(self.rotation(Some(own), others)?).await {
             // The slot of the key that opened the vault may be among the dropped ones, and nothing was written yet.
             Err(Error::WrongKey) if !self.drop.is_empty() => {
