@@ -151,6 +151,7 @@ fn with_causes() -> Vec<(&'static str, Error)> {
         ("Refresh(LeaseOutlivesToken)", RefreshError::LeaseOutlivesToken.into()),
         ("Refresh(Uncertain)", RefreshError::Uncertain { since }.into()),
         ("Refresh(Rejected)", RefreshError::Rejected { since }.into()),
+        ("Refresh(Gone)", RefreshError::Gone { since }.into()),
         ("Refresh(OfAnother)", RefreshError::OfAnother.into()),
         ("Refresh(NothingIssued)", RefreshError::NothingIssued { since }.into()),
         (

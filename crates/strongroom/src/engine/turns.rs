@@ -33,6 +33,44 @@ pub(crate) struct Turn {
     row: Key,
 }
 
+/// The rows at which one verb lost, and the turns that it has there.
+pub(crate) struct Contest<'t> {
+    turns: &'t Turns,
+    rows: BTreeSet<Key>,
+    taken: Vec<Turn>,
+    tries: u32,
+}
+
+impl<'t> Contest<'t> {
+    pub(crate) fn new(turns: &'t Turns) -> Self {
+        Self { turns, rows: BTreeSet::new(), taken: Vec::new(), tries: 0 }
+    }
+
+    /// Takes the turn at the rows that a try lost, if it is known which they were.
+    pub(crate) async fn lost(&mut self, rows: Vec<Key>) {
+        self.tries += 1;
+        let known = self.rows.len();
+        self.rows.extend(rows);
+        if self.rows.len() > known {
+            // Turns are taken in the order of their rows, so those that it has go back.
+            self.taken.clear();
+            self.taken = self.turns.take(&self.rows).await;
+        }
+    }
+
+    /// Whether the next try lets those pass who have a turn. Whoever has let others pass so
+    /// often has waited long enough.
+    pub(crate) fn lets_pass(&self) -> bool {
+        self.taken.is_empty() && self.tries < TRIES_THAT_WAIT
+    }
+
+    /// Gives its turns back, before it waits for anything else.
+    pub(crate) fn leave(&mut self) {
+        self.taken.clear();
+        self.rows.clear();
+    }
+}
+
 impl Turns {
     /// Takes the turn at each of these rows. Whoever calls this has none: turns are taken in the order of the rows, so
     /// that no two verbs wait for each other.
@@ -109,6 +147,8 @@ impl Drop for Turn {
         }
     }
 }
+
+const TRIES_THAT_WAIT: u32 = 4;
 
 #[cfg(test)]
 mod tests {

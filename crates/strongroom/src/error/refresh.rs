@@ -13,8 +13,10 @@ pub enum RefreshError {
         "a lease lasts from 1 second to 1 hour: choose one that is longer than the provider takes to answer"
     )]
     LeaseOutOfBounds,
-    /// A token that is still good lives shorter than the lease lasts. Nothing was called or written.
-    #[error("the lease outlasts a token: choose a shorter one")]
+    /// The tokens that the provider gave at the last refresh live shorter than the lease lasts, and are still good.
+    /// Nothing was called or written. A token that the host has set itself is not refused for this, however little of
+    /// its life is left, and neither is one that has expired.
+    #[error("the lease outlasts the tokens that the provider gives: choose a shorter one")]
     LeaseOutlivesToken,
     /// A refresh began and nobody knows how it ended: its process died or was paused, or its answer was lost. The
     /// credentials are as they were before it, and the provider may have used them up.
@@ -66,6 +68,16 @@ pub enum RefreshError {
         /// How many credentials can be stored. They are, unless somebody wrote the same ones meanwhile.
         stored: usize,
     },
+    /// The account or the connection was deleted while the provider answered, and may have been added again. What the
+    /// provider issued is stored nowhere: only the exchange has seen it. So let it keep what revokes a token.
+    #[error(
+        "the account or its connection was deleted during a refresh that began at {since}, and what the provider \
+         issued is stored nowhere: revoke it at the provider"
+    )]
+    Gone {
+        /// When the refresh began.
+        since: Timestamp,
+    },
     /// Another caller was to refresh the credentials, and could not, or not in the time that this one waits.
     #[error("another caller was refreshing the credentials and did not succeed in time: try again later")]
     StillStale,
@@ -79,6 +91,7 @@ impl RefreshError {
                 ErrorKind::Indeterminate
             }
             Self::Rejected { .. } => ErrorKind::Refused,
+            Self::Gone { .. } => ErrorKind::NotFound,
             Self::StillStale => ErrorKind::Busy,
         }
     }

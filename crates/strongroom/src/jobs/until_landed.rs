@@ -1,10 +1,10 @@
 //! Retries a write until it lands.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 
 use super::shred_org::sweep_org;
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::turns::Contest;
 use crate::error::Error;
 use crate::tenant::{Attempt, Freshness, Tenant};
 
@@ -18,37 +18,22 @@ pub(crate) async fn until_landed<T, F>(tenant: &Tenant, write: impl Fn(Freshness
 where
     F: Future<Output = Result<Attempt<T>, Error>>,
 {
-    let (mut contested, mut turns) = (BTreeSet::new(), Vec::new());
-    for attempt in 0..ATTEMPTS_MAX {
-        let freshness = match attempt {
-            0 => Freshness::Cached,
-            // Whoever waited for others as often has waited long enough.
-            _ if attempt >= WAITS_MAX || !turns.is_empty() => Freshness::InTurn,
-            _ => Freshness::Fresh,
-        };
+    let mut contest = Contest::new(&tenant.engine.turns);
+    let mut freshness = Freshness::Cached;
+    for _ in 0..ATTEMPTS_MAX {
         match write(freshness).await {
             Ok(Attempt::Landed(landed)) => return Ok(landed),
-            Ok(Attempt::Lost(rows)) => {
-                let known = contested.len();
-                contested.extend(rows);
-                if contested.len() > known {
-                    // Turns are taken in the order of their rows, so those that it has go back.
-                    turns.clear();
-                    turns = tenant.engine.turns.take(&contested).await;
-                }
-            }
+            Ok(Attempt::Lost(rows)) => contest.lost(rows).await,
             Ok(Attempt::AfterShred) => {
                 // The sweep waits for turns, and must not wait for this one.
-                turns.clear();
-                contested.clear();
+                contest.leave();
                 sweep_org(tenant).await?;
             }
             // A cached row may be out of date: the next attempt reads every row from the store.
             Err(error) if freshness == Freshness::Cached && error.may_be_stale() => {}
             Err(error) => return Err(error),
         }
+        freshness = if contest.lets_pass() { Freshness::Fresh } else { Freshness::InTurn };
     }
     Err(Error::Contended(ATTEMPTS_MAX))
 }
-
-const WAITS_MAX: u32 = 4;

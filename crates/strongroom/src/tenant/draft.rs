@@ -240,6 +240,17 @@ impl<'t> Draft<'t> {
         Ok(keys)
     }
 
+    /// Expects an account to be neither deleted nor shredded when the batch lands, whatever else is written to it: its
+    /// keyring as it was read, which both of them replace and no write of a credential does. `false` if it has no key.
+    pub(crate) fn expect_keys(&mut self, account: &LinkedAccountId) -> bool {
+        let Some(keys) = self.keys(Some(account)).filter(|keys| keys.keyring.active().is_some()) else {
+            return false;
+        };
+        self.expect_once(self.tenant.id.keyring(Some(account)).key(), Some(keys.row_revision));
+        self.keyrings.push((Some(account.clone()), Arc::clone(keys)));
+        true
+    }
+
     /// Sees to it that a scope has no key when the batch lands, and gets none between the read and then.
     pub(crate) fn leave_no_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<(), Error> {
         match self.keys(account) {
@@ -324,6 +335,11 @@ impl<'t> Draft<'t> {
     /// The batch is part of a job, which a verb may run while it has a turn.
     pub(crate) fn never_waits(&mut self) {
         self.waits = false;
+    }
+
+    /// Whether the batch lets those go first who have the turn at a row that it expects.
+    pub(crate) fn lets_pass(&mut self, waits: bool) {
+        self.waits = waits;
     }
 
     /// Whether the batch replaces a sealed row that was read: it can land only once then, and the row shows whether it

@@ -79,6 +79,7 @@ mod record_stamps;
 mod records;
 mod refresh;
 mod refresh_answers;
+mod refresh_connections;
 mod reseal;
 mod resolve;
 mod resolve_all;

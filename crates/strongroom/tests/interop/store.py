@@ -344,7 +344,7 @@ def account(plaintext):
 
 
 def integration(plaintext):
-    optional = {1: ("deleting", 12), 3: ("refresh", MAP)}
+    optional = {1: ("deleting", 12), 3: ("refresh", MAP), 4: ("token_life_ms", UINT)}
     read = fields(cbor(plaintext), {0: ("id", 12), 2: ("created_ms", UINT)}, optional)
     if "refresh" in read:
         note = {0: ("id", 12), 1: ("since_ms", UINT), 2: ("until_ms", UINT)}

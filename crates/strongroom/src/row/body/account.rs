@@ -1,5 +1,7 @@
 //! The bodies of linked accounts and integrations.
 
+use std::time::Duration;
+
 use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
@@ -91,6 +93,9 @@ pub(crate) struct IntegrationBody {
     created_ms: u64,
     #[n(3)]
     pub(crate) refresh: Option<RefreshNote>,
+    /// For how long the shortest of the tokens was valid that the provider gave at the last refresh.
+    #[n(4)]
+    token_life_ms: Option<u64>,
 }
 
 /// A refresh of an integration's credentials that began and has not ended: a lease, and the journal of it.
@@ -154,7 +159,28 @@ impl RefreshNote {
 
 impl IntegrationBody {
     pub(crate) fn new(id: DocumentId, now: Timestamp) -> Self {
-        Self { id: *id.as_bytes(), deleting: None, created_ms: now.as_ms(), refresh: None }
+        Self {
+            id: *id.as_bytes(),
+            deleting: None,
+            created_ms: now.as_ms(),
+            refresh: None,
+            token_life_ms: None,
+        }
+    }
+
+    /// The same integration, whose provider gave tokens that live so long; `None` if none of them expires.
+    pub(crate) fn answered(mut self, token_life: Option<Duration>) -> Self {
+        self.token_life_ms = token_life.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    pub(crate) fn token_life(&self) -> Option<Duration> {
+        self.token_life_ms.map(Duration::from_millis)
+    }
+
+    /// Whether this is the same document: an integration that was deleted and added again is another one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
     }
 
     /// The same integration, with this note of a refresh.
@@ -217,3 +243,5 @@ mod tests {
         assert_eq!(hex::encode(ended), "a3004c010101010101010101010101020503".to_owned() + &refresh);
     }
 }
+        let answered = body.clone().answered(Some(Duration::from_millis(9))).encode();
+        assert_eq!(hex::encode(answered), "a3004c010101010101010101010101020504".to_owned() + "09");

@@ -3,15 +3,20 @@
 //! The provider has used up the token that it was shown, so an answer that is not stored is lost for good.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::refresh::{Ending, Lease, Patience, Refreshed};
 use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
+use crate::clock::Timestamp;
+use crate::engine::turns::Contest;
 use crate::error::{Error, ErrorKind, RefreshError};
 use crate::id::CredentialKey;
 use crate::model::{Credential, CredentialWritten, Refresh, RefreshState, RefreshedBy, Revision};
-use crate::row::body::RefreshNote;
-use crate::tenant::{CredentialRows, Draft, NewCredential, ParsedAnswer, ParsedCredential, WriteOptions};
+use crate::row::body::{IntegrationBody, RefreshNote};
+use crate::tenant::{
+    Attempt, CredentialRows, Draft, NewCredential, ParsedAnswer, ParsedCredential, WriteOptions,
+};
 
 impl AppCredentials {
     /// Writes the provider's answer.
@@ -21,9 +26,27 @@ impl AppCredentials {
         answer: &[NewCredential],
         refresh: &Refresh,
     ) -> Result<Refreshed, Error> {
+        let since = lease.note.since();
+        match self.land_while_there(lease, answer, refresh).await {
+            Err(Error::IntegrationNotFound { .. } | Error::AccountNotFound(_)) => {
+                Err(RefreshError::Gone { since }.into())
+            }
+            landed => landed,
+        }
+    }
+
+    async fn land_while_there(
+        &self,
+        lease: Lease,
+        answer: &[NewCredential],
+        refresh: &Refresh,
+    ) -> Result<Refreshed, Error> {
+        let tenant = &*self.account.org().tenant;
         let Lease { mut current, mut rows, note } = lease;
-        let mut landing = Landing::new(self.account.org().tenant.parse_answer(answer), &current, note);
-        let mut patience = Patience::new(refresh, refresh.lease);
+        let mut landing = Landing::new(tenant.parse_answer(answer), &current, note);
+        landing.token_life = token_life(&landing.new, tenant.engine.now());
+        let (mut patience, mut contest) =
+            (Patience::new(refresh, refresh.lease), Contest::new(&tenant.engine.turns));
         if landing.new.is_empty() {
             self.end(rows, Ending::Unknown).await.ok();
             return Err(landing
@@ -32,32 +55,34 @@ impl AppCredentials {
                 .into());
         }
         loop {
-            if self.account.org().tenant.engine.now() >= note.until() {
+            if tenant.engine.now() >= note.until() {
+                contest.leave();
+                let was = rows.integration.body.clone();
                 // Says that the lease is over, unless the answer landed or somebody else has said so.
                 if self.end(rows, Ending::Unknown).await? {
                     return Err(RefreshError::Uncertain { since: note.since() }.into());
                 }
-                return landing.outcome(self.read_again().await?);
+                return landing.outcome(self.read_same(&was).await?);
             }
-            let read = match self.try_land(&rows, &landing).await {
-                Ok(Some(written)) => return landing.landed(current, written),
-                Ok(None) => self.read_again().await,
+            let read = match self.try_land(&rows, &landing, contest.lets_pass()).await {
+                Ok(Attempt::Landed(written)) => return landing.landed(current, written),
+                Ok(Attempt::Lost(lost)) => {
+                    contest.lost(lost).await;
+                    self.read_same(&rows.integration.body).await
+                }
+                Ok(Attempt::AfterShred) => self.read_same(&rows.integration.body).await,
                 Err(error) => Err(error),
             };
             let mut now = match read {
                 Ok(now) => now,
-                // The answer of the provider is not to be had again: keep trying while the lease lasts.
-                Err(error) if is_passing(&error) && patience.pause().await => continue,
                 Err(error) => {
-                    self.end(rows, Ending::Unknown).await.ok();
-                    return Err(match error.kind() {
-                        // As of a vault that is closed or locked meanwhile: not to be called again as if nothing had
-                        // happened, since the provider was.
-                        ErrorKind::Busy | ErrorKind::Locked | ErrorKind::Indeterminate => {
-                            RefreshError::Uncertain { since: note.since() }.into()
-                        }
-                        _ => error,
-                    });
+                    // Others need not wait while the store cannot be reached.
+                    contest.leave();
+                    // The answer of the provider is not to be had again: keep trying while the lease lasts.
+                    if is_passing(&error) && patience.pause().await {
+                        continue;
+                    }
+                    return Err(self.give_up(rows, note, error).await);
                 }
             };
             if now.note().is_none_or(|found| !found.is_of(&note)) {
@@ -68,6 +93,7 @@ impl AppCredentials {
             // used up must not stay in its place.
             landing.new.retain(|new| revision(&now, &new.key_name) == revision(&current, &new.key_name));
             if landing.new.is_empty() {
+                contest.leave();
                 let fault = landing.fault();
                 self.end(found, fault.map_or(Ending::Unused, |_| Ending::Unknown)).await?;
                 return match fault {
@@ -79,11 +105,40 @@ impl AppCredentials {
         }
     }
 
+    /// All credentials, if the integration is still the same one: one that was deleted and added again is not what the
+    /// provider's answer is for.
+    async fn read_same(&self, was: &IntegrationBody) -> Result<Credentials, Error> {
+        let now = self.read_again().await?;
+        if now.rows.as_ref().is_some_and(|rows| !rows.integration.body.is_same(was)) {
+            let (account, integration) = (self.account.id().clone(), self.integration.clone());
+            return Err(Error::IntegrationNotFound {
+                account,
+                integration,
+                connection: self.connection.clone(),
+            });
+        }
+        Ok(now)
+    }
+
+    /// Leaves the outcome uncertain, because of an error. Returns what to tell the caller.
+    async fn give_up(&self, rows: AppRows, note: RefreshNote, error: Error) -> Error {
+        self.end(rows, Ending::Unknown).await.ok();
+        match error.kind() {
+            // As of a vault that is closed or locked meanwhile: not to be called again as if nothing had happened,
+            // since the provider was.
+            ErrorKind::Busy | ErrorKind::Locked | ErrorKind::Indeterminate => {
+                RefreshError::Uncertain { since: note.since() }.into()
+            }
+            _ => error,
+        }
+    }
+
     async fn try_land(
         &self,
         rows: &AppRows,
         landing: &Landing<'_>,
-    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
+        lets_pass: bool,
+    ) -> Result<Attempt<Vec<CredentialWritten>>, Error> {
         let owner = [self.account.id()];
         let tenant = &*self.account.org().tenant;
         let new = &landing.new;
@@ -91,6 +146,7 @@ impl AppCredentials {
         let mut draft = Draft::new(tenant, &view);
         // No quota refuses an answer: the provider has used up the token that it was given.
         draft.makes_room();
+        draft.lets_pass(lets_pass);
         // A credential that exists was not deleted: only those that are added have to be looked up.
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
@@ -109,9 +165,10 @@ impl AppCredentials {
             }
             None => None,
         };
-        self.put_refresh(&mut draft, rows, left)?;
+        let body = rows.integration.body.clone().refreshing(left).answered(landing.token_life);
+        draft.put_integration(self.account.id(), &self.app, &body, Some(&rows.integration))?;
         draft.bump_generation(self.account.id(), &rows.account)?;
-        Ok(draft.commit().await?.landed().map(|_| written))
+        Ok(draft.commit().await?.map(|_| written))
     }
 }
 
@@ -123,6 +180,8 @@ struct Landing<'n> {
     sound: usize,
     /// The places of those that cannot be stored.
     refused: Vec<usize>,
+    /// How long the shortest of the tokens lives.
+    token_life: Option<Duration>,
     /// The credentials that were exchanged.
     stale: Stale,
     note: RefreshNote,
@@ -131,7 +190,7 @@ struct Landing<'n> {
 impl<'n> Landing<'n> {
     fn new(answer: ParsedAnswer<'n>, stale: &Credentials, note: RefreshNote) -> Self {
         let ParsedAnswer { new, refused } = answer;
-        Self { sound: new.len(), new, refused, stale: Stale::of(stale), note }
+        Self { sound: new.len(), new, refused, token_life: None, stale: Stale::of(stale), note }
     }
 
     /// What is wrong with the answer, if anything is.
@@ -185,6 +244,12 @@ impl<'n> Landing<'n> {
             found.is_some_and(|found| new.has_value(&found.value))
         })
     }
+}
+
+/// How long the shortest of the tokens lives that are good yet.
+fn token_life(new: &[ParsedCredential<'_>], now: Timestamp) -> Option<Duration> {
+    let lives = new.iter().filter_map(|new| new.expires_at?.as_ms().checked_sub(now.as_ms()));
+    lives.filter(|life| *life > 0).min().map(Duration::from_millis)
 }
 
 fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revision> {

@@ -40,7 +40,14 @@ impl AppCredentials {
     ///
     /// The provider has used up the old token, so whatever of its answer can be stored is stored: also with an expiry
     /// in the past, and without asking for the condition of a [`NewCredential`]. What cannot be stored is refused with
-    /// [`RefreshError::AnswerRefused`], and the outcome is uncertain: an old token is left in its place.
+    /// [`RefreshError::AnswerRefused`], and the outcome is uncertain: an old token is left in its place. What the
+    /// provider issued is not stored if somebody else set or deleted the same credentials meanwhile (then
+    /// [`Refreshed::by`] may be another one although `exchange` ran), or if the account or connection was deleted
+    /// ([`RefreshError::Gone`]). To revoke it then, let `exchange` keep a copy.
+    ///
+    /// Refreshes of different connections do not wait for each other, also those of one account. A lease that is longer
+    /// than the tokens live that the provider gave at the last refresh is [`RefreshError::LeaseOutlivesToken`]; a token
+    /// that the host has set, or that has expired, is refreshed however short its life is.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -123,7 +130,9 @@ impl AppCredentials {
         if seen.of != self.key() {
             return Err(RefreshError::OfAnother.into());
         }
-        check_lease(refresh.lease, &seen, self.account.org().tenant.engine.now())?;
+        if !(LEASE_MIN..=LEASE_MAX).contains(&refresh.lease) {
+            return Err(RefreshError::LeaseOutOfBounds.into());
+        }
         let lease = match self.lease(seen, refresh).await? {
             Turn::Ours(lease) => *lease,
             Turn::Taken(credentials) => {
@@ -178,6 +187,7 @@ impl AppCredentials {
                 _ => {}
             }
             let engine = &self.account.org().tenant.engine;
+            refuse_long(refresh.lease, &now, &rows, engine.now())?;
             let (since, id) = (engine.now(), engine.next_id()?);
             let note = RefreshNote::new(id, since, after(since, refresh.lease));
             if let Some(integration) = self.try_lease(&rows, note).await? {
@@ -233,18 +243,32 @@ impl AppCredentials {
         note: RefreshNote,
     ) -> Result<Option<Loaded<IntegrationBody>>, Error> {
         let tenant = &*self.account.org().tenant;
-        let view = tenant.view_to_seal(&[]).await?;
+        let owner = [self.account.id()];
+        let view = tenant.view_to_seal(&owner).await?;
         let mut draft = Draft::new(tenant, &view);
         if rows.integration.body.refresh.is_some_and(|former| !former.has_ended()) {
             // Its holder did not end it, and nobody has said so yet.
             self.note_ending(&mut draft, rows, Ending::Unknown);
         }
         let row_len = self.put_refresh(&mut draft, rows, Some(note))?;
-        draft.expect_as_read(tenant.id.account(self.account.id()).key(), Some(rows.account.row_revision));
+        self.expect_credentials(&mut draft, rows);
         let Some(committed) = draft.commit().await?.landed() else { return Ok(None) };
         let Loaded { body, revision, .. } = rows.integration.clone();
         let (revision, row_revision) = (revision.next(), committed.revision);
         Ok(Some(Loaded::written(body.refreshing(Some(note)), revision, row_revision, row_len)))
+    }
+
+    /// Expects the credentials as they were read, and that their account is not deleted. Not the account's row: what is
+    /// written to its other connections changes that one too, and would keep this one from its lease.
+    fn expect_credentials(&self, draft: &mut Draft<'_>, rows: &AppRows) {
+        let (ids, account) = (&self.account.org().tenant.id, self.account.id());
+        // An account without a key has no credentials, so nobody refreshes any of it.
+        if rows.rows.len() > EXPECTED_MAX || !draft.expect_keys(account) {
+            return draft.expect_as_read(ids.account(account).key(), Some(rows.account.row_revision));
+        }
+        for (key_name, row) in &rows.rows {
+            draft.expect_as_read(ids.credential(account, &self.app, key_name).key(), Some(row.revision));
+        }
     }
 
     /// Ends the refresh whose note is in `rows`: its holder cannot write any more. `false` if it had ended already.
@@ -392,29 +416,19 @@ impl<'r> Patience<'r> {
     }
 }
 
-/// Refuses a lease that makes no sense.
-fn check_lease(lease: Duration, seen: &Credentials, now: Timestamp) -> Result<(), Error> {
-    if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
-        return Err(RefreshError::LeaseOutOfBounds.into());
-    }
+/// Refuses a lease that is longer than the tokens live that the provider gives: waiters would see the next token expire
+/// before they learn of it. What counts is what the provider gave at the last refresh: a token that the host has set
+/// may have been valid for long already. One that has expired is refreshed in any case.
+fn refuse_long(lease: Duration, now: &Credentials, rows: &AppRows, moment: Timestamp) -> Result<(), Error> {
     let outlives = |item: &Credential| {
         let expires_at = item.info.metadata.expires_at();
-        // One that has expired is refreshed, however short its life was: it may not have come from a refresh.
-        expires_at.is_some_and(|at| now < at && at < after(item.info.updated_at, lease))
+        expires_at.is_some_and(|at| moment < at && at < after(item.info.updated_at, lease))
     };
-    // Waiters would see the next token expire before they learn of this one.
-    if seen.items.iter().any(outlives) { Err(RefreshError::LeaseOutlivesToken.into()) } else { Ok(()) }
-}
-
-/// The state of a refresh with this note.
-pub(super) fn state_of(note: Option<&RefreshNote>, now: Timestamp) -> RefreshState {
-    let Some(note) = note else { return RefreshState::Idle };
-    match note.end() {
-        Some(RefreshEnd::Rejected) => RefreshState::Rejected { since: note.since() },
-        Some(RefreshEnd::Unknown) => RefreshState::Uncertain { since: note.since() },
-        None if now < note.until() => RefreshState::Underway { until: note.until() },
-        None => RefreshState::Uncertain { since: note.since() },
+    let answered = rows.integration.body.token_life().is_some_and(|life| life < lease);
+    if answered && now.items.iter().any(outlives) {
+        return Err(RefreshError::LeaseOutlivesToken.into());
     }
+    Ok(())
 }
 
 fn after(moment: Timestamp, duration: Duration) -> Timestamp {
@@ -422,6 +436,8 @@ fn after(moment: Timestamp, duration: Duration) -> Timestamp {
     Timestamp::from_ms(moment.as_ms().saturating_add(ms))
 }
 
+/// So many expectations fit in a batch of any store.
+const EXPECTED_MAX: usize = 64;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Short enough that a waiter adds little to a quick exchange.
