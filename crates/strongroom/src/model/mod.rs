@@ -29,6 +29,7 @@ pub use event::{AuditChange, AuditEvent, EventId, EventKind};
 pub use mark::Mark;
 pub(crate) use metadata::Entries;
 pub use metadata::Metadata;
+pub(crate) use page::ListId;
 pub use page::{Cursor, CursorError, Listing, PageRequest};
 pub use pin::{Pin, Pinned};
 pub use provider_key::ProviderKey;

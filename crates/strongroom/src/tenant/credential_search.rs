@@ -1,8 +1,8 @@
 //! A search through the credentials of all accounts, some accounts at a time, each time in one read.
 
 use crate::error::Error;
-use crate::id::{AppId, ConnectionId, LinkedAccountId};
-use crate::model::{CredentialFilter, CredentialPlace, Cursor, CursorError, Listing, PageRequest, Sought};
+use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
+use crate::model::{CredentialFilter, CredentialPlace, CursorError, Listing, PageRequest, Sought};
 use crate::row::TenantRow;
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Freshness, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
@@ -14,7 +14,9 @@ impl Tenant {
         filter: &CredentialFilter,
         page: &PageRequest,
     ) -> Result<Listing<CredentialPlace>, Error> {
-        let after = page.after.as_ref().map(|cursor| self.place_at(cursor)).transpose()?;
+        let all = self.id.all_credentials();
+        let list = List::new("credentials_where", &all);
+        let after = page.place_in(list.id())?.map(|place| self.place_at(place)).transpose()?;
         let mut rest = self.id.accounts();
         if let Some(last) = &after {
             // Its account may have more.
@@ -33,7 +35,7 @@ impl Tenant {
                         continue;
                     }
                     if items.len() == page.limit {
-                        let next = items.last().map(|last| self.cursor_at(last));
+                        let next = items.last().map(|last| list.cursor(&self.key_at(last)));
                         return Ok(Listing { items, next });
                     }
                     items.push(place);
@@ -62,15 +64,13 @@ impl Tenant {
         Ok((accounts, page.more))
     }
 
-    /// A cursor is the end of the key of a credential, whether or not there is one.
-    fn cursor_at(&self, place: &CredentialPlace) -> Cursor {
-        let key = self.id.credential(&place.account, &place.app(), &place.key_name).key();
-        let start = self.id.all_credentials().start.len();
-        Cursor(key.as_bytes().get(start..).unwrap_or_default().to_vec())
+    /// The key of a credential, whether or not there is one.
+    fn key_at(&self, place: &CredentialPlace) -> Key {
+        self.id.credential(&place.account, &place.app(), &place.key_name).key()
     }
 
-    fn place_at(&self, cursor: &Cursor) -> Result<CredentialPlace, Error> {
-        let key = [self.id.all_credentials().start.as_slice(), &cursor.0].concat();
+    fn place_at(&self, place: &[u8]) -> Result<CredentialPlace, Error> {
+        let key = [self.id.all_credentials().start.as_slice(), place].concat();
         match self.id.parse_row(&key) {
             Some(TenantRow::Credential(account, app, key_name)) => {
                 Ok(CredentialPlace::new(account.into_owned(), &app, key_name.into_owned()))
@@ -216,14 +216,13 @@ impl<'s> Search<'s> {
         let known = tenant.open_account(view, account, row)?;
         if known.is_none_or(|known| known.body.deleting.is_some()) {
             return Ok(false);
-        }
-        let Some(app) = app else { return Ok(true) };
-        let key = tenant.id.integration(account, app).key();
-        let Some(row) = row_at(&found.integrations, &key) else { return Ok(false) };
-        let known = tenant.open_integration(view, account, app, row)?;
-        Ok(known.is_some_and(|known| {
-            known.body.deleting.is_none() && !(self.filter.leaves_out_rejected && known.body.is_rejected())
-        }))
+        };
+        Ok(match self.filter.sought {
+            Sought::Missing(_) => true,
+            Sought::ExpiringBefore(_) => {
+                !self.filter.leaves_out.takes_away(body.refresh_state(self.tenant.engine.now()))
+            }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::row::{Row, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
-use crate::tenant::{Draft, Existing, Expiry, NewValue, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Existing, Expiry, List, NewValue, Tenant, View, WriteOptions};
 
 /// The rows of a value as they were read for a write.
 #[derive(Default)]
@@ -139,7 +139,8 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<Listing<Version>, Error> {
         let range = self.id.history(subject);
-        self.list(subject.account(), &range, page, |view, key, row| {
+        let list = List::new(HISTORY, &range).of_account(subject.account());
+        self.list(list, page, |view, key, row| {
             let place = match key.as_bytes().strip_prefix(range.start.as_slice()).map(<&[u8; 8]>::try_from) {
                 Some(Ok(suffix)) => self.id.former(subject, parse_former_revision(suffix)),
                 _ => self.id.deleted(subject),
@@ -301,26 +302,35 @@ impl Draft<'_> {
     }
 }
 
-/// A first page of former versions with the present one in front, which has no row among them.
-pub(crate) fn with_current(
-    mut listing: Listing<Version>,
-    current: Option<Version>,
-    limit: usize,
-) -> Listing<Version> {
-    let Some(current) = current else { return listing };
-    // It may have become a former version since it was read.
-    listing.items.retain(|version| version.revision != current.revision);
-    listing.items.insert(0, current);
-    if listing.items.len() > limit {
-        listing.items.truncate(limit);
-        listing.next = listing.items.last().map(|last| {
-            // After the present version the former ones begin.
-            Cursor(if limit == 1 { Vec::new() } else { former_suffix(last.revision).to_vec() })
-        });
+impl Tenant {
+    /// A first page of former versions with the present one in front, which has no row among them.
+    pub(crate) fn with_current(
+        &self,
+        subject: &Subject<'_>,
+        mut listing: Listing<Version>,
+        current: Option<Version>,
+        limit: usize,
+    ) -> Listing<Version> {
+        let Some(current) = current else { return listing };
+        // It may have become a former version since it was read.
+        listing.items.retain(|version| version.revision != current.revision);
+        listing.items.insert(0, current);
+        if listing.items.len() > limit {
+            listing.items.truncate(limit);
+            let range = self.id.history(subject);
+            listing.next = listing.items.last().map(|last| {
+                let former = former_suffix(last.revision);
+                // After the present version the former ones begin.
+                let place = if limit == 1 { &[] } else { former.as_slice() };
+                Cursor::new(List::new(HISTORY, &range).id(), place)
+            });
+        }
+        listing
     }
-    listing
 }
 
+/// The list of a document's former versions.
+const HISTORY: &str = "history";
 /// More than the history of a document ever has: a hundred versions, and that it was deleted.
 pub(crate) const VERSIONS_MAX: usize = 128;
 /// How many versions that are too old one batch deletes.

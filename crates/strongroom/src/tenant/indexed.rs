@@ -8,7 +8,7 @@ use crate::row::decode_index;
 use crate::scope::{Scope, ScopeKind, Scopes};
 use crate::store::{Key, Versioned};
 use crate::tenant::check::value_form;
-use crate::tenant::{Needs, Tenant};
+use crate::tenant::{List, Needs, Tenant};
 
 /// A value of a definition, and the index row that led to it.
 pub(crate) struct IndexedValue {
@@ -25,15 +25,10 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<(Vec<ScopedValue>, Option<Cursor>), Error> {
         let range = self.id.definition_values(&stored.id);
-        let prefix_len = range.start.len();
-        let rest = match &page.after {
-            Some(cursor) => range.clone().after(&[&range.start, cursor.0.as_slice()].concat()),
-            None => range,
-        };
-        let found = self.engine.scan(rest, page.limit.min(EXAMINED_MAX)).await?;
-        let last = found.rows.last().filter(|_| found.more);
-        let next =
-            last.and_then(|(key, _)| key.as_bytes().get(prefix_len..)).map(|suffix| Cursor(suffix.to_vec()));
+        let list = List::new("plan_format_change", &range);
+        let last = list.last_before(page)?;
+        let found = self.engine.scan(list.rest(last.as_ref()), page.limit.min(EXAMINED_MAX)).await?;
+        let next = found.rows.last().filter(|_| found.more).map(|(key, _)| list.cursor(key));
         let values = self.read_indexed(stored, found.rows).await?;
         Ok((values.into_iter().map(|indexed| indexed.value).collect(), next))
     }
@@ -147,13 +142,11 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<Listing<ValuePlace>, Error> {
         let range = self.id.definition_values(&id);
+        let list = List::new("values_of", &range);
         let mut items = Vec::new();
-        let mut last = page.after.as_ref().map(|cursor| [&range.start, cursor.0.as_slice()].concat());
+        let mut last = list.last_before(page)?;
         loop {
-            let rest = match &last {
-                Some(last) => range.clone().after(last),
-                None => range.clone(),
-            };
+            let rest = list.rest(last.as_ref());
             let index = self.engine.scan(rest, INDEX_PAGE.min(page.limit - items.len())).await?;
             let scope = |(key, _): &(Key, Versioned)| self.id.parse_definition_value(&id, key.as_bytes());
             let scopes: Vec<Scope> = index.rows.iter().filter_map(scope).collect();
@@ -164,8 +157,7 @@ impl Tenant {
             };
             last = Some(key.as_bytes().to_vec());
             if items.len() == page.limit {
-                let next = key.as_bytes().get(range.start.len()..);
-                return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
+                return Ok(Listing { items, next: Some(list.cursor(key)) });
             }
         }
     }

@@ -4,49 +4,86 @@ use std::str::FromStr;
 
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
-use crate::model::{Cursor, CursorError, Listing, PageRequest};
+use crate::model::{Cursor, CursorError, ListId, Listing, PageRequest};
 use crate::row::{TenantRow, parse_last_id};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Needs, Tenant, View};
 
+/// A list of the rows of a range.
+#[derive(Clone, Copy)]
+pub(crate) struct List<'l> {
+    name: &'static str,
+    range: &'l KeyRange,
+    account: Option<&'l LinkedAccountId>,
+}
+
+impl<'l> List<'l> {
+    /// Two lists over the same range have different names, or one would take the other's cursors.
+    pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
+        Self { name, range, account: None }
+    }
+
+    /// The rows are sealed with the keys of this account, if there is one.
+    pub(crate) fn of_account(self, account: Option<&'l LinkedAccountId>) -> Self {
+        Self { account, ..self }
+    }
+
+    pub(crate) fn id(&self) -> ListId<'l> {
+        ListId { name: self.name, start: &self.range.start }
+    }
+
+    /// The key behind which a page starts; `None` for the first page.
+    pub(crate) fn last_before(&self, page: &PageRequest) -> Result<Option<Vec<u8>>, CursorError> {
+        let place = page.place_in(self.id())?;
+        Ok(place.map(|place| [&self.range.start, place].concat()))
+    }
+
+    /// The rows behind a key; all of them without one.
+    pub(crate) fn rest(&self, last: Option<&Vec<u8>>) -> KeyRange {
+        match last {
+            Some(last) => self.range.clone().after(last),
+            None => self.range.clone(),
+        }
+    }
+
+    /// Behind this row the next page starts.
+    pub(crate) fn cursor(&self, last: &Key) -> Cursor {
+        let place = last.as_bytes().get(self.range.start.len()..);
+        Cursor::new(self.id(), place.unwrap_or_default())
+    }
+}
+
 impl Tenant {
-    /// One page of the items that `open` returns for the rows of `range`. A row without one is skipped.
+    /// One page of the items that `open` returns for the rows of a list. A row without one is skipped.
     pub(crate) async fn list<T>(
         &self,
-        account: Option<&LinkedAccountId>,
-        range: &KeyRange,
+        list: List<'_>,
         page: &PageRequest,
         open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        self.list_known(account, range, page, |_| true, open).await
+        self.list_known(list, page, |_| true, open).await
     }
 
     /// The same of the rows that whoever asks knows: nothing that is returned depends on the others.
     pub(crate) async fn list_known<T>(
         &self,
-        account: Option<&LinkedAccountId>,
-        range: &KeyRange,
+        list: List<'_>,
         page: &PageRequest,
         knows: impl Fn(&Key) -> bool,
         open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        let needs = Needs::org_keys().accounts(account.as_slice());
+        let needs = Needs::org_keys().accounts(list.account.as_slice());
         let mut items = Vec::new();
         let mut end: Option<Key> = None;
-        let mut last = page.after.as_ref().map(|cursor| [&range.start, cursor.0.as_slice()].concat());
+        let mut last = list.last_before(page)?;
         loop {
-            let rest = match &last {
-                Some(last) => range.clone().after(last),
-                None => range.clone(),
-            };
             // One row more than the page holds shows whether another page follows.
-            let scan = Scan::new(rest, page.limit - items.len() + 1);
+            let scan = Scan::new(list.rest(last.as_ref()), page.limit - items.len() + 1);
             let (view, found) = self.read(&needs, scan).await?;
             for (key, row) in found.rows.iter().filter(|(key, _)| knows(key)) {
                 if items.len() == page.limit {
-                    let next = end.as_ref().and_then(|end| end.as_bytes().get(range.start.len()..));
-                    return Ok(Listing { items, next: next.map(|suffix| Cursor(suffix.to_vec())) });
+                    return Ok(Listing { items, next: end.as_ref().map(|end| list.cursor(end)) });
                 }
                 items.extend(open(&view, key, row)?);
                 end = Some(key.clone());
@@ -66,9 +103,10 @@ impl Tenant {
     /// goes straight to the next one.
     pub(crate) async fn scopes_with_values(&self, page: &PageRequest) -> Result<Listing<Scope>, Error> {
         let all = self.id.all_values();
+        let list = List::new("scopes_with_values", &all);
         let mut rest = all.clone();
-        if let Some(cursor) = &page.after {
-            rest.start = self.end_of(&self.scope_at(cursor)?);
+        if let Some(place) = page.place_in(list.id())? {
+            rest.start = self.end_of(&self.scope_at(place)?);
         }
         let mut items: Vec<Scope> = Vec::new();
         loop {
@@ -80,8 +118,8 @@ impl Tenant {
                     continue;
                 }
                 if items.len() == page.limit {
-                    let next = items.last().map(|last| self.scope_cursor(last));
-                    return Ok(Listing { items, next });
+                    let next = items.last().map(|last| self.id.values(last).start);
+                    return Ok(Listing { items, next: next.map(|start| list.cursor(&Key::from(start))) });
                 }
                 items.push(scope.into_owned());
             }
@@ -102,14 +140,9 @@ impl Tenant {
         end.unwrap_or(start)
     }
 
-    /// A cursor is how the keys of a scope's values begin.
-    fn scope_cursor(&self, scope: &Scope) -> Cursor {
-        let start = self.id.all_values().start.len();
-        Cursor(self.id.values(scope).start.get(start..).unwrap_or_default().to_vec())
-    }
-
-    fn scope_at(&self, cursor: &Cursor) -> Result<Scope, Error> {
-        let key = [self.id.all_values().start.as_slice(), &cursor.0, &[0; 12]].concat();
+    /// A cursor's place is how the keys of a scope's values begin.
+    fn scope_at(&self, place: &[u8]) -> Result<Scope, Error> {
+        let key = [self.id.all_values().start.as_slice(), place, &[0; 12]].concat();
         match self.id.parse_row(&key) {
             Some(TenantRow::Value(scope, _)) => Ok(scope.into_owned()),
             _ => Err(CursorError.into()),

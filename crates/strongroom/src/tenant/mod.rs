@@ -55,7 +55,7 @@ pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Draft, Existing};
 pub(crate) use history::ValueRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
-pub(crate) use list::listed_id;
+pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;
 pub(crate) use options::Expiry;
 pub use options::WriteOptions;

@@ -21,7 +21,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::{
-    Draft, Existing, Freshness, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
+    Draft, Existing, Freshness, List, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
 };
 
 /// A definition and the rows of its values at some scopes, as they were at one point.
@@ -144,13 +144,13 @@ impl Tenant {
     ) -> Result<Listing<ScopedValue>, Error> {
         // From the cache, where it can be: the page itself is one read.
         let definitions = self.catalog().await?;
-        self.list(scope.linked_account(), &self.id.values(scope), page, |view, key, row| {
-            match value_definition(key) {
-                Some(id) if find_definition(&definitions, &id).is_some() => {
-                    self.open_value(view, scope, &id, row)
-                }
-                _ => Ok(None),
+        let range = self.id.values(scope);
+        let list = List::new("values", &range).of_account(scope.linked_account());
+        self.list(list, page, |view, key, row| match value_definition(key) {
+            Some(id) if find_definition(&definitions, &id).is_some() => {
+                self.open_value(view, scope, &id, row)
             }
+            _ => Ok(None),
         })
         .await
     }

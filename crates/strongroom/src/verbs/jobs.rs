@@ -7,7 +7,7 @@ use crate::id::DocumentId;
 use crate::jobs::rotation::list::malformed;
 use crate::jobs::rotation::{JobInfo, JobKind, JobOutcome, JobState, KeyJob};
 use crate::jobs::{JOBS_PAGE, JobId, run_job};
-use crate::model::{Cursor, Listing, PageRequest};
+use crate::model::{Cursor, ListId, Listing, PageRequest};
 use crate::row::body::Sweep;
 use crate::row::{TenantId, TenantRow, VaultKeys, VaultRow};
 use crate::store::{Key, Versioned};
@@ -91,13 +91,15 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::UnknownKey`] for a job that cannot be read;
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor); [`Error::Damaged`], [`Error::UnknownVersion`] and
+    /// [`Error::UnknownKey`] for a job that cannot be read;
     /// [`Error::Store`].
     pub async fn jobs(&self, page: PageRequest) -> Result<Listing<JobInfo>, Error> {
         let all = VaultKeys::all_jobs();
         let mut items = Vec::new();
         // A cursor leaves out the first byte of the key, which is the same for every job.
-        let mut last = page.after.map(|cursor| [&[0], cursor.0.as_slice()].concat());
+        let list = ListId { name: "jobs", start: &[0] };
+        let mut last = page.place_in(list)?.map(|place| [&[0], place].concat());
         loop {
             let rest = match &last {
                 Some(last) => all.clone().after(last),
@@ -107,7 +109,7 @@ impl Vault {
             for (key, row) in &found.rows {
                 if items.len() == page.limit {
                     let next = last.as_deref().and_then(|last| last.get(1..));
-                    return Ok(Listing { items, next: next.map(|rest| Cursor(rest.to_vec())) });
+                    return Ok(Listing { items, next: next.map(|place| Cursor::new(list, place)) });
                 }
                 let info = match self.job_info(key, row) {
                     Err(error) => match self.engine.if_rotated(error).await {

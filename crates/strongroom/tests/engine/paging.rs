@@ -1,17 +1,20 @@
 //! Lists, a page at a time: pages are disjoint, complete and in order, and a cursor stays within its list.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::cell::Cell;
 use std::fmt::Debug;
+use std::pin::Pin;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::common::{account, id, text, with_org, workflow};
+use crate::common::{account, id, org_of, run, text, vault, with_org, workflow};
 use strongroom::{
-    Cursor, CursorError, DefinitionFilter, Error, IntegrationId, Listing, Org, PageRequest, Scope, ScopeKind,
-    Scopes,
+    AuditFilter, CredentialFilter, Cursor, CursorError, DataKeys, DefinitionChange, DefinitionFilter,
+    Environment, Error, FormatChange, IntegrationId, Invalid, Listing, NewCredential, OnMismatch, Org,
+    PageRequest, Scope, ScopeKind, Scopes, VarFormat, Vault, VaultOptions, WriteOptions,
 };
+use strongroom_memory::MemoryStore;
 
 #[test]
 fn the_items_of_a_stream_are_the_whole_list_and_a_page_is_read_when_the_one_before_is_taken() {
@@ -169,41 +172,52 @@ fn a_cursor_outlives_the_item_that_it_stands_on() {
 }
 
 #[test]
-fn a_cursor_of_another_list_never_leads_out_of_this_one() {
-    with_rows(async |org| {
-        org.create_account(id("b")).await?;
-        org.account(id("b")).set_value("V0", "b").await?;
+fn every_list_refuses_the_cursor_of_every_other_one_and_takes_its_own() {
+    with_many(async |vault, org| {
+        let lists = lists(&vault, &org);
         let mut cursors = Vec::new();
-        for scope in [Scope::Org, account("a"), workflow("w")] {
-            cursors.extend(org.values(&scope, PageRequest::first(1)).await?.next);
+        for (name, list) in &lists {
+            cursors.push(list(PageRequest::first(1)).await?.unwrap_or_else(|| panic!("{name} has one page")));
         }
-        cursors.extend(org.linked_accounts(PageRequest::first(1)).await?.next);
-        cursors.extend(org.definitions(&DefinitionFilter::all(), PageRequest::first(1)).await?.next);
-        cursors.extend(org.account(id("a")).credentials(PageRequest::first(1)).await?.next);
-        cursors.extend(org.records(id("visitor")).list(PageRequest::first(1)).await?.next);
-        assert_eq!(cursors.len(), 7);
-        for cursor in cursors {
-            stays_within_b(&org, cursor).await?;
+        for (cursor, (of, _)) in cursors.iter().zip(&lists) {
+            for (name, list) in &lists {
+                let cursor: Cursor = cursor.to_string().parse()?;
+                let listed = list(PageRequest::first(1).after(cursor)).await;
+                match name == of {
+                    true => assert!(listed.is_ok(), "{name}: {listed:?}"),
+                    false => assert!(is_refused(&listed), "{name} takes one of {of}: {listed:?}"),
+                }
+            }
         }
         Ok(())
     });
 }
 
 #[test]
-fn a_made_up_cursor_never_leads_out_of_its_list() {
-    with_rows(async |org| {
-        org.create_account(id("b")).await?;
-        org.account(id("b")).set_value("V0", "b").await?;
-        for text in ["", "00", "ff", "0000", "ffffffffffffffffffffffffffff", "62006200", "01363530306131"] {
-            stays_within_b(&org, text.parse()?).await?;
+fn every_list_refuses_a_cursor_that_was_damaged_or_made_up() {
+    with_many(async |vault, org| {
+        for (name, list) in lists(&vault, &org) {
+            let whole = list(PageRequest::first(1)).await?.unwrap().to_string();
+            let flipped = |at: usize| {
+                let digit = if &whole[at..=at] == "0" { "1" } else { "0" };
+                format!("{}{digit}{}", &whole[..at], &whole[at + 1..])
+            };
+            let damaged = (0..whole.len()).map(flipped);
+            let cut = (0..whole.len()).step_by(2).map(|len| whole[..len].to_owned());
+            let made_up = ["00", "ff", "0000", "62006200", "01363530306131"].map(str::to_owned);
+            let long = [format!("{whole}00"), "ff".repeat(1_024)];
+            for text in damaged.chain(cut).chain(made_up).chain(long) {
+                let listed = list(PageRequest::first(1).after(text.parse()?)).await;
+                assert!(is_refused(&listed), "{name} takes {text}: {listed:?}");
+            }
         }
-        stays_within_b(&org, "ff".repeat(1_024).parse()?).await
+        Ok(())
     });
 }
 
 #[test]
 fn a_text_that_is_no_cursor_is_refused() {
-    for text in ["x", "0", "0g", " 00", "00\n", "00".repeat(1_025).as_str()] {
+    for text in ["x", "0", "0g", " 00", "00\n", "00".repeat(1_033).as_str()] {
         assert!(matches!(text.parse::<Cursor>(), Err(CursorError)), "{text:?}");
     }
 }
@@ -211,21 +225,26 @@ fn a_text_that_is_no_cursor_is_refused() {
 /// Seven rows of every kind that is listed.
 fn with_rows(test: impl AsyncFnOnce(Org) -> Result<(), Error>) {
     with_org(async |org| {
-        let account_a = org.create_account(id("a")).with_default_app().await?;
-        for number in 0..7 {
-            let name = format!("V{number}");
-            org.define(text(&name)).await?;
-            for scope in [Scope::Org, account("a"), account("aa"), workflow("w")] {
-                org.set_value(&name, scope, name.as_str()).await?;
-            }
-            org.create_account(id(&format!("user/{number}"))).await?;
-            account_a.add_integration(&id::<IntegrationId>(&format!("app{number}"))).await?;
-            account_a.upsert_credential(&name, "x").await?;
-            org.records(id("visitor")).put(&id(&name), "x").await?;
-            org.records(id("session2")).put(&id(&name), "x").await?;
-        }
+        fill(&org).await?;
         test(org).await
     });
+}
+
+async fn fill(org: &Org) -> Result<(), Error> {
+    let account_a = org.create_account(id("a")).with_default_app().await?;
+    for number in 0..7 {
+        let name = format!("V{number}");
+        org.define(text(&name)).await?;
+        for scope in [Scope::Org, account("a"), account("aa"), workflow("w")] {
+            org.set_value(&name, scope, name.as_str()).await?;
+        }
+        org.create_account(id(&format!("user/{number}"))).await?;
+        account_a.add_integration(&id::<IntegrationId>(&format!("app{number}"))).await?;
+        account_a.upsert_credential(&name, "x").await?;
+        org.records(id("visitor")).put(&id(&name), "x").await?;
+        org.records(id("session2")).put(&id(&name), "x").await?;
+    }
+    Ok(())
 }
 
 /// Asserts that pages of every size, with cursors that travel as text, join to the list in one piece.
@@ -249,18 +268,108 @@ async fn same_by_pages<K: PartialEq + Debug>(
     Ok(())
 }
 
-/// Asserts that the lists of account `b` after a cursor hold nothing of anyone else.
-async fn stays_within_b(org: &Org, cursor: Cursor) -> Result<(), Error> {
-    let page = || PageRequest::first(1_000).after(cursor.clone());
-    let account = org.account(id("b"));
-    let values = account.values(page()).await?.items;
-    assert!(values.iter().all(|value| value.value.expose() == "b"));
-    assert!(account.integrations(page()).await?.items.is_empty());
-    let accounts = org.linked_accounts(page()).await?.items;
-    assert!(accounts.iter().all(|found| !found.account_id.as_str().is_empty()));
-    let records = org.records(id("none")).list(page()).await?.items;
-    assert!(records.is_empty());
-    Ok(())
+/// Where the next page of a list starts.
+type Listed<'l> = Pin<Box<dyn Future<Output = Result<Option<Cursor>, Error>> + 'l>>;
+type List<'l> = Box<dyn Fn(PageRequest) -> Listed<'l> + 'l>;
+
+/// Every list of the engine that has pages.
+fn lists<'l>(vault: &'l Vault, org: &'l Org) -> Vec<(&'static str, List<'l>)> {
+    macro_rules! list {
+        ($name:literal, |$page:ident| $list:expr) => {{
+            let list = move |$page: PageRequest| -> Listed<'l> { Box::pin(async move { Ok($list?.next) }) };
+            ($name, Box::new(list) as List<'l>)
+        }};
+    }
+    vec![
+        list!("orgs", |page| vault.orgs(page).await),
+        list!("jobs", |page| vault.jobs(page).await),
+        list!("definitions", |page| org.definitions(&DefinitionFilter::all(), page).await),
+        list!("deleted definitions", |page| org.deleted_definitions(page).await),
+        list!("history of a definition", |page| org.definition_history("V0", page).await),
+        list!("history of another definition", |page| org.definition_history("V1", page).await),
+        list!("values of the org", |page| org.values(Scope::Org, page).await),
+        list!("values of an account", |page| org.values(account("a"), page).await),
+        list!("values of another account", |page| org.values(account("aa"), page).await),
+        list!("values of a workflow", |page| org.values(workflow("w"), page).await),
+        list!("history of a value", |page| org.value_history("V0", Scope::Org, page).await),
+        list!("history of a value of an account", |page| org.value_history("V0", account("a"), page).await),
+        list!("places of a definition", |page| org.values_of("V0", page).await),
+        list!("places of another definition", |page| org.values_of("V1", page).await),
+        list!("scopes with values", |page| org.scopes_with_values(page).await),
+        list!("format change", |page| org
+            .plan_format_change("V0", &FormatChange::to(VarFormat::Uuid), page)
+            .await),
+        list!("scope change", |page| org
+            .plan_scope_change("V0", Scopes::only(ScopeKind::Workflow), page)
+            .await),
+        list!("grandfathered", |page| org.grandfathered_values("OLD", page).await),
+        list!("accounts", |page| org.linked_accounts(page).await),
+        list!("integrations", |page| org.account(id("a")).integrations(page).await),
+        list!("connections", |page| org.account(id("a")).connections(&id("app0"), page).await),
+        list!("credentials", |page| org.account(id("a")).credentials(page).await),
+        list!("credentials of another app", |page| org.account(id("a")).app(id("app0")).list(page).await),
+        list!("credentials of a connection", |page| {
+            org.account(id("a")).app(id("app0")).connection(id("work")).list(page).await
+        }),
+        list!("history of a credential", |page| {
+            org.account(id("a")).app(IntegrationId::default_app()).history("V0", page).await
+        }),
+        list!("credentials that are missing", |page| {
+            org.credentials_where(&CredentialFilter::missing(id("none")), page).await
+        }),
+        list!("records", |page| org.records(id("visitor")).list(page).await),
+        list!("records of another namespace", |page| org.records(id("session2")).list(page).await),
+        list!("audit", |page| org.audit(&AuditFilter::all(), page).await),
+    ]
+}
+
+/// A vault in which every list has more than one page.
+fn with_many(test: impl AsyncFnOnce(Vault, Org) -> Result<(), Error>) {
+    run(async {
+        let options = VaultOptions::default().history_versions(9);
+        let vault = vault(MemoryStore::new(), options).await?;
+        vault.change_settings(|settings| settings.audit = true).await?;
+        let org = org_of(&vault);
+        fill(&org).await?;
+        for name in ["V0", "V1"] {
+            for text in ["one", "two"] {
+                org.update_definition(name, DefinitionChange::new().description(text)).await?;
+                for scope in [Scope::Org, account("a")] {
+                    org.set_value(name, scope, text).await?;
+                }
+            }
+        }
+        for name in ["OLD", "GONE1", "GONE2"] {
+            org.define(text(name)).await?;
+            for scope in [Scope::Org, account("a")] {
+                org.set_value(name, scope, "x").await?;
+            }
+        }
+        let integer = FormatChange::to(VarFormat::Integer);
+        org.change_format("OLD", &integer, OnMismatch::Grandfather).await?;
+        for name in ["GONE1", "GONE2"] {
+            org.delete_definition_with(name, WriteOptions::default().keep_history()).await?;
+        }
+        let account = org.account(id("a"));
+        for connection in ["home", "work"] {
+            account.add_connection(&id("app0"), &id(connection)).await?;
+        }
+        for app in [account.app(id("app0")), account.app(id("app0")).connection(id("work"))] {
+            app.set_many(&["k1", "k2"].map(|name| NewCredential::new(name, "x"))).await?;
+        }
+        for value in ["x2", "x3"] {
+            account.upsert_credential("V0", value).await?;
+        }
+        vault.org([9; 12].into(), Environment::test()).define(text("V")).await?;
+        for _ in 0..2 {
+            vault.rotate_data_keys(&DataKeys::all()).await?.pause().await?;
+        }
+        test(vault, org).await
+    });
+}
+
+fn is_refused<T>(listed: &Result<T, Error>) -> bool {
+    matches!(listed, Err(Error::Invalid(Invalid::Cursor(_))))
 }
 
 fn keyed<T, K>(listing: Listing<T>, key: impl Fn(&T) -> K) -> (Vec<K>, Option<Cursor>) {

@@ -7,7 +7,7 @@ use crate::jobs::{JobId, finish_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
 use crate::store::{KeyRange, Scan, Versioned};
-use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, fresh_if_stale, listed_id};
+use crate::tenant::{Attempt, Draft, Freshness, List, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
@@ -122,6 +122,8 @@ impl Account {
     async fn list_apps(&self, range: KeyRange, page: PageRequest) -> Result<Listing<Integration>, Error> {
         // Integrations of a deleted account may not be swept yet.
         let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
+        let list = List::new("integrations", &range);
+        page.place_in(list.id())?;
         if read.await?.is_none() {
             self.refuse_ended().await?;
             return Ok(Listing { items: Vec::new(), next: None });

@@ -8,7 +8,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::model::{LinkedAccount, Listing, PageRequest};
-use crate::tenant::{Freshness, Needs, fresh_if_stale, listed_id};
+use crate::tenant::{Freshness, List, Needs, fresh_if_stale, listed_id};
 use crate::verbs::org::Org;
 
 pub use write::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
@@ -49,7 +49,7 @@ impl Org {
             let tenant = &*self.tenant;
             let range = tenant.id.accounts();
             tenant
-                .list(None, &range, &page, |view, key, row| {
+                .list(List::new("linked_accounts", &range), &page, |view, key, row| {
                     let account: LinkedAccountId = listed_id(&range, key)?;
                     let loaded = tenant.open_account(view, &account, row)?;
                     Ok(loaded.and_then(|loaded| loaded.into_model(account)))
@@ -59,7 +59,7 @@ impl Org {
         self.tenant.observed(Call::of("linked_accounts"), run).await
     }
 
-    pub(super) async fn try_linked_account(
+    pub(crate) async fn try_linked_account(
         &self,
         account: &LinkedAccountId,
         freshness: Freshness,

@@ -9,6 +9,7 @@ use crate::engine::observer::Call;
 use crate::error::{Damage, Error};
 use crate::id::LinkedAccountId;
 use crate::model::{AuditEvent, Cursor, EventId, EventKind, Listing, PageRequest};
+use crate::tenant::List;
 use crate::verbs::org::Org;
 
 pub use notes::{AuditBuffer, AuditNote};
@@ -102,14 +103,14 @@ impl Org {
             if page.after.is_none()
                 && let Some(since) = filter.since.and_then(before)
             {
-                page.after = Some(since);
+                page = page.after(Cursor::new(List::new(AUDIT, &events).id(), &since.to_bytes()));
             }
             let mut range = events.clone();
             if let Some(until) = filter.until {
                 range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
             }
             tenant
-                .list(None, &range, &page, |view, key, row| {
+                .list(List::new(AUDIT, &range), &page, |view, key, row| {
                     let id =
                         key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
                     let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
@@ -122,8 +123,9 @@ impl Org {
 }
 
 /// The last place before all events of a time.
-fn before(at: Timestamp) -> Option<Cursor> {
-    let last =
-        EventId { at: Timestamp::from_ms(at.as_ms().checked_sub(1)?), chain: [0xff; 8], sequence: u64::MAX };
-    Some(Cursor(last.to_bytes().to_vec()))
+fn before(at: Timestamp) -> Option<EventId> {
+    let at = Timestamp::from_ms(at.as_ms().checked_sub(1)?);
+    Some(EventId { at, chain: [0xff; 8], sequence: u64::MAX })
 }
+
+const AUDIT: &str = "audit";

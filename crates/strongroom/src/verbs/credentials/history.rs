@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::id::CredentialKey;
 use crate::model::{Credential, CredentialWritten, Expected, Listing, PageRequest, Revision, Version};
 use crate::row::Subject;
-use crate::tenant::history::with_current;
 use crate::tenant::{Freshness, NewCredential, WriteOptions, fresh_if_stale};
 use crate::verbs::credentials::AppCredentials;
 use crate::verbs::credentials::many::Extent;
@@ -40,9 +39,10 @@ impl AppCredentials {
                 }
             };
             let subject = Subject::credential(self.account.id(), &self.app, &name);
-            let listing = self.account.org().tenant.list_history(&subject, &page).await?;
+            let tenant = &*self.account.org().tenant;
+            let listing = tenant.list_history(&subject, &page).await?;
             self.account.refuse_ended().await?;
-            Ok(with_current(listing, current, page.limit))
+            Ok(tenant.with_current(&subject, listing, current, page.limit))
         };
         self.observed("credential_history", Some(&name), run).await
     }

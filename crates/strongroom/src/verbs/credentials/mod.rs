@@ -19,7 +19,8 @@ use crate::row::{Subject, parse_last_id};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::{
-    Attempt, Draft, Freshness, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale, listed_id,
+    Attempt, Draft, Freshness, List, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale,
+    listed_id,
 };
 use crate::verbs::account::Account;
 
@@ -186,6 +187,7 @@ impl AppCredentials {
             let tenant = &*self.account.org().tenant;
             let account = self.account.id();
             let range = tenant.id.credentials(account, &self.app);
+            let list = List::new("credentials", &range).of_account(Some(account));
             let knows = |key: &Key| {
                 let known = |name: CredentialKey| names.is_some_and(|names| names.contains(name.as_str()));
                 names.is_none() || parse_last_id(&range, key).is_some_and(known)

@@ -16,7 +16,9 @@ use crate::scope::{Scope, Scopes};
 use crate::store::Versioned;
 use crate::tenant::check::value_form;
 use crate::tenant::indexed::{EXAMINED_MAX, is_grandfathered};
-use crate::tenant::{Attempt, Draft, Expiry, Freshness, INDEX_PAGE, Needs, WriteOptions, check_definition};
+use crate::tenant::{
+    Attempt, Draft, Expiry, Freshness, INDEX_PAGE, List, Needs, WriteOptions, check_definition,
+};
 use crate::verbs::definitions::DefinitionChange;
 use crate::verbs::org::Org;
 
@@ -225,7 +227,7 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<Scope>, Error> {
         let definition = definition.into();
-        let list = self.scopes_of(&definition, page, |_, row| is_grandfathered(row));
+        let list = self.scopes_of("grandfathered_values", &definition, page, |_, row| is_grandfathered(row));
         self.tenant.observed(Call::of("grandfathered_values").definition(&definition), list).await
     }
 
@@ -252,7 +254,8 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<Scope>, Error> {
         let definition = definition.into();
-        let list = self.scopes_of(&definition, page, |scope, _| Ok(!scopes.allows(scope.kind())));
+        let list = self
+            .scopes_of("plan_scope_change", &definition, page, |scope, _| Ok(!scopes.allows(scope.kind())));
         self.tenant.observed(Call::of("plan_scope_change").definition(&definition), list).await
     }
 
@@ -261,11 +264,12 @@ impl Org {
         definition: &DefinitionRef<'_>,
         page: PageRequest,
         takes: impl Fn(&Scope, &Versioned) -> Result<bool, Error>,
+        list: &'static str,
     ) -> Result<Listing<Scope>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition(definition).await?.stored.id;
         let range = tenant.id.definition_values(&id);
-        let listed = tenant.list(None, &range, &page, |_, key, row| {
+        let listed = tenant.list(List::new(list, &range), &page, |_, key, row| {
             let Some(scope) = tenant.id.parse_definition_value(&id, key.as_bytes()) else {
                 return Ok(None);
             };

@@ -12,9 +12,8 @@ use crate::model::{DefinitionRef, Listing, PageRequest, Revision, StoredDefiniti
 use crate::row::body::{Sweep, decode_definition};
 use crate::row::{Row, Subject, TenantRow};
 use crate::tenant::definition::read_hint;
-use crate::tenant::history::with_current;
 use crate::tenant::{
-    Attempt, Draft, Expiry, Freshness, Needs, WriteOptions, check_definition, fresh_if_stale,
+    Attempt, Draft, Expiry, Freshness, List, Needs, WriteOptions, check_definition, fresh_if_stale,
 };
 use crate::verbs::org::Org;
 
@@ -55,12 +54,13 @@ impl Org {
                 (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
                 (Err(error), _) => return Err(error),
             };
-            let listing = tenant.list_history(&Subject::Definition(id), &page).await?;
+            let subject = Subject::Definition(id);
+            let listing = tenant.list_history(&subject, &page).await?;
             let current = current.filter(|_| page.after.is_none());
             if current.is_none() && listing.items.is_empty() && page.after.is_none() {
                 return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
             }
-            Ok(with_current(listing, current, page.limit))
+            Ok(tenant.with_current(&subject, listing, current, page.limit))
         };
         self.tenant.observed(Call::of("definition_history").definition(&reference), run).await
     }
@@ -172,7 +172,7 @@ impl Org {
             let tenant = &*self.tenant;
             let kept = tenant.id.definitions_history();
             tenant
-                .list(None, &kept, &page, |view, key, row| {
+                .list(List::new("deleted_definitions", &kept), &page, |view, key, row| {
                     // Its former versions are among them.
                     let Some(place) = tenant.id.parse(key) else { return Ok(None) };
                     let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {

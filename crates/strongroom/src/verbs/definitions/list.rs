@@ -8,6 +8,7 @@ use crate::id::DefinitionId;
 use crate::limits::NAME_PATTERN_BYTES_MAX;
 use crate::model::{Listing, PageRequest, StoredDefinition};
 use crate::scope::ScopeKind;
+use crate::tenant::List;
 use crate::verbs::org::Org;
 
 /// Which definitions to list: those that match every part of the filter. The default matches all.
@@ -107,7 +108,7 @@ impl Org {
             let tenant = &*self.tenant;
             let range = tenant.id.definitions();
             tenant
-                .list(None, &range, &page, |view, key, row| {
+                .list(List::new("definitions", &range), &page, |view, key, row| {
                     let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
                     let Some(id) = id else { return Ok(None) };
                     let opened = tenant.open_definition(view.keys(None), id, row, view.moment)?;

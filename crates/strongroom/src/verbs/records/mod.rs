@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::store::Versioned;
 use crate::tenant::record::{Record, RecordChange, RecordWritten};
 use crate::tenant::{
-    Attempt, Draft, Freshness, Needs, RecordAccess, RecordAction, RecordWrite, View, WriteOptions,
+    Attempt, Draft, Freshness, List, Needs, RecordAccess, RecordAction, RecordWrite, View, WriteOptions,
     fresh_if_stale, listed_id,
 };
 use crate::verbs::org::Org;
@@ -165,7 +165,7 @@ impl Records {
             let tenant = &*self.org.tenant;
             let range = tenant.id.records(&self.namespace);
             tenant
-                .list(None, &range, &page, |view, key, row| {
+                .list(List::new("records", &range), &page, |view, key, row| {
                     tenant.open_record(view, &self.namespace, &listed_id(&range, key)?, row)
                 })
                 .await

@@ -9,7 +9,6 @@ use crate::model::{
 };
 use crate::row::Subject;
 use crate::scope::Scope;
-use crate::tenant::history::with_current;
 use crate::tenant::{Freshness, ValuesRead, WriteOptions, fresh_if_stale};
 use crate::verbs::org::Org;
 
@@ -53,11 +52,12 @@ impl Org {
             };
             let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
             let stored = &known.stored;
-            let mut listing = tenant.list_history(&Subject::value(&scope, &stored.id), &page).await?;
+            let subject = Subject::value(&scope, &stored.id);
+            let mut listing = tenant.list_history(&subject, &page).await?;
             listing
                 .items
                 .retain(|version| version.deleted || !tenant.has_expired(&stored.definition, version));
-            Ok(with_current(listing, current, page.limit))
+            Ok(tenant.with_current(&subject, listing, current, page.limit))
         };
         self.tenant.observed(Call::of("value_history").definition(&definition).at(&scope), run).await
     }

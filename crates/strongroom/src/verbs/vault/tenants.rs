@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::id::{Environment, OrgId};
-use crate::model::{Cursor, Listing, PageRequest};
+use crate::model::{Cursor, CursorError, ListId, Listing, PageRequest};
 use crate::row::{TenantId, VaultKeys};
 use crate::store::{KeyRange, Scan};
 use crate::verbs::org::Org;
@@ -27,14 +27,17 @@ impl Vault {
     /// # Errors
     /// [`Invalid::Cursor`](crate::Invalid::Cursor).
     pub async fn orgs(&self, page: PageRequest) -> Result<Listing<OrgId>, Error> {
-        let mut rest = VaultKeys::tenants();
-        if let Some(cursor) = &page.after {
-            rest.start = VaultKeys::org(&org_of(cursor)?).end.unwrap_or(rest.start);
+        let all = VaultKeys::tenants();
+        let list = ListId { name: "orgs", start: &all.start };
+        let mut rest = all.clone();
+        if let Some(place) = page.place_in(list)? {
+            let last = OrgId::from_bytes(place).ok_or(CursorError)?;
+            rest.start = VaultKeys::org(&last).end.unwrap_or(rest.start);
         }
         let mut items: Vec<OrgId> = Vec::new();
         while let Some(tenant) = self.next_tenant(&mut rest).await? {
             if items.len() == page.limit {
-                let next = items.last().map(|last| Cursor(last.as_bytes().to_vec()));
+                let next = items.last().map(|last| Cursor::new(list, last.as_bytes()));
                 return Ok(Listing { items, next });
             }
             items.push(tenant.org);
@@ -82,8 +85,4 @@ impl Org {
         }
         Ok(found)
     }
-}
-
-fn org_of(cursor: &Cursor) -> Result<OrgId, Error> {
-    OrgId::from_bytes(&cursor.0).ok_or_else(|| crate::model::CursorError.into())
 }
