@@ -86,6 +86,10 @@ impl Observer for VerbSpans {
             .linked_account
             .map(|account| KeyValue::new("strongroom.linked_account", account.to_string()));
         attributes.extend(account);
+        let integration =
+            seen.integration.map(|slug| KeyValue::new("strongroom.integration", slug.to_string()));
+        let connection = seen.connection.map(|id| KeyValue::new("strongroom.connection", id.to_string()));
+        attributes.extend(integration.into_iter().chain(connection));
         let tracer = global::tracer(SCOPE);
         let span = tracer
             .span_builder(seen.verb)

@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::id::{Environment, LinkedAccountId, OrgId};
+use crate::id::{ConnectionId, Environment, IntegrationId, LinkedAccountId, OrgId};
 use crate::model::{Actor, DefinitionRef};
 use crate::row::TenantId;
 use crate::scope::{Scope, ScopePath};
 
-/// Called for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
-/// host. It never gets a value. It runs on the task of the verb, so it should be quick.
+/// Called once for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
+/// host. It never gets a value. It runs on the task of the verb, so it should be quick. A call whose arguments cannot
+/// be parsed is refused before it begins, and not observed.
 ///
 /// ```
 /// use strongroom::{Observation, Observer, VaultOptions};
@@ -62,6 +63,10 @@ pub struct Observation<'o> {
     pub scope: Option<&'o Scope>,
     /// The linked account that the call is about, if it is not in `scope`.
     pub linked_account: Option<&'o LinkedAccountId>,
+    /// The integration of that account.
+    pub integration: Option<&'o IntegrationId>,
+    /// Which connection of it; `None` for the default one, and for a call about all of them.
+    pub connection: Option<&'o ConnectionId>,
     /// How it ended.
     pub outcome: Outcome,
     /// How long it took.
@@ -117,6 +122,8 @@ pub(crate) struct Call<'c> {
     name: Named<'c>,
     scope: Option<&'c Scope>,
     linked_account: Option<&'c LinkedAccountId>,
+    integration: Option<&'c IntegrationId>,
+    connection: Option<&'c ConnectionId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +135,14 @@ pub(crate) enum Named<'c> {
 
 impl<'c> Call<'c> {
     pub(crate) fn of(verb: &'static str) -> Self {
-        Self { verb, name: Named::Nothing, scope: None, linked_account: None }
+        Self {
+            verb,
+            name: Named::Nothing,
+            scope: None,
+            linked_account: None,
+            integration: None,
+            connection: None,
+        }
     }
 
     pub(crate) fn named(self, text: &'c str) -> Self {
@@ -145,6 +159,11 @@ impl<'c> Call<'c> {
 
     pub(crate) fn along(self, path: &'c ScopePath) -> Self {
         Self { scope: path.scopes().next(), linked_account: path.account_id(), ..self }
+    }
+
+    /// About an integration, by whose slug the call is named unless it is about one credential.
+    pub(crate) fn of_app(self, integration: &'c IntegrationId, connection: Option<&'c ConnectionId>) -> Self {
+        Self { integration: Some(integration), connection, ..self }.named(integration.as_str())
     }
 
     pub(crate) fn account(self, account: &'c LinkedAccountId) -> Self {
@@ -170,7 +189,7 @@ impl<'w> Watched<'w> {
     ) -> Option<Self> {
         let observer = engine.observer.as_deref()?;
         let clock = &*engine.clock;
-        let Call { verb, name, scope, linked_account } = call;
+        let Call { verb, name, scope, linked_account, integration, connection } = call;
         let seen = Observation {
             verb,
             actor,
@@ -178,6 +197,8 @@ impl<'w> Watched<'w> {
             environment: &tenant.environment,
             scope,
             linked_account,
+            integration,
+            connection,
             outcome: Outcome::Cancelled,
             duration: Duration::ZERO,
             name,

@@ -3,7 +3,7 @@
 use tracing::Level;
 
 use crate::engine::observer::{Observation, Observer};
-use crate::id::RequestId;
+use crate::id::{ConnectionId, IntegrationId, RequestId};
 
 /// Makes an event of level `DEBUG` and target `strongroom` of each verb that ends. Feature `tracing`.
 ///
@@ -27,6 +27,8 @@ impl Observer for TracingObserver {
             name = seen.name().as_deref(),
             scope = seen.scope.map(tracing::field::display),
             linked_account = seen.linked_account.map(tracing::field::display),
+            integration = seen.integration.map(IntegrationId::as_str),
+            connection = seen.connection.map(ConnectionId::as_str),
             outcome = seen.outcome.as_str(),
             duration_us = u64::try_from(seen.duration.as_micros()).unwrap_or(u64::MAX),
         );

@@ -75,18 +75,35 @@ pub(crate) struct Tenant {
     pub(crate) actor: Option<Actor>,
 }
 
+    /// Whether its verbs are observed: not those that another verb calls.
+    is_observed: bool,
 impl Tenant {
     pub(crate) fn new(engine: Arc<Engine>, org: OrgId, environment: Environment) -> Self {
         Self::of(engine, TenantId::new(org, environment))
     }
 
     pub(crate) fn of(engine: Arc<Engine>, id: TenantId) -> Self {
-        Self { engine, id, actor: None }
+        Self { engine, id, actor: None, is_observed: true }
     }
 
     /// The same tenant, with its writes made on behalf of `actor`.
     pub(crate) fn acting_as(&self, actor: Actor) -> Self {
-        Self { engine: Arc::clone(&self.engine), id: self.id.clone(), actor: Some(actor) }
+        Self { actor: Some(actor), ..self.again() }
+    }
+
+    /// The same tenant for the verbs that a verb is made of: what the host calls is observed once.
+    pub(crate) fn unobserved(&self) -> Self {
+        Self { is_observed: false, ..self.again() }
+    }
+
+    /// The same tenant on another engine.
+    pub(crate) fn on(&self, engine: Arc<Engine>) -> Self {
+        Self { engine, ..self.again() }
+    }
+
+    fn again(&self) -> Self {
+        let (engine, id, actor) = (Arc::clone(&self.engine), self.id.clone(), self.actor.clone());
+        Self { engine, id, actor, is_observed: self.is_observed }
     }
 
     /// Runs a verb, and tells the observer how it ended. Without an observer it is the verb alone.
@@ -103,7 +120,8 @@ impl Tenant {
 
     /// Tells the observer, if there is one, how the verb that runs from now on ended.
     pub(crate) fn observe<'w>(&'w self, call: Call<'w>) -> Observed<'w> {
-        Observed(Watched::begin(&self.engine, &self.id, self.actor.as_ref(), call))
+        let watched = || Watched::begin(&self.engine, &self.id, self.actor.as_ref(), call);
+        Observed(if self.is_observed { watched() } else { None })
     }
 
     /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.

@@ -48,6 +48,11 @@ impl Account {
         Self { org: self.org.acting_as(actor), registration: self.registration.clone() }
     }
 
+    /// The same account for the verbs that a verb is made of.
+    pub(crate) fn unobserved(&self) -> Self {
+        Self { org: self.org.unobserved(), registration: self.registration.clone() }
+    }
+
     /// The id of the account.
     #[must_use]
     pub fn id(&self) -> &LinkedAccountId {

@@ -38,6 +38,11 @@ impl Org {
         Self { tenant: Arc::new(self.tenant.acting_as(actor)) }
     }
 
+    /// The same org for the verbs that a verb is made of.
+    pub(crate) fn unobserved(&self) -> Self {
+        Self { tenant: Arc::new(self.tenant.unobserved()) }
+    }
+
     /// On whose behalf the handle acts.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::store::Plan;
-use crate::tenant::Tenant;
 use crate::verbs::org::Org;
 
 impl Org {
@@ -44,10 +43,9 @@ impl Org {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let Tenant { engine, id, actor } = &*self.tenant;
-        let (engine, store) = engine.planning()?;
-        let tenant = Tenant { engine: Arc::new(engine), id: id.clone(), actor: actor.clone() };
+        let (engine, store) = self.tenant.engine.planning()?;
+        let tenant = self.tenant.on(Arc::new(engine));
         let outcome = verbs(Self { tenant: Arc::new(tenant) }).await?;
-        Ok((store.take(id)?, outcome))
+        Ok((store.take(&self.tenant.id)?, outcome))
     }
 }

@@ -175,7 +175,7 @@ impl Org {
     /// After a read, so that nothing is resolved of what ended before it.
     pub(crate) async fn refuse_unknown(&self, path: &ScopePath) -> Result<(), Error> {
         if let Some(account) = path.account_to_know()
-            && self.linked_account(account).await?.is_none()
+            && fresh_if_stale(|freshness| self.try_linked_account(account, freshness)).await?.is_none()
         {
             return Err(Error::AccountNotFound(account.clone()));
         }

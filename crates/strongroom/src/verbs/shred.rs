@@ -39,6 +39,12 @@ impl Org {
     /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
     /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt.
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+        let quiet = self.unobserved();
+        let call = Call::of("shred_account").account(account);
+        self.tenant.observed(call, quiet.delete_and_drop(account)).await
+    }
+
+    async fn delete_and_drop(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
         let engine = &self.tenant.engine;
         let owner = [account];
         let needs = Needs::org_keys().accounts(&owner);

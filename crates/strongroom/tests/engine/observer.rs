@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::poll_immediate;
 use futures_util::pin_mut;
 use strongroom::{
-    AuditFilter, Credentials, DefinitionFilter, Error, ErrorKind, IntegrationId, ManualClock, NewCredential,
-    Observation, Observer, Org, Outcome, PageRequest, Refresh, Scope, ScopePath, Timestamp, Unrefreshed,
-    VaultOptions,
+    AuditFilter, Credentials, DefinitionFilter, Error, ErrorKind, FormatChange, IntegrationId, ManualClock,
+    NewCredential, NewValue, Observation, Observer, OnMismatch, Org, Outcome, PageRequest, Refresh, Scope,
+    ScopePath, Timestamp, Unrefreshed, VarFormat, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -40,8 +40,8 @@ fn each_verb_is_observed_once_with_its_names_and_outcome_and_never_a_value() {
                 "set_values A linked_account a Ok",
                 "resolve A linked_account a Ok",
                 "write_account - a Ok",
-                "set_credentials k a Ok",
-                "credentials default-app a Ok",
+                "set_credentials k a default-app Ok",
+                "credentials default-app a default-app Ok",
                 "value B org Failed(NotFound)",
                 "write_record r - Ok",
                 "delete_value A linked_account a Ok",
@@ -102,18 +102,106 @@ fn lists_definitions_records_histories_and_refreshes_are_observed_once_too() {
                 "validate A org Ok",
                 "linked_accounts - - Ok",
                 "integrations - a Ok",
-                "integration default-app a Ok",
-                "list_credentials default-app a Ok",
-                "credential_history k a Ok",
-                "credential_version k a Ok",
+                "integration default-app a default-app Ok",
+                "list_credentials default-app a default-app Ok",
+                "credential_history k a default-app Ok",
+                "credential_version k a default-app Ok",
                 "list_records notes - Ok",
                 "generation - - Ok",
                 "usage - - Ok",
                 "audit - - Ok",
-                "refresh_credentials default-app a Unrefreshed",
-                "settle_refresh default-app a Ok",
-                "credentials default-app a Ok",
-                "refresh_credentials default-app a Ok",
+                "refresh_credentials default-app a default-app Unrefreshed",
+                "settle_refresh default-app a default-app Ok",
+                "credentials default-app a default-app Ok",
+                "refresh_credentials default-app a default-app Ok",
+            ]
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_verb_that_is_made_of_others_is_observed_once() {
+    run(async {
+        let seen = Seen::default();
+        let options = VaultOptions::default().observer(seen.clone()).history_versions(5);
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        org.define(text("A")).await?;
+        let account = org.upsert_account(id("a")).with_default_app().await?.account;
+        let (app, crm) = (account.app(IntegrationId::default_app()), id::<IntegrationId>("crm"));
+        account.add_integration(&crm).await?;
+        for connection in ["home", "work"] {
+            account.add_connection(&crm, &id(connection)).await?;
+        }
+        let kept = || WriteOptions::default().keep_history();
+        let value = org.set_value("A", Scope::Org, "hunter2").await?.revision;
+        let credential = app.upsert("k", "hunter2").await?.info.revision;
+        seen.take();
+
+        org.restore_value("A", Scope::Org, value).await?;
+        org.undelete_value("A", Scope::Org).await.unwrap_err();
+        app.restore("k", credential).await?;
+        app.undelete("k").await.unwrap_err();
+        app.delete_with("k", kept()).await?;
+        app.undelete("k").await?;
+        let refused = FormatChange::to(VarFormat::Integer);
+        org.change_format("A", &refused, OnMismatch::Refuse).await.unwrap_err();
+        org.set_values_in_parts(&[NewValue::new("A", Scope::Org, "hunter2")], |_| ()).await?;
+        org.delete_value_by_id(&strongroom::DocumentId::from([1; 12])).await?;
+        let strict = ScopePath::org().linked_account(id("a")).strict_account();
+        org.resolve("A", &strict).await?;
+        org.resolve_all(&strict).await?;
+        org.explain("A", &strict).await?;
+        account.delete_integration(&crm).await?;
+        let _ = org.shred_account(&id("a")).await?;
+        assert_eq!(
+            seen.take(),
+            [
+                "restore_value A org Ok",
+                "undelete_value A org Failed(Conflict)",
+                "restore_credential k a default-app Ok",
+                "undelete_credential k a default-app Failed(Conflict)",
+                "delete_credential k a default-app Ok",
+                "undelete_credential k a default-app Ok",
+                "change_format A - Failed(Conflict)",
+                "set_values_in_parts - - Ok",
+                "delete_value - - Ok",
+                "resolve A linked_account a Ok",
+                "resolve_all - linked_account a Ok",
+                "explain A linked_account a Ok",
+                "delete_integration crm a crm Ok",
+                "shred_account - a Ok",
+            ]
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_done_to_a_connection_is_observed_with_the_connection() {
+    run(async {
+        let (seen, org) = observed(MemoryStore::new()).await?;
+        let (account, crm, work) = (org.create_account(id("a")).await?, id("crm"), id("work"));
+        seen.take();
+        account.add_connection(&crm, &work).await?;
+        let app = account.app(crm.clone()).connection(work.clone());
+        app.upsert("k", "hunter2").await?;
+        app.get("k").await?;
+        let answers = async |_: &Credentials| Ok(vec![NewCredential::new("k", "hunter2")]);
+        let refresh = Refresh::new(|_| std::future::ready(()));
+        app.refresh::<Error, _>(app.get_all().await?, &refresh, answers).await?;
+        account.connections(&crm, PageRequest::first(1)).await?;
+        account.delete_connection(&crm, &work).await?;
+        assert_eq!(
+            seen.take(),
+            [
+                "add_connection crm a crm/work Ok",
+                "set_credentials k a crm/work Ok",
+                "credential k a crm/work Ok",
+                "credentials crm a crm/work Ok",
+                "refresh_credentials crm a crm/work Ok",
+                "connections crm a crm Ok",
+                "delete_connection crm a crm/work Ok",
             ]
         );
         Ok(())
@@ -177,8 +265,13 @@ impl Observer for Seen {
             (None, Some(account)) => account.to_string(),
             (None, None) => "-".to_owned(),
         };
+        let app = match (seen.integration, seen.connection) {
+            (Some(integration), Some(connection)) => format!(" {integration}/{connection}"),
+            (Some(integration), None) => format!(" {integration}"),
+            (None, _) => String::new(),
+        };
         let name = seen.name().map_or_else(|| "-".to_owned(), Cow::into_owned);
-        self.lines.lock().unwrap().push(format!("{} {name} {place} {:?}", seen.verb, seen.outcome));
+        self.lines.lock().unwrap().push(format!("{} {name} {place}{app} {:?}", seen.verb, seen.outcome));
         self.durations.lock().unwrap().push(seen.duration);
         assert_ne!(seen.outcome, Outcome::Failed(ErrorKind::Damaged));
     }

@@ -58,7 +58,9 @@ impl Account {
     async fn add_app(&self, integration: &IntegrationId, app: &AppId) -> Result<Integration, Error> {
         let tenant = &*self.org().tenant;
         let add = until_landed(tenant, |freshness| self.try_add_integration(app, freshness));
-        let call = Call::of("add_integration").account(self.id()).named(integration.as_str());
+        let connection = app.connection();
+        let verb = if connection.is_some() { "add_connection" } else { "add_integration" };
+        let call = Call::of(verb).account(self.id()).of_app(integration, connection.as_ref());
         tenant.observed(call, add).await
     }
 
@@ -76,7 +78,7 @@ impl Account {
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let app = AppId::of(integration);
         let read = fresh_if_stale(|freshness| self.try_integration(&app, freshness));
-        let call = Call::of("integration").account(self.id()).named(integration.as_str());
+        let call = Call::of("integration").account(self.id()).of_app(integration, None);
         self.org().tenant.observed(call, read).await
     }
 
@@ -115,7 +117,7 @@ impl Account {
         page: PageRequest,
     ) -> Result<Listing<Integration>, Error> {
         let listed = self.list_apps(self.org().tenant.id.connections(self.id(), integration), page);
-        let call = Call::of("connections").account(self.id()).named(integration.as_str());
+        let call = Call::of("connections").account(self.id()).of_app(integration, None);
         self.org().tenant.observed(call, listed).await
     }
 
@@ -162,14 +164,19 @@ impl Account {
     /// call it again. What is left of its rows goes with [`Vault::run_jobs`](crate::Vault::run_jobs), or before the
     /// connection is added again.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
-        let default = self.delete_app(integration, &AppId::of(integration)).await;
+        let call = Call::of("delete_integration").account(self.id()).of_app(integration, None);
+        self.org().tenant.observed(call, self.delete_connections(integration)).await
+    }
+
+    async fn delete_connections(&self, integration: &IntegrationId) -> Result<(), Error> {
+        let default = self.delete_app(&AppId::of(integration, None)).await;
         let mut deleted = default.is_ok();
         if default.as_ref().is_err_and(|error| !matches!(error, Error::IntegrationNotFound { .. })) {
             return default;
         }
         let named = self.named_connections(integration).await?;
         for app in &named {
-            match self.delete_app(integration, app).await {
+            match self.delete_app(app).await {
                 Ok(()) => deleted = true,
                 // Somebody else deleted it, or it is being deleted.
                 Err(Error::IntegrationNotFound { .. }) => {}
@@ -203,14 +210,15 @@ impl Account {
         integration: &IntegrationId,
         connection: &ConnectionId,
     ) -> Result<(), Error> {
-        self.delete_app(integration, &AppId::named(integration, connection)).await
+        let app = AppId::of(integration, Some(connection));
+        let call = Call::of("delete_connection").account(self.id()).of_app(integration, Some(connection));
+        self.org().tenant.observed(call, self.delete_app(&app)).await
     }
 
-    async fn delete_app(&self, integration: &IntegrationId, app: &AppId) -> Result<(), Error> {
+    async fn delete_app(&self, app: &AppId) -> Result<(), Error> {
         let tenant = &*self.org().tenant;
         let delete = until_landed(tenant, |freshness| self.try_delete_integration(app, freshness));
-        let call = Call::of("delete_integration").account(self.id()).named(integration.as_str());
-        let job = tenant.observed(call, delete).await?;
+        let job = delete.await?;
         run_job(tenant, &job).await
     }
 

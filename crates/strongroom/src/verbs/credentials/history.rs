@@ -106,8 +106,13 @@ impl AppCredentials {
         revision: Revision,
         options: WriteOptions,
     ) -> Result<CredentialWritten, Error> {
-        let version = self.version(key_name, revision).await?;
-        self.upsert_with(key_name, version.value, options).await
+        let name: CredentialKey = key_name.parse()?;
+        let run = async {
+            let quiet = self.unobserved();
+            let version = quiet.version(key_name, revision).await?;
+            quiet.upsert_with(key_name, version.value, options).await
+        };
+        self.observed("restore_credential", Some(&name), run).await
     }
 
     /// Brings back a credential that was deleted with [`WriteOptions::keep_history`], as the same document, with its
@@ -126,6 +131,12 @@ impl AppCredentials {
     /// # Errors
     /// [`Error::Unexpected`] if there is a credential; those of [`upsert`](Self::upsert).
     pub async fn undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
+        let name: CredentialKey = key_name.parse()?;
+        let quiet = self.unobserved();
+        self.observed("undelete_credential", Some(&name), quiet.try_undelete(key_name)).await
+    }
+
+    async fn try_undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
         let newest = self.history(key_name, PageRequest::first(2)).await?.items;
         match newest.as_slice() {
             [credential, ..] if !credential.deleted => {

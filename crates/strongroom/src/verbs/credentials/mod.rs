@@ -193,7 +193,7 @@ impl AppCredentials {
                 names.is_none() || parse_last_id(&range, key).is_some_and(known)
             };
             let listed = tenant
-                .list_known(Some(account), &range, &page, knows, |view, key, row| {
+                .list_known(list, &page, knows, |view, key, row| {
                     let address = (account, &self.app, &listed_id(&range, key)?);
                     Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
                 })
@@ -242,6 +242,11 @@ impl AppCredentials {
         self.observed("delete_credential", Some(&key_name), delete).await
     }
 
+    /// The same credentials for the verbs that a verb is made of.
+    fn unobserved(&self) -> Self {
+        Self { account: self.account.unobserved(), ..self.clone() }
+    }
+
     /// Runs a verb, and tells the observer how it ended.
     async fn observed<T>(
         &self,
@@ -258,7 +263,8 @@ impl AppCredentials {
     /// Tells the observer, if there is one, how the verb that runs from now on ended.
     fn observe<'o>(&'o self, verb: &'static str, key_name: Option<&'o CredentialKey>) -> Observed<'o> {
         let call = Call::of(verb).account(self.account.id());
-        let call = call.named(key_name.map_or(self.integration.as_str(), CredentialKey::as_str));
+        let call = call.of_app(&self.integration, self.connection.as_ref());
+        let call = key_name.map_or(call, |key_name| call.named(key_name.as_str()));
         self.account.org().tenant.observe(call)
     }
 

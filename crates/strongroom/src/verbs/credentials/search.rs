@@ -36,6 +36,11 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<CredentialPlace>, Error> {
         let search = self.tenant.credentials_where(filter, &page);
-        self.tenant.observed(Call::of("credentials_where"), search).await
+        let call = Call::of("credentials_where");
+        let call = match &filter.integration {
+            Some(integration) => call.of_app(integration, filter.connection.as_ref()),
+            None => call,
+        };
+        self.tenant.observed(call, search).await
     }
 }

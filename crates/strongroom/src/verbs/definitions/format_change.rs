@@ -192,13 +192,16 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        // Before the change, not in its batch: there may be more values than one batch can expect.
-        if on_mismatch == OnMismatch::Refuse {
-            self.refuse_mismatch(&definition, change).await?;
-        }
-        let write = until_landed(&self.tenant, |freshness| {
-            self.try_change_format(&definition, change, &options, freshness)
-        });
+        let write = async {
+            // Before the change, not in its batch: there may be more values than one batch can expect.
+            if on_mismatch == OnMismatch::Refuse {
+                self.unobserved().refuse_mismatch(&definition, change).await?;
+            }
+            let change = until_landed(&self.tenant, |freshness| {
+                self.try_change_format(&definition, change, &options, freshness)
+            });
+            change.await
+        };
         let call = Call::of("change_format").definition(&definition);
         let (changed, job) = self.tenant.observed(call, write).await?;
         run_job(&self.tenant, &job).await?;

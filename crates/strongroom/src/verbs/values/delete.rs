@@ -115,8 +115,12 @@ impl Org {
         meant: impl Fn(&Scope) -> bool,
         options: &WriteOptions,
     ) -> Result<Option<DeletedValue>, Error> {
-        let found = self.tenant.find_value(id).await?.filter(|(scope, _)| meant(scope));
-        let Some((scope, definition)) = found else { return Ok(None) };
+        let found = self.tenant.find_value(id).await;
+        let Some((scope, definition)) =
+            found.as_ref().ok().cloned().flatten().filter(|(scope, _)| meant(scope))
+        else {
+            return self.tenant.observed(Call::of("delete_value"), async { found.map(|_| None) }).await;
+        };
         let definition = DefinitionRef::Id(definition);
         let delete = until_landed(&self.tenant, |freshness| {
             self.try_delete_value(&definition, &scope, Some(id), options, freshness)

@@ -134,9 +134,14 @@ impl Org {
         revision: Revision,
         options: WriteOptions,
     ) -> Result<ValueWritten, Error> {
-        let scope = scope.into();
-        let version = self.value_version(definition, &*scope, revision).await?;
-        self.set_value_with(version.definition_id, scope, version.value, options).await
+        let (definition, scope) = (definition.into(), scope.into());
+        let run = async {
+            let quiet = self.unobserved();
+            let version = quiet.value_version(definition.clone(), &*scope, revision).await?;
+            quiet.set_value_with(version.definition_id, &*scope, version.value, options).await
+        };
+        let call = Call::of("restore_value").definition(&definition).at(&scope);
+        self.tenant.observed(call, run).await
     }
 
     /// Brings back a value that was deleted with [`WriteOptions::keep_history`], as the same document. Returns `None`
@@ -159,15 +164,21 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
     ) -> Result<Option<ValueWritten>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
-        let newest = self.value_history(definition.clone(), &*scope, PageRequest::first(2)).await?.items;
-        match newest.as_slice() {
-            [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
-            [_, last] => {
-                let absent = WriteOptions::expecting(Expected::Absent);
-                self.restore_value_with(definition, scope, last.revision, absent).await.map(Some)
+        let run = async {
+            let quiet = self.unobserved();
+            let newest = quiet.value_history(definition.clone(), &*scope, PageRequest::first(2)).await?.items;
+            match newest.as_slice() {
+                [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
+                [_, last] => {
+                    let absent = WriteOptions::expecting(Expected::Absent);
+                    let restored =
+                        quiet.restore_value_with(definition.clone(), &*scope, last.revision, absent);
+                    restored.await.map(Some)
+                }
+                _ => Ok(None),
             }
-            _ => Ok(None),
-        }
+        };
+        self.tenant.observed(Call::of("undelete_value").definition(&definition).at(&scope), run).await
     }
 
     async fn try_version(

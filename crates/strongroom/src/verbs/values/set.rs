@@ -146,6 +146,15 @@ impl Org {
         values: &[NewValue<'_>],
         mut progress: impl FnMut(usize) + Send,
     ) -> Result<Vec<ValueWritten>, Error> {
+        let set = self.unobserved();
+        self.tenant.observed(Call::of("set_values_in_parts"), set.set_parts(values, &mut progress)).await
+    }
+
+    async fn set_parts(
+        &self,
+        values: &[NewValue<'_>],
+        progress: &mut (impl FnMut(usize) + Send),
+    ) -> Result<Vec<ValueWritten>, Error> {
         let references = values.iter().map(|value| &value.definition);
         let ids = self.tenant.definition_ids(references, &NewDefinitions::none(), Freshness::Cached).await?;
         refuse_duplicates(values, &ids)?;
