@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{AppId, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId};
-use crate::model::CredentialInfo;
+use crate::model::{CredentialInfo, OnUncertain, RefreshState};
 
 /// What [`Org::credentials_where`](crate::Org::credentials_where) looks for.
 ///
@@ -17,7 +17,26 @@ pub struct CredentialFilter {
     pub(crate) sought: Sought,
     pub(crate) integration: Option<IntegrationId>,
     pub(crate) connection: Option<ConnectionId>,
-    pub(crate) leaves_out_rejected: bool,
+    pub(crate) leaves_out: LeavesOut,
+}
+
+/// What is left out for how the last refresh of it ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LeavesOut {
+    Nothing,
+    Rejected,
+    RejectedAndUncertain,
+}
+
+impl LeavesOut {
+    /// Whether a connection in this state is left out.
+    pub(crate) fn takes_away(self, state: RefreshState) -> bool {
+        match state {
+            RefreshState::Rejected { .. } => !matches!(self, Self::Nothing),
+            RefreshState::Uncertain { .. } => matches!(self, Self::RejectedAndUncertain),
+            RefreshState::Idle | RefreshState::Underway { .. } => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -27,7 +46,8 @@ pub(crate) enum Sought {
 }
 
 impl CredentialFilter {
-    /// The registered accounts whose default app has no credential of this key name, whether or not they have the app.
+    /// The registered accounts whose default app has no credential of this key name: each connection that lacks it, and
+    /// the default one of an account that has no connection of the app at all.
     #[must_use]
     pub fn missing(key_name: CredentialKey) -> Self {
         Self::all(Sought::Missing(key_name)).of(IntegrationId::default_app())
@@ -40,29 +60,42 @@ impl CredentialFilter {
         Self::all(Sought::ExpiringBefore(moment))
     }
 
-    /// Leaves out the credentials of integrations whose last refresh the provider rejected: only the customer can do
-    /// something about those. For a job that refreshes what expires; one that is [missing](Self::missing) is found
-    /// anyway.
-    ///
-    /// ```
-    /// # use strongroom::{CredentialFilter, Timestamp};
-    /// let due = CredentialFilter::expiring_before(Timestamp::from_ms(1_800_000_000_000)).not_rejected();
-    /// ```
+    /// Leaves out the credentials of connections whose last refresh the provider rejected: only the customer can do
+    /// something about those. Those whose last refresh is uncertain stay, see [`refreshable`](Self::refreshable). What
+    /// is [missing](Self::missing) is found anyway.
     #[must_use]
     pub fn not_rejected(mut self) -> Self {
-        self.leaves_out_rejected = true;
+        self.leaves_out = LeavesOut::Rejected;
         self
     }
 
-    /// Looks at this integration alone: at all its connections for what expires, and at the default one for what is
-    /// missing.
+    /// Leaves out the credentials that a refresh with this policy would refuse without calling the provider: those that
+    /// it rejected, and with [`OnUncertain::Refuse`] those of an uncertain outcome. For a job that refreshes what
+    /// expires. What is [missing](Self::missing) is found anyway.
+    ///
+    /// ```
+    /// use strongroom::{CredentialFilter, OnUncertain, Timestamp};
+    /// let soon = Timestamp::from_ms(1_800_000_000_000);
+    /// let due = CredentialFilter::expiring_before(soon).refreshable(OnUncertain::Refuse);
+    /// ```
+    #[must_use]
+    pub fn refreshable(mut self, policy: OnUncertain) -> Self {
+        self.leaves_out = match policy {
+            OnUncertain::Refuse => LeavesOut::RejectedAndUncertain,
+            OnUncertain::TryKept => LeavesOut::Rejected,
+        };
+        self
+    }
+
+    /// Looks at this integration alone, at all its connections.
     #[must_use]
     pub fn of(mut self, integration: IntegrationId) -> Self {
         self.integration = Some(integration);
         self
     }
 
-    /// Looks at the connections of this name alone.
+    /// Looks at the connections of this name alone. What is missing is then missing whether or not the account has the
+    /// connection.
     ///
     /// ```
     /// # use strongroom::CredentialFilter;
@@ -76,16 +109,7 @@ impl CredentialFilter {
     }
 
     fn all(sought: Sought) -> Self {
-        Self { sought, integration: None, connection: None, leaves_out_rejected: false }
-    }
-
-    /// Where something is missing: one connection of one integration.
-    pub(crate) fn app(&self) -> Option<AppId> {
-        let integration = self.integration.as_ref()?;
-        Some(match &self.connection {
-            Some(connection) => AppId::named(integration, connection),
-            None => AppId::of(integration),
-        })
+        Self { sought, integration: None, connection: None, leaves_out: LeavesOut::Nothing }
     }
 
     /// Whether it is about this connection.
@@ -121,9 +145,6 @@ impl CredentialPlace {
     }
 
     pub(crate) fn app(&self) -> AppId {
-        match &self.connection {
-            Some(connection) => AppId::named(&self.integration, connection),
-            None => AppId::of(&self.integration),
-        }
+        AppId::of(&self.integration, self.connection.as_ref())
     }
 }

@@ -5,7 +5,7 @@ use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::model::{CredentialFilter, CredentialPlace, CursorError, Listing, PageRequest, Sought};
 use crate::row::TenantRow;
 use crate::store::{Key, KeyRange, Scan, Versioned};
-use crate::tenant::{Freshness, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
+use crate::tenant::{Freshness, List, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
 
 impl Tenant {
     /// A page of the places that the filter is about, in the byte order of their accounts, integrations and key names.
@@ -152,27 +152,65 @@ impl<'s> Search<'s> {
         Ok(Found { view, accounts, integrations, credentials, rest })
     }
 
-    /// Opens the rows of those accounts alone that lack the credential.
+    /// Opens the rows of those accounts and connections alone that lack the credential.
     fn missing(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
-        let (Sought::Missing(key_name), Some(app)) = (&self.filter.sought, self.filter.app()) else {
+        let (Sought::Missing(key_name), Some(integration)) = (&self.filter.sought, &self.filter.integration)
+        else {
             return Ok(Vec::new());
         };
         let mut places = Vec::new();
         for account in self.accounts {
-            let credential = self.tenant.id.credential(account, &app, key_name).key();
-            let has_it = row_at(&found.credentials, &credential).is_some();
-            if !has_it && self.is_live(found, account, None)? {
-                places.push(CredentialPlace::new(account.clone(), &app, key_name.clone()));
+            let lacks = |app: &AppId| {
+                row_at(&found.credentials, &self.tenant.id.credential(account, app, key_name).key()).is_none()
+            };
+            let lacking = match &self.filter.connection {
+                Some(connection) => {
+                    Some(AppId::of(integration, Some(connection))).filter(lacks).into_iter().collect()
+                }
+                None => self.connections_that(found, account, integration, lacks)?,
+            };
+            if !lacking.is_empty() && self.is_live(found, account)? {
+                let place = |app| CredentialPlace::new(account.clone(), app, key_name.clone());
+                places.extend(lacking.iter().map(place));
             }
         }
         Ok(places)
+    }
+
+    /// The connections of an integration that an account has and that lack something; if it has none, the default one.
+    fn connections_that(
+        &self,
+        found: &Found<'_>,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+        lacks: impl Fn(&AppId) -> bool,
+    ) -> Result<Vec<AppId>, Error> {
+        let all = self.tenant.id.integrations(account);
+        let (mut lacking, mut has_any) = (Vec::new(), false);
+        for (key, row) in rows_in(&found.integrations, &self.tenant.id.connections(account, integration)) {
+            let app: AppId = listed_id(&all, key)?;
+            if !lacks(&app) {
+                has_any = true;
+            } else if self.is_connected(found, account, &app, row)? {
+                has_any = true;
+                lacking.push(app);
+            }
+        }
+        if !has_any {
+            lacking.extend(Some(AppId::of(integration, None)).filter(lacks));
+        }
+        Ok(lacking)
     }
 
     fn expiring(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
         let mut places = Vec::new();
         for (key, row) in &found.credentials {
             let Some(place) = self.expiring_in(found, key, row)? else { continue };
-            if self.is_live(found, &place.account, Some(&place.app()))? {
+            let app = self.tenant.id.integration(&place.account, &place.app()).key();
+            let Some(row) = row_at(&found.integrations, &app) else { continue };
+            if self.is_live(found, &place.account)?
+                && self.is_connected(found, &place.account, &place.app(), row)?
+            {
                 places.push(place);
             }
         }
@@ -204,17 +242,25 @@ impl<'s> Search<'s> {
         }))
     }
 
-    /// Whether the account, and the integration if one is given, are there and not being deleted.
-    fn is_live(
+    /// Whether the account is there and not being deleted.
+    fn is_live(&self, found: &Found<'_>, account: &LinkedAccountId) -> Result<bool, Error> {
+        let Some(row) = row_at(&found.accounts, &self.tenant.id.account(account).key()) else {
+            return Ok(false);
+        };
+        let known = self.tenant.open_account(&found.view, account, row)?;
+        Ok(known.is_some_and(|known| known.body.deleting.is_none()))
+    }
+
+    /// Whether the connection in a row is not being deleted, and the filter is about one in its state.
+    fn is_connected(
         &self,
         found: &Found<'_>,
         account: &LinkedAccountId,
-        app: Option<&AppId>,
+        app: &AppId,
+        row: &Versioned,
     ) -> Result<bool, Error> {
-        let (tenant, view) = (self.tenant, &found.view);
-        let Some(row) = row_at(&found.accounts, &tenant.id.account(account).key()) else { return Ok(false) };
-        let known = tenant.open_account(view, account, row)?;
-        if known.is_none_or(|known| known.body.deleting.is_some()) {
+        let known = self.tenant.open_integration(&found.view, account, app, row)?;
+        let Some(body) = known.map(|known| known.body).filter(|body| body.deleting.is_none()) else {
             return Ok(false);
         };
         Ok(match self.filter.sought {
@@ -243,6 +289,16 @@ impl CredentialPlace {
         let connection = self.connection.as_ref().map(ConnectionId::as_str);
         (self.account.as_str(), self.integration.as_str(), connection, self.key_name.as_str())
     }
+}
+
+/// The rows of a range.
+fn rows_in<'r>(rows: &'r Rows, range: &KeyRange) -> &'r [(Key, Versioned)] {
+    let start = rows.partition_point(|(key, _)| key.as_bytes() < range.start.as_slice());
+    let end = range
+        .end
+        .as_ref()
+        .map_or(rows.len(), |end| rows.partition_point(|(key, _)| key.as_bytes() < end.as_slice()));
+    rows.get(start..end).unwrap_or_default()
 }
 
 fn row_at<'r>(rows: &'r Rows, key: &Key) -> Option<&'r Versioned> {

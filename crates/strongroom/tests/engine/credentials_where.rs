@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_executor::block_on;
+use futures_util::future::poll_immediate;
+use futures_util::pin_mut;
 use strongroom::{
-    CredentialFilter, CredentialPlace, Credentials, Error, IntegrationId, Invalid, NewCredential, Org,
-    PageRequest, Refresh, Timestamp, Unrefreshed, Vault, VaultOptions,
+    CredentialFilter, CredentialPlace, Credentials, Error, IntegrationId, Invalid, ManualClock,
+    NewCredential, OnUncertain, Org, PageRequest, Refresh, Timestamp, Unrefreshed, Vault, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -51,6 +54,96 @@ fn accounts_without_the_credential_are_found_whether_or_not_they_have_the_app() 
         let found = places(&org, &missing, 7).await?;
         assert_eq!(found.len(), ACCOUNTS);
         assert!(!found.contains(&"a03 crm token".to_owned()));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_credential_that_a_connection_lacks_is_found_in_each_that_lacks_it() {
+    with_org(async |org| {
+        for (account, connections) in
+            [("all", "- home work"), ("some", "- home work"), ("named", "home"), ("none", "")]
+        {
+            let account = org.create_account(id(account)).await?;
+            for connection in connections.split_whitespace() {
+                let app = match connection {
+                    "-" => {
+                        account.add_integration(&id("crm")).await?;
+                        account.app(id("crm"))
+                    }
+                    named => {
+                        account.add_connection(&id("crm"), &id(named)).await?;
+                        account.app(id("crm")).connection(id(named))
+                    }
+                };
+                if account.id().as_str() == "all" || connection == "work" {
+                    app.upsert("token", "t").await?;
+                }
+            }
+        }
+        let missing = || CredentialFilter::missing(id("token")).of(id("crm"));
+        for limit in [1, 2, 100] {
+            assert_eq!(
+                places(&org, &missing(), limit).await?,
+                ["named crm/home token", "none crm token", "some crm token", "some crm/home token"]
+            );
+        }
+        let of_home = missing().connection(id("home"));
+        assert_eq!(
+            places(&org, &of_home, 100).await?,
+            ["named crm/home token", "none crm/home token", "some crm/home token"]
+        );
+        org.account(id("some")).delete_connection(&id("crm"), &id("home")).await?;
+        assert_eq!(
+            places(&org, &missing(), 100).await?,
+            ["named crm/home token", "none crm token", "some crm token"]
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_job_that_refreshes_is_shown_what_a_refresh_would_take_to_the_provider() {
+    run(async {
+        let clock = ManualClock::at(Timestamp::from_ms(1_000));
+        let options = VaultOptions::default().clock(clock.clone());
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        let at = Timestamp::from_ms(FIRST);
+        for name in ["good", "lost", "rejected", "underway"] {
+            let access = NewCredential::new("access", "a").expires_at(at);
+            let app = IntegrationId::default_app();
+            let account = org.create_account(id(name)).with_integration(app.clone(), [access]).await?;
+            let (app, refresh) = (account.app(app), Refresh::new(|_| std::future::ready(())));
+            let seen = app.get_all().await?;
+            let refused = match name {
+                "good" => continue,
+                "lost" => Unrefreshed::Unknown(Error::Locked),
+                "rejected" => Unrefreshed::Rejected(Error::Locked),
+                _ => {
+                    let stuck =
+                        async |_: &Credentials| std::future::pending::<Result<_, Unrefreshed<Error>>>().await;
+                    let dead = app.refresh(seen, &refresh, stuck);
+                    pin_mut!(dead);
+                    assert!(poll_immediate(&mut dead).await.is_none());
+                    continue;
+                }
+            };
+            app.refresh(seen, &refresh, async |_: &Credentials| Err(refused)).await.unwrap_err();
+        }
+        let due = || CredentialFilter::expiring_before(Timestamp::from_ms(FIRST + 1));
+        let found = async |filter| {
+            let places = places(&org, &filter, 100).await?;
+            Ok::<_, Error>(
+                places.iter().map(|place| place.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(found(due()).await?, ["good", "lost", "rejected", "underway"]);
+        assert_eq!(found(due().not_rejected()).await?, ["good", "lost", "underway"]);
+        assert_eq!(found(due().refreshable(OnUncertain::TryKept)).await?, ["good", "lost", "underway"]);
+        assert_eq!(found(due().refreshable(OnUncertain::Refuse)).await?, ["good", "underway"]);
+        // Its lease is over, and nobody has said so yet.
+        clock.advance(Duration::from_secs(31));
+        assert_eq!(found(due().refreshable(OnUncertain::Refuse)).await?, ["good"]);
         Ok(())
     });
 }
@@ -149,8 +242,11 @@ async fn furnish(org: &Org) -> Result<(), Error> {
 
 /// All places, a page at a time.
 async fn places(org: &Org, filter: &CredentialFilter, limit: usize) -> Result<Vec<String>, Error> {
-    let shown =
-        |place: &CredentialPlace| format!("{} {} {}", place.account, place.integration, place.key_name);
+    let shown = |place: &CredentialPlace| {
+        let connection = place.connection.as_ref().map(|connection| format!("/{connection}"));
+        let connection = connection.unwrap_or_default();
+        format!("{} {}{connection} {}", place.account, place.integration, place.key_name)
+    };
     let (mut found, mut page) = (Vec::new(), PageRequest::first(limit));
     loop {
         let listed = org.credentials_where(filter, page).await?;

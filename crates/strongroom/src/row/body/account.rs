@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
 use crate::id::{AppId, DocumentId, LinkedAccountId};
-use crate::model::{Integration, LinkedAccount, Revision};
+use crate::model::{Integration, LinkedAccount, RefreshState, Revision};
 use crate::row::{RowError, infallible};
 
 /// A linked account. With `deleting` it is absent for every reader, and the job with that id sweeps its rows.
@@ -148,6 +148,16 @@ impl RefreshNote {
         self.id == other.id
     }
 
+    /// The state of a refresh with this note.
+    fn state(&self, now: Timestamp) -> RefreshState {
+        match self.end {
+            Some(RefreshEnd::Rejected) => RefreshState::Rejected { since: self.since() },
+            Some(RefreshEnd::Unknown) => RefreshState::Uncertain { since: self.since() },
+            None if now < self.until() => RefreshState::Underway { until: self.until() },
+            None => RefreshState::Uncertain { since: self.since() },
+        }
+    }
+
     pub(crate) fn since(&self) -> Timestamp {
         Timestamp::from_ms(self.since_ms)
     }
@@ -187,6 +197,11 @@ impl IntegrationBody {
     pub(crate) fn refreshing(mut self, note: Option<RefreshNote>) -> Self {
         self.refresh = note;
         self
+    }
+
+    /// Whether the credentials are being refreshed.
+    pub(crate) fn refresh_state(&self, now: Timestamp) -> RefreshState {
+        self.refresh.as_ref().map_or(RefreshState::Idle, |note| note.state(now))
     }
 
     /// Whether the provider rejected the credentials, and nobody has set any since.

@@ -13,7 +13,6 @@ use crate::tenant::{
     Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
     fresh_if_stale, listed_id,
 };
-use crate::verbs::credentials::refresh::state_of;
 use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Read};
 
 /// What [`AppCredentials::replace_all`] did.
@@ -272,8 +271,7 @@ impl AppCredentials {
             self.account.org().tenant.open_credential(&read.view, address, row).transpose()
         };
         let items = read.app.rows.iter().filter_map(open).collect::<Result<_, _>>()?;
-        let state =
-            state_of(read.app.integration.body.refresh.as_ref(), self.account.org().tenant.engine.now());
+        let state = read.app.integration.body.refresh_state(self.account.org().tenant.engine.now());
         Ok(Credentials { rows: Some(read.app), ..Credentials::new(self.key(), items, state) })
     }
 
