@@ -112,7 +112,7 @@ enum Work {
     Undo(Undo),
     /// Set a value to what it was in one of its versions
     Revert(Revert),
-    /// Credentials of a linked account's default app
+    /// Credentials of a linked account's apps
     #[command(subcommand)]
     Credential(CredentialCommand),
     /// Linked accounts

@@ -407,6 +407,32 @@ fn a_default_app_is_added_to_an_account_that_is_there() {
 }
 
 #[test]
+fn credentials_of_another_app_and_of_a_connection_beside_the_default_one_are_their_own() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.ok(&["account", "create", "user_1", "--default-app"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm", "--connection", "work"]);
+        let place = ["--account", "user_1", "--app", "crm", "--connection", "work"];
+        let default = ["--account", "user_1", "--app", "crm"];
+        let set = [&["credential", "set", "token"], &place[..]].concat();
+        assert!(shell.ok_with("t1", &set).contains("connection work of app crm"));
+        let refused = shell.pipe("t2", &[&["credential", "set", "token"], &default[..]].concat());
+        assert_eq!(refused.code, 3, "there is no default connection: {refused:?}");
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm"]);
+        shell.ok_with("t2", &[&["credential", "set", "other"], &default[..]].concat());
+        let keys = |place: &[&str]| {
+            let listed = shell.json(&[&["credential", "list"], place].concat());
+            listed.as_array().unwrap().iter().map(|one| one["key"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&place), [json!("token")]);
+        assert_eq!(keys(&default), [json!("other")]);
+        assert!(keys(&["--account", "user_1"]).is_empty());
+        shell.ok(&[&["credential", "delete", "token", "--yes"], &place[..]].concat());
+        assert!(keys(&place).is_empty());
+    }
+}
+
+#[test]
 fn values_of_a_server_are_edited_and_one_that_changed_meanwhile_is_not_overwritten() {
     let remote = Remote::with_rights(&OPERATOR);
     let key = remote

@@ -93,7 +93,10 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("POST", "/accounts", json!({"linked_account_id": "n"}), Write),
         ("GET", "/accounts/a", Value::Null, Read),
         ("DELETE", "/accounts/a", Value::Null, Admin),
+        ("GET", "/accounts/a/connections", Value::Null, Read),
         ("PUT", "/accounts/a/connections/crm", Value::Null, Write),
+        ("PUT", "/accounts/a/connections/crm/work", Value::Null, Write),
+        ("DELETE", "/accounts/a/connections/crm/work", Value::Null, Write),
         ("GET", "/accounts/a/usage", Value::Null, Read),
         ("GET", "/accounts/a/sessions", Value::Null, Admin),
         ("DELETE", "/accounts/a/sessions/0123", Value::Null, Admin),
@@ -884,7 +887,11 @@ async fn a_key_for_some_names_learns_and_makes_nothing_else_of_an_account() {
     let grant = Grant::of([Right::Read, Right::Write]).only_names(["A_*".to_owned()]).unwrap();
     let desk = Desk::granted(&fixture, grant).await;
     assert_eq!(desk.send("GET", "/accounts/a/usage", &Value::Null).await.status, 403);
-    assert_eq!(desk.send("PUT", "/accounts/a/connections/crm", &Value::Null).await.status, 403);
+    for (method, path) in [("PUT", "crm"), ("PUT", "crm/work"), ("DELETE", "crm/work"), ("GET", "")] {
+        let path = format!("/accounts/a/connections/{path}");
+        let path = path.trim_end_matches('/');
+        assert_eq!(desk.send(method, path, &Value::Null).await.status, 403, "{method} {path}");
+    }
     let before = desk.get("/accounts/a").await;
     fixture.org.account("a".parse().unwrap()).upsert_credential("k", "v").await.unwrap();
     assert_eq!(desk.get("/accounts/a").await["updated_at"], before["updated_at"]);
@@ -937,4 +944,88 @@ async fn rotations_that_are_asked_for_at_once_leave_no_job_that_nobody_runs() {
         tokio::task::yield_now().await;
     }
     assert_eq!(desk.get("/jobs").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn credentials_of_a_connection_are_its_own_and_those_without_one_are_of_the_default() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let desk =
+        Desk::with(&fixture, [Right::Read, Right::Write, Right::Reveal, Right::Admin, Right::Operate]).await;
+    let made = desk.ok("PUT", "/accounts/a/connections/crm/work", Value::Null).await;
+    assert_eq!((&made["integration"], &made["connection"]), (&json!("crm"), &json!("work")));
+    let token = "/accounts/a/credentials/crm/token";
+    let put = async |body: Value| desk.send("PUT", token, &body).await.status;
+    assert_eq!(put(json!({"value": "t"})).await, 404, "there is no default connection");
+    desk.ok("PUT", "/accounts/a/connections/crm", Value::Null).await;
+    assert_eq!(put(json!({"value": "of the default"})).await, 200);
+    assert_eq!(put(json!({"value": "of work", "connection": "work"})).await, 200);
+    assert_eq!(put(json!({"value": "x", "connection": "home"})).await, 404);
+    assert_eq!(put(json!({"value": "x", "connection": "\u{1}"})).await, 400);
+    assert_eq!(put(json!({"value": "x", "conection": "work"})).await, 400);
+
+    assert_eq!(desk.get(token).await["value"], "of the default");
+    assert_eq!(desk.get(&format!("{token}?connection=work")).await["value"], "of work");
+    let refused = async |method, path: String| desk.send(method, &path, &Value::Null).await.status;
+    assert_eq!(refused("GET", format!("{token}?conection=work")).await, 400);
+    assert_eq!(refused("GET", format!("{token}?connection=home")).await, 404);
+    let listed = desk.get("/accounts/a/credentials/crm?connection=work&limit=5").await;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    let connections = desk.get("/accounts/a/connections?limit=2").await;
+    let next = connections["next"].as_str().unwrap().to_owned();
+    let rest = desk.get(&format!("/accounts/a/connections?after={next}")).await;
+    let shown = [&connections, &rest].map(|page| page["items"].as_array().unwrap().clone()).concat();
+    let shown: Vec<_> =
+        shown.iter().map(|item| (item["integration"].clone(), item["connection"].clone())).collect();
+    assert_eq!(
+        shown,
+        [(json!("crm"), Value::Null), (json!("crm"), json!("work")), (json!("default-app"), Value::Null)]
+    );
+    // The calls that know no connection show the default ones alone.
+    assert_eq!(desk.get("/accounts/a").await["connections"].as_array().unwrap().len(), 2);
+
+    assert_eq!(refused("DELETE", format!("{token}?connection=work")).await, 200);
+    assert_eq!(refused("GET", format!("{token}?connection=work")).await, 404);
+    assert_eq!(desk.get(token).await["value"], "of the default");
+    desk.ok("DELETE", "/accounts/a/connections/crm/work", Value::Null).await;
+    assert_eq!(refused("DELETE", "/accounts/a/connections/crm/work".to_owned()).await, 404);
+    assert_eq!(refused("GET", "/accounts/nobody/connections".to_owned()).await, 404);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_is_a_bad_request() {
+    let fixture = fixture().await;
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+        let account = fixture.org.account(account.parse().unwrap());
+        for name in ["k1", "k2"] {
+            account.upsert_credential(name, "x").await.unwrap();
+        }
+    }
+    let desk =
+        Desk::with(&fixture, [Right::Read, Right::Write, Right::Reveal, Right::Admin, Right::Operate]).await;
+    let (of_a, of_b) = ("/accounts/a/credentials/default-app", "/accounts/b/credentials/default-app");
+    let next =
+        async |path: &str| desk.get(&format!("{path}?limit=1")).await["next"].as_str().unwrap().to_owned();
+    let after = async |path: &str, next: &str| {
+        desk.send("GET", &format!("{path}?after={next}"), &Value::Null).await.status
+    };
+    let (cursor, accounts) = (next(of_a).await, next("/accounts").await);
+    assert_eq!(after(of_a, &cursor).await, 200);
+    assert_eq!(after("/accounts", &accounts).await, 200);
+    let flipped = format!("{}{}", if cursor.starts_with('0') { "1" } else { "0" }, &cursor[1..]);
+    for (path, next) in [
+        (of_b, cursor.as_str()),
+        (of_a, &accounts),
+        (of_a, &flipped),
+        ("/accounts", &cursor),
+        ("/accounts/a/connections", &cursor),
+        ("/definitions", &accounts),
+        ("/values", &accounts),
+        ("/audit", &accounts),
+        ("/api-keys", &accounts),
+        ("/jobs", &accounts),
+    ] {
+        assert_eq!(after(path, next).await, 400, "{path} {next}");
+    }
 }

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{Error, IntegrationId, LinkedAccount, LinkedAccountId, Org};
+use strongroom::{ConnectionId, Error, LinkedAccount, LinkedAccountId, Org};
 use strongroom_http::control;
 
 use crate::client::docs::Account;
 use crate::client::{Call, Client, NoBody};
+use crate::commands::credential::AppArgs;
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::holdings::Holdings;
@@ -19,7 +20,7 @@ use crate::suggest;
 pub(crate) enum AccountCommand {
     /// Register a linked account
     Create(Create),
-    /// Add the default app, which credentials need, or another one, to a linked account that is there
+    /// Add the default app, which credentials need, another one or a further connection of one, to a linked account
     AddApp(AddApp),
     /// List the registered linked accounts
     List,
@@ -41,9 +42,8 @@ pub(crate) struct Create {
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddApp {
     id: LinkedAccountId,
-    /// The slug of another app than the default one
-    #[arg(long, value_name = "SLUG")]
-    app: Option<IntegrationId>,
+    #[command(flatten)]
+    app: AppArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,6 +63,8 @@ struct Created<'a> {
 struct Added<'a> {
     linked_account_id: &'a str,
     app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -105,8 +107,12 @@ impl AccountCommand {
         match self {
             Self::Create(create) => create.run(org, output).await,
             Self::AddApp(AddApp { id, app }) => {
-                let app = app.unwrap_or_else(IntegrationId::default_app);
-                match org.account(id.clone()).add_integration(&app).await {
+                let (account, integration) = (org.account(id.clone()), app.integration());
+                let add = match &app.connection {
+                    Some(connection) => account.add_connection(&integration, connection).await,
+                    None => account.add_integration(&integration).await,
+                };
+                match add {
                     Ok(_) => added(&id, &app, output),
                     Err(error) => Err(suggest::of_account(org, &id, error).await),
                 }
@@ -128,8 +134,9 @@ impl AccountCommand {
         match self {
             Self::Create(create) => create.on_server(client, output),
             Self::AddApp(AddApp { id, app }) => {
-                let app = app.unwrap_or_else(IntegrationId::default_app);
-                let path = ["accounts", id.as_str(), "connections", app.as_str()];
+                let integration = app.integration();
+                let mut path = vec!["accounts", id.as_str(), "connections", integration.as_str()];
+                path.extend(app.connection.as_ref().map(ConnectionId::as_str));
                 let _: control::Connection = client.control_put(&path, &NoBody {})?;
                 added(&id, &app, output)
             }
@@ -162,9 +169,11 @@ impl AccountCommand {
     }
 }
 
-fn added(id: &LinkedAccountId, app: &IntegrationId, output: &Output) -> Result<(), Failure> {
-    let view = Added { linked_account_id: id.as_str(), app: app.as_str() };
-    output.done(&format!("linked account {id} has the app {app}"), &view)
+fn added(id: &LinkedAccountId, app: &AppArgs, output: &Output) -> Result<(), Failure> {
+    let integration = app.integration();
+    let connection = app.connection.as_ref().map(ConnectionId::as_str);
+    let view = Added { linked_account_id: id.as_str(), app: integration.as_str(), connection };
+    output.done(&format!("linked account {id} has the {}", app.shown()), &view)
 }
 
 impl Create {

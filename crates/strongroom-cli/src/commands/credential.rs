@@ -1,8 +1,10 @@
-//! `credential`: the credentials of a linked account's default app.
+//! `credential`: the credentials of a linked account's apps.
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{CredentialInfo, CredentialKey, Error, LinkedAccountId, Org};
+use strongroom::{
+    AppCredentials, ConnectionId, CredentialInfo, CredentialKey, Error, IntegrationId, LinkedAccountId, Org,
+};
 use strongroom_http::control;
 
 use crate::client::docs::{Credential, CredentialSet};
@@ -26,29 +28,47 @@ pub(crate) enum CredentialCommand {
     Delete(Delete),
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Set {
-    key: CredentialKey,
+/// Which credentials of an account.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Place {
     /// The linked account
     #[arg(long, value_name = "ID")]
     account: LinkedAccountId,
+    #[command(flatten)]
+    app: AppArgs,
+}
+
+/// Which app of an account, and which connection of it.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct AppArgs {
+    /// The slug of another app than the default one
+    #[arg(long, value_name = "SLUG")]
+    app: Option<IntegrationId>,
+    /// A connection of the app beside its default one
+    #[arg(long, value_name = "ID")]
+    pub(crate) connection: Option<ConnectionId>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Set {
+    key: CredentialKey,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     value: ValueArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// The linked account
-    #[arg(long, value_name = "ID")]
-    account: LinkedAccountId,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     key: CredentialKey,
-    /// The linked account
-    #[arg(long, value_name = "ID")]
-    account: LinkedAccountId,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     consent: Consent,
 }
@@ -58,12 +78,20 @@ struct Written<'a> {
     action: &'a str,
     key: &'a str,
     linked_account_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Deleted<'a> {
     key: &'a str,
     linked_account_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
     deleted: bool,
 }
 
@@ -83,15 +111,74 @@ struct NewCredential<'a> {
     linked_account_id: &'a str,
 }
 
+impl AppArgs {
+    pub(crate) fn integration(&self) -> IntegrationId {
+        self.app.clone().unwrap_or_else(IntegrationId::default_app)
+    }
+
+    /// What it is called where something was done to it.
+    pub(crate) fn shown(&self) -> String {
+        match &self.connection {
+            Some(connection) => format!("connection {connection} of app {}", self.integration()),
+            None => format!("app {}", self.integration()),
+        }
+    }
+}
+
+impl Place {
+    fn credentials(&self, org: &Org) -> AppCredentials {
+        let app = org.account(self.account.clone()).app(self.app.integration());
+        match &self.app.connection {
+            Some(connection) => app.connection(connection.clone()),
+            None => app,
+        }
+    }
+
+    /// By a control call, or else by a documented one, which knows the default connection of the default app alone.
+    fn on_server<T>(
+        &self,
+        client: &Client,
+        by_control: impl FnOnce(&Client) -> Result<T, Failure>,
+        by_document: impl FnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if self.app.connection.is_none() && self.app.integration() == IntegrationId::default_app() {
+            client.either(by_control, by_document)
+        } else {
+            by_control(client)
+        }
+    }
+
+    fn path(&self) -> Vec<String> {
+        let integration = self.app.integration();
+        ["accounts", self.account.as_str(), "credentials", integration.as_str()].map(str::to_owned).into()
+    }
+
+    fn path_of(&self, key: &CredentialKey) -> Vec<String> {
+        [self.path(), vec![key.to_string()]].concat()
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        self.app.connection.iter().map(|connection| ("connection", connection.as_str())).collect()
+    }
+
+    /// Whose credentials they are, for people.
+    fn shown(&self) -> String {
+        match (&self.app.app, &self.app.connection) {
+            (None, None) => self.account.to_string(),
+            _ => format!("{}, {}", self.account, self.app.shown()),
+        }
+    }
+}
+
 impl CredentialCommand {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Set(set) => set.run(org, output).await,
-            Self::List(List { account }) => {
-                let listed = org.account(account.clone());
-                let all = match pages::all(async |page| listed.credentials(page).await).await {
+            Self::List(List { place }) => {
+                let listed = place.credentials(org);
+                let all = match pages::all(async |page| listed.list(page).await).await {
                     Ok(all) => all,
-                    Err(error) => return Err(suggest::of_account(org, &account, error).await),
+                    Err(error) => return Err(suggest::of_account(org, &place.account, error).await),
                 };
                 show(all.iter().map(CredentialView::of).collect(), output)
             }
@@ -102,19 +189,20 @@ impl CredentialCommand {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Set(set) => set.on_server(client, output),
-            Self::List(List { account }) => {
+            Self::List(List { place }) => {
                 let by_control = |client: &Client| {
-                    let path = control_path(&account);
+                    let path = place.path();
+                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
                     let all: Vec<control::CredentialInfo> =
-                        client.control_items(Call { path: &path, query: &[] })?;
+                        client.control_items(Call { path: &path, query: &place.query() })?;
                     Ok(all.into_iter().map(CredentialView::of_control).collect())
                 };
                 let by_document = |client: &Client| {
-                    let query = [("linked_account_id", account.as_str())];
+                    let query = [("linked_account_id", place.account.as_str())];
                     let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
                     Ok(docs.into_iter().map(CredentialView::of_doc).collect())
                 };
-                show(client.either(by_control, by_document)?, output)
+                show(place.on_server(client, by_control, by_document)?, output)
             }
             Self::Delete(delete) => delete.on_server(client, output),
         }
@@ -124,10 +212,9 @@ impl CredentialCommand {
 impl Set {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let value = input::value(self.key.as_str(), &self.value, output)?;
-        let account = org.account(self.account.clone());
-        let action = match account.upsert_credential(self.key.as_str(), value).await {
+        let action = match self.place.credentials(org).upsert(self.key.as_str(), value).await {
             Ok(written) => written.action,
-            Err(error) => return Err(suggest::of_account(org, &self.account, error).await),
+            Err(error) => return Err(suggest::of_account(org, &self.place.account, error).await),
         };
         self.done(action.as_str(), output)
     }
@@ -135,42 +222,51 @@ impl Set {
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let value = input::value(self.key.as_str(), &self.value, output)?;
         let by_control = |client: &Client| {
-            let path = [&control_path(&self.account)[..], &[self.key.as_str()]].concat();
-            let body = control::NewCredential { value: value.expose().to_owned().into() };
+            let path = self.place.path_of(&self.key);
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let connection = self.place.app.connection.as_ref().map(ToString::to_string);
+            let body = control::NewCredential { value: value.expose().to_owned().into(), connection };
             let set: control::Changed = client.control_put(&path, &body)?;
             Ok(set.done)
         };
         let by_document = |client: &Client| {
-            let body = NewCredential { value: value.expose(), linked_account_id: self.account.as_str() };
+            let body =
+                NewCredential { value: value.expose(), linked_account_id: self.place.account.as_str() };
             let set: CredentialSet = client.put(&[&BASE[..], &[self.key.as_str()]].concat(), &body)?;
             Ok(set.action)
         };
-        self.done(&client.either(by_control, by_document)?, output)
+        self.done(&self.place.on_server(client, by_control, by_document)?, output)
     }
 
     fn done(&self, action: &str, output: &Output) -> Result<(), Failure> {
-        let Self { key, account, .. } = self;
-        let view = Written { action, key: key.as_str(), linked_account_id: account.as_str() };
-        output.done(&format!("{action} credential {key} of {account}"), &view)
+        let Self { key, place, .. } = self;
+        let view = Written {
+            action,
+            key: key.as_str(),
+            linked_account_id: place.account.as_str(),
+            app: place.app.app.as_ref().map(IntegrationId::as_str),
+            connection: place.app.connection.as_ref().map(ConnectionId::as_str),
+        };
+        output.done(&format!("{action} credential {key} of {}", place.shown()), &view)
     }
 }
 
 impl Delete {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let account = org.account(self.account.clone());
-        match pages::all(async |page| account.credentials(page).await).await {
+        let credentials = self.place.credentials(org);
+        match pages::all(async |page| credentials.list(page).await).await {
             Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
                 let known = all.iter().map(|info| info.key_name.as_str());
                 return Err(self.absent().meant(closest(self.key.as_str(), known)));
             }
             Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
-                return Err(suggest::of_account(org, &self.account, error).await);
+                return Err(suggest::of_account(org, &self.place.account, error).await);
             }
             // One that cannot be read can still be deleted.
             Ok(_) | Err(_) => {}
         }
         self.consent.to(&self.deed())?;
-        if !account.delete_credential(self.key.as_str()).await? {
+        if !credentials.delete(self.key.as_str()).await? {
             return Err(self.absent());
         }
         self.done(output)
@@ -179,31 +275,38 @@ impl Delete {
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         self.consent.to(&self.deed())?;
         let by_control = |client: &Client| {
-            let path = [&control_path(&self.account)[..], &[self.key.as_str()]].concat();
-            client.control_delete(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
+            let path = self.place.path_of(&self.key);
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            client.control_delete(Call { path: &path, query: &self.place.query() }).map(|IgnoredAny| ())
         };
         let by_document = |client: &Client| {
-            let query = [("linked_account_id", self.account.as_str())];
+            let query = [("linked_account_id", self.place.account.as_str())];
             let path = [&BASE[..], &[self.key.as_str()]].concat();
             client.delete(Call { path: &path, query: &query })
         };
-        client.either(by_control, by_document)?;
+        self.place.on_server(client, by_control, by_document)?;
         self.done(output)
     }
 
     fn deed(&self) -> String {
-        format!("delete credential {} of {}", self.key, self.account)
+        format!("delete credential {} of {}", self.key, self.place.shown())
     }
 
     fn absent(&self) -> Failure {
-        Failure::not_found(format!("{} has no credential {}", self.account, self.key))
+        Failure::not_found(format!("{} has no credential {}", self.place.shown(), self.key))
             .next("`strongroom credential list --account ID` lists its credentials")
     }
 
     fn done(&self, output: &Output) -> Result<(), Failure> {
-        let Self { key, account, .. } = self;
-        let view = Deleted { key: key.as_str(), linked_account_id: account.as_str(), deleted: true };
-        output.done(&format!("deleted credential {key} of {account}"), &view)
+        let Self { key, place, .. } = self;
+        let view = Deleted {
+            key: key.as_str(),
+            linked_account_id: place.account.as_str(),
+            app: place.app.app.as_ref().map(IntegrationId::as_str),
+            connection: place.app.connection.as_ref().map(ConnectionId::as_str),
+            deleted: true,
+        };
+        output.done(&format!("deleted credential {key} of {}", place.shown()), &view)
     }
 }
 
@@ -235,11 +338,6 @@ fn show(mut views: Vec<CredentialView>, output: &Output) -> Result<(), Failure> 
         [view.key.clone(), created, updated]
     });
     output.list(["KEY", "CREATED", "UPDATED"], rows, &views)
-}
-
-/// The credentials of an account's default app, by a control call.
-fn control_path(account: &LinkedAccountId) -> [&str; 4] {
-    ["accounts", account.as_str(), "credentials", "default-app"]
 }
 
 const BASE: [&str; 3] = ["linked-account", "default-app", "auth-credentials"];

@@ -51,6 +51,8 @@ struct FindingView {
     workflow_id: Option<String>,
     variable_definition_id: Option<String>,
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
     key: Option<String>,
     cause: &'static str,
     message: String,
@@ -198,6 +200,7 @@ impl FindingView {
             workflow_id: path.workflow.as_ref().map(ToString::to_string),
             variable_definition_id: path.definition_id.map(|id| id.to_string()),
             name: path.name.clone(),
+            connection: path.connection.as_ref().map(ToString::to_string),
             key: path.key_name.clone(),
             cause: cause.as_str(),
             message: cause.to_string(),

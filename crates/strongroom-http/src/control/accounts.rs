@@ -4,8 +4,8 @@ use axum::Json;
 use strongroom::{Error, PageRequest};
 
 use super::BASE;
-use super::bodies::{AccountView, Connection, Deletion, NewAccount, Page, Usage};
-use super::credentials::Integrated;
+use super::bodies::{AccountView, Connection, Deleted, Deletion, NewAccount, Page, Usage};
+use super::credentials::{Connected, Integrated};
 use super::definitions::walk;
 use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery};
@@ -40,7 +40,7 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next: None }))
 }
 
-/// One linked account with its connections; without them for a key for some names
+/// One linked account with the default connections of its integrations; without them for a key for some names
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts", params(("id" = String, Path)),
     responses((status = 200, body = AccountView), Failures), security(("api_key" = [])),
@@ -91,6 +91,54 @@ pub(crate) async fn connect(operator: Operator, place: Integrated) -> Result<Jso
     operator.may_whole_account(Right::Write, &place.account)?;
     let account = operator.org.account(place.account);
     Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
+}
+
+/// Lists the connections of a linked account: of each integration the default one, then the others
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts/{id}/connections", tag = "control: accounts",
+    params(("id" = String, Path), PageQuery),
+    responses((status = 200, body = Page<Connection>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn connections(
+    operator: Operator,
+    Segment(text): Segment,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Connection>>, Failure> {
+    let id = account_id(&text)?;
+    operator.may_whole_account(Right::Read, &id)?;
+    operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
+    let found = operator.org.account(id).integrations(query.request()?).await.map_err(full)?;
+    Ok(Json(Page::of(found, |connection| Connection::of(&connection))))
+}
+
+/// Adds a connection of an integration beside the default one, unless it is there
+#[utoipa::path(
+    put, context_path = BASE, path = "/accounts/{id}/connections/{integration}/{connection}",
+    tag = "control: accounts",
+    params(("id" = String, Path), ("integration" = String, Path), ("connection" = String, Path)),
+    responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn add_connection(operator: Operator, to: Connected) -> Result<Json<Connection>, Failure> {
+    let Connected { place, connection } = to;
+    operator.may_whole_account(Right::Write, &place.account)?;
+    let account = operator.org.account(place.account);
+    let added = account.add_connection(&place.integration, &connection).await.map_err(full)?;
+    Ok(Json(Connection::of(&added)))
+}
+
+/// Deletes a connection of an integration, other than the default one, and its credentials
+#[utoipa::path(
+    delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}/{connection}",
+    tag = "control: accounts",
+    params(("id" = String, Path), ("integration" = String, Path), ("connection" = String, Path)),
+    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn delete_connection(operator: Operator, of: Connected) -> Result<Json<Deleted>, Failure> {
+    let Connected { place, connection } = of;
+    operator.may_whole_account(Right::Write, &place.account)?;
+    let account = operator.org.account(place.account);
+    account.delete_connection(&place.integration, &connection).await.map_err(full)?;
+    Ok(Json(Deleted { name: connection.to_string(), deleted: true }))
 }
 
 /// Deletes a linked account with its values, credentials, sessions and keys

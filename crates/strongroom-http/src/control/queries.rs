@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 use strongroom::{
-    Cursor, DefinitionName, Error, LinkedAccountId, PageRequest, Scope, ScopePath, Timestamp, WorkflowId,
+    ConnectionId, Cursor, DefinitionName, Error, LinkedAccountId, PageRequest, Scope, ScopePath, Timestamp,
+    WorkflowId,
 };
 use utoipa::IntoParams;
 
+use super::credentials::connection;
 use super::operator::{Operator, path_of};
 use super::visible::Place;
 use crate::auth::Right;
@@ -22,6 +24,32 @@ pub(super) struct PageQuery {
     /// At most 1,000.
     #[param(required = false, value_type = u32, minimum = 1, default = 100)]
     pub(super) limit: Option<String>,
+}
+
+/// Which connection of an integration.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ConnectionQuery {
+    /// The default one if none is named.
+    #[param(required = false, value_type = String)]
+    connection: Option<String>,
+}
+
+/// Which connection of an integration, and which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ConnectionPageQuery {
+    /// The default one if none is named.
+    #[param(required = false, value_type = String)]
+    connection: Option<String>,
+    /// The `next` of the page before.
+    #[param(required = false, value_type = String)]
+    after: Option<String>,
+    /// At most 1,000.
+    #[param(required = false, value_type = u32, minimum = 1, default = 100)]
+    limit: Option<String>,
 }
 
 /// One scope: of the account or workflow that is named, or of the org.
@@ -154,6 +182,22 @@ pub(super) struct MatrixQuery {
 impl PageQuery {
     pub(super) fn request(&self) -> Result<PageRequest, Failure> {
         self.place().map(|place| place.request(place.limit))
+    }
+
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        place(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+    }
+}
+
+impl ConnectionQuery {
+    pub(super) fn connection(&self) -> Result<Option<ConnectionId>, Failure> {
+        connection(self.connection.as_deref())
+    }
+}
+
+impl ConnectionPageQuery {
+    pub(super) fn connection(&self) -> Result<Option<ConnectionId>, Failure> {
+        connection(self.connection.as_deref())
     }
 
     pub(super) fn place(&self) -> Result<Place, Failure> {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::id::{IntegrationId, LinkedAccountId};
+use crate::id::{ConnectionId, IntegrationId, LinkedAccountId};
 use crate::model::{
     AccountProfile, Credential, CredentialInfo, DefinitionRef, Listing, PageRequest, Resolution, Resolved,
     ScopedValue, Trace,
 };
 use crate::scope::ScopePath;
 use crate::verbs::account::Account;
+use crate::verbs::credentials::AppCredentials;
 use crate::verbs::org::Org;
 
 /// What a run at one path sees, and nothing else: for code that is to have its variables and no more.
@@ -238,10 +239,33 @@ impl Viewer {
         integration: IntegrationId,
         key_name: &str,
     ) -> Result<Option<Credential>, Error> {
-        if !self.names.knows(key_name) {
-            return Ok(None);
-        }
-        self.account.app(integration).get(key_name).await
+        self.credential_in(&self.account.app(integration), key_name).await
+    }
+
+    /// The same of another connection of the integration than the default one.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let (crm, work) = ("crm".parse()?, "work".parse()?);
+    /// account.add_connection(&crm, &work).await?;
+    /// account.app(crm.clone()).connection(work.clone()).upsert("token", "t1").await?;
+    /// assert!(account.viewer().connection_credential(crm, work, "token").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`credential`](Self::credential).
+    pub async fn connection_credential(
+        &self,
+        integration: IntegrationId,
+        connection: ConnectionId,
+        key_name: &str,
+    ) -> Result<Option<Credential>, Error> {
+        self.credential_in(&self.account.app(integration).connection(connection), key_name).await
+    }
+
+    async fn credential_in(&self, app: &AppCredentials, key_name: &str) -> Result<Option<Credential>, Error> {
+        if self.names.knows(key_name) { app.get(key_name).await } else { Ok(None) }
     }
 
     /// The key names and times of the credentials of an integration that the handle knows, without values. Pages are as
@@ -264,5 +288,29 @@ impl Viewer {
         page: PageRequest,
     ) -> Result<Listing<CredentialInfo>, Error> {
         self.account.app(integration).list_known(page, self.names.list()).await
+    }
+
+    /// The same of another connection of the integration than the default one.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let (crm, work) = ("crm".parse()?, "work".parse()?);
+    /// account.add_connection(&crm, &work).await?;
+    /// account.app(crm.clone()).connection(work.clone()).upsert("token", "t1").await?;
+    /// let page = strongroom::PageRequest::default();
+    /// assert_eq!(account.viewer().connection_credentials(crm, work, page).await?.items.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`credentials`](Self::credentials).
+    pub async fn connection_credentials(
+        &self,
+        integration: IntegrationId,
+        connection: ConnectionId,
+        page: PageRequest,
+    ) -> Result<Listing<CredentialInfo>, Error> {
+        let app = self.account.app(integration).connection(connection);
+        app.list_known(page, self.names.list()).await
     }
 }

@@ -18,7 +18,7 @@ pub struct AccountView {
     pub linked_account_id: String,
     /// For people.
     pub name: Option<String>,
-    /// Its connections; only of one account.
+    /// The default connections of its integrations; only of one account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<Connection>>,
     /// When it was registered.
@@ -27,11 +27,14 @@ pub struct AccountView {
     pub updated_at: String,
 }
 
-/// The default connection of an integration of a linked account. Other connections are the host's alone.
+/// A connection of an integration of a linked account.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Connection {
     /// Which one; `default-app` for that of the documented calls.
     pub integration: String,
+    /// Which connection of it; left out for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// When it was made.
     pub created_at: String,
 }
@@ -84,6 +87,9 @@ pub struct NewCredential {
     /// The credential.
     #[schema(value_type = String)]
     pub value: Zeroizing<String>,
+    /// Which connection of the integration; left out for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
 }
 
 /// A session of a linked account.
@@ -202,6 +208,7 @@ impl Connection {
     pub(crate) fn of(integration: &Integration) -> Self {
         Self {
             integration: integration.integration.to_string(),
+            connection: integration.connection.as_ref().map(ToString::to_string),
             created_at: time::iso(integration.created_at),
         }
     }

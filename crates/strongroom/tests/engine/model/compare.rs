@@ -83,9 +83,10 @@ impl Domain {
         assert_eq!(listed, known);
         for account in ACCOUNTS {
             let listed = org.account(id(account)).integrations(PageRequest::default()).await?.items;
-            let listed: Vec<_> = listed.into_iter().map(|found| found.integration).collect();
-            let known = self.apps.keys().filter(|(of, _)| of.as_str() == account);
-            assert_eq!(listed, known.map(|(_, app)| app.clone()).collect::<Vec<_>>());
+            let listed: Vec<_> =
+                listed.into_iter().map(|found| (id(account), found.integration, found.connection)).collect();
+            let known = self.apps.keys().filter(|(of, ..)| of.as_str() == account);
+            assert_eq!(listed, known.cloned().collect::<Vec<_>>());
             for slug in APPS {
                 self.has_the_credentials_of(org, account, slug).await?;
             }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom::{
-    DefinitionId, DocumentId, Expected, IntegrationId, LinkedAccountId, Revision, Scope, ScopePath,
-    Timestamp, VariableDefinition,
+    ConnectionId, DefinitionId, DocumentId, Expected, IntegrationId, LinkedAccountId, Revision, Scope,
+    ScopePath, Timestamp, VariableDefinition,
 };
 
 use super::verb::{Change, Mark, Set};
 use crate::common::id;
 
-pub(crate) type App = (LinkedAccountId, IntegrationId);
+/// A connection of an integration; `None` for the default one.
+pub(crate) type App = (LinkedAccountId, IntegrationId, Option<ConnectionId>);
 pub(crate) type Place = (Scope, DefinitionId);
 
 /// Everything that exists.
@@ -26,7 +27,7 @@ pub(crate) struct Domain {
     pub(crate) accounts: BTreeMap<LinkedAccountId, u64>,
     /// Accounts with a key scope of their own, which the first value or credential makes.
     pub(crate) keyed: BTreeSet<LinkedAccountId>,
-    /// Credentials by integration and key name.
+    /// Credentials by connection and key name.
     pub(crate) apps: BTreeMap<App, BTreeMap<String, Document>>,
     pub(crate) records: BTreeMap<String, Document>,
     /// Whether the store fails after the first batch of a delete.
@@ -177,7 +178,13 @@ impl Domain {
         before
     }
 
-    pub(crate) fn delete_integration(&mut self, app: &App) {
+    /// The connections of an integration, the default one first.
+    pub(crate) fn connections(&self, account: &LinkedAccountId, integration: &IntegrationId) -> Vec<App> {
+        let of = |app: &&App| app.0 == *account && app.1 == *integration;
+        self.apps.keys().filter(of).cloned().collect()
+    }
+
+    pub(crate) fn delete_connection(&mut self, app: &App) {
         self.apps.remove(app);
         self.bump(&app.0);
     }
@@ -185,7 +192,7 @@ impl Domain {
     pub(crate) fn delete_account(&mut self, account: &LinkedAccountId) {
         self.accounts.remove(account);
         self.keyed.remove(account);
-        self.apps.retain(|(of, _), _| of != account);
+        self.apps.retain(|(of, ..), _| of != account);
         let gone = self.values.keys().filter(|(scope, _)| *scope == Scope::LinkedAccount(account.clone()));
         for place in gone.cloned().collect::<Vec<_>>() {
             self.delete_value(&place);
@@ -218,12 +225,16 @@ pub(crate) fn address((scope, id): &Place) -> String {
     format!("{scope:?} {id}")
 }
 
-pub(crate) fn credential_address((account, app): &App, key: &str) -> String {
-    format!("{account:?} {app:?} {key:?}")
+pub(crate) fn credential_address((account, app, connection): &App, key: &str) -> String {
+    format!("{account:?} {app:?} {connection:?} {key:?}")
 }
 
+/// `app` is the slug, and behind a blank the id of a connection beside the default one.
 pub(crate) fn app(account: &str, app: &str) -> App {
-    (id(account), id(app))
+    match app.split_once(' ') {
+        Some((slug, connection)) => (id(account), id(slug), Some(id(connection))),
+        None => (id(account), id(app), None),
+    }
 }
 
 /// Every path that a run can take through the scopes of the verbs.

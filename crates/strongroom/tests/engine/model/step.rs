@@ -47,17 +47,16 @@ impl Domain {
                 let app = app(account, slug);
                 let known = self.accounts.contains_key(&app.0);
                 let reasons = if known { vec![] } else { vec!["AccountNotFound"] };
-                if agreed(handle(org, &app).add_integration(&app.1).await, &reasons).is_some() {
+                let answer = match &app.2 {
+                    Some(connection) => handle(org, &app).add_connection(&app.1, connection).await,
+                    None => handle(org, &app).add_integration(&app.1).await,
+                };
+                if agreed(answer, &reasons).is_some() {
                     self.apps.entry(app).or_default();
                 }
             }
             Verb::DeleteIntegration { account, app: slug } => {
-                let app = app(account, slug);
-                let reasons = self.against_app(&app);
-                if agreed(self.begun(handle(org, &app).delete_integration(&app.1).await), &reasons).is_some()
-                {
-                    self.delete_integration(&app);
-                }
+                self.disconnect(org, &app(account, slug)).await;
             }
             Verb::UpsertCredential { account, app: slug, key, value, expected } => {
                 self.upsert(org, &app(account, slug), key, value, *expected).await?;
@@ -288,6 +287,27 @@ impl Domain {
         Ok(())
     }
 
+    /// Deletes a connection; with the default one all others of the integration, one after the other.
+    async fn disconnect(&mut self, org: &Org, app: &App) {
+        let (account, slug, connection) = app;
+        let mut gone = match connection {
+            Some(_) => self.apps.keys().filter(|known| *known == app).cloned().collect(),
+            None => self.connections(account, slug),
+        };
+        let answer = match connection {
+            Some(connection) => handle(org, app).delete_connection(slug, connection).await,
+            None => handle(org, app).delete_integration(slug).await,
+        };
+        if answer.is_err() {
+            // Cut short: the others stay.
+            gone.truncate(1);
+        }
+        let reasons = if gone.is_empty() { vec!["IntegrationNotFound"] } else { vec![] };
+        if agreed(self.begun(answer), &reasons).is_some() {
+            gone.iter().for_each(|app| self.delete_connection(app));
+        }
+    }
+
     async fn upsert(
         &mut self,
         org: &Org,
@@ -365,7 +385,11 @@ pub(crate) fn handle(org: &Org, app: &App) -> Account {
 }
 
 pub(crate) fn credentials(org: &Org, app: &App) -> AppCredentials {
-    handle(org, app).app(app.1.clone())
+    let default = handle(org, app).app(app.1.clone());
+    match &app.2 {
+        Some(connection) => default.connection(connection.clone()),
+        None => default,
+    }
 }
 
 pub(crate) fn records(org: &Org) -> Records {

@@ -10,7 +10,7 @@ use crate::common::{account, workflow};
 
 pub(crate) const NAMES: [&str; 3] = ["A", "B", "C"];
 pub(crate) const ACCOUNTS: [&str; 2] = ["a", "a/"];
-pub(crate) const APPS: [&str; 2] = ["default-app", "crm"];
+pub(crate) const APPS: [&str; 3] = ["default-app", "crm", "crm work"];
 pub(crate) const KEYS: [&str; 2] = ["k", "l"];
 const TEXTS: [&str; 4] = ["", "x", " x\r\n", "\u{e9}\u{0}"];
 
