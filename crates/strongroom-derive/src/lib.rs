@@ -13,8 +13,10 @@
 //!   scopes at which a value is allowed.
 //!
 //! A default that does not parse as the type of its field does not compile, where the type is one of the standard
-//! library's and goes by its own name. Anything else that the engine would refuse, such as a default that does not
-//! match a format, is an error of `definitions()` that names the variable.
+//! library's and goes by its own name; where it is an alias or a type of the host's, it is an error of `definitions()`
+//! that names the variable, as is anything else that the engine would refuse, such as a default that does not match a
+//! format. A value that does not fit the type is an error of `read()`, so before a service works with any of them: the
+//! format of a `u16` is `integer`, which takes 70000.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -114,7 +116,8 @@ impl<'f> Variable<'f> {
             None => quote! { <#kind as ::strongroom::Variable>::format() },
         };
         let description = self.description.as_ref().map(|text| quote! { .description(#text) });
-        let default = self.default.as_ref().map(|text| quote! { .default_value(#text) });
+        // Checked here too: only the compiler knows which type an alias or a type of the host's stands for.
+        let default = self.default.as_ref().map(|text| quote! { .default_read_as::<#kind>(#text)? });
         let scopes = self.scopes.as_ref().map(|scopes| quote! { .scopes(#scopes) });
         quote! {
             ::strongroom::VariableDefinition::read_as::<#kind>(#name, #format)? #description #default #scopes

@@ -92,6 +92,25 @@ fn a_default_that_does_not_match_its_format_is_refused_by_name_before_anything_i
 }
 
 #[test]
+fn a_default_that_does_not_fit_the_type_behind_an_alias_is_refused_before_anything_is_defined() {
+    type Port = u16;
+    #[derive(Variables)]
+    struct Wrong {
+        #[variable(default = "70000")]
+        _port: Port,
+    }
+    let refused = Wrong::definitions().unwrap_err();
+    assert!(matches!(refused, Error::Invalid(Invalid::Definition { .. })), "{refused}");
+    assert!(refused.to_string().contains("PORT") && !refused.to_string().contains("70000"));
+    #[derive(Variables)]
+    struct Right {
+        #[variable(default = "8080")]
+        _port: Option<Port>,
+    }
+    assert_eq!(Right::definitions().unwrap()[0].default.as_deref(), Some("8080"));
+}
+
+#[test]
 fn a_format_that_does_not_fit_its_type_is_refused_before_anything_is_defined() {
     #[derive(Variables)]
     struct Wrong {

@@ -234,6 +234,14 @@ impl VarFormat {
         }
     }
 
+    /// The fewest and the most bytes that a value can count as.
+    pub(crate) fn counted_bytes_range(&self) -> (usize, usize) {
+        match self {
+            Self::Bytes => (1, VALUE_BYTES_MAX / 4 * 3),
+            _ => (0, VALUE_BYTES_MAX),
+        }
+    }
+
     /// The rule of the format. It leaves parameters out, since one of them may resemble the value that was refused.
     fn rule(&self) -> &'static str {
         match self {
@@ -260,7 +268,8 @@ impl VarFormat {
             Self::Duration => "a duration such as 1h30m, or PT1H30M as in RFC 3339, is required",
             Self::DateTime => "a moment as in RFC 3339, for example 2026-01-31T09:30:00Z, is required",
             Self::Semver => "a version as in Semantic Versioning 2.0.0, for example 1.2.3-rc.1, is required",
-            Self::Base64 | Self::Bytes => "base64 with padding as in RFC 4648, section 4, is required",
+            Self::Base64 => "base64 with padding as in RFC 4648, section 4, is required",
+            Self::Bytes => "at least one byte is required, in base64 with padding as in RFC 4648, section 4",
             Self::Pem => "one PEM block or more, each whole, is required",
             Self::PemStrict => {
                 "PEM blocks with lines of 64 as in RFC 7468 and nothing around them are required"

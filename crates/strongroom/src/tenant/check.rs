@@ -19,7 +19,20 @@ pub(crate) fn check_definition(
         let rule = "the check of this custom format is not registered (VaultOptions::custom_format)";
         return Err(Invalid::definition(&definition.name, rule));
     }
+    check_length(definition)?;
     check_stored_definition(definition, formats)
+}
+
+/// Refuses bounds on the length that no value of the format can keep. One that was stored before they were looked at
+/// stays.
+pub(crate) fn check_length(definition: &VariableDefinition) -> Result<(), Error> {
+    let Some(bounds) = &definition.length else { return Ok(()) };
+    let (min, max) = definition.var_format.counted_bytes_range();
+    if bounds.min() <= max && min <= bounds.max() {
+        return Ok(());
+    }
+    let rule = "no value of this format can have such a length: of `bytes`, 1 to 49152 bytes are possible";
+    Err(Invalid::definition(&definition.name, rule))
 }
 
 /// As above, for a stored definition: the check of its custom format may be registered in another process only.

@@ -49,7 +49,9 @@ use crate::store::{Key, RowRevision, Versioned};
 
 pub(crate) use account::{Loaded, Registration};
 pub(crate) use attempt::{Attempt, fresh_if_stale};
-pub(crate) use check::{at_most, check_definition, check_scope, check_stored_definition, check_value};
+pub(crate) use check::{
+    at_most, check_definition, check_length, check_scope, check_stored_definition, check_value,
+};
 pub use credential::NewCredential;
 pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Draft, Existing};

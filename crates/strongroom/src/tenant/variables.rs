@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, Invalid};
 use crate::format::{CustomFormats, Formats, VarFormat};
-use crate::model::{ReadError, Resolution, Resolved, VariableDefinition};
+use crate::id::DefinitionId;
+use crate::model::{Origin, ReadError, Resolution, Resolved, Revision, VariableDefinition};
 use crate::secret::{Secret, SecretBytes};
-use crate::tenant::check_stored_definition;
+use crate::tenant::{check_length, check_stored_definition};
 
 /// The variables of a service as the fields of a struct. `#[derive(strongroom::Variables)]`, with the feature `derive`,
 /// implements it.
@@ -71,6 +72,35 @@ impl VariableDefinition {
         Ok(if T::REQUIRED { definition.required() } else { definition })
     }
 
+    /// The same with a default, which has to read as a `T`: a format says `integer`, and not how large one may be.
+    ///
+    /// ```
+    /// use strongroom::{VarFormat, VariableDefinition};
+    /// let port = || VariableDefinition::read_as::<u16>("PORT", VarFormat::Integer);
+    /// assert!(port()?.default_read_as::<u16>("8080").is_ok());
+    /// assert!(port()?.default_read_as::<u16>("70000").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Definition`](crate::Invalid::Definition) if the default does not read as a `T`.
+    pub fn default_read_as<T: Variable>(self, default: &str) -> Result<Self, Error> {
+        let found = Resolved {
+            definition_id: DefinitionId::from([0; 12]),
+            definition_revision: Revision::UNWRITTEN,
+            name: self.name.clone(),
+            encrypted: false,
+            scope: Origin::Default,
+            shadowed: Vec::new(),
+            found: None,
+            value: Secret::from(default),
+        };
+        match T::read(Some(&found), &self.name) {
+            Ok(_) => Ok(self.default_value(default)),
+            Err(_) => Err(Invalid::definition(&self.name, "the default does not fit the type of the field")),
+        }
+    }
+
     /// Checks the definition by itself, without a vault: what [`Org::define`](crate::Org::define) would refuse whatever
     /// is stored. The check of a custom format is registered with a vault, so a default of one passes here.
     ///
@@ -85,6 +115,7 @@ impl VariableDefinition {
     /// [`Invalid::Definition`](crate::Invalid::Definition); [`Invalid::Default`](crate::Invalid::Default);
     /// [`Error::TooLong`].
     pub fn check(&self) -> Result<(), Error> {
+        check_length(self)?;
         check_stored_definition(self, &Formats::new(ONE_PATTERN_BYTES, CustomFormats::default())).map(drop)
     }
 }

@@ -5,7 +5,8 @@
 use serde::Deserialize;
 use strongroom::format::{LengthBounds, VALUE_BYTES_MAX};
 use strongroom::{
-    Error, ReadError, Scope, ScopePath, Secret, SecretBytes, VarFormat, Variable, VariableDefinition,
+    Error, FormatChange, Invalid, PageRequest, ReadError, Scope, ScopePath, Secret, SecretBytes, VarFormat,
+    Variable, VariableDefinition,
 };
 
 use crate::common::{id, text, with_org};
@@ -72,6 +73,39 @@ fn bounds_on_the_length_of_bytes_count_the_bytes() {
             let set = org.set_value("KEYTAB", Scope::Org, SecretBytes::from(vec![0; len])).await;
             assert_eq!(set.is_ok(), fits, "{len}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn bounds_that_no_bytes_can_keep_are_refused_where_the_definition_is_made() {
+    with_org(async |org| {
+        let of = |bounds| keytab().length(bounds);
+        for bounds in [LengthBounds::new(0..=0), LengthBounds::new(49_153..)] {
+            let bounds = bounds.unwrap();
+            assert!(matches!(of(bounds).check(), Err(Error::Invalid(Invalid::Definition { .. }))));
+            let refused = org.define(of(bounds)).await.unwrap_err();
+            assert!(refused.to_string().contains("1 to 49152 bytes"), "{refused}");
+            let change = FormatChange::to(VarFormat::Bytes).length(bounds);
+            org.define(text(&format!("T{}", bounds.min()))).await?;
+            let name = format!("T{}", bounds.min());
+            let planned = org.plan_format_change(&*name, &change, PageRequest::default()).await;
+            assert!(matches!(planned, Err(Error::Invalid(Invalid::Definition { .. }))));
+        }
+        for bounds in [LengthBounds::new(0..=1), LengthBounds::new(49_152..)] {
+            of(bounds.unwrap()).check()?;
+        }
+        // Of a text they are.
+        VariableDefinition::new("TEXT", VarFormat::String).length(LengthBounds::new(0..=0).unwrap()).check()
+    });
+}
+
+#[test]
+fn that_bytes_are_empty_is_said_as_it_is() {
+    with_org(async |org| {
+        org.define(keytab()).await?;
+        let empty = org.set_value("KEYTAB", Scope::Org, SecretBytes::from(Vec::new())).await;
+        assert!(empty.unwrap_err().to_string().contains("at least one byte is required"));
         Ok(())
     });
 }
