@@ -318,13 +318,12 @@ pub(crate) struct AppId(String);
 impl AppId {
     pub(crate) const SEPARATOR: u8 = 1;
 
-    /// The default connection.
-    pub(crate) fn of(integration: &IntegrationId) -> Self {
-        Self(integration.0.clone())
-    }
-
-    pub(crate) fn named(integration: &IntegrationId, connection: &ConnectionId) -> Self {
-        Self(format!("{integration}{}{connection}", char::from(Self::SEPARATOR)))
+    /// Without a connection, the default one.
+    pub(crate) fn of(integration: &IntegrationId, connection: Option<&ConnectionId>) -> Self {
+        match connection {
+            Some(connection) => Self(format!("{integration}{}{connection}", char::from(Self::SEPARATOR))),
+            None => Self(integration.0.clone()),
+        }
     }
 
     /// As it is in keys, addresses and jobs.
@@ -358,16 +357,6 @@ impl FromStr for AppId {
         integration.parse::<IntegrationId>()?;
         connection.map(str::parse::<ConnectionId>).transpose()?;
         Ok(app)
-    }
-}
-
-/// For people: without the control character.
-impl fmt::Display for AppId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parts() {
-            (integration, None) => f.write_str(integration),
-            (integration, Some(connection)) => write!(f, "{integration} ({connection})"),
-        }
     }
 }
 
@@ -518,12 +507,12 @@ mod tests {
     #[test]
     fn a_connection_reads_back_and_sorts_behind_the_default_one() {
         let (crm, work) = ("crm".parse().unwrap(), "work".parse().unwrap());
-        let (default, named) = (AppId::of(&crm), AppId::named(&crm, &work));
+        let (default, named) = (AppId::of(&crm, None), AppId::of(&crm, Some(&work)));
         for app in [&default, &named] {
             assert_eq!(app.as_stored().parse::<AppId>().as_ref(), Ok(app));
         }
         assert_eq!((named.integration(), named.connection()), (crm, Some(work)));
-        assert_eq!((named.to_string().as_str(), default.connection()), ("crm (work)", None));
+        assert_eq!(default.connection(), None);
         assert!(default < named && named < "crm-x".parse().unwrap() && named < "crm ".parse().unwrap());
         for bad in ["", "\u{1}", "crm\u{1}", "\u{1}work", "crm\u{1}a\u{1}b", "crm\u{2}a", "crm\u{1}.."] {
             assert!(bad.parse::<AppId>().is_err(), "{bad:?}");

@@ -75,14 +75,14 @@ pub(crate) struct Sweeper<'t> {
 #[derive(Clone, Copy)]
 pub(crate) struct SweepTarget<'s> {
     account: &'s LinkedAccountId,
-    integration: Option<&'s AppId>,
+    app: Option<&'s AppId>,
 }
 
 impl SweepTarget<'_> {
     fn key(&self, keys: &TenantId) -> Key {
-        match self.integration {
+        match self.app {
             None => keys.account(self.account).key(),
-            Some(integration) => keys.integration(self.account, integration).key(),
+            Some(app) => keys.integration(self.account, app).key(),
         }
     }
 }
@@ -105,13 +105,13 @@ impl Sweeper<'_> {
             Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
             Sweep::Account(account) => self.sweep_account(account).await,
             Sweep::Org => sweep_org(self.tenant).await,
-            Sweep::Integration(account, integration) => self.sweep_integration(account, integration).await,
+            Sweep::Integration(account, app) => self.sweep_integration(account, app).await,
         }
     }
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         let keys = &self.tenant.id;
-        let target = SweepTarget { account, integration: None };
+        let target = SweepTarget { account, app: None };
         let scope = Scope::LinkedAccount(account.clone());
         let values = keys.values(&scope);
         let swept = self.sweep_range(target, values, |view, key, row| {
@@ -155,11 +155,11 @@ impl Sweeper<'_> {
         Ok(())
     }
 
-    async fn sweep_integration(&self, account: &LinkedAccountId, integration: &AppId) -> Result<(), Error> {
-        let target = SweepTarget { account, integration: Some(integration) };
-        let credentials = self.tenant.id.credentials(account, integration);
+    async fn sweep_integration(&self, account: &LinkedAccountId, app: &AppId) -> Result<(), Error> {
+        let target = SweepTarget { account, app: Some(app) };
+        let credentials = self.tenant.id.credentials(account, app);
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
-        let history = self.tenant.id.credentials_history(account, integration);
+        let history = self.tenant.id.credentials_history(account, app);
         if self.sweep_range(target, credentials, everything).await?
             && self.sweep_range(target, history, everything).await?
         {
@@ -220,13 +220,12 @@ impl Sweeper<'_> {
 
     /// Whether the target's row names this job.
     fn is_deleting(&self, view: &View<'_>, target: SweepTarget<'_>, row: &Versioned) -> Result<bool, Error> {
-        let SweepTarget { account, integration } = target;
-        let deleting = match integration {
+        let SweepTarget { account, app } = target;
+        let deleting = match app {
             None => self.tenant.open_account(view, account, row)?.and_then(|known| known.body.deleting),
-            Some(integration) => self
-                .tenant
-                .open_integration(view, account, integration, row)?
-                .and_then(|known| known.body.deleting),
+            Some(app) => {
+                self.tenant.open_integration(view, account, app, row)?.and_then(|known| known.body.deleting)
+            }
         };
         Ok(deleting.as_ref() == Some(self.id.as_bytes()))
     }

@@ -100,13 +100,10 @@ impl<'a> Texts<'a> {
             TenantRow::Account(account) => {
                 Self { key_name: Name::Text(account.as_str()), ..Self::of_account("account", account) }
             }
-            TenantRow::Integration(account, integration) => Self {
-                key_name: Name::Text(integration.as_stored()),
-                ..Self::of_account("integration", account)
-            },
-            TenantRow::Credential(account, integration, key_name) => {
-                Self::of_credential(account, integration, key_name)
+            TenantRow::Integration(account, app) => {
+                Self { key_name: Name::Text(app.as_stored()), ..Self::of_account("integration", account) }
             }
+            TenantRow::Credential(account, app, key_name) => Self::of_credential(account, app, key_name),
             TenantRow::Record(namespace, key) => {
                 Self { key_name: Name::Pair(namespace.as_str(), key.as_str()), ..Self::named("record") }
             }
@@ -128,9 +125,7 @@ impl<'a> Texts<'a> {
     fn of_subject(subject: &'a Subject<'a>) -> Self {
         match subject {
             Subject::Value(scope, definition) => Self::of_value(scope, definition),
-            Subject::Credential(account, integration, key_name) => {
-                Self::of_credential(account, integration, key_name)
-            }
+            Subject::Credential(account, app, key_name) => Self::of_credential(account, app, key_name),
             Subject::Definition(id) => Self::of_definition(id),
         }
     }
@@ -147,12 +142,8 @@ impl<'a> Texts<'a> {
         }
     }
 
-    fn of_credential(
-        account: &'a LinkedAccountId,
-        integration: &'a AppId,
-        key_name: &'a CredentialKey,
-    ) -> Self {
-        Self { key_name: Name::Text(key_name.as_str()), ..Self::of_account(integration.as_stored(), account) }
+    fn of_credential(account: &'a LinkedAccountId, app: &'a AppId, key_name: &'a CredentialKey) -> Self {
+        Self { key_name: Name::Text(key_name.as_str()), ..Self::of_account(app.as_stored(), account) }
     }
 
     fn named(name: &'a str) -> Self {

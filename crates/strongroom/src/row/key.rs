@@ -83,11 +83,11 @@ impl TenantRow<'_> {
             }
             Self::ValueId(id) => push(key, VALUE_ID, id.as_bytes()),
             Self::Account(account) => push_ids(key, ACCOUNT, [account.as_str()]),
-            Self::Integration(account, integration) => {
-                push_ids(key, INTEGRATION, [account.as_str(), integration.as_stored()]);
+            Self::Integration(account, app) => {
+                push_ids(key, INTEGRATION, [account.as_str(), app.as_stored()]);
             }
-            Self::Credential(account, integration, key_name) => {
-                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_stored(), key_name.as_str()]);
+            Self::Credential(account, app, key_name) => {
+                push_ids(key, CREDENTIAL, [account.as_str(), app.as_stored(), key_name.as_str()]);
             }
             Self::Record(namespace, record) => push_ids(key, RECORD, [namespace.as_str(), record.as_str()]),
             Self::Event(id) => push(key, EVENT, &id.to_bytes()),
@@ -114,9 +114,9 @@ impl Subject<'_> {
                 push_scope(key, scope);
                 key.extend(definition.as_bytes());
             }
-            Self::Credential(account, integration, key_name) => {
+            Self::Credential(account, app, key_name) => {
                 key.push(HISTORY);
-                push_ids(key, CREDENTIAL, [account.as_str(), integration.as_stored(), key_name.as_str()]);
+                push_ids(key, CREDENTIAL, [account.as_str(), app.as_stored(), key_name.as_str()]);
             }
             Self::Definition(definition) => {
                 key.extend(&[HISTORY, DEFINITION]);
@@ -228,9 +228,9 @@ impl TenantId {
     }
 
     /// All credentials of one connection of an integration.
-    pub(crate) fn credentials(&self, account: &LinkedAccountId, integration: &AppId) -> KeyRange {
-        let (account, integration) = (account.as_str().as_bytes(), integration.as_stored().as_bytes());
-        self.range(&[&[CREDENTIAL], account, &[0], integration, &[0]])
+    pub(crate) fn credentials(&self, account: &LinkedAccountId, app: &AppId) -> KeyRange {
+        let (account, app) = (account.as_str().as_bytes(), app.as_stored().as_bytes());
+        self.range(&[&[CREDENTIAL], account, &[0], app, &[0]])
     }
 
     /// All credentials of one account, of every integration.
@@ -303,9 +303,9 @@ impl TenantId {
     }
 
     /// The former versions of all credentials of one connection of an integration.
-    pub(crate) fn credentials_history(&self, account: &LinkedAccountId, integration: &AppId) -> KeyRange {
-        let (account, integration) = (account.as_str().as_bytes(), integration.as_stored().as_bytes());
-        self.range(&[&[HISTORY, CREDENTIAL], account, &[0], integration, &[0]])
+    pub(crate) fn credentials_history(&self, account: &LinkedAccountId, app: &AppId) -> KeyRange {
+        let (account, app) = (account.as_str().as_bytes(), app.as_stored().as_bytes());
+        self.range(&[&[HISTORY, CREDENTIAL], account, &[0], app, &[0]])
     }
 
     /// The former versions of all definitions.
@@ -504,7 +504,7 @@ mod tests {
     fn ids_that_extend_one_another_never_share_a_range() {
         let tenant = tenant();
         let definition: DefinitionId = "0000000000000000000000ff".parse().unwrap();
-        let app = AppId::of(&IntegrationId::default_app());
+        let app = AppId::of(&IntegrationId::default_app(), None);
         let ids: Vec<LinkedAccountId> = ["a", "a/", "aa", "a\u{ff}"].map(|id| id.parse().unwrap()).into();
         for one in &ids {
             let values = tenant.values(&Scope::LinkedAccount(one.clone()));
@@ -526,11 +526,11 @@ mod tests {
             [("crm", true), ("crm ", false), ("crm2", false), ("cr", false), ("d", false)]
         {
             let integration = integration.parse().unwrap();
-            for app in [AppId::of(&integration), AppId::named(&integration, &work)] {
+            for app in [AppId::of(&integration, None), AppId::of(&integration, Some(&work))] {
                 let key = tenant.integration(&account, &app).key();
-                assert_eq!(all.contains(key.as_bytes()), is_in, "{app}");
+                assert_eq!(all.contains(key.as_bytes()), is_in, "{app:?}");
                 let credential = tenant.credential(&account, &app, &"k".parse().unwrap()).key();
-                let of_default = tenant.credentials(&account, &AppId::of(&integration));
+                let of_default = tenant.credentials(&account, &AppId::of(&integration, None));
                 assert_eq!(of_default.contains(credential.as_bytes()), app.connection().is_none());
             }
         }
@@ -541,7 +541,7 @@ mod tests {
         let tenant =
             TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), "e".repeat(32).parse().unwrap());
         let account = "a".repeat(254).parse().unwrap();
-        let integration = AppId::named(&"i".repeat(64).parse().unwrap(), &"c".repeat(64).parse().unwrap());
+        let integration = AppId::of(&"i".repeat(64).parse().unwrap(), Some(&"c".repeat(64).parse().unwrap()));
         let name = "k".repeat(256).parse().unwrap();
         let key =
             tenant.former(&Subject::credential(&account, &integration, &name), Revision::UNWRITTEN).key();

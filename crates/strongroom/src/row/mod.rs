@@ -236,10 +236,10 @@ impl<'a> Subject<'a> {
 
     pub(crate) fn credential(
         account: &'a LinkedAccountId,
-        integration: &'a AppId,
+        app: &'a AppId,
         key_name: &'a CredentialKey,
     ) -> Self {
-        Self::Credential(Cow::Borrowed(account), Cow::Borrowed(integration), Cow::Borrowed(key_name))
+        Self::Credential(Cow::Borrowed(account), Cow::Borrowed(app), Cow::Borrowed(key_name))
     }
 
     /// The account whose data key seals the document and its history.
@@ -318,18 +318,18 @@ impl TenantId {
         Row::Tenant(self, TenantRow::Account(Cow::Borrowed(account)))
     }
 
-    pub(crate) fn integration<'a>(&'a self, account: &'a LinkedAccountId, integration: &'a AppId) -> Row<'a> {
-        Row::Tenant(self, TenantRow::Integration(Cow::Borrowed(account), Cow::Borrowed(integration)))
+    pub(crate) fn integration<'a>(&'a self, account: &'a LinkedAccountId, app: &'a AppId) -> Row<'a> {
+        Row::Tenant(self, TenantRow::Integration(Cow::Borrowed(account), Cow::Borrowed(app)))
     }
 
     pub(crate) fn credential<'a>(
         &'a self,
         account: &'a LinkedAccountId,
-        integration: &'a AppId,
+        app: &'a AppId,
         key_name: &'a CredentialKey,
     ) -> Row<'a> {
-        let (account, integration) = (Cow::Borrowed(account), Cow::Borrowed(integration));
-        Row::Tenant(self, TenantRow::Credential(account, integration, Cow::Borrowed(key_name)))
+        let (account, app) = (Cow::Borrowed(account), Cow::Borrowed(app));
+        Row::Tenant(self, TenantRow::Credential(account, app, Cow::Borrowed(key_name)))
     }
 
     pub(crate) fn record<'a>(&'a self, namespace: &'a Namespace, key: &'a RecordKey) -> Row<'a> {

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::{Row, Subject, TenantId, TenantRow, VaultRow};
-use crate::id::{AppId, CredentialKey, DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId};
+use crate::id::{
+    AppId, ConnectionId, CredentialKey, DefinitionId, Environment, LinkedAccountId, OrgId, WorkflowId,
+};
 use crate::scope::Scope;
 use crate::store::Key;
 
@@ -26,6 +28,8 @@ pub struct RowPath {
     pub definition_id: Option<DefinitionId>,
     /// The id of a slot, job or value; the name of a definition; an integration; the namespace of a record.
     pub name: Option<String>,
+    /// Which connection of the integration; `None` for the default one.
+    pub connection: Option<ConnectionId>,
     /// The key of a credential.
     pub key_name: Option<String>,
 }
@@ -41,8 +45,20 @@ impl RowPath {
             workflow: None,
             definition_id: None,
             name: None,
+            connection: None,
             key_name: None,
         }
+    }
+
+    /// A name within a sentence. Those of integrations and connections may be any text, so one that could be taken for
+    /// more than one word of it is quoted.
+    fn shown(&self, name: &str) -> String {
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@' | '/');
+        // Of an account, only apps have a name.
+        if self.linked_account.is_some() && !name.chars().all(is_word) {
+            return format!("{name:?}");
+        }
+        name.to_owned()
     }
 
     fn fill_vault(&mut self, row: VaultRow) {
@@ -73,18 +89,11 @@ impl RowPath {
             TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => match subject {
                 Subject::Value(scope, id) => self.fill_value(scope, *id),
                 Subject::Definition(id) => self.definition_id = Some(*id),
-                Subject::Credential(account, integration, key_name) => {
-                    self.fill_credential(account, integration, key_name);
-                }
+                Subject::Credential(account, app, key_name) => self.fill_credential(account, app, key_name),
             },
             TenantRow::Account(account) => self.linked_account = Some(account.as_ref().clone()),
-            TenantRow::Integration(account, integration) => {
-                self.linked_account = Some(account.as_ref().clone());
-                self.name = Some(integration.to_string());
-            }
-            TenantRow::Credential(account, integration, key_name) => {
-                self.fill_credential(account, integration, key_name);
-            }
+            TenantRow::Integration(account, app) => self.fill_app(account, app),
+            TenantRow::Credential(account, app, key_name) => self.fill_credential(account, app, key_name),
             TenantRow::Record(namespace, _) => self.name = Some(namespace.to_string()),
         }
     }
@@ -95,9 +104,14 @@ impl RowPath {
         self.workflow = scope.workflow().cloned();
     }
 
-    fn fill_credential(&mut self, account: &LinkedAccountId, integration: &AppId, key_name: &CredentialKey) {
+    fn fill_app(&mut self, account: &LinkedAccountId, app: &AppId) {
         self.linked_account = Some(account.clone());
-        self.name = Some(integration.to_string());
+        self.name = Some(app.integration().to_string());
+        self.connection = app.connection();
+    }
+
+    fn fill_credential(&mut self, account: &LinkedAccountId, app: &AppId, key_name: &CredentialKey) {
+        self.fill_app(account, app);
         self.key_name = Some(key_name.to_string());
     }
 }
@@ -129,7 +143,8 @@ impl fmt::Display for RowPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.row)?;
         for (label, part) in [
-            ("", self.name.as_ref().map(ToString::to_string)),
+            ("", self.name.as_ref().map(|name| self.shown(name))),
+            ("connection ", self.connection.as_ref().map(|id| self.shown(id.as_str()))),
             ("", self.key_name.as_ref().map(ToString::to_string)),
             ("of definition ", self.definition_id.as_ref().map(ToString::to_string)),
             ("of linked account ", self.linked_account.as_ref().map(ToString::to_string)),
@@ -325,5 +340,30 @@ impl fmt::Display for RowName {
             Self::DeletedDefinition => "the deletion of the variable definition",
             Self::Foreign => "a row of an unknown kind",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_connections_have_the_same_name() {
+        let tenant = TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+        let account: LinkedAccountId = "a".parse().unwrap();
+        let apps =
+            [("crm", Some("work")), ("crm (work)", None), ("crm connection work", None), ("crm", None)];
+        let names = apps.map(|(integration, connection)| {
+            let connection: Option<ConnectionId> = connection.map(|id| id.parse().unwrap());
+            let app = AppId::of(&integration.parse().unwrap(), connection.as_ref());
+            let path = tenant.integration(&account, &app).path();
+            assert_eq!((path.name.as_deref(), &path.connection), (Some(integration), &connection));
+            path.to_string()
+        });
+        let starts = ["crm connection work of", "\"crm (work)\" of", "\"crm connection work\" of", "crm of"];
+        for (name, start) in names.iter().zip(starts) {
+            let rest = name.strip_prefix(&format!("{} ", RowName::Integration)).unwrap();
+            assert!(rest.starts_with(start), "{name}");
+        }
     }
 }

@@ -65,10 +65,10 @@ impl Tenant {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &AppId,
+        app: &AppId,
         row: &Versioned,
     ) -> Result<Option<Loaded<IntegrationBody>>, Error> {
-        self.load(view, &self.id.integration(account, integration), row, IntegrationBody::decode)
+        self.load(view, &self.id.integration(account, app), row, IntegrationBody::decode)
     }
 
     /// The account in `row`, unless it is being deleted. Where one registration is meant, another one or none is
@@ -106,20 +106,20 @@ impl Tenant {
         &self,
         view: &View<'_>,
         registration: &Registration,
-        integration: &AppId,
+        app: &AppId,
         account_row: Option<&Versioned>,
         row: Option<&Versioned>,
     ) -> Result<(Loaded<AccountBody>, Loaded<IntegrationBody>), Error> {
         let account = &registration.account;
         let known = self.live_account(view, registration, account_row)?;
         let loaded = match row {
-            Some(row) => self.open_integration(view, account, integration, row)?,
+            Some(row) => self.open_integration(view, account, app, row)?,
             None => None,
         };
         match (known, loaded.filter(|loaded| loaded.body.deleting.is_none())) {
             (Some(known), Some(loaded)) => Ok((known, loaded)),
             _ => {
-                let (integration, connection) = (integration.integration(), integration.connection());
+                let (integration, connection) = (app.integration(), app.connection());
                 Err(Error::IntegrationNotFound { account: account.clone(), integration, connection })
             }
         }
@@ -202,7 +202,7 @@ impl Draft<'_> {
     pub(crate) fn put_integration(
         &mut self,
         account: &LinkedAccountId,
-        integration: &AppId,
+        app: &AppId,
         body: &IntegrationBody,
         read: Option<&Loaded<IntegrationBody>>,
     ) -> Result<usize, Error> {
@@ -216,8 +216,8 @@ impl Draft<'_> {
         };
         let changed = kind.map(|kind| AuditChange {
             linked_account: Some(account.clone()),
-            integration: Some(integration.integration()),
-            connection: integration.connection(),
+            integration: Some(app.integration()),
+            connection: app.connection(),
             before: read.map(|loaded| loaded.revision),
             after: body.deleting.is_none().then_some(revision),
             ..AuditChange::new(kind)
@@ -226,7 +226,7 @@ impl Draft<'_> {
             self.note(|| change);
         }
         let document = Document { id: None, revision, body: &body.encode() };
-        let row = self.tenant().id.integration(account, integration);
+        let row = self.tenant().id.integration(account, app);
         self.put_counted(&row, read.map(Loaded::read), &document)
     }
 

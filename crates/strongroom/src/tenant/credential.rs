@@ -137,8 +137,8 @@ impl Tenant {
         address: CredentialAddress<'_>,
         row: &Versioned,
     ) -> Result<Option<Credential>, Error> {
-        let (account, integration, key_name) = address;
-        self.open_credential_at(view, address, &self.id.credential(account, integration, key_name), row)
+        let (account, app, key_name) = address;
+        self.open_credential_at(view, address, &self.id.credential(account, app, key_name), row)
     }
 
     /// Opens a credential, current or former, in its place.
@@ -149,14 +149,14 @@ impl Tenant {
         place: &Row<'_>,
         row: &Versioned,
     ) -> Result<Option<Credential>, Error> {
-        let (account, integration, key_name) = address;
+        let (account, app, key_name) = address;
         let Some(opened) = self.open(view.keys(Some(account)), place, &row.value)? else { return Ok(None) };
         let id = opened.document_id(place)?;
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         let info = CredentialInfo {
             id,
-            integration: integration.integration(),
-            connection: integration.connection(),
+            integration: app.integration(),
+            connection: app.connection(),
             key_name: key_name.clone(),
             revision: opened.revision,
             created_at: body.times.created_at,
@@ -173,8 +173,8 @@ impl Tenant {
         address: CredentialAddress<'_>,
         row: &Versioned,
     ) -> Result<Option<Revision>, Error> {
-        let (account, integration, key_name) = address;
-        let place = self.id.credential(account, integration, key_name);
+        let (account, app, key_name) = address;
+        let place = self.id.credential(account, app, key_name);
         Ok(Self::peek(view.keys(Some(account)), &place, &row.value)?.map(|sealed| sealed.revision))
     }
 }
@@ -188,13 +188,13 @@ impl Draft<'_> {
         rows: CredentialRows<'_>,
         options: &WriteOptions,
     ) -> Result<CredentialWritten, Error> {
-        let (account, integration, key_name) = address;
+        let (account, app, key_name) = address;
         let ParsedCredential { value, expected, expires_at, .. } = new;
-        let (row, subject) = (rows.row, Subject::credential(account, integration, key_name));
+        let (row, subject) = (rows.row, Subject::credential(account, app, key_name));
         let tenant = self.tenant();
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
-        let place = tenant.id.credential(account, integration, key_name);
+        let place = tenant.id.credential(account, app, key_name);
         let existing = match row {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
@@ -219,12 +219,12 @@ impl Draft<'_> {
         self.note(|| AuditChange {
             before,
             after: Some(revision),
-            ..credential_change(EventKind::CredentialSet, (account, integration, key_name))
+            ..credential_change(EventKind::CredentialSet, (account, app, key_name))
         });
         let info = CredentialInfo {
             id,
-            integration: integration.integration(),
-            connection: integration.connection(),
+            integration: app.integration(),
+            connection: app.connection(),
             key_name: key_name.clone(),
             revision,
             created_at,
@@ -241,8 +241,8 @@ impl Draft<'_> {
         row: &Versioned,
         before: Option<Revision>,
     ) {
-        let (account, integration, key_name) = address;
-        self.delete_counted(self.tenant().id.credential(account, integration, key_name).key(), row);
+        let (account, app, key_name) = address;
+        self.delete_counted(self.tenant().id.credential(account, app, key_name).key(), row);
         if before.is_some() {
             self.note(|| AuditChange { before, ..credential_change(EventKind::CredentialDeleted, address) });
         }
@@ -259,12 +259,12 @@ pub(crate) struct CredentialRows<'r> {
 
 /// A change of a credential, without its revisions.
 pub(crate) fn credential_change(kind: EventKind, address: CredentialAddress<'_>) -> AuditChange {
-    let (account, integration, key_name) = address;
+    let (account, app, key_name) = address;
     AuditChange {
         name: Some(key_name.as_str().to_owned()),
         linked_account: Some(account.clone()),
-        integration: Some(integration.integration()),
-        connection: integration.connection(),
+        integration: Some(app.integration()),
+        connection: app.connection(),
         ..AuditChange::new(kind)
     }
 }

@@ -75,10 +75,10 @@ pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     /// On whose behalf its writes are made; `None` for the engine's own jobs too.
     pub(crate) actor: Option<Actor>,
-}
-
     /// Whether its verbs are observed: not those that another verb calls.
     is_observed: bool,
+}
+
 impl Tenant {
     pub(crate) fn new(engine: Arc<Engine>, org: OrgId, environment: Environment) -> Self {
         Self::of(engine, TenantId::new(org, environment))

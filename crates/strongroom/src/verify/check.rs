@@ -59,11 +59,9 @@ impl TenantCheck {
             TenantRow::Value(scope, definition) => self.check_value(scope, *definition, row, related),
             TenantRow::ValueId(id) => check_value_id(id, row, related),
             TenantRow::Account(account) => self.check_account(account, row, related),
-            TenantRow::Integration(account, integration) => {
-                self.check_integration(account, integration, row, related)
-            }
-            TenantRow::Credential(account, integration, key_name) => {
-                self.check_credential((account, integration, key_name), row, related)
+            TenantRow::Integration(account, app) => self.check_integration(account, app, row, related),
+            TenantRow::Credential(account, app, key_name) => {
+                self.check_credential((account, app, key_name), row, related)
             }
             TenantRow::Record(namespace, key) => self.check_record(namespace, key, row, related),
             TenantRow::Event(id) => self.check_event(id, row, related),
@@ -96,7 +94,7 @@ impl TenantCheck {
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
-        let (account, integration, _) = address;
+        let (account, app, _) = address;
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let keys = keys_or_return!(self, Some(account), related);
         // Its own keys seal it, but the rows above it are under the org's.
@@ -105,7 +103,7 @@ impl TenantCheck {
         match self.tenant.open_credential(&view, address, row) {
             Ok(Some(credential)) => {
                 self.written_at = Some(credential.info.updated_at);
-                self.check_parent(&view, account, integration, related)
+                self.check_parent(&view, account, app, related)
             }
             opened => state_of_opened(opened),
         }
@@ -287,9 +285,9 @@ impl TenantCheck {
                 FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
                 FoundDefinition::Unreadable => RowState::NoDefinition,
             },
-            Subject::Credential(account, integration, _) => {
+            Subject::Credential(account, app, _) => {
                 let view = self.tenant.view_of(Some(org), &[], None);
-                self.check_parent(&view, account, integration, related)
+                self.check_parent(&view, account, app, related)
             }
             Subject::Definition(id) => {
                 let keys = &self.tenant.id;
@@ -335,13 +333,13 @@ impl TenantCheck {
     fn check_integration(
         &mut self,
         account: &LinkedAccountId,
-        integration: &AppId,
+        app: &AppId,
         row: &Versioned,
         related: &RelatedRows,
     ) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let view = self.tenant.view_of(Some(org), &[], None);
-        let deleting = match self.tenant.open_integration(&view, account, integration, row) {
+        let deleting = match self.tenant.open_integration(&view, account, app, row) {
             Ok(Some(known)) => {
                 self.written_at = Some(known.body.created_at());
                 known.body.deleting
@@ -363,13 +361,13 @@ impl TenantCheck {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &AppId,
+        app: &AppId,
         related: &RelatedRows,
     ) -> RowState {
-        let Some(parent) = related.row(&self.tenant.id.integration(account, integration).key()) else {
+        let Some(parent) = related.row(&self.tenant.id.integration(account, app).key()) else {
             return RowState::bad(Cause::Orphan(Parent::Integration));
         };
-        match self.tenant.open_integration(view, account, integration, parent) {
+        match self.tenant.open_integration(view, account, app, parent) {
             Ok(Some(known)) if known.body.deleting.is_some() => RowState::Leftover,
             _ => RowState::Fine,
         }

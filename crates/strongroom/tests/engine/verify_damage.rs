@@ -71,6 +71,7 @@ fn is_of(path: &RowPath, key: &[u8]) -> bool {
         path.workflow.as_ref().map(ToString::to_string),
         path.definition_id.map(|id| id.to_string()),
         path.name.clone(),
+        path.connection.as_ref().map(ToString::to_string),
         path.key_name.clone(),
     ]
     .into_iter()

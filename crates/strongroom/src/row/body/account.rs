@@ -253,10 +253,10 @@ mod tests {
         assert_eq!(hex::encode(&with), "a3004c010101010101010101010101020503".to_owned() + refresh);
         let note = IntegrationBody::decode(&with).unwrap().refresh.unwrap();
         assert_eq!((note.since().as_ms(), note.until().as_ms(), note.has_ended()), (6, 7, false));
+        let answered = body.clone().answered(Some(Duration::from_millis(9))).encode();
+        assert_eq!(hex::encode(answered), "a3004c010101010101010101010101020504".to_owned() + "09");
         let ended = body.refreshing(Some(note.ended([3; 12].into(), RefreshEnd::Rejected))).encode();
         let refresh = "a4004c0303030303030303030303030106020703".to_owned() + "01";
         assert_eq!(hex::encode(ended), "a3004c010101010101010101010101020503".to_owned() + &refresh);
     }
 }
-        let answered = body.clone().answered(Some(Duration::from_millis(9))).encode();
-        assert_eq!(hex::encode(answered), "a3004c010101010101010101010101020504".to_owned() + "09");

@@ -27,7 +27,7 @@ impl Account {
     /// # Errors
     /// [`Error::AccountNotFound`] if the account is not registered; [`Error::OverQuota`].
     pub async fn add_integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
-        self.add_app(integration, &AppId::of(integration)).await
+        self.add_app(integration, &AppId::of(integration, None)).await
     }
 
     /// Adds a connection of an integration beside the default one, or returns the existing one: for a customer with
@@ -52,7 +52,7 @@ impl Account {
         integration: &IntegrationId,
         connection: &ConnectionId,
     ) -> Result<Integration, Error> {
-        self.add_app(integration, &AppId::named(integration, connection)).await
+        self.add_app(integration, &AppId::of(integration, Some(connection))).await
     }
 
     async fn add_app(&self, integration: &IntegrationId, app: &AppId) -> Result<Integration, Error> {
@@ -76,7 +76,7 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
-        let app = AppId::of(integration);
+        let app = AppId::of(integration, None);
         let read = fresh_if_stale(|freshness| self.try_integration(&app, freshness));
         let call = Call::of("integration").account(self.id()).of_app(integration, None);
         self.org().tenant.observed(call, read).await
@@ -122,10 +122,10 @@ impl Account {
     }
 
     async fn list_apps(&self, range: KeyRange, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        // Integrations of a deleted account may not be swept yet.
-        let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
         let list = List::new("integrations", &range);
         page.place_in(list.id())?;
+        // Integrations of a deleted account may not be swept yet.
+        let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
         if read.await?.is_none() {
             self.refuse_ended().await?;
             return Ok(Listing { items: Vec::new(), next: None });
@@ -133,7 +133,7 @@ impl Account {
         let tenant = &*self.org().tenant;
         let all = tenant.id.integrations(self.id());
         let listed = tenant
-            .list(None, &range, &page, |view, key, row| {
+            .list(list, &page, |view, key, row| {
                 let app: AppId = listed_id(&all, key)?;
                 let loaded = tenant.open_integration(view, self.id(), &app, row)?;
                 let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
@@ -238,25 +238,21 @@ impl Account {
     /// Reads the rows of the account and of one integration, in this order.
     async fn read_integration(
         &self,
-        integration: &AppId,
+        app: &AppId,
         freshness: Freshness,
     ) -> Result<(View<'static>, [Option<Versioned>; 2]), Error> {
         let keys = &self.org().tenant.id;
-        let gets = [keys.account(self.id()).key(), keys.integration(self.id(), integration).key()];
+        let gets = [keys.account(self.id()).key(), keys.integration(self.id(), app).key()];
         let needs = Needs::org_keys().freshness(freshness);
         self.org().tenant.read(&needs, gets).await
     }
 
-    async fn try_integration(
-        &self,
-        integration: &AppId,
-        freshness: Freshness,
-    ) -> Result<Option<Integration>, Error> {
+    async fn try_integration(&self, app: &AppId, freshness: Freshness) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
-        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
+        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
         let registration = self.registration();
-        match tenant.live_integration(&view, registration, integration, account_row.as_ref(), row.as_ref()) {
-            Ok((_, loaded)) => Ok(loaded.body.into_model(integration)),
+        match tenant.live_integration(&view, registration, app, account_row.as_ref(), row.as_ref()) {
+            Ok((_, loaded)) => Ok(loaded.body.into_model(app)),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -264,29 +260,27 @@ impl Account {
 
     async fn try_add_integration(
         &self,
-        integration: &AppId,
+        app: &AppId,
         freshness: Freshness,
     ) -> Result<Attempt<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
+        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
         let known = tenant.live_account(&view, self.registration(), account_row.as_ref())?;
         let known = known.ok_or_else(|| self.registration().not_found())?;
-        let Some(existing) =
-            self.org().existing_integration(&view, account, integration, row.as_ref()).await?
-        else {
+        let Some(existing) = self.org().existing_integration(&view, account, app, row.as_ref()).await? else {
             return Ok(Attempt::AGAIN);
         };
         if let Some(loaded) = existing {
-            return Ok(loaded.body.into_model(integration).into());
+            return Ok(loaded.body.into_model(app).into());
         }
         let mut draft = Draft::new(tenant, &view);
         let body = IntegrationBody::new(draft.new_id()?, tenant.engine.now());
         // Otherwise a delete of the account at the same time could leave the integration behind.
         draft.expect_as_read(tenant.id.account(account).key(), Some(known.row_revision));
-        draft.put_integration(account, integration, &body, None)?;
+        draft.put_integration(account, app, &body, None)?;
         match draft.commit().await? {
-            Attempt::Landed(_) => Ok(body.into_model(integration).into()),
+            Attempt::Landed(_) => Ok(body.into_model(app).into()),
             Attempt::Lost(rows) => Ok(Attempt::Lost(rows)),
             Attempt::AfterShred => Ok(Attempt::AfterShred),
         }
@@ -294,25 +288,20 @@ impl Account {
 
     async fn try_delete_integration(
         &self,
-        integration: &AppId,
+        app: &AppId,
         freshness: Freshness,
     ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, [account_row, row]) = self.read_integration(integration, freshness).await?;
-        let (known, loaded) = tenant.live_integration(
-            &view,
-            self.registration(),
-            integration,
-            account_row.as_ref(),
-            row.as_ref(),
-        )?;
+        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
+        let (known, loaded) =
+            tenant.live_integration(&view, self.registration(), app, account_row.as_ref(), row.as_ref())?;
 
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
-        let job = draft.put_job(&Sweep::Integration(account.clone(), integration.clone()))?;
+        let job = draft.put_job(&Sweep::Integration(account.clone(), app.clone()))?;
         let body = loaded.body.clone().deleting(&job);
-        draft.put_integration(account, integration, &body, Some(&loaded))?;
+        draft.put_integration(account, app, &body, Some(&loaded))?;
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))
     }
@@ -325,13 +314,13 @@ impl Org {
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
-        integration: &AppId,
+        app: &AppId,
         row: Option<&Versioned>,
     ) -> Result<Option<Option<Loaded<IntegrationBody>>>, Error> {
         let Some(row) = row else { return Ok(Some(None)) };
-        let loaded = self.tenant.open_integration(view, account, integration, row)?;
+        let loaded = self.tenant.open_integration(view, account, app, row)?;
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
-            let marked = (self.tenant.id.integration(account, integration).key(), row.revision);
+            let marked = (self.tenant.id.integration(account, app).key(), row.revision);
             finish_job(&self.tenant, &job, marked).await?;
             return Ok(None);
         }

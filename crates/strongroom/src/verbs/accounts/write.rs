@@ -63,10 +63,10 @@ impl Org {
     async fn write_account<'s>(&self, spec: &'s AccountSpec<'_>) -> Result<AccountWritten, Error> {
         at_most("an account's name", ACCOUNT_NAME_BYTES_MAX, spec.name.as_deref())?;
         at_most("an account's own fields", UDF_BYTES_MAX, spec.udf.as_deref())?;
-        let parse = |(integration, credentials): (&'s AppId, &'s Vec<NewCredential>)| {
+        let parse = |(app, credentials): (&'s AppId, &'s Vec<NewCredential>)| {
             let credentials = self.tenant.parse_credentials(credentials)?;
             self.tenant.refuse_expired(&credentials)?;
-            Ok::<_, Error>(ParsedApp { integration, credentials })
+            Ok::<_, Error>(ParsedApp { app, credentials })
         };
         let apps = spec.apps.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
         let write = until_landed(&self.tenant, |freshness| self.try_write_account(spec, &apps, freshness));
@@ -126,7 +126,7 @@ impl Org {
         &self,
         draft: &mut Draft<'_>,
         account: &LinkedAccountId,
-        ParsedApp { integration: app, credentials }: &ParsedApp<'_>,
+        ParsedApp { app, credentials }: &ParsedApp<'_>,
         rows: &[Option<Versioned>],
     ) -> Result<Option<Vec<CredentialWritten>>, Error> {
         let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(None) };
@@ -259,14 +259,14 @@ macro_rules! account_fields {
 
             /// Adds the default app, to which credentials can be added.
             pub fn with_default_app(mut self) -> Self {
-                self.0.apps.entry(AppId::of(&IntegrationId::default_app())).or_default();
+                self.0.apps.entry(AppId::of(&IntegrationId::default_app(), None)).or_default();
                 self
             }
 
             /// Adds a credential of the default app, and the app itself.
             pub fn with_credential(mut self, key_name: impl Into<String>, value: impl Into<Secret>) -> Self {
                 let new = NewCredential::new(key_name, value);
-                self.0.apps.entry(AppId::of(&IntegrationId::default_app())).or_default().push(new);
+                self.0.apps.entry(AppId::of(&IntegrationId::default_app(), None)).or_default().push(new);
                 self
             }
 
@@ -277,7 +277,7 @@ macro_rules! account_fields {
                 integration: IntegrationId,
                 credentials: impl IntoIterator<Item = NewCredential>,
             ) -> Self {
-                self.0.apps.entry(AppId::of(&integration)).or_default().extend(credentials);
+                self.0.apps.entry(AppId::of(&integration, None)).or_default().extend(credentials);
                 self
             }
 
@@ -288,7 +288,7 @@ macro_rules! account_fields {
                 connection: &ConnectionId,
                 credentials: impl IntoIterator<Item = NewCredential>,
             ) -> Self {
-                let app = AppId::named(integration, connection);
+                let app = AppId::of(integration, Some(connection));
                 self.0.apps.entry(app).or_default().extend(credentials);
                 self
             }
@@ -329,14 +329,14 @@ struct AccountSpec<'a> {
 
 /// An integration that is to be there, and the credentials to be set in it.
 struct ParsedApp<'s> {
-    integration: &'s AppId,
+    app: &'s AppId,
     credentials: Vec<ParsedCredential<'s>>,
 }
 
 impl ParsedApp<'_> {
     /// The rows of the integration, of its credentials, and of their deletions.
     fn keys(&self, tenant: &Tenant, account: &LinkedAccountId) -> Vec<Key> {
-        let (ids, app) = (&tenant.id, self.integration);
+        let (ids, app) = (&tenant.id, self.app);
         let names = || self.credentials.iter().map(|new| &new.key_name);
         let credentials = names().map(|name| ids.credential(account, app, name).key());
         let deleted = names().map(|name| ids.deleted(&Subject::credential(account, app, name)).key());

@@ -295,9 +295,9 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.app);
-        let keys = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
-        let range = tenant.id.credentials(account, integration);
+        let (account, app) = (self.account.id(), &self.app);
+        let keys = [tenant.id.account(account).key(), tenant.id.integration(account, app).key()];
+        let range = tenant.id.credentials(account, app);
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
         for _ in 0..ATTEMPTS_MAX {
             let scan = Scan::new(range.clone(), PAGE_ROWS_MAX);
@@ -305,7 +305,7 @@ impl AppCredentials {
             let (known, integration) = tenant.live_integration(
                 &view,
                 self.account.registration(),
-                integration,
+                app,
                 account_row.as_ref(),
                 row.as_ref(),
             )?;

@@ -56,7 +56,7 @@ struct AppRows {
 
 impl AppCredentials {
     pub(crate) fn new(account: Account, integration: IntegrationId) -> Self {
-        let app = AppId::of(&integration);
+        let app = AppId::of(&integration, None);
         Self { account, integration, connection: None, app }
     }
 
@@ -74,7 +74,7 @@ impl AppCredentials {
     /// ```
     #[must_use]
     pub fn connection(&self, connection: ConnectionId) -> Self {
-        let app = AppId::named(&self.integration, &connection);
+        let app = AppId::of(&self.integration, Some(&connection));
         let (account, integration) = (self.account.clone(), self.integration.clone());
         Self { account, integration, connection: Some(connection), app }
     }
@@ -332,10 +332,9 @@ impl AppCredentials {
         freshness: Freshness,
     ) -> Result<Read<'g>, Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.app);
-        let mut gets =
-            vec![tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
-        gets.extend(key_names.iter().map(|name| tenant.id.credential(account, integration, name).key()));
+        let (account, app) = (self.account.id(), &self.app);
+        let mut gets = vec![tenant.id.account(account).key(), tenant.id.integration(account, app).key()];
+        gets.extend(key_names.iter().map(|name| tenant.id.credential(account, app, name).key()));
         gets.extend(written.iter().map(|name| self.deletion_of(name)));
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
         let (view, found) = tenant.read(&needs, gets).await?;
@@ -344,7 +343,7 @@ impl AppCredentials {
         let (account, integration) = tenant.live_integration(
             &view,
             self.account.registration(),
-            integration,
+            app,
             account_row.as_ref(),
             row.as_ref(),
         )?;
@@ -367,13 +366,11 @@ impl AppCredentials {
 
     async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
-        let (account, integration) = (self.account.id(), &self.app);
-        let gets = [tenant.id.account(account).key(), tenant.id.integration(account, integration).key()];
+        let (account, app) = (self.account.id(), &self.app);
+        let gets = [tenant.id.account(account).key(), tenant.id.integration(account, app).key()];
         let (view, [account_row, row]) = tenant.read(&Needs::org_keys(), gets).await?;
         let registration = self.account.registration();
-        tenant
-            .live_integration(&view, registration, integration, account_row.as_ref(), row.as_ref())
-            .map(drop)
+        tenant.live_integration(&view, registration, app, account_row.as_ref(), row.as_ref()).map(drop)
     }
 
     /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's

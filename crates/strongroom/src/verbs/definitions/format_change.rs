@@ -264,10 +264,10 @@ impl Org {
 
     async fn scopes_of(
         &self,
+        list: &'static str,
         definition: &DefinitionRef<'_>,
         page: PageRequest,
         takes: impl Fn(&Scope, &Versioned) -> Result<bool, Error>,
-        list: &'static str,
     ) -> Result<Listing<Scope>, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition(definition).await?.stored.id;
