@@ -12,9 +12,9 @@ use crate::envelope::DekId;
 use crate::error::Error;
 use crate::id::OrgId;
 use crate::keys::provider::{Destruction, KeyProvider, ProviderErrorKind, ProviderKey};
-use crate::keys::{KeyEnd, KeyHeld, Keyring, SlotHeld, StoreRow, open_under_root};
+use crate::keys::{Floor, KeyEnd, KeyHeld, Keyring, SlotHeld, StoreRow, open_under_root};
 use crate::row::{TenantId, VaultKeys};
-use crate::store::{Key, KeyRange, Scan, Versioned, WriteBatch};
+use crate::store::{Expect, Key, KeyRange, Scan, Versioned, WriteBatch};
 
 /// What was shredded, and how certain that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct ShredReceipt {
     pub effect: ShredEffect,
     /// What the vault knew of its slots then: none of it may be missing when the shred is settled.
     pub(crate) slots: Vec<SlotHeld>,
+    /// Which keyrings are from before, whether they were seen or not.
+    pub(crate) floor: Floor,
 }
 
 /// How certain it is that what was shredded cannot be read again.
@@ -92,7 +94,7 @@ pub enum NotDestroyed {
     /// The vault does not note any more that the keys were shredded: 1,024 others were shredded since, or the store
     /// put back older rows. A new root may lead to one of them.
     NotNoted,
-    /// The store has put back a keyring that lists one of the keys: rotate the root again.
+    /// The store has put back a keyring from before the shred: rotate the root again.
     KeyIsBack,
     /// The store has put back an older row of the vault, which does not know every slot that led to a former root.
     HistoryLost,
@@ -108,18 +110,56 @@ pub enum Assume {
     NoBackup,
 }
 
-/// Whether a backup of the org under another key was ever started.
+/// Whether a backup of the org under another key was ever started. The store may have lost the note of it: the latest
+/// are sealed as well.
 pub(crate) async fn org_backup(engine: &Engine, org: &OrgId) -> Result<Option<NotDestroyed>, Error> {
     let notes = engine.scan(VaultKeys::exports(org), 1).await?;
-    Ok((!notes.rows.is_empty()).then_some(NotDestroyed::OrgBackup))
+    let is_noted = !notes.rows.is_empty() || read_store_row(engine).await?.body.was_exported(org);
+    Ok(is_noted.then_some(NotDestroyed::OrgBackup))
 }
 
-/// Notes in the `store` row that data keys were shredded: from then on no keyring that lists one opens it, and no root
-/// job brings it under a new root. Returns what the row knows of slots.
-pub(crate) async fn note_shredded(engine: &Engine, keys: &[DekId]) -> Result<Vec<SlotHeld>, Error> {
+/// Notes in the `store` row that orgs were backed up under another key, in one batch with `rows`, none of which may be
+/// there.
+pub(crate) async fn note_exported(
+    engine: &Engine,
+    orgs: &[OrgId],
+    rows: &[(Key, Vec<u8>)],
+) -> Result<(), Error> {
     for _ in 0..ATTEMPTS_MAX {
         let mut store_row = read_store_row(engine).await?;
-        if !store_row.body.note_shredded(keys)? {
+        let is_new = store_row.body.note_exported(orgs)?;
+        if !is_new && rows.is_empty() {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        for (key, row) in rows {
+            batch.expect(key.clone(), Expect::Absent);
+            batch.put(key.clone(), row.clone());
+        }
+        if is_new {
+            store_row.put_in(&mut batch, &engine.store_id, &engine.roots.get()?.active.key)?;
+        }
+        if let Some(committed) = engine.commit(batch, Touches::Data).await? {
+            if is_new {
+                engine.store_row_landed(&store_row, committed);
+            }
+            return Ok(());
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
+}
+
+/// Notes in the `store` row that data keys were shredded: from then on no keyring that lists one opens it, nor does one
+/// below the floor open any, and no root job brings them under a new root. Returns what the row knows of slots.
+pub(crate) async fn note_shredded(
+    engine: &Engine,
+    keys: &[DekId],
+    floor: Floor,
+) -> Result<Vec<SlotHeld>, Error> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut store_row = read_store_row(engine).await?;
+        let are_new = store_row.body.note_shredded(keys)?;
+        if !store_row.body.note_floor(floor)? && !are_new {
             return Ok(store_row.body.slots.clone());
         }
         if put(engine, &store_row).await? {
@@ -141,16 +181,28 @@ pub(crate) async fn forgotten(
     // In order, to be searched: a vault may have a keyring for each of a million accounts.
     let mut keys = receipt.keys.clone();
     keys.sort_unstable();
+    let is_noted = store_row.body.floors().any(|floor| floor.covers(&receipt.floor))
+        && receipt.keys.iter().all(|key| noted.contains(key));
     let reasons = [
-        (receipt.keys.iter().any(|key| !noted.contains(key)), NotDestroyed::NotNoted),
+        (!is_noted, NotDestroyed::NotNoted),
         (receipt.slots.iter().any(|held| !store_row.body.knows(held)), NotDestroyed::HistoryLost),
-        (is_back(engine, &receipt.org, &keys).await?, NotDestroyed::KeyIsBack),
+        (
+            is_back(engine, &receipt.org, Shredded { keys: &keys, floor: &receipt.floor }).await?,
+            NotDestroyed::KeyIsBack,
+        ),
     ];
     Ok(reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect())
 }
 
-/// Whether a keyring of the org, in any environment, lists one of the keys, which are in order.
-async fn is_back(engine: &Engine, org: &OrgId, keys: &[DekId]) -> Result<bool, Error> {
+/// What no keyring may bring back: these keys, which are in order, and any from before the shred.
+#[derive(Clone, Copy)]
+struct Shredded<'s> {
+    keys: &'s [DekId],
+    floor: &'s Floor,
+}
+
+/// Whether a keyring of the org, in any environment, lists a key that was shredded.
+async fn is_back(engine: &Engine, org: &OrgId, shredded: Shredded<'_>) -> Result<bool, Error> {
     let mut rest = VaultKeys::org(org);
     loop {
         let first = engine.read(Scan::new(rest.clone(), 1).keys_only()).await?.rows.into_iter().next();
@@ -160,7 +212,7 @@ async fn is_back(engine: &Engine, org: &OrgId, keys: &[DekId]) -> Result<bool, E
             rest = rest.after(key.as_bytes());
             continue;
         };
-        if lists_one(engine, &tenant, keys).await? {
+        if lists_one(engine, &tenant, shredded).await? {
             return Ok(true);
         }
         let Some(end) = tenant.all().end else { return Ok(false) };
@@ -168,12 +220,12 @@ async fn is_back(engine: &Engine, org: &OrgId, keys: &[DekId]) -> Result<bool, E
     }
 }
 
-async fn lists_one(engine: &Engine, tenant: &TenantId, keys: &[DekId]) -> Result<bool, Error> {
+async fn lists_one(engine: &Engine, tenant: &TenantId, shredded: Shredded<'_>) -> Result<bool, Error> {
     let mut rest = tenant.keyrings();
     loop {
         let page = engine.scan(rest.clone(), KEYRINGS_PAGE).await?;
         for (key, row) in &page.rows {
-            if ids_in(engine, tenant, key, row)?.iter().any(|id| keys.binary_search(id).is_ok()) {
+            if shredded.is_in(engine, tenant, key, row)? {
                 return Ok(true);
             }
         }
@@ -184,13 +236,18 @@ async fn lists_one(engine: &Engine, tenant: &TenantId, keys: &[DekId]) -> Result
     }
 }
 
-/// The ids of the keys in a keyring's row as it is; none if nobody can open it.
-fn ids_in(engine: &Engine, tenant: &TenantId, key: &Key, row: &Versioned) -> Result<Vec<DekId>, Error> {
-    let Some(owner) = tenant.parse_keyring(key) else { return Ok(Vec::new()) };
-    let roots = engine.roots.get()?;
-    let opened = open_under_root(&roots, &engine.store_id, &tenant.keyring(owner.as_ref()), &row.value);
-    let keyring = opened.ok().and_then(|opened| Keyring::decode(&opened.plaintext).ok());
-    Ok(keyring.map(|keyring| keyring.ids().copied().collect()).unwrap_or_default())
+impl Shredded<'_> {
+    /// Whether a keyring's row, as it is, lists one; not if nobody can open it.
+    fn is_in(self, engine: &Engine, tenant: &TenantId, key: &Key, found: &Versioned) -> Result<bool, Error> {
+        let Some(owner) = tenant.parse_keyring(key) else { return Ok(false) };
+        let (roots, row) = (engine.roots.get()?, tenant.keyring(owner.as_ref()));
+        let Ok(opened) = open_under_root(&roots, &engine.store_id, &row, &found.value) else {
+            return Ok(false);
+        };
+        let Ok(keyring) = Keyring::decode(&opened.plaintext) else { return Ok(false) };
+        let is_from_before = self.floor.is_above(&row, opened.revision);
+        Ok(keyring.ids().any(|id| is_from_before || self.keys.binary_search(id).is_ok()))
+    }
 }
 
 const KEYRINGS_PAGE: usize = 256;

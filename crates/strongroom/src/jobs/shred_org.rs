@@ -11,21 +11,22 @@ use crate::engine::cache::Moment;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::keys::ScopeKeys;
+use crate::model::Revision;
 use crate::row::TenantId;
 use crate::row::body::Sweep;
 use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Versioned};
 use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 
-/// Drops the org's keys and writes the job, unless that was done before or the org has no keys.
-pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<()>, Error> {
+/// Drops the org's keys and writes the job, also where there is nothing to be seen of the org: the store may withhold
+/// it. Returns the revision of the org's keyring, below which none of the org counts any more.
+pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<Revision>, Error> {
     let needs = Needs::org_keys().freshness(freshness);
-    let (view, ()) = tenant.read(&needs, ()).await?;
-    let Some(keys) = view.keys(None).filter(|_| !view.is_shredded()) else { return Ok(Attempt::Landed(())) };
+    let (view, [job]) = tenant.read(&needs, [tenant.id.job(&SHRED_JOB).key()]).await?;
     let mut draft = Draft::new(tenant, &view);
-    draft.put_job_as(&SHRED_JOB, &Sweep::Org)?;
-    draft.drop_keys(None, keys)?;
-    Ok(draft.commit().await?.map(drop))
+    draft.put_job_as(&SHRED_JOB, &Sweep::Org, job.map(|row| row.revision))?;
+    let revision = draft.leave_no_keys(None)?;
+    Ok(draft.commit().await?.map(|_| revision))
 }
 
 /// Finishes a shred of the org that was interrupted. Returns whether there was one: if so, `view` is out of date.
@@ -149,11 +150,7 @@ impl OrgSweeper<'_> {
                         };
                         draft.drop_keys(owner.as_ref(), &keys)?;
                     }
-                    None => {
-                        // What the row says of its revision need not be true.
-                        self.tenant.engine.caches.begin_again(key.as_bytes());
-                        draft.replace_unreadable_keyring(key, row)?;
-                    }
+                    None => draft.replace_unreadable_keyring(key, row)?,
                 }
             }
             if !draft.is_empty() && !self.commit(draft).await? {

@@ -9,6 +9,7 @@
 //! | data key | seals the rows of one key scope |
 //! | keyring | the data keys of one key scope, and the ids of those that were dropped |
 
+mod floor;
 mod keyring;
 pub mod provider;
 mod raw_key;
@@ -20,6 +21,7 @@ mod slot_provider;
 mod store_row;
 mod unlock;
 
+pub(crate) use floor::{Floor, revision_at};
 pub(crate) use keyring::{KeyLookup, Keyring};
 pub use raw_key::RawKey;
 pub(crate) use root::{Root, RootCell, Roots};

@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::envelope::{DekId, KeyMaterial, SealingKey};
 use crate::error::Error;
-use crate::keys::{FIRST, StoreRow};
+use crate::keys::floor::{Floor, floor_of};
+use crate::keys::{FIRST, Keyring, StoreRow};
 use crate::model::Revision;
-use crate::row::VaultRow;
+use crate::row::{Row, VaultRow};
 use crate::store::{Expect, RowRevision, WriteBatch};
 
 /// A root key: it derives data keys, and seals keyrings and the rows of the whole store.
@@ -42,6 +43,8 @@ pub(crate) struct Roots {
     pub(crate) store_revision: Revision,
     /// The ids of data keys that were shredded, in order.
     shredded: Arc<[DekId]>,
+    /// From which revision on the keyrings of shredded scopes count, in order.
+    floors: Arc<[Floor]>,
 }
 
 impl Roots {
@@ -49,6 +52,8 @@ impl Roots {
         let retiring = store_row.body.retiring().map(Root::new);
         let mut shredded: Vec<DekId> = store_row.body.shredded().collect();
         shredded.sort_unstable();
+        let mut floors: Vec<Floor> = store_row.body.floors().collect();
+        floors.sort_unstable();
         Self {
             active,
             retiring,
@@ -56,6 +61,7 @@ impl Roots {
             row_revision: store_row.row_revision,
             store_revision: store_row.revision,
             shredded: shredded.into(),
+            floors: floors.into(),
         }
     }
 
@@ -66,8 +72,15 @@ impl Roots {
 
     /// The roots of a new vault.
     pub(crate) fn first(active: Arc<Root>, row: RowRevision) -> Self {
-        let shredded = Arc::new([]);
-        Self { active, retiring: None, coming: None, row_revision: row, store_revision: FIRST, shredded }
+        Self {
+            active,
+            retiring: None,
+            coming: None,
+            row_revision: row,
+            store_revision: FIRST,
+            shredded: Arc::new([]),
+            floors: Arc::new([]),
+        }
     }
 
     /// The same, with the `store` row at this revision.
@@ -81,9 +94,23 @@ impl Roots {
         known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
     }
 
-    /// Whether a data key was shredded. Its keyring may come back from a store that kept an older row.
-    pub(crate) fn is_shredded(&self, key: &DekId) -> bool {
-        self.shredded.binary_search(key).is_ok()
+    /// A keyring that was read at a revision, without the keys that were shredded; `None` if it lists none. It may be
+    /// one that the store kept, from before its scope was shredded.
+    pub(crate) fn without_shredded(
+        &self,
+        row: &Row<'_>,
+        revision: Revision,
+        keyring: &Keyring,
+    ) -> Option<Keyring> {
+        if revision.as_u64() < self.floor_of(row) {
+            return keyring.without(|_| true);
+        }
+        keyring.without(|key| self.shredded.binary_search(key).is_ok())
+    }
+
+    /// The first revision at which the keyring in `row` counts.
+    pub(crate) fn floor_of(&self, row: &Row<'_>) -> u64 {
+        floor_of(&self.floors, row)
     }
 
     /// Whether the active root has this id, or directly replaced the root that has.

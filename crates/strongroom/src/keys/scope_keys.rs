@@ -20,8 +20,8 @@ impl ScopeKeys {
         Self { keyring, revision, row_revision: row }
     }
 
-    /// Opens the row of a keyring. A key that was shredded counts as dropped, whatever the row says: it may be an older
-    /// one that the store put back.
+    /// Opens the row of a keyring. A key that was shredded counts as dropped, and so do all of a keyring from before
+    /// its scope was shredded, whatever the row says: it may be one that the store put back.
     pub(crate) fn open(
         roots: &Roots,
         store_id: &StoreId,
@@ -30,7 +30,7 @@ impl ScopeKeys {
     ) -> Result<Self, Error> {
         let opened = open_under_root(roots, store_id, row, &found.value)?;
         let keyring = Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-        let keyring = keyring.without(|key| roots.is_shredded(key)).unwrap_or(keyring);
+        let keyring = roots.without_shredded(row, opened.revision, &keyring).unwrap_or(keyring);
         Ok(Self::new(keyring, opened.revision, found.revision))
     }
 

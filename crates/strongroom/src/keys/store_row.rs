@@ -6,6 +6,8 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::envelope::{DekId, KeyMaterial, SealingKey, StoreId};
 use crate::error::{Damage, Error, SlotError};
+use crate::id::OrgId;
+use crate::keys::floor::{self, Floor};
 use crate::keys::provider::ProviderKey;
 use crate::keys::{Document, Provider, Slot, seal};
 use crate::model::{Revision, Settings};
@@ -48,6 +50,12 @@ pub(crate) struct StoreBody {
     /// The ids of data keys that were shredded, one after the other, oldest first.
     #[cbor(n(8), with = "minicbor::bytes")]
     shredded: Option<Vec<u8>>,
+    /// From which revision on the keyrings of shredded scopes count, one after the other, oldest first.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    floors: Option<Vec<u8>>,
+    /// The ids of orgs that were backed up under another key, one after the other, oldest first.
+    #[cbor(n(10), with = "minicbor::bytes")]
+    exported: Option<Vec<u8>>,
 }
 
 /// The former root key; wiped on drop.
@@ -185,6 +193,8 @@ impl StoreBody {
             settings: None,
             mark: None,
             shredded: None,
+            floors: None,
+            exported: None,
         }
     }
 
@@ -310,6 +320,48 @@ impl StoreBody {
         self.prune().map(|()| true)
     }
 
+    /// From which revision on the keyrings of shredded scopes count.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = Floor> {
+        let (floors, _) = self.floors.as_deref().unwrap_or_default().as_chunks::<{ floor::LEN }>();
+        floors.iter().filter_map(Floor::from_bytes)
+    }
+
+    /// Notes that keyrings below a floor do not count; the latest [`FLOORS_MAX`] are kept, or as many as there is room
+    /// for. Returns whether it is new.
+    pub(crate) fn note_floor(&mut self, floor: Floor) -> Result<bool, Error> {
+        if self.floors().any(|known| known.covers(&floor)) {
+            return Ok(false);
+        }
+        let mut noted: Vec<Floor> = self.floors().filter(|known| !floor.covers(known)).collect();
+        noted.push(floor);
+        noted.drain(..noted.len().saturating_sub(FLOORS_MAX));
+        self.floors = Some(noted.into_iter().flat_map(Floor::to_bytes).collect());
+        self.prune().map(|()| true)
+    }
+
+    /// Whether it is noted that an org was backed up under another key.
+    pub(crate) fn was_exported(&self, org: &OrgId) -> bool {
+        self.exported().contains(org.as_bytes())
+    }
+
+    /// Notes that orgs are backed up under another key; the latest [`EXPORTED_MAX`] are kept. Returns whether one is
+    /// new.
+    pub(crate) fn note_exported(&mut self, orgs: &[OrgId]) -> Result<bool, Error> {
+        let mut noted = self.exported().to_vec();
+        let before = noted.len();
+        noted.extend(orgs.iter().filter(|org| !self.was_exported(org)).map(|org| *org.as_bytes()));
+        if noted.len() == before {
+            return Ok(false);
+        }
+        noted.drain(..noted.len().saturating_sub(EXPORTED_MAX));
+        self.exported = Some(noted.concat());
+        self.prune().map(|()| true)
+    }
+
+    fn exported(&self) -> &[[u8; 12]] {
+        self.exported.as_deref().unwrap_or_default().as_chunks().0
+    }
+
     /// Whether the history knows what `held` says: a slot of the same kind, with the same root under the same key.
     pub(crate) fn knows(&self, held: &SlotHeld) -> bool {
         self.slots.iter().any(|known| known.stands_for(held))
@@ -341,6 +393,11 @@ impl StoreBody {
                 let mut others = self.slots.iter().enumerate().filter(|(other, _)| *other != at);
                 !held.is_current() && others.any(|(_, other)| other.stands_for(held))
             });
+            if surplus.is_none() && self.floors.as_ref().is_some_and(|floors| floors.len() > floor::LEN) {
+                // A receipt of that shred is no better than logical from now on.
+                self.floors.iter_mut().for_each(|floors| drop(floors.drain(..floor::LEN)));
+                continue;
+            }
             let Some(surplus) = surplus else {
                 return Err(Error::TooLong { what: "the history of key slots", max: BODY_BYTES_MAX });
             };
@@ -356,8 +413,9 @@ impl StoreBody {
             let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
             key + end + 160
         };
-        let shredded_len = self.shredded.as_ref().map_or(0, Vec::len);
-        let len = self.slots.iter().map(held_len).sum::<usize>() + shredded_len + 128;
+        let noted_len =
+            [&self.shredded, &self.floors, &self.exported].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let len = self.slots.iter().map(held_len).sum::<usize>() + noted_len + 128;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
         crate::row::infallible(minicbor::encode(self, &mut *plaintext));
         plaintext
@@ -406,9 +464,13 @@ const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
 /// Below the 64 KiB of a record, so that the row can always be sealed.
-const BODY_BYTES_MAX: usize = 48 << 10;
-/// A third of the row, so that the history of slots has the rest.
+const BODY_BYTES_MAX: usize = 60 << 10;
+/// A quarter of the row.
 pub(crate) const SHREDDED_MAX: usize = 1_024;
+/// Two fifths of the row, so that the history of slots has the rest.
+const FLOORS_MAX: usize = 1_024;
+/// 3 KiB.
+const EXPORTED_MAX: usize = 256;
 
 impl StoreRow {
     pub(crate) fn set_end(&mut self, key: &KeyHeld, end: Option<&KeyEnd>) {
@@ -504,6 +566,42 @@ mod tests {
         assert!(!body.note_shredded(&ids[3..]).unwrap());
         assert!(body.shredded().eq(ids[3..].iter().copied()));
         assert!(body.plaintext().len() <= BODY_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_body_with_floors_and_backed_up_orgs_reads_and_says_the_same() {
+        // {0: root, 1: false, 2: 0, 3: 1, 4: [], 9: floors, 10: orgs}
+        let (root, orgs) = ("05".repeat(16), "0a".repeat(12));
+        let floors = "09".repeat(16) + "0000000000000007";
+        let bytes = format!("a70050{root}01f4020003010480095818{floors}0a4c{orgs}");
+        let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
+        assert_eq!(read.floors().map(|floor| floor.revision).collect::<Vec<_>>(), [7]);
+        assert!(read.was_exported(&orgs.parse().unwrap()));
+        assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn the_latest_floors_and_orgs_are_kept_and_floors_make_room_for_slots() {
+        let tenant = |number: u32| {
+            let org = format!("{number:024x}").parse().unwrap();
+            crate::row::TenantId::new(org, crate::id::Environment::test())
+        };
+        let floor = |number| Floor::of(&tenant(number).keyring(None), Revision::from_u64(7));
+        let mut body = body();
+        for number in 0..1_030 {
+            assert!(body.note_floor(floor(number)).unwrap() && !body.note_floor(floor(number)).unwrap());
+            assert!(body.note_exported(&[tenant(number).org]).unwrap());
+            assert!(!body.note_exported(&[tenant(number).org]).unwrap());
+        }
+        let has = |body: &StoreBody, number| body.floors().any(|known| known == floor(number));
+        assert!(!has(&body, 5) && has(&body, 6) && has(&body, 1_029));
+        assert!(!body.was_exported(&tenant(773).org) && body.was_exported(&tenant(774).org));
+        for id in 0..600 {
+            body.hold(&slot(id, 1, Some(&format!("key {id}"))), at(1)).unwrap();
+            body.release(&slot(id, 1, None).place.id, at(2));
+        }
+        assert!(body.plaintext().len() <= BODY_BYTES_MAX);
+        assert!(!has(&body, 6) && has(&body, 1_029), "the oldest made room");
     }
 
     #[test]

@@ -397,6 +397,11 @@ impl VaultKeys {
         KeyRange::prefix(prefix.as_bytes())
     }
 
+    /// The same of all orgs.
+    pub(crate) fn all_exports() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, EXPORT])
+    }
+
     /// Every row of an org in all environments, except its jobs.
     pub(crate) fn org(org: &OrgId) -> KeyRange {
         let mut prefix = Key::from([TENANT].as_slice());

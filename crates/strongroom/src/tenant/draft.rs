@@ -8,10 +8,10 @@ use crate::engine::gate::Pass;
 use crate::engine::{Race, Touches};
 use crate::error::Error;
 use crate::id::{DocumentId, LinkedAccountId};
-use crate::keys::{Document, Keyring, OpenedRow, Roots, ScopeKeys, active_key, seal};
+use crate::keys::{Document, Keyring, OpenedRow, Roots, ScopeKeys, active_key, revision_at, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
-use crate::row::{Row, RowKind, SealedRow, encode_epoch, is_unlike_others};
+use crate::row::{Row, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::quota::Charges;
 use crate::tenant::{Attempt, Tenant, View, WriteOptions};
@@ -26,6 +26,8 @@ pub(crate) struct Draft<'t> {
     roots: Option<Arc<Roots>>,
     /// The control rows that the batch writes, and the revision that each then has.
     wrote: Vec<(Key, Revision)>,
+    /// The same of records whose keys are not used again.
+    wrote_records: Vec<(Key, Revision)>,
     /// What lets the batch pass; `None` if the store was last seen retired.
     pass: Option<Pass>,
     /// What the batch changes, for its event.
@@ -56,6 +58,7 @@ impl<'t> Draft<'t> {
             keyrings: Vec::new(),
             roots: None,
             wrote: Vec::new(),
+            wrote_records: Vec::new(),
             pass: tenant.engine.gate.pass(),
             changes: Vec::new(),
             follows_shred: false,
@@ -206,6 +209,11 @@ impl<'t> Draft<'t> {
         self.wrote.push((key, revision));
     }
 
+    /// Notes that the batch writes the record of an API key or a session, or deletes it.
+    pub(super) fn wrote_record(&mut self, key: Key, revision: Revision) {
+        self.wrote_records.push((key, revision));
+    }
+
     /// Deletes a row, expecting it as it was read.
     pub(crate) fn delete_as_read(&mut self, key: Key, read: RowRevision) {
         self.expect_as_read(key.clone(), Some(read));
@@ -251,42 +259,60 @@ impl<'t> Draft<'t> {
         true
     }
 
-    /// Sees to it that a scope has no key when the batch lands, and gets none between the read and then.
-    pub(crate) fn leave_no_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<(), Error> {
-        match self.keys(account) {
-            Some(keys) if keys.keyring.active().is_some() => self.drop_keys(account, keys),
-            Some(keys) => {
-                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row_revision));
-                Ok(())
-            }
-            // A store cannot be asked to expect that there is none, so an empty one is put.
-            None => self.put_keyring(account, Keyring::empty(), Revision::from_u64(1), None).map(drop),
-        }
+    /// Drops every key of a scope, so that nothing can open what they sealed, and none is added between the read and
+    /// then. The keyring gets a revision above that of each from before, also of one that the store withholds. Returns
+    /// that revision.
+    pub(crate) fn leave_no_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Revision, Error> {
+        // A store cannot be asked to expect that there is none, so an empty one is put.
+        let read = self.keys(account).map(|keys| &**keys);
+        let keyring = read.map_or_else(Keyring::empty, |keys| keys.keyring.drop_keys());
+        self.put_last_keyring(account, keyring, read.map(|keys| (keys.revision, keys.row_revision)))
     }
 
-    /// Drops every key of a scope, so that nothing can open what they sealed.
+    /// Drops every key of a scope whose keyring was read, in the same way.
     pub(crate) fn drop_keys(
         &mut self,
         account: Option<&LinkedAccountId>,
         keys: &ScopeKeys,
     ) -> Result<(), Error> {
-        self.put_keyring(account, keys.keyring.drop_keys(), keys.revision.next(), Some(keys.row_revision))?;
-        self.bump_epoch();
-        Ok(())
+        let read = Some((keys.revision, keys.row_revision));
+        self.put_last_keyring(account, keys.keyring.drop_keys(), read).map(drop)
     }
 
-    /// Puts an empty keyring in place of one that nobody can open, above the revision that it states: other engines
-    /// remember that one. What does not look like a keyring is deleted.
+    /// Puts an empty keyring in place of one that nobody can open. The revision that it states need not be true.
+    /// What is at no keyring's key is deleted.
     pub(crate) fn replace_unreadable_keyring(&mut self, key: &Key, read: &Versioned) -> Result<(), Error> {
-        let stated = SealedRow::decode(RowKind::Keyring, &read.value).ok().map(|sealed| sealed.revision);
-        let owner = self.tenant.id.parse_keyring(key);
-        if let (Some(owner), Some(stated)) = (owner, stated) {
-            let empty = Keyring::empty();
-            return self.put_keyring(owner.as_ref(), empty, stated.next(), Some(read.revision)).map(drop);
-        }
-        self.delete_as_read(key.clone(), read.revision);
+        let Some(owner) = self.tenant.id.parse_keyring(key) else {
+            self.delete_as_read(key.clone(), read.revision);
+            return Ok(());
+        };
+        let seen = self.tenant.engine.caches.newest(key).unwrap_or(Revision::UNWRITTEN);
+        self.put_last_keyring(owner.as_ref(), Keyring::empty(), Some((seen, read.revision))).map(drop)
+    }
+
+    fn put_last_keyring(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        keyring: Keyring,
+        read: Option<(Revision, RowRevision)>,
+    ) -> Result<Revision, Error> {
+        let now = revision_at(self.tenant.engine.now());
+        let next = self.next_of_keyring(account, read.map(|(revision, _)| revision))?.as_u64();
+        let revision = Revision::from_u64(next.max(now));
+        self.put_keyring(account, keyring, revision, read.map(|(_, row)| row))?;
         self.bump_epoch();
-        Ok(())
+        Ok(revision)
+    }
+
+    /// The next revision of a keyring, above those that do not count any more since its scope was shredded.
+    fn next_of_keyring(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        read: Option<Revision>,
+    ) -> Result<Revision, Error> {
+        let floor = self.roots()?.floor_of(&self.tenant.id.keyring(account));
+        let known = read.map_or(0, Revision::as_u64);
+        Ok(Revision::from_u64(floor.max(known)).next())
     }
 
     /// Gives a scope a new active key. The former ones still open what they sealed. Returns the keyring's revision.
@@ -411,6 +437,7 @@ impl<'t> Draft<'t> {
             }
         };
         self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
+        self.wrote_records.iter().for_each(|(key, revision)| engine.caches.wrote_record(key, *revision));
         if !self.vacant.is_empty() {
             let mut batch = WriteBatch::default();
             for key in self.vacant {
@@ -451,7 +478,10 @@ impl<'t> Draft<'t> {
             Some(keys) => keys.keyring.renew(&root.bytes, &address, engine.now())?,
             None => Keyring::generate(&root.bytes, &address, engine.now())?,
         };
-        let revision = read.map_or(Revision::from_u64(1), |keys| keys.revision.next());
+        let next = self.next_of_keyring(account, read.map(|keys| keys.revision))?.as_u64();
+        // From a shred of the org on, none of an account's keyrings is below that of the org.
+        let org = account.and_then(|_| self.keys(None)).map_or(0, |keys| keys.revision.as_u64());
+        let revision = Revision::from_u64(next.max(org));
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row_revision))
     }
 

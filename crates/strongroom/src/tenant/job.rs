@@ -5,7 +5,7 @@ use crate::id::DocumentId;
 use crate::keys::Document;
 use crate::model::Revision;
 use crate::row::body::Sweep;
-use crate::store::Versioned;
+use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Tenant, View};
 
 /// The job of an org's shred. There is at most one at a time.
@@ -29,12 +29,17 @@ impl Draft<'_> {
     /// Puts a new job.
     pub(crate) fn put_job(&mut self, sweep: &Sweep) -> Result<DocumentId, Error> {
         let id = self.new_id()?;
-        self.put_job_as(&id, sweep).map(|()| id)
+        self.put_job_as(&id, sweep, None).map(|()| id)
     }
 
-    /// Puts a new job with this id.
-    pub(crate) fn put_job_as(&mut self, id: &DocumentId, sweep: &Sweep) -> Result<(), Error> {
+    /// Puts a new job with this id, in place of the row that was read.
+    pub(crate) fn put_job_as(
+        &mut self,
+        id: &DocumentId,
+        sweep: &Sweep,
+        read: Option<RowRevision>,
+    ) -> Result<(), Error> {
         let document = Document { id: None, revision: Revision::from_u64(1), body: &sweep.encode() };
-        self.put_under_root(&self.tenant().id.job(id), None, &document)
+        self.put_under_root(&self.tenant().id.job(id), read, &document)
     }
 }

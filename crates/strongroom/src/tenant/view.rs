@@ -254,8 +254,12 @@ impl Tenant {
         reading: Reading,
     ) -> Result<(), Error> {
         for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
-            if let Some(row) = next_missing(entry, fetched) {
-                *entry = Some((self.keep_keyring(owner, &row, reading)?, reading.tag));
+            if entry.is_some() {
+                continue;
+            }
+            match fetched.next().flatten() {
+                Some(row) => *entry = Some((self.keep_keyring(owner, &row, reading)?, reading.tag)),
+                None => self.engine.caches.refuse_absent(&self.id.keyring(owner), reading.moment)?,
             }
         }
         Ok(())

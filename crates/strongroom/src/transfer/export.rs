@@ -10,16 +10,17 @@ use super::section::Rows;
 use super::sides::{RowKeys, Side, Sides, derived_keyring};
 use super::{Progress, Reporter};
 use crate::clock::Timestamp;
+use crate::engine::Engine;
 use crate::engine::cache::Moment;
-use crate::engine::{Engine, Touches};
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
+use crate::jobs::shred::note_exported;
 use crate::jobs::shred_org::finish_shred;
 use crate::keys::{Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::random;
 use crate::row::{Row, TenantRow, VaultKeys, VaultRow, encode_note};
-use crate::store::{Expect, Key, RowRevision, Versioned, WriteBatch};
+use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::{Needs, Tenant};
 use crate::verbs::vault::{NewVault, Vault, VaultOptions};
 
@@ -90,14 +91,8 @@ impl Vault {
 
 /// Notes that a file is about to be written that opens with another key than the vault's.
 async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<(), Error> {
-    let mut batch = WriteBatch::default();
-    let key = VaultRow::Export(*org, head.file_id).key();
-    batch.expect(key.clone(), Expect::Absent);
-    batch.put(key, encode_note(&head.created_at.as_ms().to_be_bytes()));
-    match engine.commit(batch, Touches::Data).await? {
-        Some(_) => Ok(()),
-        None => Err(Error::Contended(1)),
-    }
+    let note = encode_note(&head.created_at.as_ms().to_be_bytes());
+    note_exported(engine, &[*org], &[(VaultRow::Export(*org, head.file_id).key(), note)]).await
 }
 
 /// Converts rows of one tenant into rows of a file.

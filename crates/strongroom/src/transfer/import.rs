@@ -18,6 +18,7 @@ use crate::engine::{Engine, Touches, read_from};
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error, WrongStore};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
+use crate::jobs::shred::note_exported;
 use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::row::body::decode_definition;
@@ -26,7 +27,7 @@ use crate::row::{
     encode_index, encode_note,
 };
 use crate::scope::Scope;
-use crate::store::{Expect, Key, RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::store::{Expect, Key, KeyRange, RowRevision, Scan, Store, Versioned, WriteBatch};
 use crate::tenant::GRANDFATHERED;
 use crate::tenant::job::SHRED_JOB;
 use crate::verbs::vault::{NewVault, Vault};
@@ -102,6 +103,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let pass = Pass { header, settings: self.options.settings };
         let vault = self.options.assemble(store, store_id, roots, Some(pass));
         vault.engine.refresh_roots().await?;
+        seal_export_notes(&vault.engine, VaultKeys::all_exports()).await?;
         Ok(vault)
     }
 
@@ -147,6 +149,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
         let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
         engine.tallies.forget(&VaultKeys::org(&org).start);
+        seal_export_notes(engine, VaultKeys::exports(&org)).await?;
         end_org(engine, &org).await?;
         Ok(summary)
     }
@@ -431,6 +434,24 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     batch.expect(note.clone(), Expect::Revision(row.revision));
     batch.delete(note);
     engine.commit(batch, Touches::Data).await.map(drop)
+}
+
+/// Seals which orgs have notes of backups under other keys, which came with the rows.
+async fn seal_export_notes(engine: &Engine, all: KeyRange) -> Result<(), Error> {
+    let (mut orgs, mut rest) = (Vec::new(), all);
+    loop {
+        let page = engine.read(Scan::new(rest.clone(), 1).keys_only()).await?;
+        let Some((key, _)) = page.rows.first() else { break };
+        let Some(VaultRow::Export(org, _)) = VaultRow::parse(key) else {
+            rest = rest.after(key.as_bytes());
+            continue;
+        };
+        orgs.push(org);
+        // Straight to the next org.
+        let Some(end) = VaultKeys::exports(&org).end else { break };
+        rest = KeyRange { start: end, end: rest.end };
+    }
+    if orgs.is_empty() { Ok(()) } else { note_exported(engine, &orgs, &[]).await }
 }
 
 /// Whether it is the key of a note that the org was backed up under another key.

@@ -95,7 +95,9 @@ impl<'t> Target<'t> {
     fn new_keys(&self, row: &Row<'_>) -> Result<ScopeKeys, Error> {
         let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
         let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
-        Ok(ScopeKeys::new(keyring, Revision::from_u64(1), RowRevision(0)))
+        // Above those that do not count any more, if a shred of the scope is noted.
+        let revision = Revision::from_u64(self.side.roots.floor_of(row)).next();
+        Ok(ScopeKeys::new(keyring, revision, RowRevision(0)))
     }
 
     /// Adds a row that no data key seals, unless an earlier run wrote it.

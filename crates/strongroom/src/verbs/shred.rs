@@ -12,10 +12,10 @@ use crate::jobs::shred::{
 };
 use crate::jobs::shred_org::{begin_shred, dropped_keys};
 use crate::jobs::{run_job, until_landed};
-use crate::keys::StoreRow;
 use crate::keys::provider::KeyProvider;
-use crate::tenant::Needs;
+use crate::keys::{Floor, StoreRow};
 use crate::tenant::job::SHRED_JOB;
+use crate::tenant::{Needs, WriteOptions};
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
@@ -51,7 +51,7 @@ impl Org {
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         let mut keys: Vec<DekId> =
             view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
-        self.delete_account(account).await?;
+        let revision = self.delete_with_keys(account, &WriteOptions::default()).await?;
         // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {
@@ -59,12 +59,14 @@ impl Org {
             keys.sort_unstable();
             keys.dedup();
         }
-        let slots = note_shredded(engine, &keys).await?;
+        // Whatever the store showed of the account's keys: none from before counts from now on.
+        let floor = Floor::of(&self.tenant.id.keyring(Some(account)), revision);
+        let slots = note_shredded(engine, &keys, floor).await?;
         // Whoever has the root key and an older copy of the store can still open the dropped keys.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
         let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
-        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because }, slots })
+        Ok(ShredReceipt { org, keys, root_id, effect: ShredEffect::Logical { because }, slots, floor })
     }
 }
 
@@ -170,14 +172,15 @@ impl Org {
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
         let begin = until_landed(tenant, |freshness| begin_shred(tenant, freshness));
-        tenant.observed(Call::of("shred"), begin).await?;
+        let revision = tenant.observed(Call::of("shred"), begin).await?;
         run_job(tenant, &SHRED_JOB).await?;
         let keys = dropped_keys(tenant).await?;
-        let slots = note_shredded(&tenant.engine, &keys).await?;
+        let floor = Floor::of(&tenant.id.keyring(None), revision);
+        let slots = note_shredded(&tenant.engine, &keys, floor).await?;
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);
         let effect = ShredEffect::Logical { because };
         let root_id = *tenant.engine.roots.get()?.active.key.id();
-        Ok(ShredReceipt { org: tenant.id.org, keys, root_id, effect, slots })
+        Ok(ShredReceipt { org: tenant.id.org, keys, root_id, effect, slots, floor })
     }
 }

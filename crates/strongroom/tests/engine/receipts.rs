@@ -154,6 +154,102 @@ fn a_keyring_that_an_earlier_release_brought_under_the_new_root_is_a_reason() {
     assert_eq!(*because, [NotDestroyed::RootInUse, NotDestroyed::KeyIsBack]);
 }
 
+/// The rows of a vault, as they come to be: with an account's first key, and with its second one alone.
+fn with_a_rotated_account(hsm: &FakeProvider) -> (Arc<MemoryStore>, [Rows; 2]) {
+    let (store, vault) = vault_of(hsm);
+    let first = rows(&store);
+    block_on(org(&vault).account(account("a")).rotate_keys()).unwrap();
+    let second = rows(&store);
+    (store, [first, second])
+}
+
+fn is_keyring_of_account(key: &[u8]) -> bool {
+    is_of_account(key) && RowKey::parse(key).kind == Kind::Keyring
+}
+
+/// What the store shows of the account's keyring is no matter: nothing of the account opens after the shred, in
+/// whatever process, nor does the receipt of the settled shred say more than is true.
+fn assert_shredded_for_good(
+    store: &Arc<MemoryStore>,
+    hsm: &FakeProvider,
+    past: &[Rows],
+    receipt: &ShredReceipt,
+) {
+    let open = || block_on(Vault::open(Arc::clone(store), provided(hsm))).unwrap();
+    for old in past {
+        put_back(store, old, is_of_account);
+        assert!(!shows(&open()), "a keyring from before the shred opens nothing");
+    }
+    let vault = open();
+    assert!(rotate(&vault, hsm, "key-2"));
+    let effect = settle(&vault, receipt, hsm).unwrap();
+    assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
+    assert!(!can_be_read(store, &[past, &[rows(store)]].concat(), hsm));
+}
+
+#[test]
+fn a_keyring_that_is_withheld_while_its_account_is_shredded_opens_nothing_when_it_is_put_back() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, past) = with_a_rotated_account(&hsm);
+    put_back(&store, &Rows::new(), is_keyring_of_account);
+    let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    assert!(receipt.keys.is_empty(), "no key was known");
+    assert_shredded_for_good(&store, &hsm, &past, &receipt);
+}
+
+#[test]
+fn a_keyring_from_before_a_rotation_that_is_shown_to_a_shred_hides_no_newer_one() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, past) = with_a_rotated_account(&hsm);
+    put_back(&store, &past[0], is_keyring_of_account);
+    let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    assert_shredded_for_good(&store, &hsm, &past, &receipt);
+}
+
+#[test]
+fn a_shred_of_an_org_reaches_the_keyrings_that_are_withheld_from_it() {
+    let all: [fn(&[u8]) -> bool; 2] = [is_keyring_of_account, |key| RowKey::parse(key).kind == Kind::Keyring];
+    for withheld in all {
+        let hsm = FakeProvider::new("hsm");
+        let (store, past) = with_a_rotated_account(&hsm);
+        put_back(&store, &Rows::new(), withheld);
+        let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+        let receipt = block_on(org(&vault).shred()).unwrap();
+        put_back(&store, &past[1], |key| key.first() == Some(&1));
+        let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+        assert!(!shows(&vault) && block_on(org(&vault).definition("V")).unwrap().is_none());
+        assert_shredded_for_good(&store, &hsm, &past, &receipt);
+    }
+}
+
+#[test]
+fn an_account_or_org_that_is_made_again_after_its_shred_has_keys_of_its_own() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, vault) = vault_of(&hsm);
+    let elsewhere = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+    let made_again = |vault: &Vault| {
+        let org = org(vault);
+        block_on(async {
+            org.create_account(account("a")).with_credential("k", "c").await?;
+            org.create_account(account("b")).with_credential("k", "c").await
+        })
+        .unwrap();
+    };
+    let _logical = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    made_again(&vault);
+    let _logical = block_on(org(&elsewhere).shred()).unwrap();
+    made_again(&elsewhere);
+    for vault in [vault, elsewhere, block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap()] {
+        for id in ["a", "b"] {
+            let found = block_on(org(&vault).account(account(id)).credential("k")).unwrap();
+            assert_eq!(found.unwrap().value.expose(), "c");
+        }
+        assert!(block_on(vault.verify()).unwrap().is_clean());
+    }
+}
+
 /// Numbers from a seed.
 struct Dice(u64);
 
@@ -175,6 +271,16 @@ fn play(seed: u64) -> bool {
         past.push(rows(&store));
         block_on(vault.slots().remove(&slot.id)).unwrap();
         past.push(rows(&store));
+    }
+    if dice.roll(2) == 0 {
+        block_on(org(&vault).account(account("a")).rotate_keys()).unwrap();
+        past.push(rows(&store));
+        // What the shred is shown of the account: each row as it is, as it was, or not at all.
+        let shown: Vec<usize> = past[0].keys().map(|_| dice.roll(3)).collect();
+        let of = |key: &[u8]| past[0].keys().position(|known| known == key).map_or(0, |at| shown[at]);
+        put_back(&store, &past[0], |key| is_keyring_of_account(key) && of(key) == 1);
+        put_back(&store, &Rows::new(), |key| is_keyring_of_account(key) && of(key) == 2);
+        vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
     }
     let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
     past.push(rows(&store));

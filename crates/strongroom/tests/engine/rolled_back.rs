@@ -59,6 +59,32 @@ fn nothing_is_read_or_sealed_under_the_keys_of_a_keyring_that_was_put_back() {
 }
 
 #[test]
+fn a_keyring_that_was_seen_and_is_gone_is_no_scope_without_keys() {
+    run(async {
+        for is_of_org in [true, false] {
+            let store = OldNumbers::default();
+            let (vault, org) = org_with_a_value(&store).await?;
+            let user = || "user".parse().unwrap();
+            org.create_account(user()).with_credential("api_key", "k1").await?;
+            let keyrings = store.rows(&[1]).await.into_iter().map(|(key, _)| key);
+            let keyrings = keyrings.filter(|key| RowKey::parse(key.as_bytes()).kind == Kind::Keyring);
+            let gone = keyrings.filter(|key| is_keyring_of_account(key.as_bytes()) != is_of_org);
+            for key in gone.collect::<Vec<_>>() {
+                store.remove(key.as_bytes()).await;
+            }
+            forget(&org).await?;
+            let account = org.account(user());
+            assert_rolled_back(account.credential("api_key").await, "keyring");
+            assert_rolled_back(account.upsert_credential("api_key", "k2").await, "keyring");
+            assert_rolled_back(org.delete_account(&user()).await, "keyring");
+            assert_rolled_back(org.shred_account(&user()).await, "keyring");
+            drop(vault);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_keyring_from_the_middle_of_a_rotation_is_refused_by_the_engine_that_finished_it() {
     run(async {
         let store = OldNumbers::default();

@@ -185,6 +185,21 @@ fn a_backup_of_the_org_under_another_key_keeps_it_logical_whatever_the_host_assu
 }
 
 #[test]
+fn a_note_of_a_backup_that_the_store_takes_away_is_noted_all_the_same() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, vault) = vault_of(provided(&hsm));
+    let id = *org(&vault).id();
+    block_on(vault.backup_org(id, unlock(), Vec::new(), |_| ())).unwrap();
+    let mut batch = strongroom::store::WriteBatch::default();
+    let is_note = |key: &Vec<u8>| crate::rig::RowKey::parse(key).kind == crate::rig::Kind::Export;
+    crate::rig::rows(&store).into_keys().filter(is_note).for_each(|key| batch.delete(key.into()));
+    block_on(strongroom::store::Store::commit(&*store, Arc::new(batch))).unwrap();
+    let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    assert_eq!(receipt.effect, logical([NotDestroyed::RootInUse, NotDestroyed::OrgBackup]));
+}
+
+#[test]
 fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));

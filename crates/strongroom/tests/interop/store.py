@@ -366,13 +366,15 @@ def keyring(plaintext):
 
 def job(plaintext):
     optional = {1: ("definition_id", 12), 2: ("linked_account", TEXT), 3: ("integration", TEXT), 4: ("scopes", UINT)}
+    optional[5] = ("revision", UINT)
     read = fields(cbor(plaintext), {0: ("sweeps", UINT)}, optional)
     one, app = {"definition_id"}, {"linked_account", "integration"}
     kinds = {1: ("definition", one), 2: ("account", {"linked_account"}), 3: ("integration", app), 4: ("recheck", one)}
     kinds[5] = ("narrow", {"definition_id", "scopes"})
     require(read["sweeps"] in kinds, "a job of an unknown kind")
     name, wanted = kinds[read["sweeps"]]
-    require(set(read) == {"sweeps", *wanted}, "a job that lacks an id")
+    may = {"revision"} if name == "narrow" else set()
+    require({"sweeps", *wanted} <= set(read) <= {"sweeps", *wanted, *may}, "a job that lacks an id")
     require(read.get("scopes", 1) in range(1, 8), "scopes that are none")
     return {**read, "sweeps": name}
 
@@ -425,9 +427,12 @@ def store(plaintext):
         4: ("slots", LIST),
     }
     optional = {6: ("settings", UINT), 7: ("mark", UINT), 8: ("shredded", bytes)}
+    optional.update({9: ("floors", bytes), 10: ("exported", bytes)})
     read = fields(cbor(plaintext), required, optional)
     require(read.get("settings", 0) < 4, "settings of a later version")
     require(len(read.get("shredded", b"")) % 16 == 0, "a part of an id")
+    require(len(read.get("floors", b"")) % 24 == 0, "a part of a floor")
+    require(len(read.get("exported", b"")) % 12 == 0, "a part of an id")
     return {**read, "slots": [slot_held(entries) for entries in read["slots"]]}
 
 

@@ -226,9 +226,32 @@ impl Caches {
         self.seen.check(row, revision, moment.began)
     }
 
+    /// Refuses that a keyring is not there, if it was before the reader's `moment`.
+    ///
+    /// # Errors
+    /// [`Error::RolledBack`].
+    pub(crate) fn refuse_absent(&self, row: &Row<'_>, moment: Moment) -> Result<(), Error> {
+        self.seen.check_absent(row, moment.began)
+    }
+
+    /// The newest revision that was seen of a control row.
+    pub(crate) fn newest(&self, key: &Key) -> Option<Revision> {
+        self.seen.newest(key)
+    }
+
     /// Notes that this engine wrote a control row, or deleted one for good ([`DELETED`]).
     pub(crate) fn wrote(&self, key: &Key, revision: Revision) {
         self.seen.wrote(key, revision);
+    }
+
+    /// Whether the record of an API key or a session is the newest that was seen before its reader's `moment`.
+    pub(crate) fn is_newest_record(&self, key: &Key, found: Option<Revision>, moment: Moment) -> bool {
+        self.seen.is_newest_record(key, found, moment.began)
+    }
+
+    /// Notes that this engine wrote such a record, or deleted it ([`DELETED`]).
+    pub(crate) fn wrote_record(&self, key: &Key, revision: Revision) {
+        self.seen.wrote_record(key, revision);
     }
 
     /// Forgets which revisions were seen of the control rows whose key starts with `prefix`: rows will be made there

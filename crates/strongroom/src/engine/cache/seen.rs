@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     /// Apart from the others, so that no number of them makes it be forgotten.
     store_row: Mutex<Table<Newest>>,
     rows: Mutex<Table<Newest>>,
+    /// Those of API keys and sessions, which may be many more.
+    records: Mutex<Table<Newest>>,
     /// How often something newer was seen.
     clock: AtomicU64,
     /// What the engine beside which this one lives had seen when this one began.
@@ -41,6 +43,7 @@ impl Seen {
         Self {
             store_row: Mutex::new(Table::new(1)),
             rows: Mutex::new(Table::new(rows_max)),
+            records: Mutex::new(Table::new(rows_max)),
             clock: AtomicU64::new(0),
             others: None,
         }
@@ -71,6 +74,22 @@ impl Seen {
         Ok(())
     }
 
+    /// Refuses that the row of a keyring is not there, if it was seen before its reader began: none is ever deleted.
+    pub(super) fn check_absent(&self, row: &Row<'_>, began: Began) -> Result<(), Error> {
+        let key = row.key();
+        if let Some((others, before)) = &self.others {
+            refuse_older(&others.table_of(&key), row, UNWRITTEN, *before)?;
+        }
+        refuse_older(&self.table_of(&key), row, UNWRITTEN, began)
+    }
+
+    /// The newest revision that was seen of a row.
+    pub(super) fn newest(&self, key: &Key) -> Option<Revision> {
+        let newest = |seen: &Self| seen.table_of(key).get(key.as_bytes()).map(|(newest, _)| newest.revision);
+        let elsewhere = self.others.as_ref().and_then(|(others, _)| newest(others));
+        newest(self).max(elsewhere).map(Revision::from_u64)
+    }
+
     /// Notes the revision of a row that this engine wrote.
     pub(super) fn wrote(&self, key: &Key, revision: Revision) {
         let (revision, mut rows) = (revision.as_u64(), self.table_of(key));
@@ -79,10 +98,43 @@ impl Seen {
         }
     }
 
+    /// Whether the record of an API key or a session is the newest that was seen of it. Notes its revision, or that it
+    /// is gone for good.
+    pub(super) fn is_newest_record(&self, key: &Key, found: Option<Revision>, began: Began) -> bool {
+        if let Some((others, before)) = &self.others
+            && !others.is_newest_record(key, found, *before)
+        {
+            return false;
+        }
+        let mut records = lock(&self.records);
+        let newest = records.get(key.as_bytes()).map(|(newest, _)| *newest);
+        match (newest, found.map(Revision::as_u64)) {
+            (None, Some(found)) => self.note(&mut records, key.clone(), found),
+            (Some(newest), Some(found)) if found > newest.revision => {
+                self.note(&mut records, key.clone(), found);
+            }
+            // It was on its way when the newer one came in, or was made.
+            (Some(newest), _) if newest.at > began.0 => {}
+            (Some(_), None) => self.note(&mut records, key.clone(), DELETED.as_u64()),
+            (Some(newest), Some(found)) => return found == newest.revision,
+            (None, None) => {}
+        }
+        true
+    }
+
+    /// Notes the revision of such a record that this engine wrote, or that it deleted it.
+    pub(super) fn wrote_record(&self, key: &Key, revision: Revision) {
+        let mut records = lock(&self.records);
+        if records.get(key.as_bytes()).is_none_or(|(newest, _)| newest.revision < revision.as_u64()) {
+            self.note(&mut records, key.clone(), revision.as_u64());
+        }
+    }
+
     /// Forgets rows: others will be made at their keys.
     pub(super) fn forget(&self, is_gone: impl Fn(&Key) -> bool) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.retain(|key, _| !is_gone(key));
+        for rows in [&self.rows, &self.records] {
+            lock(rows).retain(|key, _| !is_gone(key));
+        }
     }
 
     fn note(&self, rows: &mut Table<Newest>, key: Key, revision: u64) {
@@ -92,9 +144,12 @@ impl Seen {
     }
 
     fn table_of(&self, key: &Key) -> MutexGuard<'_, Table<Newest>> {
-        let rows = if *key == crate::row::VaultRow::Store.key() { &self.store_row } else { &self.rows };
-        rows.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(if *key == crate::row::VaultRow::Store.key() { &self.store_row } else { &self.rows })
     }
+}
+
+fn lock(rows: &Mutex<Table<Newest>>) -> MutexGuard<'_, Table<Newest>> {
+    rows.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refuse_older(rows: &Table<Newest>, row: &Row<'_>, revision: u64, began: Began) -> Result<(), Error> {
@@ -106,6 +161,8 @@ fn refuse_older(rows: &Table<Newest>, row: &Row<'_>, revision: u64, began: Began
     }
 }
 
+/// The revision of a row that is not there.
+const UNWRITTEN: u64 = Revision::UNWRITTEN.as_u64();
 /// The revision that a row which was deleted for good would have to exceed.
 pub(crate) const DELETED: Revision = Revision::from_u64(u64::MAX);
 
@@ -136,6 +193,8 @@ mod tests {
             seen.check(&row, at(revision), seen.began()).unwrap();
         }
         assert!(seen.check(&row, at(5), seen.began()).is_err());
+        assert!(seen.check_absent(&row, early).is_ok() && seen.check_absent(&row, seen.began()).is_err());
+        assert_eq!(seen.newest(&row.key()), Some(at(6)));
     }
 
     #[test]
@@ -150,6 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_older_or_gone_before_its_reader_began_does_not_come_back() {
+        let (seen, key) = (Seen::new(8), Key::from(b"r".as_slice()));
+        let is_newest = |found, began| seen.is_newest_record(&key, found, began);
+        let early = seen.began();
+        assert!(is_newest(Some(at(5)), early) && is_newest(Some(at(6)), seen.began()));
+        assert!(is_newest(Some(at(5)), early), "it was on its way when the newer one came in");
+        assert!(!is_newest(Some(at(5)), seen.began()) && is_newest(Some(at(6)), seen.began()));
+        assert!(is_newest(None, early), "it was read before the record was made");
+        assert!(is_newest(Some(at(6)), seen.began()));
+        assert!(is_newest(None, seen.began()) && !is_newest(Some(at(6)), seen.began()));
+
+        let written = Key::from(b"w".as_slice());
+        seen.wrote_record(&written, at(3));
+        seen.wrote_record(&written, DELETED);
+        assert!(!seen.is_newest_record(&written, Some(at(3)), seen.began()));
+        seen.forget(|_| true);
+        assert!(seen.is_newest_record(&written, Some(at(3)), seen.began()));
+    }
+
+    #[test]
     fn the_memory_is_bounded_and_the_store_row_is_never_forgotten() {
         let (seen, tenant) = (Seen::new(8), tenant());
         let store_row = Row::Vault(VaultRow::Store);
@@ -157,8 +236,9 @@ mod tests {
         for number in 0..100_u32 {
             let account = format!("user-{number}").parse().unwrap();
             seen.wrote(&tenant.keyring(Some(&account)).key(), at(1));
+            seen.wrote_record(&tenant.keyring(Some(&account)).key(), at(1));
         }
-        assert!(seen.rows.lock().unwrap().len() <= 8);
+        assert!(seen.rows.lock().unwrap().len() <= 8 && seen.records.lock().unwrap().len() <= 8);
         assert!(seen.check(&store_row, at(1), seen.began()).is_err());
     }
 }

@@ -195,11 +195,11 @@ impl Run<'_> {
         };
         let store_id = &self.job.engine.store_id;
         let opened = open_under_root(roots, store_id, &row, &found.value)?;
-        // An older keyring that the store put back does not bring a shredded key under the new root.
+        // A keyring that the store put back does not bring a shredded key under the new root.
         if let Row::Tenant(_, TenantRow::Keyring(_)) = &row {
             let keyring =
                 Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
-            if let Some(keyring) = keyring.without(|key| roots.is_shredded(key)) {
+            if let Some(keyring) = roots.without_shredded(&row, opened.revision, &keyring) {
                 let document =
                     Document { id: None, revision: opened.revision.next(), body: &keyring.encode() };
                 return seal(&roots.active.key, store_id, &row, &document).map(Some);

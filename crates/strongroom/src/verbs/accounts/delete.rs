@@ -4,7 +4,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::{JobId, run_job, until_landed};
-use crate::model::{EventKind, Expected};
+use crate::model::{EventKind, Expected, Revision};
 use crate::row::body::{AccountBody, Sweep};
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
@@ -59,10 +59,20 @@ impl Org {
         account: &LinkedAccountId,
         options: WriteOptions,
     ) -> Result<(), Error> {
+        self.delete_with_keys(account, &options).await.map(drop)
+    }
+
+    /// The same. Returns the revision of the account's keyring, below which none of the account counts any more.
+    pub(crate) async fn delete_with_keys(
+        &self,
+        account: &LinkedAccountId,
+        options: &WriteOptions,
+    ) -> Result<Revision, Error> {
         let delete =
-            until_landed(&self.tenant, |freshness| self.try_delete_account(account, &options, freshness));
-        let job = self.tenant.observed(Call::of("delete_account").account(account), delete).await?;
-        run_job(&self.tenant, &job).await
+            until_landed(&self.tenant, |freshness| self.try_delete_account(account, options, freshness));
+        let (job, revision) =
+            self.tenant.observed(Call::of("delete_account").account(account), delete).await?;
+        run_job(&self.tenant, &job).await.map(|()| revision)
     }
 
     async fn try_delete_account(
@@ -70,7 +80,7 @@ impl Org {
         account: &LinkedAccountId,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Attempt<JobId>, Error> {
+    ) -> Result<Attempt<(JobId, Revision)>, Error> {
         let tenant = &*self.tenant;
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
@@ -105,10 +115,10 @@ impl Org {
             draft.put_account(account, &body, loaded.as_ref())?;
         }
         // Whoever seals something of the account expects its keyring, so none of them lands after this batch.
-        draft.leave_no_keys(Some(account))?;
+        let revision = draft.leave_no_keys(Some(account))?;
         draft.bump_epoch();
         draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));
         draft.put_companions(options).await?;
-        Ok(draft.commit().await?.map(|_| job))
+        Ok(draft.commit().await?.map(|_| (job, revision)))
     }
 }

@@ -9,6 +9,7 @@ use crate::envelope::StoreId;
 use crate::error::{CheckpointFault, Error};
 use crate::keys::Roots;
 use crate::model::Revision;
+use crate::row::TenantId;
 use crate::store::Key;
 use crate::verify::report::Cause;
 
@@ -63,6 +64,11 @@ impl<'c> Comparison<'c> {
         let Some((_, then)) = self.advance()? else { return Ok(Met::Added) };
         let Some(now) = revision else { return Ok(Met::Fine) };
         Ok(match (now.as_u64().checked_sub(then.as_u64()), then.as_u64().wrapping_sub(now.as_u64())) {
+            // A keyring is never made again at its address, and a delete moves it far on.
+            (Some(_), _) if is_keyring(key) => Met::Fine,
+            (None, _) if is_keyring(key) => {
+                Met::WentBack(Cause::RolledBack { seen: then.as_u64(), found: now.as_u64() })
+            }
             (Some(forward), _) if forward < LIFE_LEN => Met::Fine,
             (None, back) if back < LIFE_LEN => {
                 Met::WentBack(Cause::RolledBack { seen: then.as_u64(), found: now.as_u64() })
@@ -85,6 +91,10 @@ impl<'c> Comparison<'c> {
         self.is_broken = false;
         Ok(std::mem::replace(&mut self.next, next))
     }
+}
+
+fn is_keyring(key: &Key) -> bool {
+    TenantId::of_key(key).is_some_and(|tenant| tenant.keyrings().contains(key.as_bytes()))
 }
 
 /// No row is rewritten so often. A row that can be made again at its address begins at a random revision of 63 bits, so
