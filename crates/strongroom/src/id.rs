@@ -296,6 +296,11 @@ impl Namespace {
     pub fn is_reserved(&self) -> bool {
         RESERVED_NAMESPACES.contains(&self.as_str())
     }
+
+    /// Whether no key of it is used again once its record is gone: API keys and sessions have random ids.
+    pub(crate) fn is_used_once(&self) -> bool {
+        matches!(self.as_str(), "api-key" | "session")
+    }
 }
 
 const RESERVED_NAMESPACES: [&str; 5] =

@@ -1,6 +1,7 @@
 //! The rows of the host's own records.
 
 use crate::clock::Timestamp;
+use crate::engine::cache::DELETED;
 use crate::error::{Error, Invalid};
 use crate::id::{Environment, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
@@ -8,7 +9,7 @@ use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision, Upsert}
 use crate::row::Row;
 use crate::row::body::{Times, VACANT, ValueBody};
 use crate::secret::Secret;
-use crate::store::Versioned;
+use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant, View, WriteOptions};
 
 /// A write of a record, or a condition on one, that joins the batch of another verb, with
@@ -105,6 +106,7 @@ impl Tenant {
         if value.len() > max { Err(Error::TooLong { what: "a record", max }) } else { Ok(()) }
     }
 
+    /// Opens a record. `None` also for an API key or a session that was changed or revoked since, and put back.
     pub(crate) fn open_record(
         &self,
         view: &View<'_>,
@@ -115,6 +117,9 @@ impl Tenant {
         let place = self.id.record(namespace, key);
         let opened = self.open(view.keys(None), &place, &row.value)?;
         let Some(opened) = opened.filter(|opened| *opened.plaintext != *VACANT) else { return Ok(None) };
+        if !self.is_newest_record(view, namespace, &place.key(), Some(opened.revision)) {
+            return Ok(None);
+        }
         let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Record {
             key: key.clone(),
@@ -123,6 +128,19 @@ impl Tenant {
             updated_at: body.times.updated_at,
             value: body.value,
         }))
+    }
+}
+
+impl Tenant {
+    /// Whether what was found of a record is the newest that this engine saw, where that is noted.
+    pub(crate) fn is_newest_record(
+        &self,
+        view: &View<'_>,
+        namespace: &Namespace,
+        key: &Key,
+        found: Option<Revision>,
+    ) -> bool {
+        !namespace.is_used_once() || self.engine.caches.is_newest_record(key, found, view.moment)
     }
 }
 
@@ -161,6 +179,7 @@ impl Draft<'_> {
             (RecordAction::Put(value), _) => value,
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
+                self.wrote_record_of(write, DELETED);
                 self.note_record(write, || AuditChange { before, ..record_change(write, before.is_some()) });
                 return Ok(if existing.is_some() { RecordChange::Deleted } else { RecordChange::Absent });
             }
@@ -185,10 +204,17 @@ impl Draft<'_> {
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
+        self.wrote_record_of(write, revision);
         let change = || record_change(write, before.is_some());
         self.note_record(write, || AuditChange { before, after: Some(revision), ..change() });
         let key = write.key.clone();
         Ok(RecordChange::Put(RecordWritten { action, key, revision, created_at, updated_at: now }))
+    }
+
+    fn wrote_record_of(&mut self, write: &RecordWrite, revision: Revision) {
+        if write.namespace.is_used_once() {
+            self.wrote_record(self.tenant().id.record(&write.namespace, &write.key).key(), revision);
+        }
     }
 
     /// On which day a key was used is no change that somebody made.

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::RecordKey;
+use crate::row::SealedRow;
 use crate::store::Key;
 use crate::tenant::record::Record;
 use crate::tenant::{Freshness, fresh_if_stale};
@@ -59,13 +60,20 @@ impl Records {
         freshness: Freshness,
     ) -> Result<IfChanged, Error> {
         let (view, row) = self.read(key, freshness).await?;
-        let Some(row) = row else { return Ok(IfChanged::Absent) };
+        let Some(row) = row else {
+            self.note_absent(&view, key);
+            return Ok(IfChanged::Absent);
+        };
         let place = self.org.tenant.id.record(&self.namespace, key);
         let at = place.key();
         let is_same = |stamp: &Stamp| stamp.key == at && stamp.row == row.value;
         // Equal bytes are not enough: after a shred they may still be there, under a dropped key.
         if stamp.is_some_and(is_same) && view.lists_key_of(&place, &row.value) {
-            return Ok(IfChanged::Unchanged);
+            // The same bytes as those that were opened, so the revision is true.
+            let revision = SealedRow::decode(place.kind(), &row.value).map(|sealed| sealed.revision).ok();
+            let is_newest = self.org.tenant.is_newest_record(&view, &self.namespace, &at, revision);
+            // Deleted or changed since, and put back.
+            return Ok(if is_newest { IfChanged::Unchanged } else { IfChanged::Absent });
         }
         let record = self.org.tenant.open_record(&view, &self.namespace, key, &row)?;
         let stamp = Stamp { key: at, row: row.value };

@@ -238,8 +238,17 @@ impl Records {
         let (view, row) = self.read(key, freshness).await?;
         match row {
             Some(row) => self.org.tenant.open_record(&view, &self.namespace, key, &row),
-            None => Ok(None),
+            None => {
+                self.note_absent(&view, key);
+                Ok(None)
+            }
         }
+    }
+
+    /// What is gone once is gone for good, where keys are not used again.
+    fn note_absent(&self, view: &View<'_>, key: &RecordKey) {
+        let tenant = &*self.org.tenant;
+        tenant.is_newest_record(view, &self.namespace, &tenant.id.record(&self.namespace, key).key(), None);
     }
 
     /// The row of a record, and the org's keys.
