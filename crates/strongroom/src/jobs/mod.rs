@@ -102,7 +102,7 @@ impl Sweeper<'_> {
         match sweep {
             Sweep::Definition(id) => self.sweep_definition(id).await,
             Sweep::Recheck(id) => self.recheck(id).await,
-            Sweep::Narrow(id, removed) => self.look_again(*id, *removed).await,
+            Sweep::Narrow(id, removed, at) => self.look_again(*id, *removed, *at).await,
             Sweep::Account(account) => self.sweep_account(account).await,
             Sweep::Org => sweep_org(self.tenant).await,
             Sweep::Integration(account, app) => self.sweep_integration(account, app).await,

@@ -4,12 +4,16 @@
 //! batch writes. A writer that read the definition before it was narrowed may land between the two checks, but not
 //! after the second one, since every write of a value expects the definition's row. If the second check finds a value,
 //! its scope is allowed again.
+//!
+//! A hostile store may put back a job that was finished, and a value from before. So a job acts only on the definition
+//! as the batch left it, and only a value that was set since the first check counts.
 
+use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::{JobId, Sweeper};
-use crate::model::DefinitionRef;
+use crate::model::{DefinitionRef, Revision, StoredDefinition};
 use crate::row::body::Sweep;
 use crate::scope::Scopes;
 use crate::tenant::{Draft, Needs};
@@ -20,38 +24,39 @@ pub(crate) struct Narrowing {
     pub(crate) removed: Scopes,
 }
 
-/// Puts the job that looks again at scopes which the batch removes.
+/// Puts the job that looks again at scopes which the batch removes, and `after` lacks. Its time of change is from
+/// before the first look.
 pub(crate) fn put_narrowing(
     draft: &mut Draft<'_>,
-    id: DefinitionId,
+    after: &StoredDefinition,
     removed: Scopes,
 ) -> Result<Narrowing, Error> {
-    let job = draft.put_job(&Sweep::Narrow(id, removed))?;
+    let job = draft.put_job(&Sweep::Narrow(after.id, removed, Some(after.revision)))?;
     Ok(Narrowing { job, removed })
 }
 
 impl Sweeper<'_> {
-    /// The second check: allows removed scopes again if a value was set there meanwhile.
-    pub(crate) async fn look_again(&self, id: DefinitionId, removed: Scopes) -> Result<(), Error> {
+    /// The second check: allows the scopes that the definition lost at a revision again, if a value was set there
+    /// meanwhile.
+    pub(crate) async fn look_again(
+        &self,
+        id: DefinitionId,
+        removed: Scopes,
+        at: Option<Revision>,
+    ) -> Result<(), Error> {
         let tenant = self.tenant;
         for _ in 0..ATTEMPTS_MAX {
             let definition = match tenant.definition(&DefinitionRef::Id(id)).await {
                 Err(Error::DefinitionNotFound(_)) => return self.finish(None).await,
                 found => found?,
             };
-            let allowed = definition.stored.definition.scopes;
-            let narrowed = removed.without(allowed);
-            let in_use = match narrowed {
-                Some(narrowed) => tenant.refuse_in_use(id, narrowed).await,
-                None => Ok(()),
-            };
-            match in_use {
-                Ok(()) => return self.finish(None).await,
-                Err(Error::ScopeInUse { .. }) => {}
-                Err(error) => return Err(error),
+            let stored = &definition.stored;
+            let since = Timestamp::from_ms(stored.updated_at.as_ms().saturating_sub(CLOCKS_DIFFER_MS));
+            if Some(stored.revision) != at || !tenant.has_value_since(stored, removed, since).await? {
+                return self.finish(None).await;
             }
-            let mut wide = definition.stored.clone();
-            wide.definition.scopes = allowed.union(removed);
+            let mut wide = stored.clone();
+            wide.definition.scopes = stored.definition.scopes.union(removed);
             wide.definition.author = None;
             wide.revision = wide.revision.next();
             wide.updated_at = tenant.engine.now();
@@ -66,3 +71,6 @@ impl Sweeper<'_> {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 }
+
+/// How far the clocks of two engines are taken to differ at most.
+const CLOCKS_DIFFER_MS: u64 = 60_000;

@@ -1,5 +1,6 @@
 //! The index from a definition to its values.
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::format::FormatError;
 use crate::id::{DefinitionId, LinkedAccountId};
@@ -114,6 +115,42 @@ impl Tenant {
             }
         }
         Ok(())
+    }
+
+    /// Whether the definition has a value at one of these kinds of scope that was set at this time or later. One that
+    /// nobody can read does not count.
+    pub(crate) async fn has_value_since(
+        &self,
+        stored: &StoredDefinition,
+        kinds: Scopes,
+        since: Timestamp,
+    ) -> Result<bool, Error> {
+        for kind in kinds.iter() {
+            let mut rest = self.id.definition_values_at(&stored.id, kind);
+            loop {
+                let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
+                for (key, _) in &page.rows {
+                    let Some(scope) = self.id.parse_definition_value(&stored.id, key.as_bytes()) else {
+                        continue;
+                    };
+                    let accounts = scope.linked_account();
+                    let needs = Needs::org_keys().accounts(accounts.as_slice());
+                    let (view, [row]) = self.read(&needs, [self.id.value(&scope, &stored.id).key()]).await?;
+                    let Some(row) = row else { continue };
+                    match self.open_value(&view, &scope, &stored.id, &row) {
+                        Ok(Some(value)) if value.updated_at >= since => return Ok(true),
+                        Ok(_) => {}
+                        Err(error) if error.is_damage() => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                match page.rows.last() {
+                    Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                    _ => break,
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Some scope of `kind` at which the definition has a value. The index may also lead to rows whose key was

@@ -289,7 +289,8 @@ fn pick(
     now: &StoredDefinition,
     values: Vec<Option<ScopedValue>>,
 ) -> Option<Resolved> {
-    let mut values = values.into_iter().flatten();
+    let allowed = |value: &ScopedValue| then.definition.scopes.allows(value.scope.kind());
+    let mut values = values.into_iter().flatten().filter(allowed);
     let default = then.definition.default.as_deref();
     let (scope, found, value) = match values.next() {
         Some(value) => {

@@ -286,6 +286,7 @@ fn trace<'r>(
     // Three scopes and the default.
     let mut steps = Vec::with_capacity(4);
     for ((scope, row), mark) in rows {
+        let row = row.filter(|_| stored.definition.scopes.allows(scope.kind()));
         let found = match row {
             Some(row) => tenant.find_in_row(view, scope, &stored.id, row)?,
             None => None,
@@ -328,7 +329,9 @@ fn pick<'r>(
 ) -> Result<Option<Resolved>, Error> {
     let mut winner: Option<Resolved> = None;
     for (scope, row) in rows {
-        let Some(row) = row else { continue };
+        // One at a scope that the definition does not allow was put back by the store, or landed while the scope was
+        // being removed, which is then taken back.
+        let Some(row) = row.filter(|_| stored.definition.scopes.allows(scope.kind())) else { continue };
         // Not opened: its clear part shows that it exists, and a damaged body must not fail a run that does not use
         // it.
         if let Some(winner) = &mut winner {

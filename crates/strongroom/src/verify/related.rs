@@ -52,7 +52,7 @@ impl Jobs {
 
     /// Whether scopes that were removed from the definition still have to be checked a second time.
     pub(super) fn narrows(&self, id: DefinitionId) -> bool {
-        let narrows = |sweep: &Sweep| matches!(sweep, Sweep::Narrow(narrowed, _) if *narrowed == id);
+        let narrows = |sweep: &Sweep| matches!(sweep, Sweep::Narrow(narrowed, ..) if *narrowed == id);
         self.more || self.sweeps.iter().any(narrows)
     }
 

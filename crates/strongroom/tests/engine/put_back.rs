@@ -10,10 +10,14 @@ use async_trait::async_trait;
 use strongroom::store::{
     Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, WriteBatch,
 };
-use strongroom::{Argon2Params, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions};
+use strongroom::{
+    Argon2Params, DefinitionChange, IfChanged, PageRequest, RawKey, Scope, ScopeKind, ScopePath, Scopes,
+    Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
+};
 use strongroom_memory::MemoryStore;
 
-use crate::common::{org_of, run, unlock, vault};
+use crate::common::{TestClock, org_of, run, unlock, vault};
+use crate::rig::{Kind, RowKey};
 
 /// A store in memory that shows slots at revision 0 when told to.
 #[derive(Debug, Clone, Default)]
@@ -172,6 +176,111 @@ fn the_job_of_a_deleted_definition_sweeps_nothing_once_the_definition_is_put_bac
         assert!(store.rows(JOBS).await.is_empty(), "the job is gone");
         Ok(())
     });
+}
+
+#[test]
+fn the_job_of_a_finished_narrowing_gives_no_scope_back_when_it_and_an_older_value_come_back() {
+    run(async {
+        for is_changed_since in [false, true] {
+            let (store, clock) = (OldNumbers::default(), TestClock::default());
+            clock.set(1_000_000);
+            let options = || VaultOptions::default().clock(clock.clone());
+            let vault = vault(store.clone(), options()).await?;
+            let org = org_of(&vault);
+            org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+            let at_account = Scope::LinkedAccount("user".parse()?);
+            org.set_value("PORT", &at_account, "80").await?;
+            let with_value = store.rows(&[1]).await;
+            org.delete_value("PORT", &at_account).await?;
+            clock.set(1_000_000 + 61_000);
+
+            let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+            let other = options().open(stopped, unlock()).await?;
+            let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+            assert!(org_of(&other).update_definition("PORT", narrow).await.is_err(), "it is stopped");
+            let job = store.rows(JOBS).await;
+            assert_eq!(job.len(), 1);
+            vault.run_jobs().await?;
+            if is_changed_since {
+                org.update_definition("PORT", DefinitionChange::new().description("a port")).await?;
+            }
+
+            store.put(job).await;
+            store.put(with_value.into_iter().filter(|(key, _)| is_value(key)).collect()).await;
+            let vault = options().open(store.clone(), unlock()).await?;
+            vault.run_jobs().await?;
+            let org = org_of(&vault);
+            let path = ScopePath::org().linked_account("user".parse()?);
+            let scopes = org.definition("PORT").await?.unwrap().definition.scopes;
+            assert_eq!(scopes, Scopes::only(ScopeKind::Org));
+            assert!(store.rows(JOBS).await.is_empty(), "the job is gone");
+            assert!(org.resolve("PORT", &path).await?.is_none());
+            assert!(org.resolve_all(&path).await?.values.is_empty());
+            assert!(org.explain("PORT", &path).await?.winner().is_none());
+        }
+        Ok(())
+    });
+}
+
+fn is_value(key: &Key) -> bool {
+    let kind = RowKey::parse(key.as_bytes()).kind;
+    matches!(kind, Kind::Value | Kind::ValueId | Kind::DefinitionValue)
+}
+
+#[test]
+fn an_api_key_or_session_that_was_revoked_is_not_admitted_again_when_its_row_comes_back() {
+    run(async {
+        for namespace in ["api-key", "session"] {
+            for is_revoked_elsewhere in [false, true] {
+                let store = OldNumbers::default();
+                let vault = vault(store.clone(), VaultOptions::default()).await?;
+                let (org, key) = (org_of(&vault), "k".parse()?);
+                let records = org.reserved_records(namespace.parse()?);
+                records.put(&key, "admitted").await?;
+                let IfChanged::Changed(_, stamp) = records.get_if_changed(&key, None).await? else {
+                    unreachable!("it was put")
+                };
+                let before = store.rows(&[1]).await;
+                if is_revoked_elsewhere {
+                    let other = Vault::open(store.clone(), unlock()).await?;
+                    assert!(org_of(&other).reserved_records(namespace.parse()?).delete(&key).await?);
+                    assert!(records.get(&key).await?.is_none(), "seen to be gone");
+                } else {
+                    assert!(records.delete(&key).await?);
+                }
+                store.put(before.into_iter().filter(|(key, _)| is_record(key)).collect()).await;
+
+                assert!(records.get(&key).await?.is_none());
+                let again = records.get_if_changed(&key, Some(&stamp)).await?;
+                assert!(matches!(again, IfChanged::Absent));
+                assert!(records.list(PageRequest::default()).await?.items.is_empty());
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_api_key_whose_end_was_brought_forward_is_not_admitted_as_it_was() {
+    run(async {
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let (records, key) = (org_of(&vault).reserved_records("api-key".parse()?), "k".parse()?);
+        records.put(&key, "for ever").await?;
+        let before = store.rows(&[1]).await;
+        records.put(&key, "until tomorrow").await?;
+        let after = store.rows(&[1]).await;
+        for (rows, found) in [(before, None), (after, Some("until tomorrow"))] {
+            store.put(rows.into_iter().filter(|(key, _)| is_record(key)).collect()).await;
+            let record = records.get(&key).await?;
+            assert_eq!(record.as_ref().map(|record| record.value.expose()), found);
+        }
+        Ok(())
+    });
+}
+
+fn is_record(key: &Key) -> bool {
+    RowKey::parse(key.as_bytes()).kind == Kind::Record
 }
 
 /// Shreds the org, and returns the job's row from the middle of it.

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::id::{AppId, DefinitionId, LinkedAccountId};
+use crate::model::Revision;
 use crate::row::{RowError, infallible};
 use crate::scope::Scopes;
 
@@ -20,6 +21,8 @@ pub(crate) struct Job {
     integration: Option<String>,
     #[n(4)]
     scopes: Option<u8>,
+    #[n(5)]
+    revision: Option<u64>,
 }
 
 /// The task of a job.
@@ -29,8 +32,9 @@ pub(crate) enum Sweep {
     Definition(DefinitionId),
     /// Marks the values of a definition that do not match its changed format.
     Recheck(DefinitionId),
-    /// Allows removed scopes of a definition again if a value is set there after all.
-    Narrow(DefinitionId, Scopes),
+    /// Allows the scopes that a definition lost at a revision again, if a value was set there meanwhile. The first
+    /// release did not say at which.
+    Narrow(DefinitionId, Scopes, Option<Revision>),
     /// Deletes what was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),
     /// Deletes the credentials of one connection of an integration, then the connection.
@@ -41,7 +45,8 @@ pub(crate) enum Sweep {
 
 impl Sweep {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut job = Job { kind: 0, definition: None, account: None, integration: None, scopes: None };
+        let mut job =
+            Job { kind: 0, definition: None, account: None, integration: None, scopes: None, revision: None };
         match self {
             Self::Definition(id) => {
                 job.kind = SWEEP_DEFINITION;
@@ -51,10 +56,11 @@ impl Sweep {
                 job.kind = RECHECK_DEFINITION;
                 job.definition = Some(*id.as_bytes());
             }
-            Self::Narrow(id, removed) => {
+            Self::Narrow(id, removed, revision) => {
                 job.kind = NARROW_DEFINITION;
                 job.definition = Some(*id.as_bytes());
                 job.scopes = Some(removed.bits());
+                job.revision = revision.map(Revision::as_u64);
             }
             Self::Account(account) => {
                 job.kind = SWEEP_ACCOUNT;
@@ -83,7 +89,8 @@ impl Sweep {
             RECHECK_DEFINITION => DefinitionId::from_bytes(&job.definition?).map(Self::Recheck),
             NARROW_DEFINITION => {
                 let id = DefinitionId::from_bytes(&job.definition?)?;
-                Some(Self::Narrow(id, Scopes::from_bits(job.scopes?)?))
+                let revision = job.revision.map(Revision::from_u64);
+                Some(Self::Narrow(id, Scopes::from_bits(job.scopes?)?, revision))
             }
             SWEEP_ACCOUNT => account.map(Self::Account),
             SWEEP_INTEGRATION => Some(Self::Integration(account?, job.integration?.parse().ok()?)),

@@ -242,7 +242,7 @@ impl Org {
             draft.put_definition_name(&name, &id);
         }
         let narrowing = match removed {
-            Some(removed) => Some(put_narrowing(&mut draft, id, removed)?),
+            Some(removed) => Some(put_narrowing(&mut draft, &after, removed)?),
             None => None,
         };
         draft.put_companions(options).await?;

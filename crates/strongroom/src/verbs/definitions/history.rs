@@ -280,7 +280,7 @@ impl Org {
         }
         let recheck = if changes_format { Some(draft.put_job(&Sweep::Recheck(id))?) } else { None };
         let narrowing = match removed {
-            Some(removed) => Some(put_narrowing(&mut draft, id, removed)?),
+            Some(removed) => Some(put_narrowing(&mut draft, &after, removed)?),
             None => None,
         };
         draft.put_companions(options).await?;
