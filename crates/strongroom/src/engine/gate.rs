@@ -5,14 +5,22 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::engine::{Engine, read_from};
 use crate::error::Error;
-use crate::model::Settings;
+use crate::model::{Revision, Settings};
 use crate::row::VaultRow;
 use crate::store::{Expect, Key, RowRevision, Store, Versioned};
 
 /// What lets writes pass, as this engine last saw it; `None` once the store was seen retired. Who retires the store or
 /// changes its settings rewrites its header with the same bytes, which gives it a new revision.
 #[derive(Debug)]
-pub(crate) struct Gate(RwLock<Option<Pass>>);
+pub(crate) struct Gate(RwLock<Looked>);
+
+/// What the last look at the head of the store gave.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    pass: Option<Pass>,
+    /// The sealed revision of the `store` row that says so.
+    at: u64,
+}
 
 /// The revision of the header that lets writes pass, and the settings that they obey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +37,50 @@ impl Pass {
 }
 
 impl Gate {
-    pub(crate) fn new(pass: Option<Pass>) -> Self {
-        Self(RwLock::new(pass))
+    pub(crate) fn new(pass: Option<Pass>, at: Revision) -> Self {
+        Self(RwLock::new(Looked { pass, at: at.as_u64() }))
     }
 
     /// `None` while the store was last seen retired.
     pub(crate) fn pass(&self) -> Option<Pass> {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).pass
     }
 
-    pub(crate) fn set(&self, pass: Option<Pass>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pass;
+    /// The same gate for an engine beside this one.
+    pub(crate) fn beside(&self) -> Self {
+        Self(RwLock::new(*self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The store was seen retired.
+    fn close(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).pass = None;
+    }
+
+    /// What a batch that did not pass learned. Nothing, if a later `store` row was seen meanwhile.
+    fn set(&self, pass: Option<Pass>, at: Revision) {
+        self.set_if(pass, at, |known| at.as_u64() >= known);
+    }
+
+    /// What whoever reads the head for something else learned: other settings hold for the next batch, also where the
+    /// store shows the header as it was. As long as the `store` row is the same, a batch tells of the header.
+    pub(crate) fn learn(&self, pass: Option<Pass>, at: Revision) {
+        self.set_if(pass, at, |known| at.as_u64() > known);
+    }
+
+    /// The same of a `store` row that was read without the header.
+    pub(crate) fn learn_settings(&self, settings: Settings, at: Revision) {
+        let mut looked = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if at.as_u64() > looked.at {
+            let pass = looked.pass.map(|pass| Pass { settings, ..pass });
+            *looked = Looked { pass, at: at.as_u64() };
+        }
+    }
+
+    fn set_if(&self, pass: Option<Pass>, at: Revision, is_later: impl Fn(u64) -> bool) {
+        let mut looked = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if is_later(looked.at) {
+            *looked = Looked { pass, at: at.as_u64() };
+        }
     }
 }
 
@@ -58,12 +99,12 @@ impl Engine {
     pub(crate) async fn look_at_gate(&self) -> Result<(), Error> {
         // First by themselves: a store that was retired says so, whatever became of its keys.
         if read_gate(&*self.store).await?.1.is_some() {
-            self.gate.set(None);
+            self.gate.close();
             return Err(Error::Retired);
         }
         let (head, store_row, _) = self.open_head().await?;
         let pass = head.pass(&store_row)?;
-        self.gate.set(pass);
+        self.gate.set(pass, store_row.revision);
         pass.map(drop).ok_or(Error::Retired)
     }
 }

@@ -16,7 +16,6 @@ use async_trait::async_trait;
 use crate::engine::Engine;
 use crate::engine::cache::Caches;
 use crate::engine::chains::Chains;
-use crate::engine::gate::Gate;
 use crate::engine::runs::Runs;
 use crate::engine::turns::Turns;
 use crate::engine::watch::Watchers;
@@ -82,7 +81,7 @@ impl Engine {
             latest_id: Arc::clone(&self.latest_id),
             observer: self.observer.clone(),
             abandoned: AtomicBool::new(false),
-            gate: Gate::new(self.gate.pass()),
+            gate: self.gate.beside(),
             locks: Arc::clone(&self.locks),
             runs: Runs::default(),
             chains: Chains::default(),

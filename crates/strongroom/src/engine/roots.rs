@@ -38,6 +38,7 @@ impl Engine {
         let active = named.find(|root| *root.key.id() == id).cloned().ok_or(Error::RootRotated)?;
         let store_row = StoreRow::open(&self.store_id, &active.key, &found)?;
         self.caches.refuse_older(&row, store_row.revision, moment)?;
+        self.gate.learn_settings(store_row.body.settings()?, store_row.revision);
         self.roots.change(|known| {
             if known.active.key.id() != roots.active.key.id() {
                 return known.clone();
@@ -60,6 +61,7 @@ impl Engine {
             let error = match head.open_store_row(&root.key) {
                 Ok(store_row) => {
                     self.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
+                    self.gate.learn(head.pass(&store_row)?, store_row.revision);
                     return Ok((head, store_row, root));
                 }
                 Err(error) => self.if_rotated(error).await,

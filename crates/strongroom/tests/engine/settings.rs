@@ -6,7 +6,9 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::Store;
+use strongroom::store::{
+    Capabilities, Committed, Key, ReadBatch, ReadSet, RowRevision, Store, StoreError, WriteBatch,
+};
 use strongroom::{Backup, Error, RootRotation, Scope, Settings, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
@@ -91,6 +93,66 @@ fn two_who_change_settings_at_once_lose_no_change() {
     .unwrap();
     assert_eq!(seen.get(), 2, "decided again on what the other left");
     assert!(!keeps_generations(&vault));
+}
+
+/// A header that the store shows as it was lets no batch land under settings that this engine knows to be over.
+#[test]
+fn a_header_that_is_put_back_hides_no_settings_from_who_reads_the_store_row() {
+    type Look = fn(&Vault);
+    let looks: [Look; 3] = [
+        |vault| assert!(block_on(vault.settings()).unwrap().audit),
+        |vault| assert!(block_on(vault.mark()).is_ok()),
+        |vault| assert!(block_on(vault.slots().list()).is_ok()),
+    ];
+    for look in looks {
+        let store = load(&furnished());
+        let fixed = FixedHeader { inner: Arc::clone(&store), revision: Arc::default() };
+        let vault = open(fixed);
+        block_on(open(Arc::clone(&store)).change_settings(|settings| settings.audit = true)).unwrap();
+        look(&vault);
+        block_on(org(&vault).set_value("V", Scope::Org, "after")).unwrap();
+        let is_event = |key: &Vec<u8>| RowKey::parse(key).kind == Kind::Event;
+        assert_eq!(rows(&store).keys().filter(|key| is_event(key)).count(), 1);
+    }
+}
+
+/// A store that shows the header at the revision at which it was first read, whatever becomes of it.
+#[derive(Debug)]
+struct FixedHeader {
+    inner: Arc<MemoryStore>,
+    revision: Arc<std::sync::OnceLock<RowRevision>>,
+}
+
+impl FixedHeader {
+    fn is_header(key: &Key) -> bool {
+        RowKey::parse(key.as_bytes()).kind == Kind::Header
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for FixedHeader {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let mut set = (*self.inner).read(request).await?;
+        let headers = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| Self::is_header(key));
+        for row in headers.filter_map(|(_, row)| row.as_mut()) {
+            row.revision = *self.revision.get_or_init(|| row.revision);
+        }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        let mut batch = (*batch).clone();
+        batch.expect.retain(|(key, _)| !Self::is_header(key));
+        (*self.inner).commit(Arc::new(batch)).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities().with_sharing()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[test]

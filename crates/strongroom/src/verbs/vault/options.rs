@@ -466,6 +466,7 @@ impl VaultOptions {
     ) -> Vault {
         // Whether others write is asked before the first read as well: what they sent may land after they are gone.
         let runs_bytes_max = if store.capabilities().shared { 0 } else { self.cached_runs_bytes_max };
+        let gate = Gate::new(pass, roots.store_revision);
         let engine = Engine {
             store: Box::new(store),
             store_id,
@@ -482,7 +483,7 @@ impl VaultOptions {
             latest_id: Arc::default(),
             observer: self.observer,
             abandoned: AtomicBool::new(false),
-            gate: Gate::new(pass),
+            gate,
             locks: Arc::default(),
             runs: Runs::default(),
             chains: Chains::default(),
