@@ -127,14 +127,23 @@ fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
     }
     assert_eq!(lines(&elsewhere, &["--check", "a.audit"]), listed);
     assert!(elsewhere.ok(&["audit", "--check", "a.audit"]).contains("Variable Value Set"));
-    // A later export still holds what the digest says.
-    assert_eq!(lines(&elsewhere, &["--check", "b.audit", "--digest", "a.audit.digest"]).len(), 3);
+    // A later export still holds what the digest says, and more, which it does not tell of.
+    let later = ["--check", "b.audit", "--digest", "a.audit.digest"];
+    let checked = lines(&elsewhere, &later);
+    assert_eq!(checked[..2], listed);
+    assert_eq!((checked.len(), &checked[2]["unchecked"]), (3, &json!(true)));
+    let ran = elsewhere.run(&[&["audit"], &later[..]].concat());
+    assert!(ran.code == 0 && ran.stderr.contains("1 event came after"), "{}", ran.stderr);
+    assert!(ran.stdout.lines().last().unwrap().starts_with("no "), "{}", ran.stdout);
+    let dropped = [&later[..], &["--dropped-before", "2020-01-01T00:00:00Z"]].concat();
+    assert_eq!(lines(&elsewhere, &dropped).len(), 3);
 
     let text = read("a.audit");
-    let (first, _) = text.split_once('\n').unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
     elsewhere.write("cut", first);
+    elsewhere.write("late", rest);
     elsewhere.write("altered", text.replacen('A', "B", 1));
-    for name in ["cut", "altered", "a.audit.digest"] {
+    for name in ["cut", "late", "altered", "a.audit.digest"] {
         let ran = elsewhere.run(&["audit", "--check", name, "--digest", "a.audit.digest"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{name}: {}", ran.stderr);
     }

@@ -132,7 +132,7 @@ pub use tenant::{NewCredential, NewValue, RecordWrite, WriteOptions};
 pub use transfer::{Backup, BackupSummary, CopySummary, Phase, Progress, RestoreSummary};
 pub use verbs::account::Account;
 pub use verbs::accounts::{AccountWritten, CreateAccount, UpdateAccount, UpsertAccount};
-pub use verbs::audit::{AuditBuffer, AuditDigest, AuditFilter, AuditNote};
+pub use verbs::audit::{AuditBuffer, AuditCheck, AuditDigest, AuditFilter, AuditNote};
 pub use verbs::credentials::{AppCredentials, Credentials, Refreshed, Replaced};
 pub use verbs::definitions::{
     DefinitionChange, DefinitionDiffers, DefinitionFilter, DefinitionPart, Ensured, FormatChange, Mismatch,

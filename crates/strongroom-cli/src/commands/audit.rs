@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 use strongroom::{
-    AuditChange, AuditDigest, AuditEvent, AuditFilter, Clock as _, ConnectionId, IntegrationId,
+    AuditChange, AuditCheck, AuditDigest, AuditEvent, AuditFilter, Clock as _, ConnectionId, IntegrationId,
     LinkedAccountId, Org, PageRequest, SystemClock, Timestamp, Vault, WorkflowId,
 };
 use strongroom_http::control::{self, SettingsChange, VaultSettings};
@@ -44,6 +44,9 @@ pub(crate) struct Audit {
     /// The digest for --check [default: FILE.digest]
     #[arg(long, value_name = "FILE", requires = "check")]
     digest: Option<PathBuf>,
+    /// With --check: events from before this time were dropped since the digest was made
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "check")]
+    dropped_before: Option<Timestamp>,
     /// Drop events from before this time, or older than this, such as 90d; those of the last two hours stay
     #[arg(long, value_name = "TIME", value_parser = moment_or_age,
         conflicts_with_all = [&NARROWED[..], &["export", "check"]].concat())]
@@ -75,6 +78,9 @@ struct EventView<'a> {
     actor: Option<&'a str>,
     request_id: Option<&'a str>,
     changes: &'a [AuditChange],
+    /// Whether no digest covers it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unchecked: bool,
 }
 
 impl Audit {
@@ -98,17 +104,34 @@ impl Audit {
         };
         let text = fs::read_to_string(&digest).map_err(|error| unreadable(&digest, &error))?;
         let export = File::open(file).map_err(|error| unreadable(file, &error))?;
-        let events = text.parse::<AuditDigest>()?.check(BufReader::new(export)).map_err(|error| {
+        let (digest_kept, export) = (text.parse::<AuditDigest>()?, BufReader::new(export));
+        let checked = match self.dropped_before {
+            Some(before) => digest_kept.check_after_drop(export, before),
+            None => digest_kept.check(export),
+        };
+        let AuditCheck { covered, later, .. } = checked.map_err(|error| {
             let failure = Failure::from(error);
             let sentence =
                 format!("{} is not what {} says: {}", file.display(), digest.display(), failure.message);
-            Failure::new(failure.exit, sentence)
-                .next("use another copy; somebody or something has changed this one")
+            Failure::new(failure.exit, sentence).next(
+                "use another copy; somebody or something has changed this one. If events were dropped since, \
+                 say from before when with --dropped-before",
+            )
         })?;
-        if output.is_json() {
-            return events.iter().try_for_each(|event| output.json_line(&EventView::of(event)));
+        if !later.is_empty() {
+            output.warn(&format!(
+                "{} came after {}, which does not tell whether they are true",
+                counted(later.len() as u64, "event"),
+                digest.display()
+            ));
         }
-        list(&events, output)
+        if output.is_json() {
+            covered.iter().try_for_each(|event| output.json_line(&EventView::of(event)))?;
+            let unchecked = |event| EventView { unchecked: true, ..EventView::of(event) };
+            return later.iter().try_for_each(|event| output.json_line(&unchecked(event)));
+        }
+        let rows = rows_of(&covered, "yes").chain(rows_of(&later, "no"));
+        output.list(["CHECKED", "TIME", "ACTOR", "EVENT", "OF"], rows, &())
     }
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
@@ -148,12 +171,18 @@ impl Audit {
 }
 
 fn list(events: &[AuditEvent], output: &Output) -> Result<(), Failure> {
-    let row = |event: &AuditEvent, change: &AuditChange| {
-        let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
-        [time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
-    };
-    let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
+    let rows = rows_of(events, "").map(|[_, time, actor, event, of]| [time, actor, event, of]);
     output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
+}
+
+/// A row for each change of some events, which begins with a word on all of them.
+fn rows_of<'e>(events: &'e [AuditEvent], first: &'e str) -> impl Iterator<Item = [String; 5]> + 'e {
+    events.iter().flat_map(move |event| {
+        event.changes.iter().map(move |change| {
+            let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
+            [first.to_owned(), time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
+        })
+    })
 }
 
 /// The events, then their digest: a digest without its events would refuse every file.
@@ -214,6 +243,7 @@ impl<'a> EventView<'a> {
             actor: event.actor.as_deref(),
             request_id: event.request_id.as_deref(),
             changes: &event.changes,
+            unchecked: false,
         }
     }
 }

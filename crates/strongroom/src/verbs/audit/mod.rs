@@ -13,7 +13,7 @@ use crate::tenant::List;
 use crate::verbs::org::Org;
 
 pub use notes::{AuditBuffer, AuditNote};
-pub use proof::AuditDigest;
+pub use proof::{AuditCheck, AuditDigest};
 
 /// Which events [`Org::audit`] returns: all, unless narrowed down.
 #[derive(Debug, Clone, Default)]
