@@ -15,7 +15,7 @@ use crate::row::{Row, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
-use crate::tenant::{Draft, Existing, Expiry, List, NewValue, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Existing, Expiry, List, Needs, NewValue, Tenant, View, WriteOptions};
 
 /// The rows of a value as they were read for a write.
 #[derive(Default)]
@@ -103,6 +103,21 @@ impl Tenant {
             expired.push(key);
         }
         Ok(expired)
+    }
+
+    /// When a document was last written; `None` if there is none, or the key that sealed it was dropped.
+    pub(crate) async fn last_written(&self, subject: &Subject<'_>) -> Result<Option<Timestamp>, Error> {
+        let place = match subject {
+            Subject::Value(scope, definition) => self.id.value(scope, definition),
+            Subject::Credential(account, app, key_name) => self.id.credential(account, app, key_name),
+            Subject::Definition(id) => self.id.definition(id),
+        };
+        let account = subject.account();
+        let needs = Needs::org_keys().accounts(account.as_slice());
+        let (view, [row]) = self.read(&needs, [place.key()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let version = self.open_past(view.keys(account), &place, subject, &row.value)?;
+        Ok(version.map(|version| version.written_at))
     }
 
     /// Opens a former version, or a deletion, without its value. `None` if the key that sealed it was dropped.

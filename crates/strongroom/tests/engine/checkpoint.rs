@@ -16,7 +16,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
-use crate::rig::{RowKey, Rows, account, load, of_account, open, org, rows, text, unlock};
+use crate::rig::{Kind, RowKey, Rows, account, load, of_account, open, org, rows, text, unlock};
 
 /// A store at three times: before its checkpoint, at it, and after it.
 struct World {
@@ -114,7 +114,7 @@ fn compare(checkpoint: &[u8], rows: &Rows) -> Result<VerifyReport, Error> {
 
 fn is_compared(key: &[u8]) -> bool {
     let row = RowKey::parse(key);
-    row.is_data() || matches!(row.kind, crate::rig::Kind::Keyring | crate::rig::Kind::StoreRow)
+    row.is_data() || matches!(row.kind, Kind::Keyring | Kind::StoreRow)
 }
 
 /// A number that a seed determines.
@@ -334,4 +334,46 @@ fn whoever_keeps_a_checkpoint_sees_no_id_and_no_name() {
     for text in [b"user".as_slice(), b"api_key", b"notes", b"6500a1b2c3d4e5f6a7b8c9d0"] {
         assert!(!shown(text));
     }
+}
+
+#[test]
+fn a_former_version_that_is_withheld_is_asked_about_unless_a_later_write_may_have_dropped_it() {
+    let (clock, store) = (TestClock::default(), Arc::new(MemoryStore::new()));
+    clock.set(1_000_000);
+    let options = || VaultOptions::default().clock(clock.clone()).history_versions(2);
+    let vault = block_on(options().create(Arc::clone(&store), unlock())).unwrap();
+    let org = org(&vault);
+    block_on(async {
+        org.define(text("A")).await?;
+        org.update_definition("A", DefinitionChange::new().description("changed")).await?;
+        let made = org.create_account(account("user")).with_credential("api_key", "1").await?;
+        made.upsert_credential("api_key", "2").await?;
+        for (scope, value) in [(Scope::Org, "1"), (of_account("user"), "1"), (Scope::Org, "2")] {
+            org.set_value("A", scope, value).await?;
+        }
+        org.set_value("A", of_account("user"), "2").await
+    })
+    .unwrap();
+    clock.set(2_000_000);
+    let mut checkpoint = Vec::new();
+    assert!(block_on(vault.checkpoint(&mut checkpoint)).unwrap().is_clean());
+    let is_former = |key: &Vec<u8>| {
+        let kind = RowKey::parse(key).kind;
+        matches!(kind, Kind::FormerValue | Kind::FormerCredential | Kind::FormerDefinition)
+    };
+    let at = rows(&store);
+    assert_eq!(at.keys().filter(|key| is_former(key)).count(), 4);
+    for withheld in at.keys().filter(|key| is_former(key)) {
+        let mut fewer = at.clone();
+        fewer.remove(withheld);
+        let report = compare(&checkpoint, &fewer).unwrap();
+        assert_eq!(report.questions_total, 1, "{report}");
+        assert_eq!(report.questions[0].cause, Cause::Gone);
+    }
+    clock.set(3_000_000);
+    for value in ["3", "4", "5"] {
+        block_on(org.set_value("A", Scope::Org, value)).unwrap();
+    }
+    let report = compare(&checkpoint, &rows(&store)).unwrap();
+    assert!(report.is_clean() && report.questions_total == 0, "{report}");
 }

@@ -56,7 +56,8 @@ impl Vault {
     /// Checks every row, as [`verify`](Self::verify) does, and compares it with a [`checkpoint`](Self::checkpoint): a
     /// row that went back is a finding, [`Cause::RolledBack`]. One that is gone, or that was made again at the same
     /// address, is a question ([`VerifyReport::questions`]): only you can know whether somebody deleted it.
-    /// A former version of a value that is gone is none: later writes of the value drop it.
+    /// A former version that is gone is one too, unless its document was deleted, or written later than a minute before
+    /// the checkpoint, which may have dropped it.
     ///
     /// A row that is newer than the checkpoint is compared with nothing: [`VerifyReport::added`] counts those that
     /// were not there. It takes the memory of one block of the file, and about as long as `verify`.
@@ -112,6 +113,7 @@ impl Verification<'static> {
             tenant_check: self.tenant_check,
             keys: self.keys,
             report: self.report,
+            former_gone: self.former_gone,
             comparison: Some(comparison),
             stamps: self.stamps,
         })
