@@ -17,8 +17,8 @@ use crate::store::Spec;
 /// The mark that is kept for one store.
 #[derive(Debug, Default)]
 pub(crate) struct KeptMark {
-    /// `None` where none is kept: for a store in memory, and for a user without a home directory.
-    file: Option<PathBuf>,
+    /// None where none is kept: for a store in memory, and for a user without a home directory.
+    files: Vec<PathBuf>,
     kept: Option<Mark>,
     /// The address of a store on a server, which the name of the file does not show.
     address: Option<String>,
@@ -46,23 +46,26 @@ impl KeptMark {
     /// Reads the mark of a store.
     pub(crate) fn of_store(store: &Spec) -> Result<Self, Failure> {
         let unset = Self::unset(store)?;
-        let Some(file) = &unset.file else { return Ok(unset) };
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(unset),
-            Err(error) => return Err(unreadable(file, &error)),
-        };
-        refuse_foreign(file, Exit::Store)?;
-        let first = text.lines().next().unwrap_or_default();
-        let mark = first.parse().map_err(|error| unreadable(file, &error))?;
-        Ok(Self { kept: Some(mark), ..unset })
+        let mut kept = None;
+        for file in &unset.files {
+            let text = match fs::read_to_string(file) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(unreadable(file, &error)),
+            };
+            refuse_foreign(file, Exit::Store)?;
+            let first = text.lines().next().unwrap_or_default();
+            let mark = first.parse().map_err(|error| unreadable(file, &error))?;
+            kept = Some(decisive(kept, mark));
+        }
+        Ok(Self { kept, ..unset })
     }
 
     /// No mark yet, for a store in which a vault is made on purpose, in place of any that was there before.
     pub(crate) fn unset(store: &Spec) -> Result<Self, Failure> {
         let unusable = |error| Failure::usage(format!("{store} cannot be used: {error}"));
-        let file = store.mark_file().map_err(unusable)?;
-        Ok(Self { file, address: store.address(), ..Self::default() })
+        let files = store.mark_files().map_err(unusable)?;
+        Ok(Self { files, address: store.address(), ..Self::default() })
     }
 
     /// `options` that refuse a store that has not come as far as the mark.
@@ -85,7 +88,7 @@ impl KeptMark {
     /// Moves the store's count on and keeps the new mark. That it could not be kept is a warning: what the command did
     /// is done.
     pub(crate) async fn advance(&mut self, vault: &Vault, output: &Output) {
-        if self.file.is_none() {
+        if self.files.is_empty() {
             return;
         }
         // As it is kept now: another process of this user may have moved it since.
@@ -106,10 +109,11 @@ impl KeptMark {
         output.warn(&format!("the mark that detects an older copy of the store could not be saved: {error}"));
     }
 
-    /// The mark in the file, unless it is no longer to be reached.
+    /// The mark in the files, unless none is to be reached any more.
     fn kept_now(&self) -> Option<Mark> {
-        let text = fs::read_to_string(self.file.as_ref().filter(|_| self.kept.is_some())?).ok()?;
-        text.lines().next()?.parse().ok()
+        let files = self.files.iter().filter(|_| self.kept.is_some());
+        let marks = files.filter_map(|file| mark_in(&fs::read_to_string(file).ok()?));
+        marks.fold(None, |kept, mark| Some(decisive(kept, mark)))
     }
 
     /// Writes down that the store was opened although it may be older than the mark, and begins again from there.
@@ -130,12 +134,22 @@ impl KeptMark {
 
     /// Keeps a mark, unless a later one of the store is kept already.
     pub(crate) fn keep(&mut self, mark: Mark) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let mut is_kept = false;
+        for file in &self.files {
+            is_kept |= self.keep_in(file, mark)?;
+        }
+        if is_kept {
+            self.kept = Some(mark);
+            self.accepted = None;
+        }
+        Ok(())
+    }
+
+    fn keep_in(&self, file: &Path, mark: Mark) -> io::Result<bool> {
         // Another process of this user may have kept a later one meanwhile.
         let text = fs::read_to_string(file).unwrap_or_default();
-        let there = text.lines().next().and_then(|line| line.parse::<Mark>().ok());
-        if there.is_some_and(|there| there.is_after(&mark)) && self.kept.is_some() {
-            return Ok(());
+        if mark_in(&text).is_some_and(|there| there.is_after(&mark)) && self.kept.is_some() {
+            return Ok(false);
         }
         places::make_own_dirs(file)?;
         let new = NewFile::beside(file)?;
@@ -147,10 +161,18 @@ impl KeptMark {
             writeln!(new.file(), "{line}")?;
         }
         new.replace(file)?;
-        self.kept = Some(mark);
-        self.accepted = None;
-        Ok(())
+        Ok(true)
     }
+}
+
+fn mark_in(text: &str) -> Option<Mark> {
+    text.lines().next()?.parse().ok()
+}
+
+/// Which of two marks a store has to have reached: the later one; of two stores, that of the place as it was named,
+/// which is read last.
+fn decisive(first: Option<Mark>, second: Mark) -> Mark {
+    first.filter(|first| first.is_after(&second)).unwrap_or(second)
 }
 
 /// What is written down in the text of a file, and then `last`.
@@ -184,7 +206,7 @@ mod tests {
     #[test]
     fn the_record_that_another_process_wrote_meanwhile_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || KeptMark { file: Some(dir.path().join("a.mark")), ..KeptMark::default() };
+        let open = || KeptMark { files: vec![dir.path().join("a.mark")], ..KeptMark::default() };
         let mark: Mark = MARK.parse().unwrap();
         open().keep(mark).unwrap();
         let (mut server, mut command) = (open(), open());

@@ -82,6 +82,34 @@ fn a_link_to_the_store_has_its_mark_and_its_key() {
     assert!(ran.code == 6 && ran.stderr.contains("older"), "{}", ran.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_the_store_or_of_its_directory_leads_away_from_no_mark() {
+    let (shell, copy) = with_older_copy();
+    let (store, key) = (shell.store(), shell.key());
+    let named = |shell: &Shell| shell.run(&["list", "--root-key-file", key.to_str().unwrap()]);
+    std::fs::rename(&store, shell.path("aside")).unwrap();
+    std::os::unix::fs::symlink(&copy, &store).unwrap();
+    let ran = named(&shell);
+    assert!(ran.code == 6 && ran.stderr.contains("older"), "{}", ran.stderr);
+
+    fs::remove_file(&store).unwrap();
+    std::os::unix::fs::symlink(shell.path("aside"), &store).unwrap();
+    assert_eq!(named(&shell).code, 0, "the store was moved, and a link is where it was");
+
+    let shell = Shell::new();
+    fs::create_dir(shell.path("d")).unwrap();
+    shell.ok(&["init", "--store", "d/vault"]);
+    copy_all(&shell.path("d"), &shell.path("older"));
+    let key = shell.key_of("d/vault");
+    let list = ["list", "--store", "d/vault", "--root-key-file", key.to_str().unwrap()];
+    shell.ok(&["define", "PORT", "--format", "integer", "--store", "d/vault"]);
+    fs::rename(shell.path("d"), shell.path("newer")).unwrap();
+    std::os::unix::fs::symlink(shell.path("older"), shell.path("d")).unwrap();
+    let ran = shell.run(&list);
+    assert!(ran.code == 6 && ran.stderr.contains("older"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_store_that_was_emptied_or_changed_for_another_vault_is_refused_too() {
     let shell = Shell::with_vault();

@@ -170,14 +170,15 @@ impl Report {
     /// What commands left that were killed, in the directories that this program knows of: one with a draft of `edit`
     /// holds values in the clear.
     fn leftovers(&mut self, config: &Config) {
-        let mark = config.store.mark_file().ok().flatten();
+        let marks = config.store.mark_files().unwrap_or_default();
         let key = match &config.key {
             Some(KeySource::RootKeyFile(file) | KeySource::PassphraseFile(file)) => Some(file.as_path()),
             None => None,
         };
-        let places = [config.store.path(), mark.as_deref(), key].into_iter().flatten().map(directory_of);
+        let places =
+            [config.store.path(), key].into_iter().flatten().chain(marks.iter().map(PathBuf::as_path));
         let directories: BTreeSet<PathBuf> = places
-            .map(PathBuf::from)
+            .map(|place| directory_of(place).to_owned())
             .chain([edit::directory()])
             .filter_map(|path| path.canonicalize().ok())
             .collect();

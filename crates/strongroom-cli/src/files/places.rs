@@ -29,12 +29,18 @@ pub(crate) fn key_file(place: &Path) -> io::Result<Option<PathBuf>> {
     file_for(place, ".key")
 }
 
-/// The file for the mark of a store: beside its key file, whichever key opens it.
+/// The files for the mark of a store: beside its key file, whichever key opens it, and where that would be if no link
+/// were followed. Whoever puts a link in the place of the store leads to another key file, but not away from the mark.
 ///
 /// # Errors
 /// Those of [`key_file`].
-pub(crate) fn mark_file(place: &Path) -> io::Result<Option<PathBuf>> {
-    file_for(place, ".mark")
+pub(crate) fn mark_files(place: &Path) -> io::Result<Vec<PathBuf>> {
+    let whole = std::path::absolute(place)?;
+    let as_typed =
+        config_dir().map(|dir| file_below(dir.join("keys"), directory_of(&whole), &whole, ".mark"));
+    let mut files: Vec<PathBuf> = file_for(place, ".mark")?.into_iter().collect();
+    files.extend(as_typed.filter(|file| !files.contains(file)));
+    Ok(files)
 }
 
 /// The file for the mark of a store on a server, named by a hash of its address, which can be longer than a name.
@@ -48,12 +54,17 @@ pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
 }
 
 fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
-    let Some(mut file) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
+    let Some(keys) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
     // Links are resolved, to the directory too, so that they lead to the same key.
     let place = std::path::absolute(place)?;
     let place = if place.is_symlink() { fs::canonicalize(&place).unwrap_or(place) } else { place };
     let directory =
         fs::canonicalize(directory_of(&place)).or_else(|_| std::path::absolute(directory_of(&place)))?;
+    Ok(Some(file_below(keys, &directory, &place, extension)))
+}
+
+/// The file for a place, below the names of its directories.
+fn file_below(mut file: PathBuf, directory: &Path, place: &Path, extension: &str) -> PathBuf {
     for component in directory.components() {
         match component {
             Component::Normal(name) => file.push(name),
@@ -65,7 +76,7 @@ fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
     }
     let mut name = place.file_name().unwrap_or_default().to_owned();
     name.push(extension);
-    Ok(Some(file.join(name)))
+    file.join(name)
 }
 
 /// The file for the first API key of a vault.

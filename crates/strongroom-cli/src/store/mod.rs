@@ -122,12 +122,15 @@ impl Spec {
         (self.life == Life::Kept).then_some(&self.place)
     }
 
-    /// Where the mark of this store is kept; `None` for a store in memory, and for a user without a home directory.
-    pub(crate) fn mark_file(&self) -> io::Result<Option<PathBuf>> {
+    /// Where the mark of this store is kept; nowhere for a store in memory, and for a user without a home directory.
+    pub(crate) fn mark_files(&self) -> io::Result<Vec<PathBuf>> {
         match self.life {
-            Life::Process => Ok(None),
-            Life::Kept => places::mark_file(&self.place),
-            Life::Served => Ok(self.address().and_then(|address| places::mark_file_of_address(&address))),
+            Life::Process => Ok(Vec::new()),
+            Life::Kept => places::mark_files(&self.place),
+            Life::Served => {
+                let file = self.address().and_then(|address| places::mark_file_of_address(&address));
+                Ok(file.into_iter().collect())
+            }
         }
     }
 
