@@ -141,6 +141,11 @@ pub(crate) fn closed() -> StoreError {
 }
 
 /// The server could not be reached or did not answer; nothing was written.
+/// A call whose thread ended before it did.
+pub(crate) fn unanswered() -> StoreError {
+    unavailable("the store was dropped before it could answer")
+}
+
 pub(crate) fn unavailable(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }

@@ -13,38 +13,38 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join3, select};
 
-use crate::call::{Connections, Shared};
+use crate::call::Server;
+use crate::connections::Connections;
 use crate::sql::{self, Sql};
 
-impl Shared {
-    /// Waits for a batch by itself, and holds new writers off for a moment, again and again, while it takes long.
-    pub(crate) async fn fenced<T>(&self, batch: impl Future<Output = T>) -> T {
-        match select(pin!(batch), pin!(self.fence_at_times())).await {
-            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
-        }
+/// Waits for a batch by itself, and holds new writers off for a moment, again and again, while it takes long.
+pub(crate) async fn fenced<T>(server: &Server, batch: impl Future<Output = T>) -> T {
+    match select(pin!(batch), pin!(fence_at_times(server))).await {
+        Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
     }
+}
 
-    /// One batch of a store at a time does so: the fence of one serves all that wait.
-    async fn fence_at_times<T>(&self) -> T {
-        tokio::time::sleep(PATIENCE.min(self.answer_timeout / 4)).await;
-        let _alone = self.fence.lock().await;
-        let mut length = LENGTH_MIN;
-        loop {
-            // To its end, also once the batch has its answer: a connection is given back with nothing under way.
-            if tokio::spawn(fence(self.pool.clone(), Arc::clone(&self.sql), length)).await.is_err() {
-                return pending().await;
-            }
-            // A batch may wait for a transaction of the host's, which no fence ends: the others go on meanwhile.
-            tokio::time::sleep(length * PAUSE_LENGTHS).await;
-            length = LENGTH_MAX.min(length * 2);
+/// One batch of a store at a time does so: the fence of one serves all that wait.
+async fn fence_at_times<T>(server: &Server) -> T {
+    tokio::time::sleep(PATIENCE.min(server.answer_timeout / 4)).await;
+    let _alone = server.fence.lock().await;
+    let mut length = LENGTH_MIN;
+    loop {
+        // To its end, also once the batch has its answer: a connection is given back with nothing under way.
+        let asked = fence(server.connections.clone(), Arc::clone(&server.sql), length);
+        if tokio::spawn(asked).await.is_err() {
+            return pending().await;
         }
+        // A batch may wait for a transaction of the host's, which no fence ends: the others go on meanwhile.
+        tokio::time::sleep(length * PAUSE_LENGTHS).await;
+        length = LENGTH_MAX.min(length * 2);
     }
 }
 
 /// Asks for the whole table for `length` at most. Whether it is given, or the server knows no such lock, is all the
 /// same: while it is asked for, nobody new gets a row.
-async fn fence(pool: Connections, sql: Arc<Sql>, length: Duration) {
-    let Ok(client) = pool.one_more().await else { return };
+async fn fence(connections: Connections, sql: Arc<Sql>, length: Duration) {
+    let Ok(client) = connections.one_more().await else { return };
     let begin = sql.begin_fence(length);
     // Polled in this order, so they are sent in this order. After a failed statement `COMMIT` is a rollback.
     let sent = [&begin, &sql.fence, sql::COMMIT].map(|statement| client.batch_execute(statement));

@@ -8,9 +8,9 @@ use tokio_postgres::types::Type;
 
 use crate::failure::indeterminate;
 use crate::parameter::Bytes;
+use crate::revision;
 use crate::sql::{self, PUT};
 use crate::statement::Parameter;
-use crate::write::{fresh_revision, mark};
 
 /// Batches none of which expects what another one writes, taken apart for the server. Keys that are locked are in
 /// order, so that two transactions take locks of one kind in the same one.
@@ -46,7 +46,7 @@ impl<'b> Gathered<'b> {
         let expected = batches.iter().flat_map(|batch| &batch.expect).map(|(key, _)| key.as_bytes());
         let only_expected: BTreeSet<&[u8]> = expected.filter(|key| !written.contains(key)).collect();
         let mut gathered = Self {
-            revision: fresh_revision()?,
+            revision: revision::fresh()?,
             shared: only_expected.into_iter().map(Bytes).collect(),
             own: written.into_iter().map(Bytes).collect(),
             expected: Numbered::default(),
@@ -67,7 +67,7 @@ impl<'b> Gathered<'b> {
         self.begins.push(self.marks.len());
         for (key, expect) in &batch.expect {
             self.expected.push(number, key.as_bytes());
-            let mark = mark(*expect);
+            let mark = sql::mark(*expect);
             self.marks.push(mark);
             if mark == sql::ABSENT {
                 self.added.push(Bytes(key.as_bytes()));

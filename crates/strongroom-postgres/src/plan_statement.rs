@@ -5,8 +5,8 @@ use std::fmt;
 use strongroom_store::{Expect, Op, Plan, PlanError};
 
 use crate::failure::unsupported;
-use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT};
-use crate::write::{fresh_revision, mark};
+use crate::revision;
+use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, mark};
 
 /// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of
 /// the engine says what each parameter is.
@@ -65,7 +65,7 @@ impl PlanStatement {
             numbers(vec![0; puts.len()]),
             bytes(puts),
             bytes(values),
-            PlanParameter::Bigint(fresh_revision()?),
+            PlanParameter::Bigint(revision::fresh()?),
             numbers(vec![0; deletes.len()]),
             bytes(deletes),
             bytes(added),

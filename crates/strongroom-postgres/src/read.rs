@@ -4,20 +4,36 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Client;
 use futures_util::future::{join, join3};
-use strongroom_store::{
-    KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, Versioned,
-};
+use strongroom_store::{KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, Scan, StoreError, Versioned};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::failure::{Failure, corrupt, of_read};
+use crate::call::{CAPABILITIES, Call, Server};
+use crate::failure::{Failure, corrupt, of_read, unavailable};
 use crate::parameter::Bytes;
 use crate::pipeline::in_order;
+use crate::revision;
 use crate::sql::{self, Sql};
 use crate::statement::{Parameter, Statement};
 
+impl Call for ReadBatch {
+    type Answer = ReadSet;
+
+    fn attempts_max(&self) -> u32 {
+        3
+    }
+
+    async fn attempt(&self, client: &Client, server: &Server) -> Result<ReadSet, Failure> {
+        read(client, &server.sql, self, CAPABILITIES.page_bytes_max).await
+    }
+
+    fn timed_out() -> StoreError {
+        unavailable("the server did not answer in time")
+    }
+}
+
 /// Answers a read. One statement is a snapshot by itself; several are sent together in one transaction.
-pub(crate) async fn read(
+async fn read(
     client: &Client,
     sql: &Sql,
     request: &ReadBatch,
@@ -105,12 +121,8 @@ fn decode(row: &Row) -> Result<(Key, Versioned), StoreError> {
     let malformed = |_| corrupt("a row is not one that this crate wrote");
     let key: &[u8] = row.try_get(0).map_err(malformed)?;
     let value: Vec<u8> = row.try_get(1).map_err(malformed)?;
-    let revision = decode_revision(row.try_get(2).map_err(malformed)?)?;
+    let revision = revision::decode(row.try_get(2).map_err(malformed)?)?;
     Ok((Key::from(key), Versioned { value, revision }))
-}
-
-pub(crate) fn decode_revision(stored: i64) -> Result<RowRevision, StoreError> {
-    u64::try_from(stored).map(RowRevision).map_err(|_| corrupt("a row has a revision that no batch gave it"))
 }
 
 /// Greater than every key within the limit.

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use strongroom_store::{Key, ReadBatch, ReadSet, StoreError};
 
-use crate::call::Shared;
-use crate::sharing::{Line, Share};
+use crate::call::Server;
+use crate::failure::unanswered;
+use crate::sharing::Share;
 
 /// Rows to fetch by key, and no pages.
 pub(crate) struct Gets(pub(crate) Vec<Key>);
@@ -13,10 +14,6 @@ pub(crate) struct Gets(pub(crate) Vec<Key>);
 impl Share for Gets {
     type Answer = ReadSet;
     const AT_ONCE: usize = 4;
-
-    fn line(shared: &Shared) -> &Line<Self> {
-        &shared.readers
-    }
 
     fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool> {
         let mut rows = 0;
@@ -29,13 +26,13 @@ impl Share for Gets {
     }
 
     async fn call(
-        shared: &Shared,
+        server: &Server,
         requests: &[&Self],
     ) -> Result<Vec<Result<ReadSet, StoreError>>, StoreError> {
         let distinct: HashSet<&Key> = requests.iter().flat_map(|gets| &gets.0).collect();
         let gets: Vec<Key> = distinct.into_iter().cloned().collect();
         let request = ReadBatch { gets, scans: Vec::new() };
-        let rows = shared.call_while_open(&request).await?.gets;
+        let rows = server.call_while_open(&request).await?.gets;
         let found: HashMap<&Key, _> = request.gets.iter().zip(&rows).collect();
         let rows =
             |gets: &Self| gets.0.iter().map(|key| found.get(key).copied().cloned().flatten()).collect();
@@ -43,7 +40,7 @@ impl Share for Gets {
     }
 
     fn lost() -> StoreError {
-        crate::store::unanswered()
+        unanswered()
     }
 }
 

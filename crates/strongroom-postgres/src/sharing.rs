@@ -14,8 +14,7 @@ use strongroom_store::{StoreError, StoreErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 
-use crate::call::Shared;
-use crate::failure::closed;
+use crate::call::Server;
 
 /// A request that can go together with others of its kind.
 pub(crate) trait Share: Sized + Send + Sync + 'static {
@@ -23,22 +22,23 @@ pub(crate) trait Share: Sized + Send + Sync + 'static {
     /// How many groups may be under way, without those that take long.
     const AT_ONCE: usize;
 
-    fn line(shared: &Shared) -> &Line<Self>;
-
     /// Of those that wait, in their order, which go together now: at least the first.
     fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool>;
 
     /// The answer to each of the requests, or why none of them has one.
     fn call(
-        shared: &Shared,
+        server: &Server,
         requests: &[&Self],
     ) -> impl Future<Output = Result<Vec<Result<Self::Answer, StoreError>>, StoreError>> + Send;
 
     fn lost() -> StoreError;
 }
 
-/// Those that wait.
-pub(crate) struct Line<R: Share>(Mutex<State<R>>);
+/// Where calls wait for each other.
+pub(crate) struct Line<R: Share> {
+    server: Arc<Server>,
+    state: Mutex<State<R>>,
+}
 
 struct State<R: Share> {
     waiting: VecDeque<Pending<R>>,
@@ -53,46 +53,32 @@ struct Pending<R: Share> {
     _open: OwnedRwLockReadGuard<bool>,
 }
 
-impl Shared {
-    /// Makes a call, perhaps together with others.
-    pub(crate) async fn share<R: Share>(self: &Arc<Self>, request: R) -> Result<R::Answer, StoreError> {
-        let open = Arc::clone(&self.closed).read_owned().await;
-        if *open {
-            return Err(closed());
+/// The answers to a group, each to whom it is for.
+async fn answer<R: Share>(server: &Server, group: Vec<Pending<R>>) {
+    let answers = {
+        let requests: Vec<&R> = group.iter().map(|pending| &pending.request).collect();
+        R::call(server, &requests).await
+    };
+    let error = match answers {
+        Ok(answers) => {
+            return group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(answer));
         }
-        let (answer, answered) = oneshot::channel();
-        if R::line(self).joins(Pending { request, answer, _open: open }) {
-            Turn::<R>::of(self).take().await;
-        }
-        answered.await.unwrap_or_else(|_| Err(R::lost()))
+        Err(error) => error,
+    };
+    // Nothing of it was done. What one of them failed for does not fail the others, and none waits for another.
+    if group.len() > 1 && error.kind() != StoreErrorKind::Indeterminate {
+        let alone = group.into_iter().map(async |pending| {
+            let answer = R::call(server, &[&pending.request]).await;
+            pending.answer(answer.and_then(|mut answers| answers.swap_remove(0)));
+        });
+        join_all(alone).await;
+        return;
     }
-
-    async fn answer<R: Share>(&self, group: Vec<Pending<R>>) {
-        let answers = {
-            let requests: Vec<&R> = group.iter().map(|pending| &pending.request).collect();
-            R::call(self, &requests).await
-        };
-        let error = match answers {
-            Ok(answers) => {
-                return group.into_iter().zip(answers).for_each(|(pending, answer)| pending.answer(answer));
-            }
-            Err(error) => error,
-        };
-        // Nothing of it was done. What one of them failed for does not fail the others, and none waits for another.
-        if group.len() > 1 && error.kind() != StoreErrorKind::Indeterminate {
-            let alone = group.into_iter().map(async |pending| {
-                let answer = R::call(self, &[&pending.request]).await;
-                pending.answer(answer.and_then(|mut answers| answers.swap_remove(0)));
-            });
-            join_all(alone).await;
-            return;
-        }
-        let (kind, message) = (error.kind(), error.to_string());
-        let mut first = Some(error);
-        for pending in group {
-            let error = first.take().unwrap_or_else(|| StoreError::new(kind, message.clone()));
-            pending.answer(Err(error));
-        }
+    let (kind, message) = (error.kind(), error.to_string());
+    let mut first = Some(error);
+    for pending in group {
+        let error = first.take().unwrap_or_else(|| StoreError::new(kind, message.clone()));
+        pending.answer(Err(error));
     }
 }
 
@@ -103,15 +89,24 @@ impl<R: Share> Pending<R> {
     }
 }
 
-impl<R: Share> Default for Line<R> {
-    fn default() -> Self {
-        Self(Mutex::new(State { waiting: VecDeque::new(), under_way: 0 }))
-    }
-}
-
 impl<R: Share> Line<R> {
+    pub(crate) fn new(server: Arc<Server>) -> Arc<Self> {
+        let state = State { waiting: VecDeque::new(), under_way: 0 };
+        Arc::new(Self { server, state: Mutex::new(state) })
+    }
+
+    /// Makes a call, perhaps together with others.
+    pub(crate) async fn call(self: &Arc<Self>, request: R) -> Result<R::Answer, StoreError> {
+        let open = self.server.keep_open().await?;
+        let (answer, answered) = oneshot::channel();
+        if self.joins(Pending { request, answer, _open: open }) {
+            Turn::of(self).take().await;
+        }
+        answered.await.unwrap_or_else(|_| Err(R::lost()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a request. Whether its caller has to take a turn.
@@ -137,24 +132,22 @@ impl<R: Share> Line<R> {
 
 /// The right to have a group under way. Dropped, it goes to those who wait.
 struct Turn<R: Share> {
-    shared: Arc<Shared>,
+    line: Arc<Line<R>>,
     /// Whether it has called for a group.
     is_used: bool,
-    line: std::marker::PhantomData<fn(R)>,
 }
 
 impl<R: Share> Turn<R> {
-    fn of(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), is_used: false, line: std::marker::PhantomData }
+    fn of(line: &Arc<Line<R>>) -> Self {
+        Self { line: Arc::clone(line), is_used: false }
     }
 
     /// Calls for the next group.
     fn take(mut self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             self.is_used = true;
-            let shared = Arc::clone(&self.shared);
-            let group = R::line(&shared).next();
-            let mut call = std::pin::pin!(shared.answer(group));
+            let line = Arc::clone(&self.line);
+            let mut call = std::pin::pin!(answer(&line.server, line.next()));
             if tokio::time::timeout(PATIENCE, &mut call).await.is_ok() {
                 return;
             }
@@ -167,12 +160,12 @@ impl<R: Share> Turn<R> {
 
 impl<R: Share> Drop for Turn<R> {
     fn drop(&mut self) {
-        let mut state = R::line(&self.shared).lock();
+        let mut state = self.line.lock();
         match Handle::try_current() {
             // A runtime that ends drops what it is given, so one that was not used is not passed on.
             Ok(runtime) if self.is_used && !state.waiting.is_empty() => {
                 drop(state);
-                runtime.spawn(Self::of(&self.shared).take());
+                runtime.spawn(Self::of(&self.line).take());
             }
             // Without a runtime the store is being dropped, and so is what waits.
             _ => state.under_way -= 1,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use strongroom_store::{Expect, RowRevision};
+
 use crate::choices::Prepare;
 use crate::layout::Tables;
 
@@ -186,6 +188,15 @@ pub(crate) const EXISTS: i64 = -1;
 pub(crate) const ABSENT: i64 = -2;
 /// The mark of a revision that no row can have.
 pub(crate) const NEVER: i64 = -3;
+
+/// What an expectation is in a statement.
+pub(crate) fn mark(expect: Expect) -> i64 {
+    match expect {
+        Expect::Absent => ABSENT,
+        Expect::Exists => EXISTS,
+        Expect::Revision(RowRevision(revision)) => i64::try_from(revision).unwrap_or(NEVER),
+    }
+}
 
 /// The number that means no batch, in the row with the number of puts.
 pub(crate) const PUT: i64 = -1;

@@ -6,18 +6,17 @@ use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool};
-use strongroom_store::{
-    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom_store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, RwLock};
 
-use crate::call::{CAPABILITIES, Connections, Shared};
+use crate::call::{CAPABILITIES, Server};
 use crate::catalog::Session;
 use crate::choices::{Access, Prepare, RowLocks};
 use crate::config::PostgresOptions;
+use crate::connections::Connections;
 use crate::connector::Connector;
-use crate::failure::{indeterminate, of_connect, of_pool, unavailable, unsupported};
+use crate::failure::{indeterminate, of_connect, of_pool, unanswered, unavailable, unsupported};
 use crate::plans::Plans;
 use crate::readers::Gets;
 use crate::sharing::Line;
@@ -116,7 +115,7 @@ impl PostgresStore {
     /// given to a vault.
     #[must_use]
     pub fn plans(&self) -> Plans {
-        Plans::new(Arc::clone(&self.shared.sql))
+        Plans::new(Arc::clone(&self.shared.server.sql))
     }
 
     /// Runs a call on the store's own threads, to its end even when nobody waits for it.
@@ -142,9 +141,9 @@ impl Store for PostgresStore {
         let request = request.clone();
         let read = |shared: Arc<Shared>| async move {
             if request.scans.is_empty() {
-                shared.share(Gets(request.gets)).await
+                shared.readers.call(Gets(request.gets)).await
             } else {
-                shared.call(&request).await
+                shared.server.call(&request).await
             }
         };
         self.run(read, unanswered).await
@@ -160,8 +159,8 @@ impl Store for PostgresStore {
         let lost = || indeterminate("the store was dropped while a batch was on its way");
         let commit = |shared: Arc<Shared>| async move {
             match shared.row_locks {
-                RowLocks::Shared => shared.share(batch).await,
-                RowLocks::Exclusive => shared.call(&*batch).await,
+                RowLocks::Shared => shared.writers.call(batch).await,
+                RowLocks::Exclusive => shared.server.call(&*batch).await,
             }
         };
         self.run(commit, lost).await
@@ -174,12 +173,21 @@ impl Store for PostgresStore {
     async fn close(&self) -> Result<(), StoreError> {
         let close = |shared: Arc<Shared>| async move {
             // Every call that was accepted holds the lock until it is answered.
-            *shared.closed.write().await = true;
-            shared.pool.close();
+            *shared.server.closed.write().await = true;
+            shared.server.connections.close();
             Ok(())
         };
         self.run(close, unanswered).await
     }
+}
+
+/// What the calls of a store share.
+struct Shared {
+    server: Arc<Server>,
+    readers: Arc<Line<Gets>>,
+    writers: Arc<Line<Arc<WriteBatch>>>,
+    access: Access,
+    row_locks: RowLocks,
 }
 
 /// A store that has not looked at its tables yet.
@@ -204,10 +212,11 @@ impl Opening {
         let sql = sql.unwrap_or_else(|_| Err(unavailable("the server did not show its tables in time")))?;
         let PostgresOptions { access, row_locks, answer_timeout, .. } = self.options;
         let (fence, closed) = (Mutex::new(()), Arc::new(RwLock::new(false)));
-        let (sql, readers, writers) = (Arc::new(sql), Line::default(), Line::default());
         let host_patience = self.connector.is_none().then_some(patience);
-        let pool = Connections { pool: self.pool, host_patience, connector: self.connector };
-        Ok(Shared { pool, sql, readers, writers, access, row_locks, answer_timeout, fence, closed })
+        let connections = Connections { pool: self.pool, host_patience, connector: self.connector };
+        let server = Arc::new(Server { connections, sql: Arc::new(sql), answer_timeout, fence, closed });
+        let (readers, writers) = (Line::new(Arc::clone(&server)), Line::new(Arc::clone(&server)));
+        Ok(Shared { server, readers, writers, access, row_locks })
     }
 
     async fn set_up(&self) -> Result<Sql, StoreError> {
@@ -237,10 +246,6 @@ impl Opening {
         let (other, _connection) = connector.connect_to_first().await.map_err(of_connect)?;
         pooler::refuse_mixing(client, &other).await
     }
-}
-
-pub(crate) fn unanswered() -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, "the store was dropped before it could answer")
 }
 
 impl fmt::Debug for PostgresStore {

@@ -7,22 +7,60 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Client;
 use futures_util::future::{join3, join5};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use strongroom_store::{Committed, Expect, Key, Op, RowRevision, StoreError, WriteBatch};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::failure::{Failure, indeterminate, of_commit, of_read, of_whole, of_write, unavailable};
+use crate::call::{Call, Server};
+use crate::failure::{Failure, indeterminate, of_commit, of_read, of_whole, of_write};
+use crate::fence::fenced;
 use crate::gathered::{Gathered, answer};
 use crate::parameter::Bytes;
-use crate::read::decode_revision;
+use crate::revision;
 use crate::sql::{self, Sql};
 use crate::statement::{Parameter, Statement};
 
+impl Call for WriteBatch {
+    type Answer = Committed;
+
+    fn attempts_max(&self) -> u32 {
+        WRITE_ATTEMPTS_MAX
+    }
+
+    async fn attempt(&self, client: &Client, server: &Server) -> Result<Committed, Failure> {
+        commit(client, &server.sql, self).await
+    }
+
+    fn timed_out() -> StoreError {
+        indeterminate("the server did not answer in time")
+    }
+}
+
+/// Batches none of which expects what another one writes.
+pub(crate) struct Together<'b>(pub(crate) &'b [&'b WriteBatch]);
+
+impl Call for Together<'_> {
+    type Answer = Vec<Result<Committed, StoreError>>;
+
+    /// Of several, one may be in the way of the others: they are soon tried one by one.
+    fn attempts_max(&self) -> u32 {
+        if self.0.len() > 1 { 2 } else { WRITE_ATTEMPTS_MAX }
+    }
+
+    async fn attempt(&self, client: &Client, server: &Server) -> Result<Self::Answer, Failure> {
+        let write = together(client, &server.sql, self.0);
+        // Several do not wait long, and are soon tried one by one.
+        if self.0.len() > 1 { write.await } else { fenced(server, write).await }
+    }
+
+    fn timed_out() -> StoreError {
+        WriteBatch::timed_out()
+    }
+}
+
 /// Applies the batch with each of its rows locked against everyone, or fails with nothing applied; `Indeterminate` says
 /// that neither is known.
-pub(crate) async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Committed, Failure> {
+async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Committed, Failure> {
     let plan = Plan::new(batch)?;
     let statements = Statements::prepare(client, sql, &plan).await?;
     let delete = async {
@@ -70,12 +108,9 @@ pub(crate) async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Re
     plan.judge(batch, &revisions(&locked)?, put)
 }
 
-/// Batches none of which expects what another one writes.
-pub(crate) struct Together<'b>(pub(crate) &'b [&'b WriteBatch]);
-
 /// Applies each of the batches, or finds a conflict of its own; or fails with none of them applied. `Indeterminate`
 /// says that neither is known.
-pub(crate) async fn together(
+async fn together(
     client: &Client,
     sql: &Sql,
     batches: &[&WriteBatch],
@@ -105,7 +140,7 @@ fn revisions(locked: &[Row]) -> Result<HashMap<&[u8], RowRevision>, StoreError> 
     let malformed = |_| indeterminate("the server answered something else than was asked");
     let rows = locked.iter().map(|row| {
         let key: &[u8] = row.try_get(0).map_err(malformed)?;
-        Ok((key, decode_revision(row.try_get(1).map_err(malformed)?)?))
+        Ok((key, revision::decode(row.try_get(1).map_err(malformed)?)?))
     });
     rows.collect()
 }
@@ -131,13 +166,13 @@ impl<'b> Plan<'b> {
         let only_expected = expected.clone().filter(|key| !is_written(key)).map(Bytes);
         let written = ops.iter().map(|op| Bytes(op.key().as_bytes()));
         let mut plan = Self {
-            revision: fresh_revision()?,
+            revision: revision::fresh()?,
             locked: only_expected.chain(written).collect(),
             puts: Vec::new(),
             values: Vec::new(),
             deletes: Vec::new(),
             expected: expected.map(Bytes).collect(),
-            marks: batch.expect.iter().map(|(_, expect)| mark(*expect)).collect(),
+            marks: batch.expect.iter().map(|(_, expect)| sql::mark(*expect)).collect(),
         };
         for op in ops {
             match op {
@@ -192,17 +227,4 @@ impl<'s> Statements<'s> {
     }
 }
 
-pub(crate) fn mark(expect: Expect) -> i64 {
-    match expect {
-        Expect::Absent => sql::ABSENT,
-        Expect::Exists => sql::EXISTS,
-        Expect::Revision(RowRevision(revision)) => i64::try_from(revision).unwrap_or(sql::NEVER),
-    }
-}
-
-/// 63 random bits: with a sequence, every batch of every process would meet at one row.
-pub(crate) fn fresh_revision() -> Result<i64, StoreError> {
-    let mut bytes = [0; 8];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|_| unavailable("the system gave no random number"))?;
-    Ok(i64::from_be_bytes(bytes) & i64::MAX)
-}
+const WRITE_ATTEMPTS_MAX: u32 = 10;

@@ -5,19 +5,15 @@ use std::sync::Arc;
 
 use strongroom_store::{Committed, Op, StoreError, WriteBatch};
 
-use crate::call::Shared;
+use crate::call::Server;
 use crate::failure::indeterminate;
-use crate::sharing::{Line, Share};
+use crate::sharing::Share;
 use crate::write::Together;
 
 impl Share for Arc<WriteBatch> {
     type Answer = Committed;
     /// Two, so that a batch which comes while a transaction is under way need not wait for its end.
     const AT_ONCE: usize = 2;
-
-    fn line(shared: &Shared) -> &Line<Self> {
-        &shared.writers
-    }
 
     /// The first, and those behind it that none of the group decides about.
     fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool> {
@@ -26,11 +22,11 @@ impl Share for Arc<WriteBatch> {
     }
 
     async fn call(
-        shared: &Shared,
+        server: &Server,
         batches: &[&Self],
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         let batches: Vec<&WriteBatch> = batches.iter().map(|batch| &***batch).collect();
-        shared.call_while_open(&Together(&batches)).await
+        server.call_while_open(&Together(&batches)).await
     }
 
     fn lost() -> StoreError {

@@ -9,7 +9,6 @@ use strongroom_store::{Plan, PlanError, StoreError, StoreErrorKind};
 use crate::failure::{foreign, of_redb};
 use crate::revisions::Revisions;
 use crate::row::{self, Bytes};
-use crate::table::holds;
 use crate::writer;
 
 /// Applies plans to write transactions of the host's on the same database.
@@ -52,7 +51,7 @@ impl Plans {
 
     fn apply_all(&self, transaction: &mut WriteTransaction, plan: &Plan) -> Result<(), PlanError> {
         transaction.set_durability(Durability::Immediate).map_err(of_redb)?;
-        if !holds(transaction, &self.table)? {
+        if !row::is_there(transaction, &self.table)? {
             return Err(PlanError::AnotherVault);
         }
         let mut table = match transaction.open_table(row::rows(&self.table)) {

@@ -1,15 +1,22 @@
 //! The one table, and the bytes of every value in it: the revision, then the value as it was put. A key is stored as it
 //! is. No row of the user has an empty key, which is where the row of the store itself stands.
 
-use redb::TableDefinition;
+use redb::{TableDefinition, TableHandle as _, WriteTransaction};
 use strongroom_committer::corrupt;
 use strongroom_store::{RowRevision, StoreError, Versioned};
+
+use crate::failure::of_redb;
 
 pub(crate) type Bytes = &'static [u8];
 
 /// The rows of a store in a table of this name.
 pub(crate) const fn rows(table: &str) -> TableDefinition<'_, Bytes, Bytes> {
     TableDefinition::new(table)
+}
+
+/// Whether the transaction's database has a table of this name. Asked first, since opening makes one.
+pub(crate) fn is_there(transaction: &WriteTransaction, table: &str) -> Result<bool, StoreError> {
+    Ok(transaction.list_tables().map_err(of_redb)?.any(|found| found.name() == table))
 }
 
 /// The table of a file that holds nothing else.

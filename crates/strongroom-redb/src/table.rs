@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redb::{
-    Database, Durability as RedbDurability, ReadableDatabase, ReadableTableMetadata, TableError, TableHandle,
+    Database, Durability as RedbDurability, ReadableDatabase, ReadableTableMetadata, TableError,
     TransactionError, WriteTransaction,
 };
 use strongroom_committer::{Answer, Committer, Readers, Writer, guarded};
@@ -122,7 +122,7 @@ impl Place {
         let mut transaction = self.begin_write()?;
         transaction.set_durability(RedbDurability::Immediate).map_err(of_redb)?;
         // Another handle may have been faster.
-        if !holds(&transaction, &self.table)? {
+        if !row::is_there(&transaction, &self.table)? {
             let mut table = transaction.open_table(row::rows(&self.table)).map_err(of_redb)?;
             Revisions::create(&mut table)?;
             drop(table);
@@ -171,11 +171,6 @@ impl Writer for Place {
     fn close(self) -> Result<(), StoreError> {
         Ok(())
     }
-}
-
-/// Whether the transaction's database has a table of this name. Asked first, since opening makes one.
-pub(crate) fn holds(transaction: &WriteTransaction, table: &str) -> Result<bool, StoreError> {
-    Ok(transaction.list_tables().map_err(of_redb)?.any(|found| found.name() == table))
 }
 
 /// A table that strongroom did not write is no damage where others have tables too.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -219,8 +220,7 @@ fn rooms_depend_in_one_direction() {
     for (module, code) in engine() {
         let room = room_of(&module);
         let own = floor(room).unwrap_or_else(|| panic!("{room} is no room: give it a place in ROOMS"));
-        for used in code.split("crate::").skip(1) {
-            let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+        for used in names_after(&code, "crate::") {
             // `crate::store` is another crate; what starts with a capital is re-exported for docs.
             if floor(used).is_some_and(|used| used > own) || (room, used) == ("verify", "transfer") {
                 upwards.push(format!("{module} knows {used}"));
@@ -228,6 +228,29 @@ fn rooms_depend_in_one_direction() {
         }
     }
     assert_eq!(upwards, [""; 0]);
+}
+
+/// The order above, for the crates that need no list: whatever the order is, there is one.
+#[test]
+fn rooms_of_no_crate_reach_each_other_in_a_circle() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut circles = Vec::new();
+    for name in fs::read_dir(crates).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (module, code) in code(rust_files(&crates.join(&name).join("src"))) {
+            let used = names_after(&code, "crate::").map(str::to_owned);
+            uses.entry(room_of(&module).to_owned()).or_default().extend(used);
+        }
+        // What uses nothing that is left is below all of it.
+        let is_low = |(room, used): &(&String, &BTreeSet<String>), left: &BTreeMap<String, _>| {
+            used.iter().all(|used| used == *room || !left.contains_key(used))
+        };
+        while let Some((lowest, _)) = uses.iter().find(|room| is_low(room, &uses)) {
+            uses.remove(&lowest.clone());
+        }
+        circles.extend(uses.keys().map(|room| format!("{name}: {room}")));
+    }
+    assert_eq!(circles, [""; 0]);
 }
 
 #[test]
@@ -241,6 +264,12 @@ fn the_engine_its_tenants_and_drafts_have_methods_in_their_own_rooms_only() {
     }
 }
 
+fn names_after<'c>(code: &'c str, start: &'c str) -> impl Iterator<Item = &'c str> {
+    code.split(start)
+        .skip(1)
+        .map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
+}
+
 fn room_of(module: &str) -> &str {
     module.split(['/', '.']).next().unwrap()
 }
@@ -252,18 +281,26 @@ fn modules_with(text: &str) -> Vec<String> {
 
 /// Every module of the engine by its path, without comments and unit tests, in order.
 fn engine() -> Vec<(String, String)> {
-    let code = |text: &str| {
+    code(sources())
+}
+
+/// The same files without their comments and unit tests.
+fn code(files: Vec<(String, String)>) -> Vec<(String, String)> {
+    let code = |text: String| {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        code.collect::<Vec<_>>().join("\n")
+        without_tests(code.collect::<Vec<_>>().join("\n"))
     };
-    sources().into_iter().map(|(module, text)| (module, code(&text))).collect()
+    files.into_iter().map(|(module, text)| (module, code(text))).collect()
 }
 
 /// Every module of the engine by its path, without unit tests, in order.
 fn sources() -> Vec<(String, String)> {
     let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    let code = |text: String| text.split("#[cfg(test)]").next().unwrap().to_owned();
-    files.into_iter().map(|(file, text)| (file, code(text))).collect()
+    files.into_iter().map(|(file, text)| (file, without_tests(text))).collect()
+}
+
+fn without_tests(text: String) -> String {
+    text.split("#[cfg(test)]").next().unwrap().to_owned()
 }
 
 /// The text of every Rust file below `root`, by its path from there, in order.
