@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
 
 /// A request that failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     status: StatusCode,
     code: ErrorCode,

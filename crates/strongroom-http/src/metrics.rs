@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -100,9 +100,9 @@ impl Metrics {
     }
 
     /// Counts the response to a request.
-    pub(crate) fn answered(&self, method: &Method, route: Pattern, status: StatusCode, time: Duration) {
+    pub(crate) fn answered(&self, method: &Method, route: Pattern, status: u16, time: Duration) {
         let method = method_name(method);
-        let labels = RequestLabels { method, route: route.clone(), status: status.as_u16() };
+        let labels = RequestLabels { method, route: route.clone(), status };
         self.0.requests.get_or_create(&labels).inc();
         let labels = RouteLabels { method, route };
         self.0.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());

@@ -71,6 +71,7 @@ impl tower::Service<Request> for Observed {
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
             let span = tracing::info_span!("request", %method, %route, %id, caller = tracing::field::Empty);
+            let unanswered = Unanswered { seen: &seen, service: &service, span: &span };
             let response = if too_large {
                 Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
             } else {
@@ -84,6 +85,7 @@ impl tower::Service<Request> for Observed {
             if response.status() == StatusCode::TOO_MANY_REQUESTS && !service.is_draining() {
                 permit.hold_back().await;
             }
+            unanswered.end();
             let is_read = seen.method == Method::GET;
             let response = if is_read { permit.count_answer(response) } else { response };
             Ok(seen.finish(&service, &span, time, response))
@@ -154,7 +156,7 @@ impl Seen {
             headers.insert(REQUEST_ID, id);
         }
         let status = response.status();
-        service.inner.metrics.answered(&self.method, self.route, status, time);
+        service.inner.metrics.answered(&self.method, self.route, status.as_u16(), time);
         #[cfg(feature = "otel")]
         self.trace.end(status);
         span.in_scope(|| tracing::info!(status = status.as_u16(), micros = time.as_micros(), "answered"));
@@ -162,6 +164,29 @@ impl Seen {
     }
 }
 
+/// A request until there is an answer. Dropped, it was cut off: its client went away, or the server stopped.
+struct Unanswered<'r> {
+    seen: &'r Seen,
+    service: &'r Service,
+    span: &'r Span,
+}
+
+impl Unanswered<'_> {
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let (seen, time) = (self.seen, self.seen.start.elapsed());
+        self.service.inner.metrics.answered(&seen.method, seen.route.clone(), CUT_OFF, time);
+        self.span.in_scope(|| tracing::info!(status = CUT_OFF, micros = time.as_micros(), "cut off"));
+    }
+}
+
+/// What nginx logs for a request that its client gave up. No response has it.
+const CUT_OFF: u16 = 499;
 const NOTHING_RUNS: &str = "default-src 'none'; frame-ancestors 'none'";
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -51,7 +51,12 @@ pub async fn serve_tls(
         let handshake = acceptor.accept(stream);
         async move { tokio::time::timeout(patience, handshake).await.ok()?.ok() }
     };
-    serve_by(listener, (service, app), stop, shake).await;
+    // Of a service that is served twice, the metrics show the certificate of the first.
+    let _ = service.inner.tls.set(tls.clone());
+    tokio::select! {
+        () = serve_by(listener, (service, app), stop, shake) => {}
+        () = tls.watch_expiry() => {}
+    }
 }
 
 /// Serves what `prepare` makes of each connection, which it does beside the others; `None` for none.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "tls")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -20,6 +22,8 @@ use crate::metrics::Metrics;
 use crate::read_notes::{ReadNotes, WhenFull};
 use crate::resuming::StoreHealth;
 use crate::tasks::Tasks;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// A vault that is served. Cheap to clone; every clone is the same service.
 #[derive(Debug, Clone)]
@@ -33,7 +37,7 @@ pub(crate) struct Inner {
     /// Replaced by the same vault with another root key, if that was rotated elsewhere.
     vault: RwLock<Vault>,
     reopening: Reopening,
-    readiness: tokio::sync::Mutex<Option<Instant>>,
+    probed: tokio::sync::Mutex<Option<Probe>>,
     pub(crate) health: StoreHealth,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
@@ -51,6 +55,16 @@ pub(crate) struct Inner {
     pub(crate) read_notes: Option<ReadNotes>,
     signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
+    /// Where the server has TLS of its own.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: OnceLock<Tls>,
+}
+
+/// A write that was made to find out whether the store takes one.
+#[derive(Debug)]
+struct Probe {
+    ended: Instant,
+    result: Result<(), Failure>,
 }
 
 /// How to set up a [`Service`], where the defaults do not fit.
@@ -123,28 +137,26 @@ impl Service {
 
     /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
     /// made now, of a row that stays as it is.
-    pub(crate) async fn check_writes(&self) -> Result<(), Error> {
+    pub(crate) async fn check_writes(&self) -> Result<(), Failure> {
         if self.inner.reopening.under_way.load(Ordering::Relaxed) {
-            return Err(Error::RootRotated);
+            return Err(Error::RootRotated.into());
         }
-        // One at a time: whoever waits for it takes its success.
-        let mut succeeded = self.inner.readiness.lock().await;
-        if succeeded.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
-            return Ok(());
+        let asked = Instant::now();
+        // One at a time: whoever waits for a probe takes its result, so that a store which fails slowly is asked once
+        // for all of them.
+        let mut last = self.inner.probed.lock().await;
+        match &*last {
+            Some(Probe { ended, result: Err(failure) }) if *ended >= asked => return Err(failure.clone()),
+            Some(Probe { ended, result: Ok(()) }) if ended.elapsed() < PROBE_EVERY => return Ok(()),
+            _ => {}
         }
-        *succeeded = None;
-        match self.vault().check_writes().await {
-            Ok(()) => {
-                *succeeded = Some(Instant::now());
-                Ok(())
-            }
-            Err(error) => {
-                if matches!(error, Error::RootRotated) {
-                    self.take_up_root();
-                }
-                Err(error)
-            }
+        let written = self.vault().check_writes().await;
+        if let Err(Error::RootRotated) = written {
+            self.take_up_root();
         }
+        let result = written.map_err(Failure::from);
+        *last = Some(Probe { ended: Instant::now(), result: result.clone() });
+        result
     }
 
     /// The root key was rotated elsewhere: opens the vault with the new one, beside the requests.
@@ -347,7 +359,7 @@ impl ServiceOptions {
         let inner = Inner {
             vault: RwLock::new(vault),
             reopening: Reopening { open: reopen, under_way: AtomicBool::new(false) },
-            readiness: tokio::sync::Mutex::default(),
+            probed: tokio::sync::Mutex::default(),
             health,
             clock,
             limits,
@@ -362,6 +374,8 @@ impl ServiceOptions {
             read_notes,
             signing_keys: Arc::default(),
             draining: AtomicBool::new(false),
+            #[cfg(feature = "tls")]
+            tls: OnceLock::new(),
         };
         Service { inner: Arc::new(inner) }
     }

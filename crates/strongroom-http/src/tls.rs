@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
@@ -11,6 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 /// The certificate of a server and its key, from files in PEM. Cheap to clone; every clone is the same.
 #[derive(Debug, Clone)]
@@ -23,7 +26,14 @@ pub struct Tls {
 
 /// The certificate that new connections get.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct Current(RwLock<Certified>);
+
+/// A certificate with its key.
+#[derive(Debug, Clone)]
+struct Certified {
+    key: Arc<CertifiedKey>,
+    not_after: SystemTime,
+}
 
 impl Tls {
     /// Reads a certificate with those that lead to its root, and its key. TLS 1.2 and 1.3, without client
@@ -35,7 +45,7 @@ impl Tls {
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> io::Result<Self> {
         let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
         let provider = Arc::new(ring::default_provider());
-        let current = Arc::new(Current(RwLock::new(Arc::new(read(&certificates, &key, &provider)?))));
+        let current = Arc::new(Current(RwLock::new(read(&certificates, &key, &provider)?)));
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(invalid)?.with_no_client_auth();
         let mut config = config.with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
@@ -52,9 +62,40 @@ impl Tls {
         let read = read(&self.certificates, &self.key, self.acceptor_config.crypto_provider());
         let read =
             read.inspect_err(|error| tracing::error!(%error, "the certificate could not be read again"))?;
-        tracing::info!("the certificate was read again");
-        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+        let not_after = humantime::format_rfc3339_seconds(read.not_after);
+        tracing::info!(%not_after, "the certificate was read again");
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = read;
+        self.warn_of_expiry();
         Ok(())
+    }
+
+    /// When the certificate expires, or the first of those that lead to its root.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.current.get().not_after
+    }
+
+    /// Warns in the log of a certificate that expires soon, once a day. Never ends.
+    pub(crate) async fn watch_expiry(&self) {
+        loop {
+            self.warn_of_expiry();
+            tokio::time::sleep(DAY).await;
+        }
+    }
+
+    fn warn_of_expiry(&self) {
+        let not_after = self.not_after();
+        let left = not_after.duration_since(SystemTime::now());
+        let not_after = humantime::format_rfc3339_seconds(not_after);
+        match left {
+            Ok(left) if left > EXPIRES_SOON => {}
+            Ok(_) => {
+                tracing::warn!(%not_after, "the certificate expires soon: renew it, and have it read again")
+            }
+            Err(_) => {
+                tracing::error!(%not_after, "the certificate has expired: renew it, and have it read again")
+            }
+        }
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -62,22 +103,36 @@ impl Tls {
     }
 }
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+impl Current {
+    fn get(&self) -> Certified {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn read(certificates: &Path, key: &Path, provider: &CryptoProvider) -> io::Result<CertifiedKey> {
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.get().key)
+    }
+}
+
+fn read(certificates: &Path, key: &Path, provider: &CryptoProvider) -> io::Result<Certified> {
     let chain = CertificateDer::pem_slice_iter(&std::fs::read(certificates)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(invalid)?;
-    if chain.is_empty() {
-        return Err(invalid("the file holds no certificate"));
-    }
+    let not_after = chain.iter().map(not_after).collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+    let not_after = not_after.into_iter().min().ok_or_else(|| invalid("the file holds no certificate"))?;
     let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key)?).map_err(invalid)?;
-    CertifiedKey::from_der(chain, key, provider).map_err(invalid)
+    let key = Arc::new(CertifiedKey::from_der(chain, key, provider).map_err(invalid)?);
+    Ok(Certified { key, not_after })
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<SystemTime> {
+    Ok(Certificate::from_der(certificate)?.tbs_certificate.validity.not_after.to_system_time())
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// As long before its end as an authority that certifies for 90 days advises to renew.
+const EXPIRES_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -104,6 +104,42 @@ async fn a_service_that_has_too_much_to_do_is_alive_and_counted_and_not_ready() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_who_ask_meanwhile_take_the_result_of_one_write_in_vain() {
+    let (fixture, gate) = fixture(Limits::default()).await;
+    gate.fail_commits();
+    gate.hold_next_commit();
+    let before = gate.commits();
+    let ask = || fixture.call_at_root("GET", "/readyz").send();
+    let release = async {
+        gate.commit_reached.notified().await;
+        gate.release_commit();
+    };
+    let (first, second, third, ()) = tokio::join!(ask(), ask(), ask(), release);
+    assert!([first, second, third].iter().all(|answer| answer.status == 503));
+    assert_eq!(gate.commits() - before, 1);
+    assert_eq!(ask().await.status, 503);
+    assert_eq!(gate.commits() - before, 2, "whoever asks later is told of then");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_goes_away_is_counted_as_cut_off() {
+    let (fixture, gate) = fixture(Limits::default().request_timeout(LONG)).await;
+    let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
+    gate.close();
+    let client = sent(address, &get(&fixture, &format!("{BASE}/env/definitions"))).await;
+    gate.reached.notified().await;
+    drop(client);
+    let cut_off = r#"method="GET",route="/api/v2/public/env/definitions",status="499"} 1"#;
+    for _ in 0..1_000 {
+        if fixture.call_at_root("GET", "/metrics").send().await.body.contains(cut_off) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is not counted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_that_do_not_arrive_end_the_connection() {
     let (fixture, _) = fixture(Limits::default().header_timeout(Duration::from_secs(7))).await;
     let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::{Certificate, CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions, Tls, serve_tls};
@@ -106,4 +107,35 @@ async fn a_session_of_the_console_over_tls_is_a_cookie_that_only_this_host_can_s
         let answer = exchange(address, &certificate, &asked).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn the_metrics_say_when_the_certificate_expires_or_the_first_of_its_chain() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    let write = |years: [i32; 2]| {
+        let key_pair = KeyPair::generate().unwrap();
+        let made = years.map(|year| {
+            let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            parameters.not_after = date_time_ymd(year, 1, 1);
+            parameters.self_signed(&key_pair).unwrap()
+        });
+        fs::write(&certificate, made.each_ref().map(Certificate::pem).concat()).unwrap();
+        fs::write(&key, key_pair.serialize_pem()).unwrap();
+        made[0].der().clone()
+    };
+    let trusted = write([2099, 2098]);
+    let tls = Tls::from_files(&certificate, &key).unwrap();
+    let fixture = Fixture::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _server =
+        tokio::spawn(serve_tls(listener, fixture.service.clone(), tls.clone(), std::future::pending()));
+    assert!(get(address, &trusted).await.unwrap().starts_with("HTTP/1.1 200"));
+    // 2098-01-01 and, once it was read again, 2020-01-01.
+    let shown = async || fixture.call_at_root("GET", "/metrics").send().await.body;
+    assert!(shown().await.contains("strongroom_tls_certificate_not_after_seconds 4039372800\n"));
+    write([2020, 2099]);
+    tls.reload().unwrap();
+    assert!(shown().await.contains("strongroom_tls_certificate_not_after_seconds 1577836800\n"));
 }

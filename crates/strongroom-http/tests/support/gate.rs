@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
+use strongroom::store::{
+    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
+};
 use strongroom_memory::MemoryStore;
 use tokio::sync::Notify;
 
@@ -19,6 +21,8 @@ pub(crate) struct Gated {
 pub(crate) struct Gate {
     closed: AtomicBool,
     holds_commit: AtomicBool,
+    fails_commits: AtomicBool,
+    commits: AtomicUsize,
     reads: AtomicUsize,
     pub(crate) reached: Notify,
     opened: Notify,
@@ -40,6 +44,16 @@ impl Gate {
     /// Makes the next commit wait.
     pub(crate) fn hold_next_commit(&self) {
         self.holds_commit.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on every commit fails.
+    pub(crate) fn fail_commits(&self) {
+        self.fails_commits.store(true, Ordering::SeqCst);
+    }
+
+    /// How many commits came so far.
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(Ordering::SeqCst)
     }
 
     /// Lets the commit that waits continue.
@@ -91,9 +105,13 @@ impl Store for Gated {
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        self.gate.commits.fetch_add(1, Ordering::SeqCst);
         if self.gate.holds_commit.swap(false, Ordering::SeqCst) {
             self.gate.commit_reached.notify_one();
             self.gate.commit_released.notified().await;
+        }
+        if self.gate.fails_commits.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone"));
         }
         self.inner.commit(batch).await
     }

@@ -311,8 +311,9 @@ async fn listen(
     let shown = tls.clone();
     let reload = async {
         while hangup.recv().await.is_some() {
-            // Its log says how it went; what was there before stays if it did not.
-            let _ = shown.reload();
+            let tls = shown.clone();
+            // Its log says how it went; what was there before stays if it did not. The files may be slow to read.
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
         std::future::pending::<()>().await;
     };
