@@ -108,19 +108,22 @@ fn a_served_vault_is_looked_at_as_far_as_the_key_may_see() {
     let shell = Shell::with_vault();
     shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
     let server = Server::start(&shell, &[]);
-    let report = |rights: &[&str]| {
-        let mut create = vec!["api-key", "create", "k"];
-        rights.iter().for_each(|right| create.extend(["--right", right]));
+    let report = |grant: &[&str]| {
+        let create = [&["api-key", "create", "k"], grant].concat();
         shell.write("k", shell.json(&create)["api_key"].as_str().unwrap());
         shell.json(&["--url", server.text("url"), "--api-key-file", "k", "doctor"])
     };
-    let full = report(&["read", "operate"]);
+    let full = report(&["--right", "read", "--right", "operate"]);
     for (check, state) in
         [("vault", "ok"), ("keys", "warning"), ("jobs", "ok"), ("variables", "ok"), ("required", "warning")]
     {
         assert_eq!(finding(&full, check)["state"], state, "{check}");
     }
-    let read = report(&["read"]);
+    let read = report(&["--right", "read"]);
     assert!(finding(&read, "keys")["message"].as_str().unwrap().contains("lacks the right operate"));
     assert_eq!(finding(&read, "variables")["state"], "ok");
+    shell.ok(&["account", "create", "user_1"]);
+    let narrowed = report(&["--right", "read", "--account", "user_1"]);
+    let required = finding(&narrowed, "required")["message"].as_str().unwrap();
+    assert!(required.contains("lacks the right read for the org"), "{required}");
 }

@@ -166,6 +166,23 @@ async fn a_key_has_at_most_16_sessions_and_the_one_unused_longest_goes_first() {
 }
 
 #[tokio::test]
+async fn an_org_has_at_most_64_sessions_and_the_one_unused_longest_goes_first() {
+    let fixture = fixture().await;
+    let mut cookies = Vec::new();
+    for _ in 0..5 {
+        let key = key(&fixture, [Right::Read]).await;
+        for _ in 0..13 {
+            fixture.clock.forward(1);
+            cookies.push(cookie(&log_in(&fixture, &key).await));
+        }
+    }
+    assert_eq!(status_with(&fixture, &cookies[0]).await, 401);
+    for text in &cookies[1..] {
+        assert_eq!(status_with(&fixture, text).await, 200);
+    }
+}
+
+#[tokio::test]
 async fn the_page_runs_its_own_files_alone_and_is_not_there_without_the_console() {
     let (with, without) = (fixture().await, Fixture::new().await);
     for path in ["/", "/console/app.js", "/console/app.css", "/console/icon.svg", "/console/licences.txt"] {
