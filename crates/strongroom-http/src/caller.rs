@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use strongroom::{Account, Actor, DocumentId, Error, LinkedAccountId, Org, RequestId, WorkflowId};
 
-use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature, Standing};
+use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature, Standing, in_request};
 use crate::error::Failure;
 use crate::load::{Party, RequestPermit};
 use crate::request::{Stated, single_header};
@@ -34,39 +34,7 @@ pub(crate) struct TokenCaller {
     pub(crate) jti: String,
 }
 
-impl KeyCaller {
-    fn of(admitted: &Admitted) -> Self {
-        Self { org: admitted.org().clone(), key_id: admitted.id }
-    }
-}
-
 impl Caller {
-    /// The same caller, as the author of what it writes in this request.
-    fn acting(self, request: Option<&RequestId>) -> Self {
-        match self {
-            Self::Key(KeyCaller { org, key_id }) => match actor(&format!("api-key:{key_id}"), request) {
-                Some(actor) => Self::Key(KeyCaller { org: org.acting_as(actor), key_id }),
-                None => Self::Key(KeyCaller { org, key_id }),
-            },
-            Self::Token(TokenCaller { org, account, jti }) => match actor(&format!("session:{jti}"), request)
-            {
-                Some(actor) => {
-                    let account = account.acting_as(actor.clone());
-                    Self::Token(TokenCaller { org: org.acting_as(actor), account, jti })
-                }
-                None => Self::Token(TokenCaller { org, account, jti }),
-            },
-        }
-    }
-
-    /// Names the caller in the log of the request.
-    fn note(&self) {
-        match self {
-            Self::Key(caller) => note(&format!("api-key:{}", caller.key_id)),
-            Self::Token(caller) => note(&format!("session:{}", caller.jti)),
-        }
-    }
-
     /// The org and environment of the caller.
     pub(crate) fn org(&self) -> &Org {
         match self {
@@ -126,24 +94,20 @@ impl FromRequestParts<Service> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
-        let caller = match bearer(&parts.headers)? {
-            Some(token) => {
-                let (caller, standing) = admit_token(service, &permit, token).await?;
-                parts.extensions.insert(standing);
-                Self::Token(caller)
-            }
-            None => {
-                let admitted = admit_key(service, &permit, &parts.headers).await?;
-                if !admitted.grant.has(Right::Documented) {
-                    return Err(Failure::lacks(Right::Documented.as_str()));
-                }
-                let caller = KeyCaller::of(&admitted);
-                parts.extensions.insert(Standing::Key(admitted));
-                Self::Key(caller)
-            }
-        };
-        caller.note();
-        Ok(caller.acting(parts.extensions.get()))
+        let request = parts.extensions.get();
+        if let Some(token) = bearer(&parts.headers)? {
+            let (caller, standing) = admit_token(service, &permit, token, request).await?;
+            parts.extensions.insert(standing);
+            return Ok(Self::Token(caller));
+        }
+        let admitted = admit_key(service, &permit, &parts.headers).await?;
+        if !admitted.grant.has(Right::Documented) {
+            return Err(Failure::lacks(Right::Documented.as_str()));
+        }
+        note(admitted.caller());
+        let caller = KeyCaller { org: admitted.acting(request), key_id: admitted.id };
+        parts.extensions.insert(Standing::Key(admitted));
+        Ok(Self::Key(caller))
     }
 }
 
@@ -210,6 +174,7 @@ async fn admit_token(
     service: &Service,
     permit: &RequestPermit,
     token: &str,
+    request: Option<&RequestId>,
 ) -> Result<(TokenCaller, Standing), Failure> {
     let failed = || permit.failed(Failure::bad_token());
     let Some(claims) = Claims::read_unverified(token) else {
@@ -230,6 +195,10 @@ async fn admit_token(
     permit.count_for(&Party::Org(claims.org_id))?;
     let (environment, id) = (claims.environment.clone(), claims.linked_account_id.clone());
     permit.count_for(&Party::Account(claims.org_id, environment, id))?;
+    let actor: Actor = format!("session:{}", claims.jti).parse().map_err(Error::from)?;
+    note(actor.name().as_str());
+    let actor = in_request(actor, request);
+    let (org, account) = (org.acting_as(actor.clone()), account.acting_as(actor));
     let caller = TokenCaller { org, account, jti: claims.jti.clone() };
     Ok((caller, Standing::Session(Arc::new(sessions), claims)))
 }
@@ -239,15 +208,6 @@ pub(crate) fn note(caller: &str) {
     tracing::Span::current().record("caller", caller);
     #[cfg(feature = "otel")]
     crate::traces::note_caller(caller);
-}
-
-/// Never `None`: the ids of keys and sessions are short words that this service made.
-pub(crate) fn actor(name: &str, request: Option<&RequestId>) -> Option<Actor> {
-    let actor = name.parse::<Actor>().ok()?;
-    Some(match request {
-        Some(id) => actor.in_request(id.clone()),
-        None => actor,
-    })
 }
 
 /// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it

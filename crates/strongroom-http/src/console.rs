@@ -64,7 +64,7 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
     from_own_page(headers)?;
     let permit = RequestPermit::of(&parts.extensions)?;
     let admitted = admit_key(&service, &permit, headers).await?;
-    note(&format!("api-key:{}", admitted.id));
+    note(admitted.caller());
     if !admitted.grant.has(Right::Read) {
         return Err(Failure::lacks(Right::Read.as_str()));
     }

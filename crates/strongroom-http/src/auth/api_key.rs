@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest, Record,
-    RecordKey, Records, Secret, Stamp, Timestamp, WriteOptions,
+    Actor, Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest,
+    Record, RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -102,6 +102,8 @@ pub(crate) struct Admitted {
     keys: ApiKeys,
     pub(crate) id: DocumentId,
     pub(crate) grant: Arc<Grant>,
+    /// Its holder, as the author of what is written.
+    actor: Actor,
     record: RecordKey,
     stamp: Stamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -268,6 +270,7 @@ impl ApiKeys {
             keys: self,
             id: key.id,
             grant: Arc::new(Grant::of_row(row.grant)),
+            actor: format!("api-key:{}", key.id).parse()?,
             record,
             stamp,
             expires_at: row.expires_at,
@@ -277,10 +280,28 @@ impl ApiKeys {
     }
 }
 
+/// The same author, in one request.
+pub(crate) fn in_request(actor: Actor, request: Option<&RequestId>) -> Actor {
+    match request {
+        Some(id) => actor.in_request(id.clone()),
+        None => actor,
+    }
+}
+
 impl Admitted {
     /// The org of the key, in its environment.
     pub(crate) fn org(&self) -> &Org {
         &self.keys.org
+    }
+
+    /// The same on behalf of its holder, in one request.
+    pub(crate) fn acting(&self, request: Option<&RequestId>) -> Org {
+        self.org().acting_as(in_request(self.actor.clone(), request))
+    }
+
+    /// Its holder in the log.
+    pub(crate) fn caller(&self) -> &str {
+        self.actor.name().as_str()
     }
 
     /// Whether the key may be admitted again without a look at its secret: its record is still the one that was

@@ -11,7 +11,7 @@ use strongroom::{
 
 use super::bodies::AccountView;
 use crate::auth::{Grant, Right, Standing};
-use crate::caller::{actor, note};
+use crate::caller::note;
 use crate::console::admit;
 use crate::error::Failure;
 use crate::load::RequestPermit;
@@ -36,13 +36,8 @@ impl FromRequestParts<Service> for Operator {
         refuse_stray_scope(parts)?;
         let permit = RequestPermit::of(&parts.extensions)?;
         let admitted = admit(service, &permit, parts).await?;
-        let caller = format!("api-key:{}", admitted.id);
-        note(&caller);
-        let actor = actor(&caller, parts.extensions.get());
-        let org = match actor {
-            Some(actor) => admitted.org().acting_as(actor),
-            None => admitted.org().clone(),
-        };
+        note(admitted.caller());
+        let org = admitted.acting(parts.extensions.get());
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
         let expires_at = admitted.expires_at;
         parts.extensions.insert(Standing::Key(admitted));
