@@ -1,16 +1,18 @@
 //! Calls to the nodes of a cluster.
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strongroom_store::{StoreError, StoreErrorKind};
-use ureq::{Agent, Error, Timeout};
+use ureq::Agent;
+use zeroize::Zeroizing;
 
-use crate::options::EtcdOptions;
-use crate::wire::{MALFORMED, Refusal, malformed};
+use crate::failure::{Failure, NO_ANSWER, NO_GATEWAY, indeterminate, lost, of_send, refused, unsupported};
+use crate::options::{EtcdOptions, User};
+use crate::wire::{self, LoggedIn, MALFORMED, malformed};
 
 /// A client of a cluster.
 pub(crate) struct Client {
@@ -18,23 +20,24 @@ pub(crate) struct Client {
     endpoints: Vec<String>,
     /// Which node answered last. Relaxed: a wrong guess costs a call.
     first: AtomicUsize,
+    login: Option<Login>,
 }
 
-/// Why a node gave no answer.
-enum Failure {
-    /// It surely never got the call.
-    NotSent(Error),
-    /// Nobody knows what became of it.
-    Lost(StoreError),
-    /// The node says that it did nothing.
-    Refused(StoreError),
+/// Who logs in, and what the cluster gave for it.
+struct Login {
+    user: User,
+    token: Mutex<Option<Arc<Zeroizing<String>>>>,
 }
 
 impl Client {
     pub(crate) fn new(options: &EtcdOptions) -> Result<Self, StoreError> {
-        let is_plain = |endpoint: &String| endpoint.starts_with("http://");
-        if options.endpoints.is_empty() || !options.endpoints.iter().all(is_plain) {
+        let is_address =
+            |endpoint: &String| endpoint.starts_with("http://") || endpoint.starts_with("https://");
+        if options.endpoints.is_empty() || !options.endpoints.iter().all(is_address) {
             return Err(unsupported(NO_ADDRESS));
+        }
+        if options.user.is_some() && !options.endpoints.iter().all(|endpoint| is_private(endpoint)) {
+            return Err(unsupported(IN_THE_CLEAR));
         }
         if !(1..=PREFIX_BYTES_MAX).contains(&options.prefix.len()) {
             return Err(unsupported("a prefix has 1 to 64 bytes"));
@@ -42,10 +45,18 @@ impl Client {
         let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
         let config = config.timeout_connect(Some(CONNECT_TIMEOUT.min(options.answer_timeout)));
         let config = config.timeout_global(Some(options.answer_timeout)).max_idle_connections_per_host(32);
+        let config = config.max_idle_connections(128);
+        #[cfg(feature = "tls")]
+        let config = config.tls_config(crate::trust::tls(options)?);
+        #[cfg(not(feature = "tls"))]
+        if options.endpoints.iter().any(|endpoint| endpoint.starts_with("https://")) {
+            return Err(unsupported(NO_TLS));
+        }
         Ok(Self {
-            agent: config.max_idle_connections(128).build().new_agent(),
+            agent: config.build().new_agent(),
             endpoints: options.endpoints.clone(),
             first: AtomicUsize::new(0),
+            login: options.user.clone().map(|user| Login { user, token: Mutex::default() }),
         })
     }
 
@@ -57,7 +68,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Lost(error)) => last = Some(error),
-                Err(Failure::NotSent(error)) => last = Some(unreachable(error)),
+                Err(Failure::NotSent(error)) => last = Some(error),
             }
             self.pass_over(number);
         }
@@ -76,7 +87,7 @@ impl Client {
                     self.pass_over(number);
                     return Err(error);
                 }
-                Err(Failure::NotSent(error)) => last = Some(unreachable(error)),
+                Err(Failure::NotSent(error)) => last = Some(error),
             }
             self.pass_over(number);
         }
@@ -94,16 +105,48 @@ impl Client {
         let _ = self.first.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// Sends a call, logged in if there is a user.
     fn post<T: DeserializeOwned>(&self, endpoint: &str, path: &str, body: &Value) -> Result<T, Failure> {
-        let sent = self.agent.post(format!("{endpoint}{path}")).content_type("application/json");
-        let mut response = sent.send(body.to_string()).map_err(|error| match error {
-            Error::HostNotFound | Error::ConnectionFailed => Failure::NotSent(error),
-            Error::Timeout(Timeout::Resolve | Timeout::Connect) => Failure::NotSent(error),
-            Error::Io(ref cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
-                Failure::NotSent(error)
+        let text = body.to_string();
+        let Some(login) = &self.login else { return self.send(endpoint, path, &text, None) };
+        let token = login.held().clone();
+        let token = token.map_or_else(|| self.log_in(endpoint, login), Ok)?;
+        match self.send(endpoint, path, &text, Some(&token)) {
+            // It ended, or the cluster was started again: it did nothing with the call.
+            Err(Failure::LoggedOut(_)) => {
+                let token = self.log_in(endpoint, login)?;
+                self.send(endpoint, path, &text, Some(&token))
             }
-            _ => lost(error),
+            answer => answer,
+        }
+    }
+
+    /// What fails here, the call itself was not sent.
+    fn log_in(&self, endpoint: &str, login: &Login) -> Result<Arc<Zeroizing<String>>, Failure> {
+        let User { name, password } = &login.user;
+        let text = wire::log_in(name, password).map_err(Failure::Refused)?;
+        let answer: Result<LoggedIn, Failure> = self.send(endpoint, LOG_IN, &text, None);
+        let LoggedIn { token } = answer.map_err(|failure| match failure {
+            Failure::Lost(error) => Failure::NotSent(error),
+            failure => failure,
         })?;
+        let token = Arc::new(token);
+        *login.held() = Some(Arc::clone(&token));
+        Ok(token)
+    }
+
+    fn send<T: DeserializeOwned>(
+        &self,
+        endpoint: &str,
+        path: &str,
+        text: &str,
+        token: Option<&Zeroizing<String>>,
+    ) -> Result<T, Failure> {
+        let mut call = self.agent.post(format!("{endpoint}{path}")).content_type("application/json");
+        if let Some(token) = token {
+            call = call.header("authorization", token.as_str());
+        }
+        let mut response = call.send(text).map_err(of_send)?;
         let text =
             response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(lost)?;
         if response.status().is_success() {
@@ -118,43 +161,18 @@ impl Client {
     }
 }
 
-/// What the node says, by the codes of gRPC and etcd's own words.
-fn refused(refusal: &Refusal) -> Failure {
-    let says = |words: &str| refusal.message.contains(words);
-    let refuse = |kind, message: &'static str| Failure::Refused(StoreError::new(kind, message));
-    match refusal.code {
-        _ if says("too many requests") => refuse(StoreErrorKind::Contention, "the cluster is too busy"),
-        _ if says("compacted") => {
-            refuse(StoreErrorKind::Contention, "the cluster dropped what was being read")
-        }
-        // Of the batch that uses up the space etcd says so after it has applied it.
-        _ if says("space exceeded") => indeterminate(NO_SPACE),
-        _ if says("request is too large") => refuse(StoreErrorKind::TooLarge, TOO_LARGE),
-        _ if says("too many operations") => refuse(StoreErrorKind::TooLarge, TOO_MANY),
-        UNAUTHENTICATED | PERMISSION_DENIED => refuse(StoreErrorKind::Unavailable, NO_USER),
-        _ if says("user name is empty") => refuse(StoreErrorKind::Unavailable, NO_USER),
-        DATA_LOSS => refuse(StoreErrorKind::Corrupt, "the cluster reports that its data is damaged"),
-        INVALID_ARGUMENT | UNIMPLEMENTED => Failure::Refused(unsupported(NO_GATEWAY)),
-        // Such as no majority in time: the write may be applied later.
-        _ => indeterminate(NO_MAJORITY),
+impl Login {
+    fn held(&self) -> MutexGuard<'_, Option<Arc<Zeroizing<String>>>> {
+        // Every change is one assignment, so that a panic leaves nothing half done.
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn indeterminate(message: &'static str) -> Failure {
-    Failure::Lost(StoreError::new(StoreErrorKind::Indeterminate, message))
-}
-
-fn lost(error: Error) -> Failure {
-    let message = "the connection to the node was lost before its answer";
-    Failure::Lost(StoreError::new(StoreErrorKind::Indeterminate, message).with_source(error))
-}
-
-fn unreachable(error: Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, "no node of the cluster can be reached").with_source(error)
-}
-
-fn unsupported(message: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unsupported, message)
+/// Whether nobody on the way can read what is sent there.
+fn is_private(endpoint: &str) -> bool {
+    let Some(place) = endpoint.strip_prefix("http://") else { return true };
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -165,52 +183,9 @@ const PREFIX_BYTES_MAX: usize = 64;
 /// More than the rows of a read, in base64.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
-/// Codes of gRPC.
-const INVALID_ARGUMENT: u32 = 3;
-const PERMISSION_DENIED: u32 = 7;
-const UNIMPLEMENTED: u32 = 12;
-const DATA_LOSS: u32 = 15;
-const UNAUTHENTICATED: u32 = 16;
-
-const NO_GATEWAY: &str =
-    "the node is not etcd 3.4 or later, or its gRPC gateway is off (`--enable-grpc-gateway`)";
-const NO_ADDRESS: &str =
-    "the nodes are given as http://HOST:PORT, at least one; TLS is for a proxy on this machine";
-const NO_MAJORITY: &str = "the node had no majority of the cluster in time";
-const NO_ANSWER: &str = "what is in front of the node answered in its place";
-const NO_SPACE: &str =
-    "the cluster's space is used up: compact and defragment it, or raise its quota, then disarm the alarm";
-const NO_USER: &str = "the cluster requires a user, and this store logs in as none";
-const TOO_LARGE: &str =
-    "the batch is larger than the cluster allows: start its nodes with --max-request-bytes=1572864";
-const TOO_MANY: &str =
-    "the batch has more parts than the cluster allows: start its nodes with --max-txn-ops=128";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(code: u32, message: &str) -> StoreErrorKind {
-        match refused(&Refusal { code, message: message.into() }) {
-            Failure::Refused(error) | Failure::Lost(error) => error.kind(),
-            Failure::NotSent(_) => unreachable!("it was"),
-        }
-    }
-
-    #[test]
-    fn each_refusal_has_the_kind_to_act_on() {
-        for (code, message, expected) in [
-            (3, "etcdserver: request is too large", StoreErrorKind::TooLarge),
-            (3, "etcdserver: too many operations in txn request", StoreErrorKind::TooLarge),
-            (8, "etcdserver: mvcc: database space exceeded", StoreErrorKind::Indeterminate),
-            (8, "etcdserver: too many requests", StoreErrorKind::Contention),
-            (11, "etcdserver: mvcc: required revision has been compacted", StoreErrorKind::Contention),
-            (3, "etcdserver: user name is empty", StoreErrorKind::Unavailable),
-            (14, "etcdserver: request timed out", StoreErrorKind::Indeterminate),
-            (14, "etcdserver: leader changed", StoreErrorKind::Indeterminate),
-            (12, "unknown service", StoreErrorKind::Unsupported),
-        ] {
-            assert_eq!(kind(code, message), expected, "{message}");
-        }
-    }
-}
+const NO_ADDRESS: &str = "the nodes are given as https://HOST:PORT or http://HOST:PORT, at least one";
+#[cfg(not(feature = "tls"))]
+const NO_TLS: &str = "this program was built without TLS: build strongroom-etcd with its feature `tls`";
+const IN_THE_CLEAR: &str =
+    "a password is not sent in the clear: name the nodes by https, or ones on this machine";
+const LOG_IN: &str = "/v3/auth/authenticate";

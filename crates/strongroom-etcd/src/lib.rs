@@ -30,16 +30,19 @@
 //! * **A scan from the last key to the first** makes the node read the whole range.
 //! * **A cluster that is restored from a snapshot** counts revisions from there again. Do it while no process has the
 //!   vault open.
-//! * **It speaks plain HTTP**, through etcd's own gateway (`/v3/…`), and logs in nowhere. What is sent is sealed, but
-//!   whoever is on the network could change or delete rows: use it on a network of its own, or through a local TLS
-//!   proxy.
+//! * **TLS and users.** It goes through etcd's own gateway (`/v3/…`), over TLS with the feature `tls`, and logs in as
+//!   [a user](EtcdOptions::user) if it is given one. What is sent is sealed, but over plain HTTP whoever is on the
+//!   network could change or delete rows: use that on a network of its own, or through a local TLS proxy.
 //! * **Threads.** A call waits on one of 32 threads of the store's; any `block_on` can drive its future.
 //!
 //! It is not: a store for more than a few million rows, or for rows over 80 KiB.
 
 mod client;
+mod failure;
 mod options;
 mod store;
+#[cfg(feature = "tls")]
+mod trust;
 mod wire;
 mod workers;
 

@@ -1,6 +1,10 @@
 //! Where the cluster is, and where in it the store.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 /// The nodes of a cluster and the prefix of a store in it.
 ///
@@ -9,16 +13,26 @@ use std::time::Duration;
 /// use strongroom_etcd::EtcdOptions;
 /// let options = EtcdOptions::new(["http://127.0.0.1:2379"]).prefix("secrets/").answer_timeout(Duration::from_secs(3));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EtcdOptions {
     pub(crate) endpoints: Vec<String>,
     pub(crate) prefix: String,
     pub(crate) answer_timeout: Duration,
+    pub(crate) authorities: Option<Vec<u8>>,
+    pub(crate) certificate: Option<(Vec<u8>, Arc<Zeroizing<Vec<u8>>>)>,
+    pub(crate) user: Option<User>,
+}
+
+/// Who logs in.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) password: Arc<Zeroizing<String>>,
 }
 
 impl EtcdOptions {
-    /// The nodes, each as `http://HOST:PORT`, those to be asked first in front. The prefix is `strongroom/`, the
-    /// timeout three seconds.
+    /// The nodes, each as `https://HOST:PORT` or `http://HOST:PORT`, those to be asked first in front. The prefix is
+    /// `strongroom/`, the timeout three seconds. `https` needs the feature `tls`.
     #[must_use]
     pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Self {
         let endpoints =
@@ -27,6 +41,9 @@ impl EtcdOptions {
             endpoints: endpoints.collect(),
             prefix: "strongroom/".to_owned(),
             answer_timeout: Duration::from_secs(3),
+            authorities: None,
+            certificate: None,
+            user: None,
         }
     }
 
@@ -43,5 +60,48 @@ impl EtcdOptions {
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
+    }
+
+    /// Trusts the nodes whose certificate leads to one of these, in PEM, and no others. Without it those of the Mozilla
+    /// root programme are trusted.
+    #[must_use]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate, with those that lead to its root, to nodes that ask for one (`--client-cert-auth`). Both
+    /// in PEM. It does not log in: etcd's gateway does not pass its name on.
+    #[must_use]
+    pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificate = Some((chain.into(), Arc::new(Zeroizing::new(key.into()))));
+        self
+    }
+
+    /// Logs in as a user of the cluster, whose role must read and write the keys of the prefix, and no others. The
+    /// password is sent over `https`, or to this machine.
+    ///
+    /// ```
+    /// use strongroom_etcd::EtcdOptions;
+    /// # let (authorities, password) = ("", String::new());
+    /// let options = EtcdOptions::new(["https://etcd-1.internal:2379", "https://etcd-2.internal:2379"])
+    ///     .authorities(authorities)
+    ///     .user("strongroom", password);
+    /// ```
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.user = Some(User { name: name.into(), password: Arc::new(Zeroizing::new(password.into())) });
+        self
+    }
+}
+
+impl fmt::Debug for EtcdOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoints, prefix, answer_timeout, .. } = self;
+        f.debug_struct("EtcdOptions")
+            .field("endpoints", endpoints)
+            .field("prefix", prefix)
+            .field("answer_timeout", answer_timeout)
+            .finish_non_exhaustive()
     }
 }

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use strongroom_store::{Expect, Key, Op, RowRevision, Scan, StoreError, StoreErrorKind, Versioned};
+use zeroize::Zeroizing;
 
 /// The answer to a transaction.
 #[derive(Deserialize)]
@@ -49,6 +50,18 @@ pub(crate) struct Row {
     mod_revision: u64,
 }
 
+#[derive(Serialize)]
+struct LogIn<'l> {
+    name: &'l str,
+    password: &'l str,
+}
+
+/// The answer to a login.
+#[derive(Deserialize)]
+pub(crate) struct LoggedIn {
+    pub(crate) token: Zeroizing<String>,
+}
+
 /// Why a node refused.
 #[derive(Deserialize)]
 pub(crate) struct Refusal {
@@ -72,6 +85,12 @@ impl Row {
     pub(crate) fn versioned(&self) -> Result<Versioned, StoreError> {
         Ok(Versioned { value: decode(&self.value)?, revision: self.revision() })
     }
+}
+
+/// A login, wiped once it is sent.
+pub(crate) fn log_in(name: &str, password: &str) -> Result<Zeroizing<String>, StoreError> {
+    let text = serde_json::to_string(&LogIn { name, password });
+    text.map(Zeroizing::new).map_err(|_| malformed())
 }
 
 pub(crate) fn transaction(compare: &[Value], success: &[Value], failure: &[Value]) -> Value {

@@ -323,6 +323,7 @@ impl Admitted {
         let again = Self {
             keys: self.keys.clone(),
             id: self.id,
+            actor: self.actor.clone(),
             grant: Arc::new(Grant::of_row(row.grant)),
             record: self.record.clone(),
             stamp,
