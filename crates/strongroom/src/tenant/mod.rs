@@ -25,6 +25,7 @@ pub(crate) mod indexed;
 pub(crate) mod job;
 pub(crate) mod list;
 pub(crate) mod new_definitions;
+mod observing;
 pub(crate) mod options;
 pub(crate) mod pack;
 pub(crate) mod quota;
@@ -59,6 +60,7 @@ pub(crate) use history::ValueRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;
+use observing::Observing;
 pub(crate) use options::Expiry;
 pub use options::WriteOptions;
 pub use record::RecordWrite;
@@ -109,15 +111,8 @@ impl Tenant {
     }
 
     /// Runs a verb, and tells the observer how it ended. Without an observer it is the verb alone.
-    pub(crate) async fn observed<T>(
-        &self,
-        call: Call<'_>,
-        verb: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let mut observed = self.observe(call);
-        let ended = verb.await;
-        observed.end(&ended);
-        ended
+    pub(crate) fn observed<'w, F>(&'w self, call: Call<'w>, verb: F) -> Observing<'w, F> {
+        Observing { verb, tenant: self, call, observed: None }
     }
 
     /// Tells the observer, if there is one, how the verb that runs from now on ended.

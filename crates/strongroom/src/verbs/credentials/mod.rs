@@ -248,24 +248,24 @@ impl AppCredentials {
     }
 
     /// Runs a verb, and tells the observer how it ended.
-    async fn observed<T>(
-        &self,
+    fn observed<'o, T>(
+        &'o self,
         verb: &'static str,
-        key_name: Option<&CredentialKey>,
-        run: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let mut observed = self.observe(verb, key_name);
-        let ended = run.await;
-        observed.end(&ended);
-        ended
+        key_name: Option<&'o CredentialKey>,
+        run: impl Future<Output = Result<T, Error>> + 'o,
+    ) -> impl Future<Output = Result<T, Error>> + 'o {
+        self.account.org().tenant.observed(self.call(verb, key_name), run)
     }
 
     /// Tells the observer, if there is one, how the verb that runs from now on ended.
     fn observe<'o>(&'o self, verb: &'static str, key_name: Option<&'o CredentialKey>) -> Observed<'o> {
+        self.account.org().tenant.observe(self.call(verb, key_name))
+    }
+
+    fn call<'o>(&'o self, verb: &'static str, key_name: Option<&'o CredentialKey>) -> Call<'o> {
         let call = Call::of(verb).account(self.account.id());
         let call = call.of_app(&self.integration, self.connection.as_ref());
-        let call = key_name.map_or(call, |key_name| call.named(key_name.as_str()));
-        self.account.org().tenant.observe(call)
+        key_name.map_or(call, |key_name| call.named(key_name.as_str()))
     }
 
     async fn try_get(
