@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 use strongroom::{
@@ -329,8 +328,6 @@ const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];
 
 /// A moment as it is typed.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    let since = humantime::parse_rfc3339_weak(text)
-        .map_err(|_| "a time is written 2026-01-31T12:00:00Z".to_owned())?;
-    let since = since.duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
-    u64::try_from(since.as_millis()).map(Timestamp::from_ms).map_err(|error| error.to_string())
+    let wrong = || "a time is written 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00".to_owned();
+    control::moment(text).ok_or_else(wrong)
 }

@@ -33,6 +33,7 @@ pub use self::bodies::{
 };
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};
+pub use crate::time::moment;
 
 /// The control calls.
 pub(crate) fn calls() -> OpenApiRouter<Service> {

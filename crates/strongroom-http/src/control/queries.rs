@@ -12,6 +12,7 @@ use super::operator::{Operator, path_of};
 use super::visible::Place;
 use crate::auth::Right;
 use crate::error::Failure;
+use crate::time;
 
 /// Which part of a list.
 #[derive(Deserialize, IntoParams)]
@@ -329,10 +330,9 @@ pub(super) fn scope(account: Option<&str>, workflow: Option<&str>) -> Result<Sco
 
 /// A moment as ISO 8601.
 pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
-    let wrong = || Failure::bad_request("a time is written as 2026-01-31T12:00:00Z");
-    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| wrong())?;
-    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;
-    u64::try_from(since.as_millis()).map(Timestamp::from_ms).map_err(|_| wrong())
+    let wrong =
+        || Failure::bad_request("a time is written as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00");
+    time::moment(text).ok_or_else(wrong)
 }
 
 /// The name of a variable.
