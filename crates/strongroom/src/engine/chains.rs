@@ -146,6 +146,9 @@ impl Sent {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        if self.chain.is_none() && !self.begins {
+            return;
+        }
         let mut state = self.chains.lock();
         if self.begins {
             state.beginning = false;
@@ -171,9 +174,16 @@ impl TenantChains {
             state.beginning |= begins;
             let Some(gives) = state.waiting.pop_front() else { return };
             drop(state);
-            // Outside of the lock: a future that no longer waits drops the lane, which takes the lock again.
-            drop(gives.send(Lane { chains: Arc::clone(chains), chain, begins }));
+            // Outside of the lock: a future that is dropped with what it was given takes the lock again.
+            let refused = gives.send(Lane { chains: Arc::clone(chains), chain, begins }).err();
+            // Who asked for it no longer waits: it goes to the next, here and not in its drop, which would come back
+            // here once more for each of them.
+            let back = refused.map(|mut lane| (lane.chain.take(), std::mem::take(&mut lane.begins)));
             state = chains.lock();
+            if let Some((chain, began)) = back {
+                state.free.extend(chain);
+                state.beginning &= !began;
+            }
         }
     }
 }
@@ -181,7 +191,7 @@ impl TenantChains {
 /// Of how many tenants chains are kept: some 200 bytes each.
 const TENANTS_MAX: usize = 4_096;
 /// How long a chain may pause. What is older is known to be finished, however long its engine runs.
-const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
+pub(crate) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests {

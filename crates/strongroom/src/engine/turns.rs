@@ -31,6 +31,8 @@ struct Queues {
 pub(crate) struct Turn {
     queues: Arc<Queues>,
     row: Key,
+    /// Not of one that went to whom it was given in vain.
+    is_held: bool,
 }
 
 /// The rows at which one verb lost, and the turns that it has there.
@@ -100,7 +102,7 @@ impl Turns {
                 let Some(queue) = by_row.get_mut(row) else {
                     by_row.insert(row.clone(), VecDeque::new());
                     self.0.rows.store(by_row.len(), Ordering::Release);
-                    return Turn { queues: Arc::clone(&self.0), row: row.clone() };
+                    return Turn { queues: Arc::clone(&self.0), row: row.clone(), is_held: true };
                 };
                 let (gives, waits) = oneshot::channel();
                 queue.push_back(gives);
@@ -131,19 +133,24 @@ impl Queues {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let next = {
-            let mut by_row = self.queues.lock();
-            let next = by_row.get_mut(&self.row).and_then(VecDeque::pop_front);
-            if next.is_none() {
-                by_row.remove(&self.row);
-                self.queues.rows.store(by_row.len(), Ordering::Release);
+        // Whoever no longer waits is passed over here: their turns, dropped one inside of the other, could be many.
+        while self.is_held {
+            let next = {
+                let mut by_row = self.queues.lock();
+                let next = by_row.get_mut(&self.row).and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    by_row.remove(&self.row);
+                    self.queues.rows.store(by_row.len(), Ordering::Release);
+                }
+                next
+            };
+            let Some(next) = next else { return };
+            let turn = Self { queues: Arc::clone(&self.queues), row: self.row.clone(), is_held: true };
+            // Outside of the lock: a future that is dropped with its turn takes the lock again.
+            match next.send(turn) {
+                Ok(()) => return,
+                Err(mut turn) => turn.is_held = false,
             }
-            next
-        };
-        // Outside of the lock: a future that no longer waits drops the turn, which takes the lock again.
-        if let Some(next) = next {
-            let (queues, row) = (Arc::clone(&self.queues), self.row.clone());
-            drop(next.send(Self { queues, row }));
         }
     }
 }
