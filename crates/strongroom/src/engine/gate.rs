@@ -94,6 +94,11 @@ impl Engine {
         self.gate.pass().ok_or(Error::Retired)
     }
 
+    /// Whether there is an audit, as far as this engine knows.
+    pub(crate) fn has_audit(&self) -> bool {
+        self.gate.pass().is_some_and(|pass| pass.settings.audit)
+    }
+
     /// Finds out why a batch did not pass: the store is retired, or was retired and no longer is, or has other
     /// settings.
     pub(crate) async fn look_at_gate(&self) -> Result<(), Error> {

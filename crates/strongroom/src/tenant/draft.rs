@@ -13,6 +13,7 @@ use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
 use crate::row::{Row, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
+use crate::tenant::event::CHANGES_AN_EVENT;
 use crate::tenant::quota::Charges;
 use crate::tenant::{Attempt, Tenant, View, WriteOptions};
 
@@ -104,7 +105,7 @@ impl<'t> Draft<'t> {
     pub(crate) fn is_over_full(&self, options: &WriteOptions) -> bool {
         let max = self.tenant.engine.store.capabilities().batch_ops_max;
         let left = max.saturating_sub(self.batch.ops.len().max(self.batch.expect.len()));
-        left < ADDED_BY_COMMIT + options.records.len()
+        left < ADDED_BY_COMMIT + options.records.len() + self.changes.len() / CHANGES_AN_EVENT
     }
 
     /// A new document id.

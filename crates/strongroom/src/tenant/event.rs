@@ -1,5 +1,6 @@
 //! The audit: each batch that changes something has an event of its own.
 
+use crate::clock::Timestamp;
 use crate::engine::chains::{Chain, Link, Sent};
 use crate::error::Error;
 use crate::keys::Document;
@@ -17,8 +18,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile. `None` if nothing was
-    /// noted.
+    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile; of many changes as many
+    /// events as they need, one after the other. `None` if nothing was noted.
     pub(super) async fn put_event(&mut self) -> Result<Option<Sent>, Error> {
         let (tenant, view) = (self.tenant(), self.view());
         let changes = std::mem::take(self.changes());
@@ -28,21 +29,40 @@ impl Draft<'_> {
         let life = view.keys(None).and_then(|keys| keys.keyring.dropped().last());
         let now = tenant.engine.now();
         let lane = tenant.engine.chains.lane(&tenant.id, now, life).await;
+        let mut last = lane.chain().map(|chain| (chain.id, chain.last));
+        let mut head = None;
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let some = changes.by_ref().take(CHANGES_AN_EVENT).collect();
+            let (chain, link) = self.put_one_event(last, now, some).await?;
+            last = Some((chain, link));
+            head = link.sequence.is_multiple_of(GROUP).then_some(link).or(head);
+        }
+        let Some((chain, last)) = last else { return Ok(None) };
+        if let Some(link) = head {
+            self.put_chain_head(chain, &link)?;
+        }
+        Ok(Some(lane.send(Chain::begun(chain, last, life))))
+    }
+
+    /// Puts an event after `last`, or as the first of a chain.
+    async fn put_one_event(
+        &mut self,
+        last: Option<(ChainId, Link)>,
+        now: Timestamp,
+        changes: Vec<AuditChange>,
+    ) -> Result<(ChainId, Link), Error> {
+        let tenant = self.tenant();
         let actor = tenant.actor.as_ref().map(|actor| actor.name().to_string());
         let request_id = tenant.actor.as_ref().and_then(Actor::request_id).map(ToString::to_string);
         let mut body = EventBody { previous: [0; 32], start: None, actor, request_id, changes };
-        let id = match lane.chain() {
-            Some(chain) => {
-                body.previous = chain.last.hash;
+        let id = match last {
+            Some((chain, last)) => {
+                body.previous = last.hash;
                 // Never before the event that it follows, so that the rows of a chain are in its order.
-                let at = now.max(chain.last.at);
-                EventId { at, chain: chain.id, sequence: chain.last.sequence.saturating_add(1) }
+                EventId { at: now.max(last.at), chain, sequence: last.sequence.saturating_add(1) }
             }
-            None => {
-                let id = EventId { at: now, chain: new_chain()?, sequence: 1 };
-                self.put_start(&id, &mut body).await?;
-                id
-            }
+            None => self.put_start(now, &mut body).await?,
         };
         let plaintext = body.encode();
         let document = Document { id: None, revision: FIRST, body: &plaintext };
@@ -54,17 +74,23 @@ impl Draft<'_> {
         } else {
             self.put_sealed(&place, None, &document)?;
         }
-        let last = Link { sequence: id.sequence, hash: EventBody::hash(&id, &plaintext), at: id.at };
-        if id.sequence.is_multiple_of(GROUP) {
-            self.put_chain_head(id.chain, &last)?;
-        }
-        Ok(Some(lane.send(Chain::begun(id.chain, last, life))))
+        let hash = EventBody::hash(&id, &plaintext);
+        Ok((id.chain, Link { sequence: id.sequence, hash, at: id.at }))
     }
 
-    /// Begins a chain in the head of the org's audit. Of two that begin one at once, one is planned again.
-    async fn put_start(&mut self, id: &EventId, body: &mut EventBody) -> Result<(), Error> {
+    /// Begins a chain in the head of the org's audit; returns its first event. Of two that begin one at once, one is
+    /// planned again.
+    async fn put_start(&mut self, now: Timestamp, body: &mut EventBody) -> Result<EventId, Error> {
         let tenant = self.tenant();
-        let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
+        let [row, floor] =
+            tenant.engine.read([tenant.id.audit_head().key(), tenant.id.audit_floor().key()]).await?;
+        let floor = match &floor {
+            Some(row) => tenant.open_audit_floor(self.view(), row)?.map(|(floor, _)| floor.before_ms),
+            None => None,
+        };
+        // Nothing is from before the events that were dropped, whatever the clock says: it may have been set back.
+        let at = now.max(Timestamp::from_ms(floor.unwrap_or(0)));
+        let id = EventId { at, chain: new_chain()?, sequence: 1 };
         let head = match &row {
             Some(row) => tenant.open_audit_head(self.view(), row)?,
             None => None,
@@ -79,9 +105,10 @@ impl Draft<'_> {
         let number = head.chains.saturating_add(1);
         body.previous = head.last;
         body.start = Some(ChainStart { number, salt });
-        let next = AuditHeadBody { chains: number, last: EventBody::hash(id, &body.encode()) };
+        let next = AuditHeadBody { chains: number, last: EventBody::hash(&id, &body.encode()) };
         let document = Document { id: None, revision, body: &next.encode() };
-        self.put_sealed(&tenant.id.audit_head(), row.map(|row| row.revision), &document)
+        self.put_sealed(&tenant.id.audit_head(), row.map(|row| row.revision), &document)?;
+        Ok(id)
     }
 
     /// Says how long a chain is. Only the batch that has the chain writes this row, so it expects nothing.
@@ -183,4 +210,6 @@ fn new_chain() -> Result<ChainId, Error> {
 
 const FIRST: Revision = Revision::from_u64(1);
 /// After how many events of a chain its head is written: so many can be cut off its end without a trace.
-const GROUP: u64 = 32;
+pub(crate) const GROUP: u64 = 32;
+/// With the longest ids an event of so many changes stays below the limit of a row.
+pub(crate) const CHANGES_AN_EVENT: usize = 50;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::{
     AuditBuffer, AuditDigest, AuditEvent, AuditFilter, AuditNote, Cause, Error, EventKind, IntegrationId,
-    Org, PageRequest, Scope, ScopePath, Settings, Timestamp, Vault, VaultOptions,
+    NewValue, Org, PageRequest, Scope, ScopePath, Settings, Timestamp, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -89,6 +89,82 @@ fn events_are_dropped_for_their_age_and_what_is_left_is_still_whole() {
     verified(&kept.store);
     assert_eq!(kept.events().len(), 4, "two that dropped, and the two values since");
     assert_eq!(block_on(kept.org.drop_audit_before(Timestamp::from_ms(0))).unwrap(), 0);
+}
+
+#[test]
+fn events_of_more_chains_than_one_note_holds_are_dropped_to_the_last() {
+    let kept = Kept::new();
+    // As of a command each.
+    for turn in 0..1_300 {
+        kept.set_at(&kept.other_engine(), 1_000 + turn);
+    }
+    for turn in 0..40 {
+        kept.set_at(&kept.org, 3_000 + turn);
+    }
+    kept.clock.set(6 * HOUR);
+    let cut_at = Timestamp::from_ms(HOUR);
+    assert_eq!(block_on(kept.org.drop_audit_before(cut_at)).unwrap(), 1_341);
+    let left = kept.events();
+    assert_eq!((left.len(), left[0].changes[0].kind), (1, EventKind::AuditTrimmed));
+    verified(&kept.store);
+    kept.set_at(&kept.org, 7 * HOUR);
+    verified(&kept.store);
+}
+
+#[test]
+fn a_clock_that_was_set_back_before_what_was_dropped_breaks_no_chain() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 10 * HOUR);
+    kept.clock.set(20 * HOUR);
+    block_on(kept.org.drop_audit_before(Timestamp::from_ms(18 * HOUR))).unwrap();
+    kept.set_at(&kept.other_engine(), 15 * HOUR);
+    verified(&kept.store);
+}
+
+#[test]
+fn a_batch_of_many_changes_has_as_many_events_as_they_need() {
+    let kept = Kept::new();
+    let name = |number: usize| format!("{}_{number}", "N".repeat(200));
+    let names: Vec<String> = (0..700).map(name).collect();
+    for name in &names {
+        block_on(kept.org.define(text(name))).unwrap();
+    }
+    let before = kept.events().len();
+    let values: Vec<_> = names.iter().map(|name| NewValue::new(name.as_str(), Scope::Org, "x")).collect();
+    block_on(kept.org.set_values(&values)).unwrap();
+    let events = kept.events();
+    let noted: usize = events[before..].iter().map(|event| event.changes.len()).sum();
+    assert_eq!((events.len() - before, noted), (14, 700));
+    verified(&kept.store);
+}
+
+#[test]
+fn a_note_is_written_also_where_another_engine_turned_the_audit_on() {
+    let store = Arc::new(MemoryStore::new());
+    let vault = block_on(VaultOptions::default().create(Arc::clone(&store), unlock())).unwrap();
+    let other = block_on(VaultOptions::default().open(Arc::clone(&store), unlock())).unwrap();
+    let (org, shown) = (org(&vault), [AuditNote::vault_operated("look")]);
+    assert_eq!(block_on(org.note(&shown)).unwrap(), 0);
+    block_on(other.change_settings(|settings| settings.audit = true)).unwrap();
+    assert_eq!(block_on(org.note(&shown)).unwrap(), 1);
+}
+
+#[test]
+fn what_is_left_of_a_deleted_value_goes_with_an_event() {
+    let (store, mut settings) = (Arc::new(MemoryStore::new()), Settings::default());
+    settings.audit = true;
+    let options = VaultOptions::default().settings(settings).history_versions(10);
+    let org = org(&block_on(options.create(Arc::clone(&store), unlock())).unwrap());
+    block_on(async {
+        org.define(text("V")).await.unwrap();
+        org.set_value("V", Scope::Org, "a").await.unwrap();
+        let kept = WriteOptions::default().keep_history();
+        org.delete_value_with("V", Scope::Org, kept).await.unwrap();
+        let before = events_of(&org).await.len();
+        assert!(org.delete_value("V", Scope::Org).await.unwrap().is_none(), "there was only a history");
+        let events = events_of(&org).await;
+        assert_eq!((events.len(), events[before].changes[0].kind), (before + 1, EventKind::ValueDeleted));
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::id::{ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, CredentialInfo, EventKind, Origin, Resolved, ScopedValue, StoredDefinition};
+use crate::tenant::event::CHANGES_AN_EVENT;
 use crate::tenant::{Attempt, Draft, Freshness, Needs};
 use crate::verbs::org::Org;
 
@@ -115,8 +116,13 @@ impl Org {
     /// # Errors
     /// [`Error::Contended`] and [`Error::Store`]: what was to be noted is not, or may not be.
     pub async fn note(&self, notes: &[AuditNote]) -> Result<usize, Error> {
+        // The last write of this engine said that there is no audit, or none did yet. What is shown next must not go by
+        // that: it may have been turned on, or the store retired, elsewhere.
+        if !notes.is_empty() && !self.tenant.engine.has_audit() {
+            self.tenant.engine.look_at_gate().await?;
+        }
         let mut noted = 0;
-        for notes in notes.chunks(NOTES_AN_EVENT) {
+        for notes in notes.chunks(CHANGES_AN_EVENT) {
             noted += until_landed(&self.tenant, |freshness| self.try_note(notes, freshness)).await?;
         }
         Ok(noted)
@@ -248,6 +254,3 @@ impl Drop for Taken<'_> {
         self.notes.drain(..).for_each(|note| self.buffer.push_or_lose(note));
     }
 }
-
-/// With the longest ids an event of so many stays below the limit of a row.
-const NOTES_AN_EVENT: usize = 50;

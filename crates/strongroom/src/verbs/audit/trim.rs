@@ -1,12 +1,17 @@
 //! Dropping events for their age.
 
+use std::collections::BTreeSet;
+
 use crate::clock::Timestamp;
+use crate::engine::chains::PAUSE_MS_MAX;
 use crate::engine::observer::Call;
 use crate::error::Error;
-use crate::model::{AuditChange, EventId, EventKind};
+use crate::jobs::until_landed;
+use crate::model::{AuditChange, ChainId, EventId, EventKind};
 use crate::row::body::{AuditFloorBody, ChainCut};
-use crate::store::{KeyRange, Scan};
-use crate::tenant::{Draft, Needs, Tenant, View};
+use crate::store::{Key, KeyRange, Scan};
+use crate::tenant::event::GROUP;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 use crate::verbs::org::Org;
 
 impl Org {
@@ -33,40 +38,41 @@ impl Org {
             let tenant = &*self.tenant;
             let newest_ms = tenant.engine.now().as_ms().saturating_sub(SETTLED_MS);
             let until = Timestamp::from_ms(at.as_ms().min(newest_ms));
-            let mut dropped = 0;
+            let (mut dropped, mut is_first) = (0, true);
             loop {
-                match drop_page(tenant, until).await? {
-                    Page::Lost => {}
-                    Page::Dropped { events, more } => {
-                        dropped += events;
-                        if !more {
-                            return Ok(dropped);
-                        }
-                    }
+                let drop = |freshness| drop_page(tenant, until, is_first, freshness);
+                let Page { events, more } = until_landed(tenant, drop).await?;
+                dropped += events;
+                if !more {
+                    return Ok(dropped);
                 }
+                is_first = false;
             }
         };
         self.tenant.observed(Call::of("drop_audit_before"), run).await
     }
 }
 
-/// What became of a page of events.
-enum Page {
-    Dropped {
-        events: u64,
-        more: bool,
-    },
-    /// Another call was faster.
-    Lost,
+/// A page of events that were dropped.
+struct Page {
+    events: u64,
+    more: bool,
 }
 
-async fn drop_page(tenant: &Tenant, until: Timestamp) -> Result<Page, Error> {
+async fn drop_page(
+    tenant: &Tenant,
+    until: Timestamp,
+    is_first: bool,
+    freshness: Freshness,
+) -> Result<Attempt<Page>, Error> {
     let events = tenant.id.events();
     let end = [events.start.as_slice(), &until.as_ms().to_be_bytes()].concat();
     let scan = Scan::new(KeyRange { start: events.start.clone(), end: Some(end) }, PAGE_ROWS);
-    let (view, ([row], [page])) =
-        tenant.read(&Needs::org_keys(), ([tenant.id.audit_floor().key()], [scan])).await?;
-    let Some((last, _)) = page.rows.last() else { return Ok(Page::Dropped { events: 0, more: false }) };
+    let needs = Needs::org_keys().freshness(freshness);
+    let (view, ([row], [page])) = tenant.read(&needs, ([tenant.id.audit_floor().key()], [scan])).await?;
+    let Some((last, _)) = page.rows.last() else {
+        return Ok(Attempt::Landed(Page { events: 0, more: false }));
+    };
     let opened = match &row {
         Some(row) => {
             tenant.open_audit_floor(&view, row)?.map(|(floor, revision)| (floor, row.revision, revision))
@@ -77,27 +83,59 @@ async fn drop_page(tenant: &Tenant, until: Timestamp) -> Result<Page, Error> {
         Some((floor, row, revision)) => (floor, Some((row, revision))),
         None => (AuditFloorBody::default(), None),
     };
-    let is_last = !page.more;
-    let position = if is_last { until.as_ms() } else { time_of(last.as_bytes(), &events) };
+    let position = if page.more { time_of(last.as_bytes(), &events) } else { until.as_ms() };
     let mut draft = Draft::new(tenant, &view);
+    if is_first {
+        // With the first of them: whoever is interrupted has dropped something all the same.
+        draft.note(|| AuditChange::new(EventKind::AuditTrimmed));
+    }
     for (key, row) in &page.rows {
         cut(tenant, &view, &mut floor, key.as_bytes(), row)?;
         draft.delete(key.clone());
     }
     // A chain that paused for longer is over (`engine::chains`).
-    let (over, live): (Vec<_>, Vec<_>) =
-        floor.cut.into_iter().partition(|cut| cut.at_ms.saturating_add(SETTLED_MS) < position);
-    for cut in &over {
-        draft.delete(tenant.id.chain_head(cut.chain).key());
+    let is_over = |cut: &ChainCut| cut.at_ms.saturating_add(SETTLED_MS) < position;
+    let (mut over, mut live): (Vec<_>, Vec<_>) = floor.cut.into_iter().partition(is_over);
+    if live.len() > CHAINS_MAX {
+        let going_on = chains_after(tenant, last, &events, position).await?;
+        over.extend(live.extract_if(.., |cut| !going_on.contains(&cut.chain)));
     }
-    let chains = floor.chains.saturating_add(over.len() as u64);
+    let (headed, plain): (Vec<_>, Vec<_>) = over.into_iter().partition(|cut| cut.sequence >= GROUP);
+    let mut headed = headed.into_iter();
+    let mut chains = floor.chains.saturating_add(plain.len() as u64);
+    for cut in headed.by_ref().take(PAGE_ROWS) {
+        draft.delete(tenant.id.chain_head(cut.chain).key());
+        chains = chains.saturating_add(1);
+    }
+    // Their heads go with a later page.
+    live.extend(headed);
     let floor = AuditFloorBody { before_ms: floor.before_ms.max(position), chains, cut: live };
     draft.put_audit_floor(&floor, read)?;
-    if is_last {
-        draft.note(|| AuditChange::new(EventKind::AuditTrimmed));
+    let page = Page { events: page.rows.len() as u64, more: page.more };
+    Ok(draft.commit().await?.map(|_| page))
+}
+
+/// The chains that have an event behind the one at `last`, within the hour for which a chain may pause. All of that hour
+/// is more than an hour ago, so what is of it has landed.
+async fn chains_after(
+    tenant: &Tenant,
+    last: &Key,
+    events: &KeyRange,
+    position: u64,
+) -> Result<BTreeSet<ChainId>, Error> {
+    let until = position.saturating_add(PAUSE_MS_MAX).saturating_add(1);
+    let end = [events.start.as_slice(), &until.to_be_bytes()].concat();
+    let mut rest = KeyRange { start: events.start.clone(), end: Some(end) }.after(last.as_bytes());
+    let mut chains = BTreeSet::new();
+    loop {
+        let page = tenant.engine.read(Scan::new(rest.clone(), KEYS_PAGE).keys_only()).await?;
+        let ids = page.rows.iter().filter_map(|(key, _)| id_of(key.as_bytes(), events));
+        chains.extend(ids.map(|id| id.chain));
+        match page.rows.last() {
+            Some((key, _)) if page.more => rest = rest.after(key.as_bytes()),
+            _ => return Ok(chains),
+        }
     }
-    let landed = draft.commit().await?.is_landed();
-    Ok(if landed { Page::Dropped { events: page.rows.len() as u64, more: !is_last } } else { Page::Lost })
 }
 
 /// Notes that an event is dropped, as the last of its chain so far.
@@ -108,10 +146,8 @@ fn cut(
     key: &[u8],
     row: &crate::store::Versioned,
 ) -> Result<(), Error> {
-    let events = tenant.id.events();
-    let id = key.strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
     // A key that is none of an event's belongs to no chain.
-    let Some(id) = id else { return Ok(()) };
+    let Some(id) = id_of(key, &tenant.id.events()) else { return Ok(()) };
     let Some((_, hash)) = tenant.open_event_body(view, &id, row)? else { return Ok(()) };
     let cut = ChainCut { chain: id.chain, sequence: id.sequence, hash, at_ms: id.at.as_ms() };
     match floor.cut.iter_mut().find(|known| known.chain == id.chain) {
@@ -123,11 +159,17 @@ fn cut(
 
 /// The time of the event at a key.
 fn time_of(key: &[u8], events: &KeyRange) -> u64 {
-    let id = key.strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
-    id.map_or(0, |id| id.at.as_ms())
+    id_of(key, events).map_or(0, |id| id.at.as_ms())
+}
+
+fn id_of(key: &[u8], events: &KeyRange) -> Option<EventId> {
+    key.strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes)
 }
 
 /// How many events one batch drops: with the heads of their chains it stays within 100 operations.
 const PAGE_ROWS: usize = 32;
 /// Twice as long as a chain pauses at most. What is older is in the store, or never will be.
-const SETTLED_MS: u64 = 2 * 60 * 60 * 1_000;
+const SETTLED_MS: u64 = 2 * PAUSE_MS_MAX;
+/// From so many cut chains on it is looked up which of them go on: the note of them is one row.
+const CHAINS_MAX: usize = 512;
+const KEYS_PAGE: usize = 1_000;

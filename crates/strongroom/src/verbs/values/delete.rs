@@ -7,7 +7,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
-use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
+use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision, StoredDefinition};
 use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
@@ -152,7 +152,7 @@ impl Org {
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
         let (Some(found), Some(row)) = (found, row) else {
-            return purge(tenant, &view, (scope, &id), only, options).await;
+            return purge(tenant, &view, (scope, &definition.stored), only, options).await;
         };
         // Another value took the place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
@@ -213,10 +213,11 @@ async fn to_delete(
 async fn purge(
     tenant: &Tenant,
     view: &View<'_>,
-    (scope, definition): (&Scope, &DefinitionId),
+    (scope, stored): (&Scope, &StoredDefinition),
     only: Option<&DocumentId>,
     options: &WriteOptions,
 ) -> Result<Attempt<Option<DeletedValue>>, Error> {
+    let definition = &stored.id;
     if options.keeps_history || only.is_some() {
         return Ok(Attempt::Landed(None));
     }
@@ -228,6 +229,7 @@ async fn purge(
     if draft.is_empty() {
         return Ok(Attempt::Landed(None));
     }
+    draft.note(|| value_change(EventKind::ValueDeleted, stored, scope));
     // Not the records: they belong to a change of a value, and there is none.
     for registration in &options.registered {
         draft.expect_registered(registration).await?;
