@@ -104,7 +104,7 @@ enum Work {
     Environments(Environments),
     /// Change the values of one scope in $EDITOR; only what was changed is written
     Edit(Edit),
-    /// Delete a value; `undo` brings it back
+    /// Delete a value; `undo` brings it back, if versions of it are kept
     Delete(Delete),
     /// List the versions of a value: when each was written, by whom and why
     History(History),

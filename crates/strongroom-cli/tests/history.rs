@@ -63,7 +63,7 @@ fn without_an_earlier_version_nothing_is_undone() {
     shell.define("X", "string");
     shell.ok_with("one", &["set", "X"]);
     let ran = shell.run(&["undo", "X"]);
-    assert!(ran.code == 3 && ran.stderr.contains("no earlier version"), "{}", ran.stderr);
+    assert!(ran.code == 3 && ran.stderr.contains("before this one is not kept"), "{}", ran.stderr);
     assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
 }
 

@@ -10,7 +10,7 @@ use strongroom_http::control;
 use crate::client::docs::ListedValue;
 use crate::client::{Call, Client};
 use crate::consent::Consent;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
@@ -63,7 +63,7 @@ impl Delete {
         if is_absent && !(self.purge && has_history(org, &definition.id, &scope).await?) {
             return Err(Failure::no_value(name, &scope));
         }
-        self.consent.to(&format!("delete the value of {name} at {scope}"))?;
+        self.consent.to(&self.deed(&scope))?;
         let deleted = self.delete(org).await?;
         if is_absent {
             return self.value_deleted(None, output);
@@ -122,22 +122,31 @@ impl Delete {
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
         let path = ["values", name.as_str()];
         let known = |client: &Client| {
-            let found: control::Value = client.control_get(Call { path: &path, query: &query })?;
-            Ok((found.id, true))
+            match client.control_get::<control::Value>(Call { path: &path, query: &query }) {
+                Ok(found) => Ok((Some(found.id), true)),
+                // Of a value that was deleted, the former versions may be there.
+                Err(failure) if self.purge && failure.exit == Exit::NotFound => Ok((None, true)),
+                Err(failure) => Err(failure),
+            }
         };
-        let by_document = |client: &Client| Ok((self.id_by_document(client, &scope)?, false));
+        let by_document = |client: &Client| Ok((Some(self.id_by_document(client, &scope)?), false));
         let (id, by_control) = client.either(known, by_document)?;
-        let deed = format!("delete the value of {name} at {scope}");
+        let deed = self.deed(&scope);
         self.consent.to(&if by_control { deed } else { format!("{deed} {FOR_GOOD}") })?;
         if by_control {
             let purge = if self.purge { "true" } else { "false" };
             let query = [query.as_slice(), &[("purge", purge)]].concat();
             let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
-        } else {
-            client.delete(Call { path: &["env", "values", &id], query: &[] })?;
+        } else if let Some(id) = &id {
+            client.delete(Call { path: &["env", "values", id], query: &[] })?;
             output.note(&format!("the value is deleted {FOR_GOOD}"));
         }
-        self.value_deleted(Some(id), output)
+        self.value_deleted(id, output)
+    }
+
+    fn deed(&self, scope: &Scope) -> String {
+        let deed = format!("delete the value of {} at {scope}", self.name);
+        if self.purge { format!("{deed} and its former versions, for good") } else { deed }
     }
 
     fn id_by_document(&self, client: &Client, scope: &Scope) -> Result<String, Failure> {

@@ -47,8 +47,8 @@ impl Undo {
         }
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
-        let Some(last) = target.versions.iter().skip(1).find(|version| !version.deleted) else {
-            let nothing = format!("no earlier version of {name} at {scope} is kept");
+        let Some(last) = Version::to_undo(&target.versions) else {
+            let nothing = format!("the version of {name} at {scope} before this one is not kept");
             return Err(Failure::new(Exit::NotFound, nothing)
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };

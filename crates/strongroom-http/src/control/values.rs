@@ -108,7 +108,7 @@ pub(crate) async fn set(
     Ok(Json(ValueWritten::of(&written, &name)))
 }
 
-/// Deletes the value of a variable at one scope; `undo` brings it back
+/// Deletes the value of a variable at one scope; `undo` brings it back, if versions of it are kept
 #[utoipa::path(
     delete, context_path = BASE, path = "/values/{name}", tag = "control: variables",
     params(("name" = String, Path), DeleteQuery),
@@ -127,12 +127,19 @@ pub(crate) async fn delete(
         true => WriteOptions::default(),
         false => WriteOptions::default().keep_history(),
     };
+    // Of a value that was deleted before, former versions may be left.
+    let had_history = query.purges()? && {
+        let one = PageRequest::first(1);
+        !operator.org.value_history(stored.id, &scope, one).await.map_err(full)?.items.is_empty()
+    };
     let deleted = match operator.org.delete_value_with(stored.id, &scope, options).await {
         // Nothing of it can be kept.
         Err(Error::Damaged { .. }) => operator.org.delete_value(stored.id, &scope).await,
         deleted => deleted,
     };
-    deleted.map_err(full)?.ok_or_else(Failure::value_not_found)?;
+    if deleted.map_err(full)?.is_none() && !had_history {
+        return Err(Failure::value_not_found());
+    }
     Ok(Json(Deleted { name, deleted: true }))
 }
 
@@ -265,9 +272,10 @@ pub(crate) async fn undo(
 ) -> Result<Json<Undone>, Failure> {
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
     let (stored, versions) = versions(&operator, &name, &scope).await?;
-    let (newest, former) = versions.split_first().ok_or_else(Failure::value_not_found)?;
-    let last = former.iter().find(|version| !version.deleted);
-    let last = last.ok_or_else(|| Failure::not_found("no earlier version of the value is kept"))?;
+    let newest = versions.first().ok_or_else(Failure::value_not_found)?;
+    let last = strongroom::Version::to_undo(&versions);
+    let last =
+        last.ok_or_else(|| Failure::not_found("the version of the value before this one is not kept"))?;
     bring_back(&operator.org, (&stored, &scope), newest, last, "undo").await.map(Json)
 }
 

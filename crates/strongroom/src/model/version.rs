@@ -25,6 +25,19 @@ pub struct Version {
 }
 
 impl Version {
+    /// What takes back the last change: of versions as [`Org::value_history`](crate::Org::value_history) lists them, the
+    /// newest first, the one before the first that is no deletion. `None` if there is none, or if one between them was
+    /// not kept, so that an older one is not what there was.
+    #[must_use]
+    pub fn to_undo(versions: &[Self]) -> Option<&Self> {
+        let (newest, former) = versions.split_first()?;
+        let place = former.iter().position(|version| !version.deleted)?;
+        let between = former.get(..=place)?;
+        let adjoin = |(newer, older): (&Self, &Self)| older.revision.next() == newer.revision;
+        let without_gap = std::iter::once(newest).chain(between).zip(between).all(adjoin);
+        between.last().filter(|_| without_gap)
+    }
+
     pub(crate) fn of_definition(stored: &StoredDefinition) -> Self {
         Self {
             id: DocumentId::from(*stored.id.as_bytes()),

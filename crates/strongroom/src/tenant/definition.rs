@@ -76,11 +76,8 @@ impl Draft<'_> {
     fn keep_former_definition(&mut self, stored: &StoredDefinition) -> Result<(), Error> {
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
-        self.keep_former(
-            &Subject::Definition(stored.id),
-            &document,
-            self.tenant().versions_kept(&stored.definition),
-        )
+        let kept = self.tenant().versions_kept(&stored.definition);
+        self.keep_former(&Subject::Definition(stored.id), &document, kept).map(drop)
     }
 
     fn put_definition_row(

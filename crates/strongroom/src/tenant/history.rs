@@ -25,8 +25,8 @@ pub(crate) struct ValueRows {
     pub(crate) index: Option<Versioned>,
     /// That it was deleted. Only read if there is no value although the index has one.
     pub(crate) deleted: Option<Versioned>,
-    /// Former versions that are too old to be kept.
-    pub(crate) expired: Vec<Key>,
+    /// Former versions that are too old to be kept, or too many since fewer are kept.
+    pub(crate) surplus: Vec<Key>,
 }
 
 impl Tenant {
@@ -39,7 +39,7 @@ impl Tenant {
     }
 
     /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted and
-    /// which former versions are too old to be kept.
+    /// which former versions are too old to be kept, or too many.
     pub(crate) async fn value_rows(
         &self,
         view: &View<'_>,
@@ -65,9 +65,11 @@ impl Tenant {
         }
         for ((value, known), rows) in values.iter().zip(&view.definitions).zip(&mut read) {
             let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
-            if rows.row.is_some() && stored.definition.history_age_secs.is_some() {
+            let has_rule =
+                stored.definition.history_age_secs.is_some() || stored.definition.history_versions.is_some();
+            if rows.row.is_some() && has_rule {
                 let subject = Subject::value(&value.scope, &stored.id);
-                rows.expired = self.expired_versions(view, &stored.definition, &subject).await?;
+                rows.surplus = self.surplus_versions(view, &stored.definition, &subject).await?;
             }
         }
         Ok(read)
@@ -78,31 +80,36 @@ impl Tenant {
         definition.history_versions.unwrap_or(self.engine.history_versions)
     }
 
-    /// Whether a former version of a value is older than it may become.
-    pub(crate) fn has_expired(&self, definition: &VariableDefinition, version: &Version) -> bool {
-        let age_ms = self.engine.now().as_ms().saturating_sub(version.written_at.as_ms());
+    /// Whether a former version of a value, written then, is older than it may become.
+    pub(crate) fn has_expired(&self, definition: &VariableDefinition, written_at: Timestamp) -> bool {
+        let age_ms = self.engine.now().as_ms().saturating_sub(written_at.as_ms());
         definition.history_age_secs.is_some_and(|secs| age_ms / 1_000 >= secs)
     }
 
-    /// The keys of the former versions of a value that are too old to be kept, as many as one batch deletes.
-    async fn expired_versions(
+    /// The keys of the former versions of a value that are too old to be kept, or too many beside the one that a write
+    /// adds: as many as one batch deletes.
+    async fn surplus_versions(
         &self,
         view: &View<'_>,
         definition: &VariableDefinition,
         subject: &Subject<'_>,
     ) -> Result<Vec<Key>, Error> {
         let page = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?;
-        let mut expired = Vec::new();
+        let too_many =
+            page.rows.len().saturating_sub(usize::from(self.versions_kept(definition)).saturating_sub(1));
+        let mut surplus = Vec::new();
         // The oldest come last.
-        for (key, row) in page.rows.into_iter().rev().take(EXPIRED_MAX) {
+        for (number, (key, row)) in page.rows.into_iter().rev().take(SURPLUS_MAX).enumerate() {
             let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(&key) else { break };
-            let version = self.open_past(view.keys(subject.account()), &place, subject, &row.value)?;
-            if version.is_some_and(|version| !self.has_expired(definition, &version)) {
-                break;
+            if number >= too_many {
+                let version = self.open_past(view.keys(subject.account()), &place, subject, &row.value)?;
+                if version.is_some_and(|version| !self.has_expired(definition, version.written_at)) {
+                    break;
+                }
             }
-            expired.push(key);
+            surplus.push(key);
         }
-        Ok(expired)
+        Ok(surplus)
     }
 
     /// When a document was last written; `None` if there is none, or the key that sealed it was dropped.
@@ -199,22 +206,24 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Keeps the version that this batch replaces, and drops the one that is then too old.
+    /// Keeps the version that this batch replaces, and drops the one that is then too many: its key, unless none is
+    /// kept.
     pub(crate) fn keep_former(
         &mut self,
         subject: &Subject<'_>,
         document: &Document<'_>,
         kept: u8,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Key>, Error> {
         let tenant = self.tenant();
         if kept == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let place = tenant.id.former(subject, document.revision);
         let len = self.put_sealed_over(&place, document)?;
         self.charge(&place.key(), None, Some(len));
-        self.delete_former(tenant.id.former(subject, document.revision.before(u64::from(kept))).key());
-        Ok(())
+        let too_many = tenant.id.former(subject, document.revision.before(u64::from(kept))).key();
+        self.delete_former(too_many.clone());
+        Ok(Some(too_many))
     }
 
     /// Notes that this batch deletes the value or credential in `row` and keeps its history, which begins with it.
@@ -348,7 +357,7 @@ impl Tenant {
 const HISTORY: &str = "history";
 /// More than the history of a document ever has: a hundred versions, and that it was deleted.
 pub(crate) const VERSIONS_MAX: usize = 128;
-/// How many versions that are too old one batch deletes.
-const EXPIRED_MAX: usize = 32;
+/// How many versions that are too old or too many one batch deletes.
+const SURPLUS_MAX: usize = 32;
 /// With the rows of the document itself, a batch stays within 100 operations.
 const HISTORY_PAGE: usize = 64;

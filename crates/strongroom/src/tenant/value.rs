@@ -270,8 +270,10 @@ impl Draft<'_> {
         let Existing { id, revision, created_at } = match existing {
             Some((existing, former)) => {
                 let subject = Subject::value(&new.scope, &definition_id);
-                self.keep_former(&subject, &former.as_document(), kept)?;
-                rows.expired.iter().for_each(|key| self.delete_former(key.clone()));
+                let too_many = self.keep_former(&subject, &former.as_document(), kept)?;
+                // That one may be among them.
+                let others = rows.surplus.iter().filter(|key| too_many.as_ref() != Some(key));
+                others.for_each(|key| self.delete_former(key.clone()));
                 // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);

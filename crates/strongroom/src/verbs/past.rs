@@ -120,7 +120,7 @@ impl Org {
                 value
             } else {
                 let rows = pages.next().map(|page| page.rows).unwrap_or_default();
-                past.value(scope, &stored.id, value, &rows)?
+                past.value(scope, stored, value, &rows)?
             });
         }
         let Some(then) =
@@ -161,7 +161,7 @@ impl Org {
                     None => None,
                 };
                 let rows = history.get(&stored.id).unwrap_or(&none);
-                values.push(past.value(scope, &stored.id, value, rows)?);
+                values.push(past.value(scope, stored, value, rows)?);
             }
             match pick(&then, stored, values) {
                 Some(resolved) => resolution.values.push(resolved),
@@ -187,13 +187,14 @@ impl Past<'_> {
     fn value(
         &self,
         scope: &Scope,
-        definition: &DefinitionId,
+        stored: &StoredDefinition,
         current: Option<ScopedValue>,
         rows: &[(Key, Versioned)],
     ) -> Result<Option<ScopedValue>, Error> {
         if current.as_ref().is_some_and(|value| value.updated_at <= self.at) {
             return Ok(current);
         }
+        let definition = &stored.id;
         let open = |(key, row): &(Key, Versioned)| {
             let place = self.tenant.id.parse(key);
             let place = place.unwrap_or_else(|| self.tenant.id.value(scope, definition));
@@ -203,7 +204,12 @@ impl Past<'_> {
         let found = self.newest_before(rows, oldest, open, |value| {
             (value.created_at, value.updated_at, value.revision)
         })?;
-        Ok(found.filter(|value| !value.metadata.is_deletion()))
+        match found.filter(|value| !value.metadata.is_deletion()) {
+            Some(value) if self.tenant.has_expired(&stored.definition, value.updated_at) => {
+                Err(Error::VersionNotFound(value.revision))
+            }
+            found => Ok(found),
+        }
     }
 
     /// The definition; `None` if it was defined later. `rows` are those of its history.
@@ -263,6 +269,10 @@ impl Past<'_> {
             }
         }
         match (found, oldest) {
+            // Between them are versions that were not kept, one of which may be of that moment.
+            (Some(found), Some((_, revision))) if times(&found).2.next() != revision => {
+                Err(Error::VersionNotFound(revision.before(1)))
+            }
             (Some(found), _) => Ok(Some(found)),
             (None, Some((created_at, revision))) if created_at <= self.at => {
                 Err(Error::VersionNotFound(revision.before(1)))

@@ -465,6 +465,82 @@ fn a_version_that_is_too_old_is_not_shown_and_goes_with_the_next_write() {
     });
 }
 
+#[test]
+fn a_value_is_set_also_where_the_version_that_is_too_many_is_too_old() {
+    with_kept_clock(async |org, clock| {
+        org.define(text("V").history_age_secs(60)).await?;
+        for at in 0..12 {
+            clock.set(at * 1_000);
+            org.set_value("V", Scope::Org, at.to_string()).await?;
+        }
+        clock.set(65_000);
+        org.set_value("V", Scope::Org, "later").await?;
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 7, "it, and those of the last minute");
+        Ok(())
+    });
+}
+
+#[test]
+fn versions_that_are_too_many_since_fewer_are_kept_go_with_the_next_write() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        for value in ["a", "b", "c", "d"] {
+            org.set_value("V", Scope::Org, value).await?;
+        }
+        for (kept, expected) in [(2, vec!["2", "d", "c"]), (1, vec!["1", "2"]), (0, vec!["0"])] {
+            org.update_definition("V", DefinitionChange::new().history_versions(kept)).await?;
+            org.set_value("V", Scope::Org, kept.to_string()).await?;
+            let versions = history(&org, "V", &Scope::Org).await?;
+            assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, expected);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_was_not_kept_is_not_undone_to_an_older_version() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), keeping()).await?);
+        // Of a host that keeps none.
+        let other = org_of(&VaultOptions::default().open(Arc::clone(&store), unlock()).await?);
+        org.define(text("V")).await?;
+        for (by, value) in [(&org, "a"), (&org, "b"), (&other, "c"), (&other, "d")] {
+            by.set_value("V", Scope::Org, value).await?;
+        }
+        let versions = history(&org, "V", &Scope::Org).await?;
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["d", "a"]);
+        assert!(Version::to_undo(&versions).is_none(), "it was c before");
+        org.set_value("V", Scope::Org, "e").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        org.set_value("V", Scope::Org, "f").await?;
+        let versions = history(&org, "V", &Scope::Org).await?;
+        let undone = Version::to_undo(&versions).unwrap().revision;
+        assert_eq!(org.value_version("V", Scope::Org, undone).await?.value.expose(), "e");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_value_whose_last_version_is_gone_does_not_come_back_as_an_older_one() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        org.set_value("V", Scope::Org, "b").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        let last = history(&org, "V", &Scope::Org).await?[1].revision;
+        let is_last = |key: &Key| key.as_bytes().ends_with(&(u64::MAX - last.as_u64()).to_be_bytes());
+        let (key, _) = rows(&store).await?.into_iter().find(|(key, _)| is_last(key)).unwrap();
+        plant(&store, &key, None).await?;
+        let undeleted = org.undelete_value("V", Scope::Org).await.map(drop);
+        assert!(matches!(undeleted, Err(Error::VersionNotFound(gone)) if gone == last));
+        Ok(())
+    });
+}
+
 fn keeping() -> VaultOptions {
     VaultOptions::default().history_versions(10)
 }

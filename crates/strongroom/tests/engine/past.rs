@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use strongroom::{
     DefinitionChange, Error, Org, Resolution, Scope, ScopePath, Timestamp, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
-use crate::common::{TestClock, account, id, org_of, run, text, vault, workflow};
+use crate::common::{TestClock, account, id, org_of, run, text, unlock, vault, workflow};
 
 #[test]
 fn a_random_history_resolves_at_each_moment_as_it_did_then() {
@@ -55,6 +57,29 @@ fn a_random_history_resolves_at_each_moment_as_it_did_then() {
             Ok(())
         });
     }
+}
+
+#[test]
+fn a_moment_between_versions_that_were_not_kept_is_an_error_and_so_is_one_whose_version_is_too_old() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let options = |kept| VaultOptions::default().clock(clock.clone()).history_versions(kept);
+        let org = org_of(&vault(Arc::clone(&store), options(10)).await?);
+        // Of a host that keeps none.
+        let other = org_of(&options(0).open(Arc::clone(&store), unlock()).await?);
+        org.define(text("V").history_age_secs(60)).await?;
+        for (at, by) in [(1_000, &org), (2_000, &org), (3_000, &other), (4_000, &other), (5_000, &org)] {
+            clock.set(at);
+            by.set_value("V", Scope::Org, at.to_string()).await?;
+        }
+        let at = async |ms| org.resolve_at("V", &ScopePath::org(), Timestamp::from_ms(ms)).await;
+        assert!(matches!(at(2_500).await, Err(Error::VersionNotFound(_))), "1000, or one that was not kept");
+        assert_eq!(at(4_500).await?.unwrap().value.expose(), "4000");
+        clock.set(64_500);
+        assert!(matches!(at(4_500).await, Err(Error::VersionNotFound(_))));
+        assert_eq!(at(5_000).await?.unwrap().value.expose(), "5000", "the present one has no age");
+        Ok(())
+    });
 }
 
 #[test]

@@ -42,10 +42,11 @@ pub(crate) struct Define {
     /// Report it as missing when it resolves to nothing
     #[arg(long)]
     required: bool,
-    /// Keep so many former versions of it and of each of its values, at most 100 [default: 10]
+    /// Keep so many former versions of it and of each of its values, at most 100 [default: 10]; what is too many goes
+    /// with the next write
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(..=100))]
     keep_versions: Option<u8>,
-    /// Keep no former version of a value for longer, such as 90d
+    /// Show no former version of a value that was written longer ago, such as 90d; it goes with the next write
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     keep_for: Option<Duration>,
     #[command(flatten)]

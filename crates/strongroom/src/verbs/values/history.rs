@@ -54,9 +54,9 @@ impl Org {
             let stored = &known.stored;
             let subject = Subject::value(&scope, &stored.id);
             let mut listing = tenant.list_history(&subject, &page).await?;
-            listing
-                .items
-                .retain(|version| version.deleted || !tenant.has_expired(&stored.definition, version));
+            listing.items.retain(|version| {
+                version.deleted || !tenant.has_expired(&stored.definition, version.written_at)
+            });
             Ok(tenant.with_current(&subject, listing, current, page.limit))
         };
         self.tenant.observed(Call::of("value_history").definition(&definition).at(&scope), run).await
@@ -169,6 +169,10 @@ impl Org {
             let newest = quiet.value_history(definition.clone(), &*scope, PageRequest::first(2)).await?.items;
             match newest.as_slice() {
                 [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
+                // What was deleted was not kept: an older version is another value.
+                [deletion, last] if last.revision.next() != deletion.revision => {
+                    Err(Error::VersionNotFound(deletion.revision.before(1)))
+                }
                 [_, last] => {
                     let absent = WriteOptions::expecting(Expected::Absent);
                     let restored =
@@ -203,7 +207,7 @@ impl Org {
         let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
         let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
         let is_kept = |former: &ScopedValue| {
-            let has_expired = tenant.has_expired(&definition.stored.definition, &version_of(former));
+            let has_expired = tenant.has_expired(&definition.stored.definition, former.updated_at);
             !former.metadata.is_deletion() && !has_expired
         };
         former.filter(is_kept).ok_or(Error::VersionNotFound(revision))
