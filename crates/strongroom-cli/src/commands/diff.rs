@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionId, Org, Origin, Scope, ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp,
+    DefinitionId, Error, Org, Origin, Scope, ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp,
     VariableDefinition,
 };
 
@@ -205,7 +205,10 @@ async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Nam
         Scope::LinkedAccount(id) => ScopePath::org().linked_account(id.clone()),
         Scope::Workflow(id) => ScopePath::org().workflow(id.clone()),
     };
-    let seen = org.resolve_all_at(&path, at).await?.values.into_iter();
+    let seen = match org.resolve_all_at(&path, at).await {
+        Err(Error::VersionNotFound(_)) => return Err(not_kept(&org, &path, at).await?),
+        seen => seen?.values.into_iter(),
+    };
     // What a less specific scope or the default would have filled in is not of this place.
     let here = seen.filter(|resolved| resolved.scope == Origin::Scope(place.scope.clone()));
     let mut values: HashMap<DefinitionId, Secret> =
@@ -217,6 +220,19 @@ async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Nam
         sides.push((then.definition.name.clone(), Side { definition: then.definition, value }));
     }
     Ok(sides)
+}
+
+/// That a place cannot be compared, and for which variables.
+async fn not_kept(org: &Org, path: &ScopePath, at: Timestamp) -> Result<Failure, Failure> {
+    let mut names = Vec::new();
+    for stored in pages::definitions(org).await? {
+        if let Err(Error::VersionNotFound(_)) = org.resolve_at(stored.id, path, at).await {
+            names.push(stored.definition.name);
+        }
+    }
+    let gone = format!("what {} was at that time is no longer kept", names.join(", "));
+    Ok(Failure::new(Exit::NotFound, gone)
+        .next("ask for a later time; `strongroom define NAME --change --keep-versions COUNT` keeps more from now on"))
 }
 
 async fn definition_at(
