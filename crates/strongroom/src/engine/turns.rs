@@ -133,8 +133,11 @@ impl Queues {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if !self.is_held {
+            return;
+        }
         // Whoever no longer waits is passed over here: their turns, dropped one inside of the other, could be many.
-        while self.is_held {
+        loop {
             let next = {
                 let mut by_row = self.queues.lock();
                 let next = by_row.get_mut(&self.row).and_then(VecDeque::pop_front);
