@@ -90,10 +90,10 @@ impl Tls {
         match left {
             Ok(left) if left > EXPIRES_SOON => {}
             Ok(_) => {
-                tracing::warn!(%not_after, "the certificate expires soon: renew it, and have it read again")
+                tracing::warn!(%not_after, "the certificate expires soon: renew it, and have it read again");
             }
             Err(_) => {
-                tracing::error!(%not_after, "the certificate has expired: renew it, and have it read again")
+                tracing::error!(%not_after, "the certificate has expired: renew it, and have it read again");
             }
         }
     }
