@@ -107,7 +107,7 @@ impl Doctor {
                     }
                     // It may read for some accounts alone.
                     Err(failure) if failure.exit == Exit::Key => {
-                        report.unseen("required", "read for the org")
+                        report.unseen("required", "read for the org");
                     }
                     Err(failure) => return Err(failure),
                 }
