@@ -286,20 +286,20 @@ fn engine() -> Vec<(String, String)> {
 
 /// The same files without their comments and unit tests.
 fn code(files: Vec<(String, String)>) -> Vec<(String, String)> {
-    let code = |text: String| {
+    let code = |text: &str| {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        without_tests(code.collect::<Vec<_>>().join("\n"))
+        without_tests(&code.collect::<Vec<_>>().join("\n"))
     };
-    files.into_iter().map(|(module, text)| (module, code(text))).collect()
+    files.into_iter().map(|(module, text)| (module, code(&text))).collect()
 }
 
 /// Every module of the engine by its path, without unit tests, in order.
 fn sources() -> Vec<(String, String)> {
     let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    files.into_iter().map(|(file, text)| (file, without_tests(text))).collect()
+    files.into_iter().map(|(file, text)| (file, without_tests(&text))).collect()
 }
 
-fn without_tests(text: String) -> String {
+fn without_tests(text: &str) -> String {
     text.split("#[cfg(test)]").next().unwrap().to_owned()
 }
 
