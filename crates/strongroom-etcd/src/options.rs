@@ -19,8 +19,15 @@ pub struct EtcdOptions {
     pub(crate) prefix: String,
     pub(crate) answer_timeout: Duration,
     pub(crate) authorities: Option<Vec<u8>>,
-    pub(crate) certificate: Option<(Vec<u8>, Arc<Zeroizing<Vec<u8>>>)>,
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) user: Option<User>,
+}
+
+/// A certificate with those that lead to its root, and its key, in PEM.
+#[derive(Clone)]
+pub(crate) struct Certificate {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: Arc<Zeroizing<Vec<u8>>>,
 }
 
 /// Who logs in.
@@ -74,7 +81,8 @@ impl EtcdOptions {
     /// in PEM. It does not log in: etcd's gateway does not pass its name on.
     #[must_use]
     pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.certificate = Some((chain.into(), Arc::new(Zeroizing::new(key.into()))));
+        let key = Arc::new(Zeroizing::new(key.into()));
+        self.certificate = Some(Certificate { chain: chain.into(), key });
         self
     }
 

@@ -11,10 +11,10 @@ pub(crate) fn tls(options: &EtcdOptions) -> Result<TlsConfig, StoreError> {
     if let Some(pem) = &options.authorities {
         config = config.root_certs(RootCerts::new_with_certs(&certificates(pem)?));
     }
-    if let Some((chain, key)) = &options.certificate {
-        let key = PrivateKey::from_pem(key)
+    if let Some(shown) = &options.certificate {
+        let key = PrivateKey::from_pem(&shown.key)
             .map_err(|_| unsupported("the key of the certificate is not one in PEM"))?;
-        config = config.client_cert(Some(ClientCert::new_with_certs(&certificates(chain)?, key)));
+        config = config.client_cert(Some(ClientCert::new_with_certs(&certificates(&shown.chain)?, key)));
     }
     Ok(config.build())
 }
