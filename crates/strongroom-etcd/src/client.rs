@@ -68,7 +68,8 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(error) | Failure::LoggedOut(error)) => return Err(error),
                 Err(Failure::Lost(error)) => last = Some(error),
-                Err(Failure::NotSent(error)) => last = Some(error),
+                // Logged in anew and refused again: it did nothing with the call.
+                Err(Failure::NotSent(error) | Failure::LoggedOut(error)) => last = Some(error),
             }
             self.pass_over(number);
         }
@@ -87,7 +88,8 @@ impl Client {
                     self.pass_over(number);
                     return Err(error);
                 }
-                Err(Failure::NotSent(error)) => last = Some(error),
+                // Logged in anew and refused again: it did nothing with the call.
+                Err(Failure::NotSent(error) | Failure::LoggedOut(error)) => last = Some(error),
             }
             self.pass_over(number);
         }
