@@ -17,7 +17,7 @@ use crate::engine::head::{Head, SlotRow};
 use crate::engine::{Engine, Touches, read_from};
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error, WrongStore};
-use crate::id::{DefinitionId, DefinitionName, DocumentId, LinkedAccountId, OrgId};
+use crate::id::{DefinitionId, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::jobs::shred::note_exported;
 use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
@@ -82,7 +82,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             Some(Marker { purpose: Purpose::AsNew, store_id, transfer_id: known })
                 if known == transfer_id =>
             {
-                let roots = head_of(&store, store_id)
+                let (roots, _) = head_of(&store, store_id)
                     .await?
                     .open_roots(&unlock, &self.options.argon2_bounds())
                     .await?;
@@ -90,7 +90,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             }
             Some(_) => return Err(Error::WrongStore(WrongStore::Unfinished)),
             None => {
-                let NewVault { store_id, root, rows } = self.options.new_vault(&unlock).await?;
+                let NewVault { store_id, root, rows, .. } = self.options.new_vault(&unlock).await?;
                 (store_id, Roots::first(root, RowRevision(0)), rows)
             }
         };
@@ -141,7 +141,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<RestoreSummary, Error> {
         let engine = &vault.engine;
-        if !self.holds(org)? {
+        if !self.tenants()?.iter().any(|(held, _)| *held == org) {
             return Err(Error::OrgNotFound(org));
         }
         let resumed = begin_org(engine, &org, &self.head.file_id).await?;
@@ -154,13 +154,30 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(summary)
     }
 
-    fn holds(&mut self, org: OrgId) -> Result<bool, Error> {
-        let mut reader = self.reader()?;
+    /// The orgs and environments that it holds something of, in the order of the file, which is read for that.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{Backup, Environment, RawKey, Unlock};
+    /// let id = "6500a1b2c3d4e5f6a7b8c9d0".parse()?;
+    /// vault.org(id, Environment::test()).records("notes".parse()?).put(&"a".parse()?, "b").await?;
+    /// let mut file = Vec::new();
+    /// vault.backup(&mut file, |_| ()).await?;
+    /// let key = Unlock::raw_key(RawKey::from_bytes([7; 32])); // any key of the vault
+    /// let mut backup = Backup::open(std::io::Cursor::new(file), key).await?;
+    /// assert_eq!(backup.tenants()?, [(id, Environment::test())]);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BadBackup`] and [`Error::BackupFile`] if the file changed since it was opened.
+    pub fn tenants(&mut self) -> Result<Vec<(OrgId, Environment)>, Error> {
+        let (mut reader, mut held) = (self.reader()?, Vec::new());
         loop {
             match reader.next()? {
-                BackupPart::TenantEnd(end) if end.org == org => return Ok(true),
-                BackupPart::End => return Ok(false),
-                BackupPart::TenantEnd(_) | BackupPart::Rows(_) => {}
+                BackupPart::TenantEnd(end) => held.push((end.org, end.environment)),
+                BackupPart::End => return Ok(held),
+                BackupPart::Rows(_) => {}
             }
         }
     }
