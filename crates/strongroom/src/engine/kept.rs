@@ -9,10 +9,11 @@ use crate::engine::turns::Turns;
 use crate::envelope::DekId;
 use crate::error::{Error, ErrorKind};
 use crate::keys::Unlock;
+use crate::model::SlotId;
 use crate::row::{Row, VaultRow};
 use crate::store::RowRevision;
 
-/// What a host that follows rotations of the root key left with the engine.
+/// What a host that follows rotations of the root key left with the engine, and the slot that its key opened.
 #[derive(Default)]
 pub(crate) struct Kept {
     state: Mutex<State>,
@@ -28,11 +29,13 @@ struct State {
     unlock: Option<Unlock>,
     /// The `store` row whose root it did not open: it is not tried again on the same one.
     refused: Option<RowRevision>,
+    /// The slot that opened the vault, or its lock, last.
+    slot: Option<SlotId>,
 }
 
 impl Kept {
-    pub(crate) fn of(unlock: Option<Unlock>) -> Self {
-        let state = State { follows: unlock.is_some(), unlock, refused: None };
+    pub(crate) fn of(unlock: Option<Unlock>, slot: Option<SlotId>) -> Self {
+        let state = State { follows: unlock.is_some(), unlock, refused: None, slot };
         Self { state: Mutex::new(state), turns: Turns::default() }
     }
 
@@ -46,9 +49,15 @@ impl Kept {
         self.state().unlock = None;
     }
 
-    /// Keeps the key that ended the lock, if the host asked for it.
-    pub(crate) fn unlock(&self, unlock: Unlock) {
+    /// The slot that opened the vault.
+    pub(crate) fn slot(&self) -> Option<SlotId> {
+        self.state().slot
+    }
+
+    /// Keeps the key that ended the lock, if the host asked for it, and which slot it opened.
+    pub(crate) fn unlock(&self, unlock: Unlock, slot: SlotId) {
         let mut state = self.state();
+        state.slot = Some(slot);
         if state.follows {
             (state.unlock, state.refused) = (Some(unlock), None);
         }
@@ -83,8 +92,8 @@ impl Engine {
         let Some(unlock) = unlock.filter(|_| head.store_id == self.store_id) else {
             return Err(Error::RootRotated);
         };
-        let roots = match head.open_roots(&unlock, &self.argon2).await {
-            Ok(roots) => roots,
+        let (roots, slot) = match head.open_roots(&unlock, &self.argon2).await {
+            Ok(opened) => opened,
             // A key provider that is out of reach says nothing of the key.
             Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
             Err(_) => {
@@ -103,6 +112,7 @@ impl Engine {
                 true => roots.clone().with_coming(now.coming.clone()),
                 false => now.clone(),
             });
+            self.kept.state().slot = Some(slot);
             Ok(())
         })
     }

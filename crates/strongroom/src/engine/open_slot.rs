@@ -5,6 +5,7 @@ use crate::envelope::{Argon2Bounds, KeyMaterial};
 use crate::error::{Damage, Error, SlotError};
 use crate::keys::provider::ProviderErrorKind;
 use crate::keys::{Root, Roots, Slot, Unlock};
+use crate::model::SlotId;
 use crate::store::RowRevision;
 
 /// The slot that opened, and the root key from it.
@@ -39,15 +40,19 @@ impl Head {
         Err(refusal.unwrap_or_else(|| Error::damaged("the key slot", Damage::Missing)))
     }
 
-    /// The roots that `unlock` opens, checked against the `store` row.
-    pub(crate) async fn open_roots(&self, unlock: &Unlock, bounds: &Argon2Bounds) -> Result<Roots, Error> {
+    /// The roots that `unlock` opens, checked against the `store` row, and the slot that it opens.
+    pub(crate) async fn open_roots(
+        &self,
+        unlock: &Unlock,
+        bounds: &Argon2Bounds,
+    ) -> Result<(Roots, SlotId), Error> {
         let OpenedSlot { slot, root, .. } = self.open_slots(unlock, bounds).await?;
         let root = Root::new(root);
         let store_row = self.open_store_row(&root.key)?;
         if store_row.body.held(slot).is_none() {
             return Err(Error::damaged("the key slot", Damage::Inconsistent));
         }
-        Ok(Roots::new(root, &store_row))
+        Ok((Roots::new(root, &store_row), SlotId::from_bytes(slot.place.id)))
     }
 }
 

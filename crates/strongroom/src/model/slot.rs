@@ -59,6 +59,9 @@ pub struct SlotInfo {
     /// Whether it can open the vault, as far as that can be checked without its key: its row can be read, its
     /// parameters are within bounds, and the sealed `store` row lists it.
     pub is_usable: bool,
+    /// Whether the vault was opened with this slot by this process: the key that it has opens it, as far as nobody has
+    /// changed it since. Of a vault that this process restored, no slot is known to be.
+    pub is_own: bool,
 }
 
 /// What opens a key slot.

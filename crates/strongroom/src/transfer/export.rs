@@ -55,7 +55,7 @@ impl Vault {
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));
         };
-        let NewVault { store_id, root, rows } = VaultOptions::default().new_vault(&unlock).await?;
+        let NewVault { store_id, root, rows, .. } = VaultOptions::default().new_vault(&unlock).await?;
         let roots = Roots::first(root, RowRevision(0));
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;

@@ -76,7 +76,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let slots = vault_head(&head)?;
         let roots = match &head.store_row {
             Some(_) => {
-                let roots = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
+                let (roots, _) = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
                 // Those of the backup, whoever restores it: an audit must not end with a restore.
                 options.settings = slots.open_store_row(&roots.active.key)?.body.settings()?;
                 roots

@@ -58,7 +58,7 @@ impl Vault {
         if head.store_id != engine.store_id {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let roots = head.open_roots(&unlock, &engine.argon2).await?;
+        let (roots, slot) = head.open_roots(&unlock, &engine.argon2).await?;
         // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
@@ -66,7 +66,7 @@ impl Vault {
             }
             engine.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
             engine.roots.unlock(roots);
-            engine.kept.unlock(unlock);
+            engine.kept.unlock(unlock, slot);
             held.vault = false;
             Ok(())
         })
@@ -119,7 +119,7 @@ impl Org {
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let engine = &self.tenant.engine;
         let head = read_head(&*engine.store).await?;
-        let roots = head.open_roots(&unlock, &engine.argon2).await?;
+        let (roots, _) = head.open_roots(&unlock, &engine.argon2).await?;
         if roots.active.key.id() != engine.roots.get()?.active.key.id() {
             return Err(Error::RootRotated);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow};
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
-use crate::error::{Error, SlotError};
+use crate::error::{Error, ProviderErrorKind, SlotError};
 use crate::keys::{Provider, Root, Slot, SlotPlace, StoreRow, Unlock};
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::row::VaultRow;
@@ -55,6 +55,32 @@ impl Slots {
     pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
         let table = SlotTable::read(&self.engine).await?;
         Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
+    }
+
+    /// Whether `unlock` opens this slot.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{RawKey, Unlock};
+    /// let spare = vault.slots().add(Unlock::raw_key(RawKey::from_bytes([8; 32]))).await?;
+    /// assert!(vault.slots().opens(&spare.id, &Unlock::raw_key(RawKey::from_bytes([8; 32]))).await?);
+    /// assert!(!vault.slots().opens(&spare.id, &Unlock::raw_key(RawKey::generate()?)).await?);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read,
+    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] if the provider cannot be asked,
+    /// those of [`list`](Self::list).
+    pub async fn opens(&self, id: &SlotId, unlock: &Unlock) -> Result<bool, Error> {
+        let table = SlotTable::read(&self.engine).await?;
+        let slot = table.find(id)?.slot.as_ref().map_err(|fault| *fault)?;
+        match unlock.open_slot(slot, &self.engine.argon2).await {
+            Ok(_) => Ok(true),
+            Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => Ok(false),
+            Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a slot that `unlock` opens. The others stay as they are.
@@ -217,6 +243,7 @@ impl<'e> SlotTable<'e> {
                 revision,
                 since: None,
                 is_usable: false,
+                is_own: self.engine.kept.slot() == Some(id),
             });
         };
         Some(SlotInfo { is_usable: self.is_usable(row), ..self.info_of(slot) })
@@ -224,12 +251,14 @@ impl<'e> SlotTable<'e> {
 
     pub(crate) fn info_of(&self, slot: &Slot) -> SlotInfo {
         let since_ms = self.store_row.body.held(slot).and_then(|held| held.since_ms);
+        let id = SlotId::from_bytes(slot.place.id);
         SlotInfo {
-            id: SlotId::from_bytes(slot.place.id),
+            id,
             kind: kind_of(&slot.provider),
             revision: Revision::from_u64(slot.place.revision),
             since: since_ms.map(crate::clock::Timestamp::from_ms),
             is_usable: true,
+            is_own: self.engine.kept.slot() == Some(id),
         }
     }
 

@@ -52,6 +52,33 @@ fn a_list_says_what_opens_the_vault_and_since_when() {
 }
 
 #[test]
+fn the_slot_that_opened_the_vault_is_its_own_and_each_key_opens_its_slot_alone() {
+    with_vault(async |store, vault| {
+        let own = |slots: Vec<SlotInfo>| {
+            let own: Vec<_> = slots.into_iter().filter(|slot| slot.is_own).collect();
+            assert_eq!(own.len(), 1);
+            own[0].id
+        };
+        let first = own(vault.slots().list().await?);
+        let added = vault.slots().add(raw(9)).await?;
+        assert!(!added.is_own);
+        assert_eq!(own(vault.slots().list().await?), first);
+        let again = Vault::open(Arc::clone(&store), raw(9)).await?;
+        assert_eq!(own(again.slots().list().await?), added.id);
+        again.lock();
+        again.unlock(unlock()).await?;
+        assert_eq!(own(again.slots().list().await?), first, "the key that ended the lock");
+
+        assert!(vault.slots().opens(&added.id, &raw(9)).await?);
+        assert!(!vault.slots().opens(&first, &raw(9)).await?);
+        assert!(!vault.slots().opens(&first, &Unlock::passphrase("spare")).await?);
+        let gone = vault.slots().opens(&"00".repeat(16).parse()?, &raw(9)).await;
+        assert!(matches!(gone, Err(Error::Slot(SlotError::NotFound(_)))));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_changed_slot_opens_with_the_new_key_alone() {
     with_vault(async |store, vault| {
         let first = vault.slots().list().await?[0].clone();

@@ -20,7 +20,7 @@ use crate::error::{Damage, Error, WrongStore};
 use crate::format::{CustomFormat, CustomFormats, Formats};
 use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::{HISTORY_VERSIONS_MAX, Limits, Quotas};
-use crate::model::{Mark, Settings};
+use crate::model::{Mark, Settings, SlotId};
 use crate::random;
 use crate::row::{VaultRow, encode_header};
 use crate::store::{Durability, Expect, Key, Store, StoreErrorKind, WriteBatch};
@@ -47,6 +47,8 @@ pub struct VaultOptions {
     durability: Option<Durability>,
     follows_roots: bool,
     kept: Option<Unlock>,
+    /// The slot that opened the vault.
+    slot: Option<SlotId>,
     /// Those of a vault that is created or restored.
     pub(crate) settings: Settings,
 }
@@ -72,6 +74,7 @@ impl Default for VaultOptions {
             durability: None,
             follows_roots: false,
             kept: None,
+            slot: None,
             settings: Settings::default(),
         }
     }
@@ -295,8 +298,8 @@ impl VaultOptions {
     pub async fn create(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
-        let (store_id, roots, pass) = self.write_new_vault(&store, &unlock).await?;
-        self.keep(unlock);
+        let (store_id, roots, pass, slot) = self.write_new_vault(&store, &unlock).await?;
+        self.keep(unlock, slot);
         Ok(self.assemble(store, store_id, roots, Some(pass)))
     }
 
@@ -318,8 +321,8 @@ impl VaultOptions {
         self.refuse_unasked(&store)?;
         if let Err(Error::WrongStore(WrongStore::NoVault)) = read_head(&store).await {
             match self.write_new_vault(&store, &unlock).await {
-                Ok((store_id, roots, pass)) => {
-                    self.keep(unlock);
+                Ok((store_id, roots, pass, slot)) => {
+                    self.keep(unlock, slot);
                     return Ok(self.assemble(store, store_id, roots, Some(pass)));
                 }
                 // Another caller was faster: open what it created.
@@ -334,12 +337,12 @@ impl VaultOptions {
         &self,
         store: &dyn Store,
         unlock: &Unlock,
-    ) -> Result<(StoreId, Roots, Pass), Error> {
+    ) -> Result<(StoreId, Roots, Pass, SlotId), Error> {
         // A new vault has new ids: nothing that was known before can be true of it.
         if self.store_id.is_some() || self.root_id.is_some() || self.mark.is_some() {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
-        let NewVault { store_id, root, rows } = self.new_vault(unlock).await?;
+        let NewVault { store_id, root, slot, rows } = self.new_vault(unlock).await?;
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
@@ -350,7 +353,7 @@ impl VaultOptions {
         match store.commit(Arc::new(batch)).await {
             Ok(committed) => {
                 let pass = Pass { header: committed.revision, settings: self.settings };
-                Ok((store_id, Roots::first(root, committed.revision), pass))
+                Ok((store_id, Roots::first(root, committed.revision), pass, slot))
             }
             Err(error) => Err(match error.kind() {
                 StoreErrorKind::Conflict { .. } => Error::WrongStore(WrongStore::HoldsVault),
@@ -412,13 +415,14 @@ impl VaultOptions {
             Some(row) => (roots.at(row), read.next()),
             None => (roots, read),
         };
-        self.keep(unlock);
+        self.keep(unlock, SlotId::from_bytes(slot.place.id));
         let vault = self.assemble(store, head.store_id, roots, pass);
         vault.engine.caches.wrote(&VaultRow::Store.key(), revision);
         Ok(vault)
     }
 
-    fn keep(&mut self, unlock: Unlock) {
+    fn keep(&mut self, unlock: Unlock, slot: SlotId) {
+        self.slot = Some(slot);
         self.kept = Some(unlock).filter(|_| self.follows_roots && self.root_id.is_none());
     }
 
@@ -450,7 +454,7 @@ impl VaultOptions {
         let store_row = body.seal(&store_id, &root.key, FIRST)?;
         let rows =
             vec![(VaultRow::Slot(slot.place.id).key(), slot.encode()), (VaultRow::Store.key(), store_row)];
-        Ok(NewVault { store_id, root, rows })
+        Ok(NewVault { store_id, root, slot: SlotId::from_bytes(slot.place.id), rows })
     }
 
     pub(crate) fn argon2_bounds(&self) -> Argon2Bounds {
@@ -478,7 +482,7 @@ impl VaultOptions {
             durability: self.durability,
             tallies: Arc::new(Tallies::new(self.quotas, self.cache_entries_max)),
             history_versions: self.history_versions,
-            kept: Arc::new(Kept::of(self.kept)),
+            kept: Arc::new(Kept::of(self.kept, self.slot)),
             clock: self.clock.into(),
             latest_id: Arc::default(),
             observer: self.observer,
@@ -499,6 +503,7 @@ impl VaultOptions {
 pub(crate) struct NewVault {
     pub(crate) store_id: StoreId,
     pub(crate) root: Arc<Root>,
+    pub(crate) slot: SlotId,
     pub(crate) rows: Vec<(Key, Vec<u8>)>,
 }
 
