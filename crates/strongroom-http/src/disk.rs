@@ -19,9 +19,12 @@ pub(crate) fn full_disk(error: &StoreError) -> Option<io::ErrorKind> {
     None
 }
 
-/// The kind of the operating system's error that a text names.
+/// The kind of the operating system's error that a text names, by its number or in words.
 fn named(text: &str) -> Option<io::ErrorKind> {
-    let (_, rest) = text.rsplit_once("(os error ")?;
+    let Some((_, rest)) = text.rsplit_once("(os error ") else {
+        let is_said = |kind: &io::ErrorKind| text.contains(&kind.to_string());
+        return [FULL, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge].into_iter().find(is_said);
+    };
     let code = rest.split_once(')')?.0.parse().ok()?;
     Some(io::Error::from_raw_os_error(code).kind())
 }
@@ -40,6 +43,8 @@ mod tests {
         assert_eq!(full_disk(&error()), None);
         assert_eq!(full_disk(&error().with_source(io::Error::from(FULL))), Some(FULL));
         let outer = error().with_source(error().with_source("I/O error: no space (os error 28)".to_owned()));
+        let said = error().with_source(format!("it was not written: {}", io::Error::from(FULL)));
+        assert_eq!(full_disk(&said), Some(FULL), "through a socket only words come");
         assert_eq!(full_disk(&outer), cfg!(target_os = "linux").then_some(FULL));
     }
 }

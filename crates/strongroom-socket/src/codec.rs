@@ -133,7 +133,7 @@ pub(crate) fn failed(error: &StoreError) -> Vec<u8> {
         // Of a kind that a later release adds it is only known that it failed.
         _ => (8, 0),
     };
-    let (message, cause) = (error.to_string(), std::error::Error::source(error).map(ToString::to_string));
+    let (message, cause) = (error.to_string(), causes(error));
     encoded(|encoder| {
         encoder.array(5)?.u8(FAILED)?.u8(kind)?.u64(index as u64)?.str(&message)?;
         match &cause {
@@ -142,6 +142,20 @@ pub(crate) fn failed(error: &StoreError) -> Vec<u8> {
         };
         Ok(())
     })
+}
+
+/// The sentences of all causes, with those that the sentence before repeats left out.
+fn causes(error: &StoreError) -> Option<String> {
+    let mut cause = std::error::Error::source(error)?;
+    let mut text = cause.to_string();
+    while let Some(next) = cause.source() {
+        let sentence = next.to_string();
+        if !text.contains(&sentence) {
+            text = format!("{text}: {sentence}");
+        }
+        cause = next;
+    }
+    Some(text)
 }
 
 /// The answer to a hello.
