@@ -113,6 +113,10 @@ impl Failure {
         if matches!(error, Error::RootRotated) {
             return Self::root_rotated();
         }
+        if matches!(error, Error::Retired) {
+            tracing::warn!(%error, "a request failed");
+            return Self::moved();
+        }
         if matches!(error, Error::RotationUnderway | Error::Slot(_)) {
             // The operator who reads it is the one to act.
             return Self::bad_request(error.to_string());
@@ -170,6 +174,11 @@ impl Failure {
         Self { root_rotated: true, ..Self::overloaded() }
     }
 
+    /// 503: the vault was moved to another store, and only another service takes writes.
+    fn moved() -> Self {
+        Self { message: MOVED.into(), ..Self::overloaded() }
+    }
+
     /// A refusal by the HTTP layer: an unknown method, a body that is too large or of another type, and so on.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let message = match status {
@@ -194,6 +203,16 @@ impl Failure {
         let code = ErrorCode::InternalServerError;
         let failure = Self::new(StatusCode::INSUFFICIENT_STORAGE, code, message);
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
+    }
+
+    /// What it says to the client.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it is a write that found the disk full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.status == StatusCode::INSUFFICIENT_STORAGE
     }
 
     /// 500: the log says more.
@@ -238,6 +257,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         if matches!(error, Error::RootRotated) {
             return Self::root_rotated();
+        }
+        if matches!(error, Error::Retired) {
+            tracing::warn!(%error, "a request failed");
+            return Self::moved();
         }
         let found = ErrorStatus::of(&error);
         match found.status {
@@ -297,4 +320,5 @@ fn message(error: &Error) -> Cow<'static, str> {
     fixed.into()
 }
 
+const MOVED: &str = "The vault was moved to another store: its writes go to the service of that store";
 const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     vault: RwLock<Vault>,
     reopening: Reopening,
     probed: tokio::sync::Mutex<Option<Probe>>,
+    /// What the last probe said, for the log.
+    unready: AtomicBool,
     pub(crate) health: StoreHealth,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
@@ -135,9 +137,52 @@ impl Service {
         self.vault().org(org, environment)
     }
 
+    /// Fails if the store cannot be read or written, or does not answer in time. The log says when that begins and when
+    /// it ends.
+    pub(crate) async fn check_ready(&self) -> Result<(), Failure> {
+        let checked = async {
+            self.check_reads().await?;
+            self.check_writes().await
+        };
+        let checked = tokio::time::timeout(PROBE_PATIENCE, checked).await;
+        let was_ready = !self.inner.unready.swap(!matches!(checked, Ok(Ok(()))), Ordering::Relaxed);
+        match checked {
+            Ok(Ok(())) => {
+                if !was_ready {
+                    tracing::warn!("the store can be read and written again: the service is ready");
+                }
+                Ok(())
+            }
+            Ok(Err(failure)) => {
+                if was_ready {
+                    let why = failure.message();
+                    tracing::warn!(%why, "the store cannot be read or written: the service is not ready");
+                }
+                Err(failure)
+            }
+            Err(_) => {
+                if was_ready {
+                    let secs = PROBE_PATIENCE.as_secs();
+                    tracing::warn!("the store has not answered for {secs} s: the service is not ready");
+                }
+                Err(Failure::overloaded())
+            }
+        }
+    }
+
+    /// Reads a record that nobody writes, of an org that nobody has, so that the read goes to the store, past every
+    /// cache.
+    async fn check_reads(&self) -> Result<(), Failure> {
+        let nobody: OrgId = "000000000000000000000000".parse().map_err(Error::from)?;
+        let org = self.org(nobody, Environment::test());
+        let records = org.records("ready".parse().map_err(Error::from)?);
+        records.get(&"ready".parse().map_err(Error::from)?).await?;
+        Ok(())
+    }
+
     /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
     /// made now, of a row that stays as it is.
-    pub(crate) async fn check_writes(&self) -> Result<(), Failure> {
+    async fn check_writes(&self) -> Result<(), Failure> {
         if self.inner.reopening.under_way.load(Ordering::Relaxed) {
             return Err(Error::RootRotated.into());
         }
@@ -360,6 +405,7 @@ impl ServiceOptions {
             vault: RwLock::new(vault),
             reopening: Reopening { open: reopen, under_way: AtomicBool::new(false) },
             probed: tokio::sync::Mutex::default(),
+            unready: AtomicBool::new(false),
             health,
             clock,
             limits,
@@ -381,12 +427,14 @@ impl ServiceOptions {
     }
 }
 
-/// Long enough that many reads share an event, and a process that is killed loses little.
 /// At a time.
 const BACKUPS_MAX: usize = 4;
+/// Long enough that many reads share an event, and a process that is killed loses little.
 const WRITE_NOTES_EVERY: Duration = Duration::from_secs(1);
-/// A probe of writes is a write itself, if a small one.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// A probe of writes is a write itself, if a small one. With the patience it makes the 5 s after which `/readyz` fails.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// For the store to answer a probe.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 /// Until the next try after one in vain.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 const SESSION_SECS: u64 = 24 * 60 * 60;

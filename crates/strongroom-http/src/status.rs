@@ -64,8 +64,9 @@ impl ErrorStatus {
     pub fn of(error: &Error) -> Self {
         let status = if is_full_disk(error) {
             StatusCode::INSUFFICIENT_STORAGE
-        } else if matches!(error, Error::RootRotated) {
-            // Until the vault is opened with the root key that another process gave it.
+        } else if matches!(error, Error::RootRotated | Error::Retired) {
+            // Until the vault is opened with the root key that another process gave it, or in the store that it was
+            // moved to.
             StatusCode::SERVICE_UNAVAILABLE
         } else {
             status_of(error.kind())

@@ -116,13 +116,18 @@ impl ResolvesServerCert for Current {
 }
 
 fn read(certificates: &Path, key: &Path, provider: &CryptoProvider) -> io::Result<Certified> {
-    let chain = CertificateDer::pem_slice_iter(&std::fs::read(certificates)?).collect::<Result<Vec<_>, _>>();
+    let chain = CertificateDer::pem_slice_iter(&read_file(certificates)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(invalid)?;
     let not_after = chain.iter().map(not_after).collect::<Result<Vec<_>, _>>().map_err(invalid)?;
     let not_after = not_after.into_iter().min().ok_or_else(|| invalid("the file holds no certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key)?).map_err(invalid)?;
+    let key = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(invalid)?;
     let key = Arc::new(CertifiedKey::from_der(chain, key, provider).map_err(invalid)?);
     Ok(Certified { key, not_after })
+}
+
+/// Says which of the two files it is that cannot be read.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 fn not_after(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<SystemTime> {

@@ -857,7 +857,7 @@ async fn what_is_done_to_the_vault_as_a_whole_is_in_the_audit() {
     let noted = noted.filter(|change| change["kind"] == "Vault Operated");
     let mut names: Vec<_> = noted.map(|change| change["name"].as_str().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["backup", "job run", "rotate data", "settings"]);
+    assert_eq!(names, ["backup", "job run", "rotate data", "settings: audit on"]);
 }
 
 #[tokio::test]
@@ -1028,4 +1028,58 @@ async fn a_cursor_of_another_list_is_a_bad_request() {
     ] {
         assert_eq!(after(path, next).await, 400, "{path} {next}");
     }
+}
+
+#[tokio::test]
+async fn the_slot_that_the_service_opened_the_vault_with_is_marked_and_goes_only_if_said() {
+    let fixture = fixture().await;
+    fixture.vault.slots().add(Unlock::raw_key(RawKey::from_bytes([8; 32]))).await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let slots = desk.get("/slots").await;
+    let own: Vec<_> = slots.as_array().unwrap().iter().filter(|slot| slot["own"] == true).collect();
+    assert_eq!(own.len(), 1);
+    let path = format!("/slots/{}", own[0]["id"].as_str().unwrap());
+    let refused = desk.send("DELETE", &path, &Value::Null).await;
+    assert!(refused.status == 400 && refused.body.contains("own=true"), "{}", refused.body);
+    assert_eq!(desk.get("/slots").await.as_array().unwrap().len(), 2);
+    desk.ok("DELETE", &format!("{path}?own=true"), Value::Null).await;
+    assert_eq!(desk.get("/slots").await.as_array().unwrap().len(), 1);
+}
+
+/// What the audit says of the vault as a whole, the oldest first.
+async fn operations(fixture: &Fixture) -> Vec<String> {
+    let events = fixture.org.audit(&AuditFilter::default(), PageRequest::default()).await.unwrap();
+    let changes = events.items.into_iter().flat_map(|event| event.changes);
+    changes.filter(|one| one.kind == EventKind::VaultOperated).filter_map(|one| one.name).collect()
+}
+
+#[tokio::test]
+async fn the_audit_says_what_was_done_to_the_vault_and_not_what_was_refused() {
+    let fixture = fixture().await;
+    let spare = fixture.vault.slots().add(Unlock::raw_key(RawKey::from_bytes([8; 32]))).await.unwrap().id;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    assert_eq!(desk.send("PATCH", "/settings", &json!({"audit": false})).await.status, 400);
+    assert_eq!(
+        desk.send("POST", "/jobs/6500a1b2c3d4e5f6a7b8c9d0", &json!({"action": "stop"})).await.status,
+        400
+    );
+    assert_eq!(desk.send("DELETE", "/slots/x", &Value::Null).await.status, 404);
+    desk.ok("PATCH", "/settings", json!({"generations": true})).await;
+    desk.ok("DELETE", &format!("/slots/{spare}"), Value::Null).await;
+    assert_eq!(desk.send("DELETE", &format!("/slots/{spare}"), &Value::Null).await.status, 400);
+    let noted = operations(&fixture).await;
+    let removed = format!("slot remove {spare}");
+    let failed = format!("{removed}: failed");
+    assert_eq!(noted, ["settings: audit on", "settings: generations on", &removed, &removed, &failed]);
+}
+
+#[tokio::test]
+async fn a_vault_that_was_moved_says_so() {
+    let fixture = fixture().await;
+    fixture.vault.copy_to(&MemoryStore::new(), |_| ()).await.unwrap();
+    let ready = fixture.call_at_root("GET", "/readyz").send().await;
+    assert!(ready.status == 503 && ready.body.contains("moved to another store"), "{}", ready.body);
+    let desk = fixture.call("POST", "/env/definitions").json(r#"{"name": "A"}"#).await;
+    assert!(desk.status == 503 && desk.body.contains("moved to another store"), "{}", desk.body);
 }

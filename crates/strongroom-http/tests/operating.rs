@@ -3,10 +3,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strongroom::{RawKey, Unlock, Vault};
 use strongroom_http::{MeasuredStore, Metrics, Service, ServiceOptions, serve};
 use strongroom_memory::MemoryStore;
+use support::gate::gated;
 use support::{Answer, Fixture};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,6 +34,19 @@ async fn a_service_is_not_ready_without_its_store() {
     fixture.vault.close().await.unwrap();
     let answer = get(&fixture, "/readyz").await;
     assert_eq!(answer.status, 503, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_makes_the_service_unready_in_time() {
+    let (store, gate) = gated();
+    let vault = Vault::create(store, Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    tokio::time::pause();
+    gate.hold_next_commit();
+    let asked = tokio::time::Instant::now();
+    assert_eq!(get(&fixture, "/readyz").await.status, 503);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    get(&fixture, "/readyz").await.is(200, "ready");
 }
 
 #[tokio::test]

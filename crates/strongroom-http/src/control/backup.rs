@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::BASE;
 use super::operator::Operator;
+use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
 
@@ -29,7 +30,14 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     let backups = Arc::clone(&operator.service.inner.backups);
     let place = backups.try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
     // Once there is a place, so that what is noted happens.
-    operator.operates("backup").await?;
+    operator.may(Right::Operate)?;
+    if let Err(failure) = operator.note_operation("backup").await {
+        // What it holds is sealed, so that it shows nothing; and whoever has to make room may need it first.
+        if !failure.is_disk_full() {
+            return Err(failure);
+        }
+        tracing::warn!("a backup is not noted in the audit: the disk of the store is full");
+    }
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();

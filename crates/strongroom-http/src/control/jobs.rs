@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use strongroom::{DataKeys, Error, JobOutcome, KeyJob, OnUnreadable, Vault, VerifyReport};
+use strongroom::{DataKeys, DocumentId, Error, JobOutcome, KeyJob, OnUnreadable, Vault, VerifyReport};
 
 use super::BASE;
 use super::accounts::account_id;
@@ -37,12 +37,14 @@ pub(crate) async fn list(
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn run(operator: Operator) -> Result<Json<Task>, Failure> {
-    operator.operates("job run").await?;
     let vault = operator.vault().clone();
-    start(&operator, "jobs", move |_| async move {
-        let finished = vault.run_jobs().await?;
-        Ok(Outcome { message: format!("{finished} jobs were finished"), findings: Vec::new() })
-    })
+    let run = async {
+        start(&operator, "jobs", move |_| async move {
+            let finished = vault.run_jobs().await?;
+            Ok(Outcome { message: format!("{finished} jobs were finished"), findings: Vec::new() })
+        })
+    };
+    operator.operate("job run", run).await
 }
 
 /// Pauses, resumes, retries or gives up a job on keys
@@ -56,23 +58,25 @@ pub(crate) async fn act(
     Segment(id): Segment,
     Body(body): Body<JobAction>,
 ) -> Result<Json<Changed>, Failure> {
-    operator.operates("job").await?;
+    operator.may(Right::Operate)?;
     let absent = || Failure::not_found("Job not found");
-    let job = operator.vault().key_job(id.parse().map_err(|_| absent())?);
-    let done = match body.action.as_str() {
-        "pause" => job.pause().await,
-        "resume" => job.resume().await,
-        "retry" => job.retry(OnUnreadable::KeepKeys).await,
-        "retry_destroying_keys" => job.retry(OnUnreadable::DestroyKeys).await,
-        "abandon" => job.abandon().await,
-        _ => {
-            let message = "action is pause, resume, retry, retry_destroying_keys or abandon";
-            return Err(Failure::bad_request(message));
-        }
-    };
-    if !done.map_err(full)? {
-        return Err(absent());
+    let job_id: DocumentId = id.parse().map_err(|_| absent())?;
+    if !ACTIONS.contains(&body.action.as_str()) {
+        let message = "action is pause, resume, retry, retry_destroying_keys or abandon";
+        return Err(Failure::bad_request(message));
     }
+    let job = operator.vault().key_job(job_id);
+    let act = async {
+        let done = match body.action.as_str() {
+            "pause" => job.pause().await,
+            "resume" => job.resume().await,
+            "retry" => job.retry(OnUnreadable::KeepKeys).await,
+            "retry_destroying_keys" => job.retry(OnUnreadable::DestroyKeys).await,
+            _ => job.abandon().await,
+        };
+        if done.map_err(full)? { Ok(()) } else { Err(absent()) }
+    };
+    operator.operate(&format!("job {} {job_id}", body.action), act).await?;
     Ok(Json(Changed { id, done: body.action }))
 }
 
@@ -84,7 +88,7 @@ pub(crate) async fn act(
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Result<Json<Task>, Failure> {
-    operator.operates("rotate data").await?;
+    operator.may(Right::Operate)?;
     let (org, environment) = (*operator.org.id(), operator.org.environment().clone());
     let mut keys = match &body.linked_account_id {
         Some(account) => DataKeys::of_account(org, environment, account_id(account)?),
@@ -97,23 +101,38 @@ pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Resu
     if let Some(rows) = body.rows_at_least {
         keys = keys.rows_at_least(rows);
     }
-    let (task, reporter) = match begin(&operator, "rotate")? {
-        Begun::New(task, reporter) => (task, reporter),
-        Begun::Running(task) => return Ok(Json(task)),
-    };
     // Before the response, so that it says why a rotation is refused.
-    match operator.vault().rotate_data_keys(&keys).await {
-        Ok(job) => {
-            tokio::spawn(async move { reporter.end(rotate_to_end(&job, &reporter).await) });
-            Ok(Json(task))
+    let begin = async {
+        let (task, reporter) = match begin(&operator, "rotate")? {
+            Begun::New(task, reporter) => (task, reporter),
+            Begun::Running(task) => return Ok((task, None)),
+        };
+        match operator.vault().rotate_data_keys(&keys).await {
+            Ok(job) => Ok((task, Some((job, reporter)))),
+            Err(error) => {
+                let failure = Failure::in_full(&error);
+                reporter.end(Err(error));
+                Err(failure)
+            }
         }
-        Err(error) => {
-            let failure = Failure::in_full(&error);
-            reporter.end(Err(error));
-            Err(failure)
+    };
+    let (task, begun) = operator.operate("rotate data", begin).await?;
+    let Some((job, reporter)) = begun else {
+        operator.note_operation("rotate data: one runs already").await?;
+        return Ok(Json(task));
+    };
+    tokio::spawn(async move {
+        let ended = rotate_to_end(&job, &reporter).await;
+        if matches!(&ended, Ok((0, _))) {
+            // That it began is noted already.
+            let _ = operator.note_operation("rotate data: no key was due").await;
         }
-    }
+        reporter.end(ended.map(|(_, outcome)| outcome));
+    });
+    Ok(Json(task))
 }
+
+const ACTIONS: [&str; 5] = ["pause", "resume", "retry", "retry_destroying_keys", "abandon"];
 
 /// Checks every row of the vault, as a task
 #[utoipa::path(
@@ -181,7 +200,8 @@ where
     Ok(Json(task))
 }
 
-async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<Outcome, Error> {
+/// How many keys were made, and what to say.
+async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<(u64, Outcome), Error> {
     loop {
         let report = job.step().await?;
         let progress = &report.progress;
@@ -205,7 +225,7 @@ async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<Outcome, Err
                 format!("job {} stopped; the list of jobs says why", job.id())
             }
         };
-        return Ok(Outcome { message, findings: Vec::new() });
+        return Ok((made, Outcome { message, findings: Vec::new() }));
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) async fn create(
 }
 
 /// Revokes an API key: from now on it is refused
+///
+/// The sessions whose tokens it issued go on until they expire: `POST /revoke-sessions` ends those of all accounts.
 #[utoipa::path(
     delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys", params(("id" = String, Path)),
     responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),

@@ -12,6 +12,7 @@ mod definitions;
 mod jobs;
 mod keys;
 mod matrix;
+mod open_sessions;
 mod operator;
 mod queries;
 mod resolve;
@@ -31,6 +32,7 @@ pub use self::bodies::{
     ResolvedValue, Restore, Revoked, Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace, Undo,
     Undone, UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
 };
+pub use self::open_sessions::OpenSessions;
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};
 pub use crate::time::moment;

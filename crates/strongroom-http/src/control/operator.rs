@@ -122,9 +122,24 @@ impl Operator {
         self.org.note(shown).await.map(drop).map_err(full)
     }
 
-    /// Fails unless the key may work on the vault as a whole, and notes what it begins.
-    pub(super) async fn operates(&self, what: &str) -> Result<(), Failure> {
+    /// Does what is about the vault as a whole, if the key may, and notes in the audit that it begins, and if it fails.
+    pub(super) async fn operate<T>(
+        &self,
+        what: &str,
+        deed: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         self.may(Right::Operate)?;
+        self.note_operation(what).await?;
+        let done = deed.await;
+        if done.is_err() {
+            // The failure says more than that it could not be noted either.
+            let _ = self.note_operation(&format!("{what}: failed")).await;
+        }
+        done
+    }
+
+    /// Notes in the audit what begins, or how it went, and is about the vault as a whole.
+    pub(super) async fn note_operation(&self, what: &str) -> Result<(), Failure> {
         self.note_shown(&[AuditNote::vault_operated(what)]).await
     }
 

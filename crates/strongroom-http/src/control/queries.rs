@@ -118,6 +118,16 @@ pub(super) struct DeleteQuery {
     purge: Option<String>,
 }
 
+/// Which key slot may go.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RemoveSlotQuery {
+    /// Removes it even if the service opened the vault with it.
+    #[param(required = false, value_type = bool, default = false)]
+    own: Option<String>,
+}
+
 /// Whether to say what would be done, and do nothing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -268,6 +278,12 @@ impl DeleteQuery {
 
     pub(super) fn purges(&self) -> Result<bool, Failure> {
         flag("purge", self.purge.as_deref())
+    }
+}
+
+impl RemoveSlotQuery {
+    pub(super) fn takes_own(&self) -> Result<bool, Failure> {
+        flag("own", self.own.as_deref())
     }
 }
 

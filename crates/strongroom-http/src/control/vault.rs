@@ -1,14 +1,16 @@
 //! The vault as a whole: its state, settings and key slots.
 
 use axum::Json;
+use strongroom::SlotId;
 
 use super::BASE;
 use super::bodies::{Deleted, SettingsChange, Slot, Status, VaultSettings};
 use super::operator::{Operator, full};
+use super::queries::RemoveSlotQuery;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::{Body, Segment};
+use crate::request::{Body, Query, Segment};
 
 /// The state of the service and of its vault, and what the key of the call may do
 #[utoipa::path(
@@ -26,7 +28,7 @@ pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> 
         rights: operator.grant().rights().map(|right| right.as_str().to_owned()).collect(),
         names: operator.grant().names().to_vec(),
         accounts: operator.grant().accounts().iter().map(ToString::to_string).collect(),
-        ready: !operator.service.is_draining() && operator.service.check_writes().await.is_ok(),
+        ready: !operator.service.is_draining() && operator.service.check_ready().await.is_ok(),
         settings: VaultSettings::of(settings),
     }))
 }
@@ -50,7 +52,7 @@ pub(crate) async fn change_settings(
     operator: Operator,
     Body(body): Body<SettingsChange>,
 ) -> Result<Json<VaultSettings>, Failure> {
-    operator.operates("settings").await?;
+    operator.may(Right::Operate)?;
     if body.audit == Some(false) {
         // Nothing would tell what is done until it is on again, nor that it was off.
         return Err(Failure::bad_request(
@@ -61,8 +63,16 @@ pub(crate) async fn change_settings(
         settings.audit = body.audit.unwrap_or(settings.audit);
         settings.generations = body.generations.unwrap_or(settings.generations);
     };
-    operator.vault().change_settings(change).await.map_err(full)?;
-    Ok(Json(VaultSettings::of(operator.vault().settings().await.map_err(full)?)))
+    let before = operator.vault().settings().await.map_err(full)?;
+    let Some(deed) = body.deed() else { return Ok(Json(VaultSettings::of(before))) };
+    let change = async { operator.vault().change_settings(change).await.map_err(full) };
+    operator.operate(&deed, change).await?;
+    let settings = operator.vault().settings().await.map_err(full)?;
+    if settings.audit && !before.audit {
+        // Before, there was nowhere to note it.
+        operator.note_operation(&deed).await?;
+    }
+    Ok(Json(VaultSettings::of(settings)))
 }
 
 /// The key slots of the vault, without their keys
@@ -79,13 +89,32 @@ pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure
 }
 
 /// Removes a key slot; the last one that opens the vault stays
+///
+/// The one that the service opened the vault with is refused, unless `own` says otherwise.
 #[utoipa::path(
-    delete, context_path = BASE, path = "/slots/{id}", tag = "control: vault", params(("id" = String, Path)),
+    delete, context_path = BASE, path = "/slots/{id}", tag = "control: vault",
+    params(("id" = String, Path), RemoveSlotQuery),
     responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn remove_slot(operator: Operator, Segment(id): Segment) -> Result<Json<Deleted>, Failure> {
-    operator.operates("slot remove").await?;
-    let slot = id.parse().map_err(|_| Failure::not_found("Key slot not found"))?;
-    operator.vault().slots().remove(&slot).await.map_err(full)?;
+pub(crate) async fn remove_slot(
+    operator: Operator,
+    Segment(id): Segment,
+    Query(query): Query<RemoveSlotQuery>,
+) -> Result<Json<Deleted>, Failure> {
+    operator.may(Right::Operate)?;
+    let slot: SlotId = id.parse().map_err(|_| Failure::not_found("Key slot not found"))?;
+    let slots = operator.vault().slots();
+    if !query.takes_own()? {
+        let all = slots.list().await.map_err(full)?;
+        let is_last = !all.iter().any(|other| other.id != slot && other.is_usable);
+        // The last one is refused anyway, with a better reason.
+        if !is_last && all.iter().any(|other| other.id == slot && other.is_own) {
+            return Err(Failure::bad_request(
+                "the service opened the vault with this key slot, and would not start again: own=true removes it",
+            ));
+        }
+    }
+    let remove = async { slots.remove(&slot).await.map_err(full) };
+    operator.operate(&format!("slot remove {slot}"), remove).await?;
     Ok(Json(Deleted { name: id, deleted: true }))
 }

@@ -66,6 +66,9 @@ pub struct Slot {
     pub since: Option<String>,
     /// Whether it can be used.
     pub usable: bool,
+    /// Whether the service opened the vault with it.
+    #[serde(default)]
+    pub own: bool,
 }
 
 /// A job in the store.
@@ -145,6 +148,17 @@ pub struct Rotate {
 
 opaque!(Status, VaultSettings, SettingsChange, Slot, Job, Progress, UnreadableRow, JobAction, Rotate);
 
+impl SettingsChange {
+    /// What it asks for, in words; `None` for nothing.
+    pub(crate) fn deed(&self) -> Option<String> {
+        let asked = [("audit", self.audit), ("generations", self.generations)];
+        let asked = asked.into_iter().filter_map(|(setting, value)| Some((setting, value?)));
+        let asked = asked.map(|(setting, value)| format!("{setting} {}", if value { "on" } else { "off" }));
+        let asked = asked.collect::<Vec<_>>().join(", ");
+        (!asked.is_empty()).then(|| format!("settings: {asked}"))
+    }
+}
+
 impl VaultSettings {
     pub(crate) fn of(settings: strongroom::Settings) -> Self {
         Self { audit: settings.audit, generations: settings.generations }
@@ -170,6 +184,7 @@ impl Slot {
             opened_by,
             since: slot.since.map(time::iso),
             usable: slot.is_usable,
+            own: slot.is_own,
         }
     }
 }

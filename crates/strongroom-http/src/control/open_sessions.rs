@@ -1,0 +1,57 @@
+//! The sessions of linked accounts, for a host that ends them where the vault is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use strongroom::{Error, LinkedAccountId, Org, Timestamp};
+
+use super::bodies::AccountSession;
+use crate::auth::Sessions;
+
+/// The sessions of the linked accounts of one org in one environment: a service that has the vault open takes none of
+/// their tokens once they are ended.
+pub struct OpenSessions(Sessions);
+
+impl OpenSessions {
+    /// Those of `org`, in the environment of its handle. No I/O.
+    ///
+    /// # Errors
+    /// None that the vault can be the cause of.
+    pub fn of(org: &Org) -> Result<Self, Error> {
+        Sessions::new(org.clone(), Arc::default()).map(Self)
+    }
+
+    /// Those of one account whose tokens are taken at this time, oldest first: at most 16.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Locked`], [`Error::RootRotated`], [`Error::Damaged`].
+    pub async fn of_account(
+        &self,
+        account: &LinkedAccountId,
+        now: Timestamp,
+    ) -> Result<Vec<AccountSession>, Error> {
+        Ok(self.0.of_account(account, now).await?.iter().map(AccountSession::of).collect())
+    }
+
+    /// Ends those of one account, and returns how many there were. One that is issued meanwhile may stay.
+    ///
+    /// # Errors
+    /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].
+    pub async fn end_of(&self, account: &LinkedAccountId) -> Result<usize, Error> {
+        self.0.revoke_all(Some(account)).await
+    }
+
+    /// The same of all accounts.
+    ///
+    /// # Errors
+    /// Those of [`end_of`](Self::end_of).
+    pub async fn end_all(&self) -> Result<usize, Error> {
+        self.0.revoke_all(None).await
+    }
+}
+
+impl fmt::Debug for OpenSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSessions").finish_non_exhaustive()
+    }
+}
