@@ -274,7 +274,7 @@ fn making_a_plan_writes_nothing_and_an_applied_one_stops_no_other_writer() {
         let written = async || -> String {
             watcher.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.unwrap().get(0)
         };
-        // The server itself writes to its log from time to time; what making a plan wrote would be there in every round.
+        // The server itself writes to its log at times; what making a plan wrote would be there in every round.
         let mut rounds = 0..5;
         let plan = loop {
             let before = written().await;
