@@ -210,9 +210,6 @@ impl Work {
     /// Works on a vault that is open, and is closed after it even if it failed.
     async fn in_session(self, session: &Session, config: &Config, output: &Output) -> Result<(), Failure> {
         let (org, vault) = (&session.org, &session.vault);
-        if let Some(what) = self.operation() {
-            session.note_operation(what).await?;
-        }
         match self {
             Self::Define(define) => {
                 suggest::note_new_environment(org, output).await;
@@ -245,11 +242,16 @@ impl Work {
             Self::Verify(command) => command.run(session, output).await,
             Self::Checkpoint(command) => command.run(session, output).await,
             Self::Audit(command) => command.run(session, output).await,
-            Self::Migrate(command) => command.run(session, output).await,
-            Self::Slot(command) => command.run(vault, output).await,
-            Self::Job(command) => command.run(vault, output).await,
+            Self::Migrate(command) => command.run(config, session, output).await,
+            Self::Slot(command) => command.run(config, session, output).await,
+            Self::Job(command) => match command.deed() {
+                Some(deed) => session.operate(&deed, command.run(vault, output)).await,
+                None => command.run(vault, output).await,
+            },
             Self::Backup(backup) => backup.run(config, session, output).await,
-            Self::Rotate(Rotate::Data(data)) => data.run(session, output).await,
+            Self::Rotate(Rotate::Data(data)) => {
+                session.operate("rotate data", data.run(session, output)).await
+            }
             Self::Shred(Shred::Account(account)) => account.run(session, output).await,
             Self::Run(_)
             | Self::Serve(_)
@@ -272,20 +274,6 @@ impl Work {
             _ => {}
         }
         self
-    }
-
-    /// What it does to the vault as a whole, for the audit.
-    fn operation(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Slot(SlotCommand::Add(_)) => "slot add",
-            Self::Slot(SlotCommand::Change(_)) => "slot change",
-            Self::Slot(SlotCommand::Remove(_)) => "slot remove",
-            Self::Job(job) if !matches!(job, JobCommand::List) => "job",
-            Self::Rotate(Rotate::Data(_)) => "rotate data",
-            Self::Backup(_) => "backup",
-            Self::Migrate(_) => "migrate",
-            _ => return None,
-        })
     }
 
     /// The variable that it works on, if that has to be there.
@@ -320,7 +308,7 @@ impl Work {
                 | Self::Export(_)
                 | Self::Run(_)
                 | Self::Verify(_)
-                | Self::Account(AccountCommand::List)
+                | Self::Account(AccountCommand::List | AccountCommand::Sessions(_))
                 | Self::ApiKey(ApiKeyCommand::List)
                 | Self::Credential(CredentialCommand::List(_))
                 | Self::Job(JobCommand::List)

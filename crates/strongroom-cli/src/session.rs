@@ -125,10 +125,24 @@ impl Session {
         Self { door, ..self }
     }
 
-    /// Notes in the audit what begins and is about the vault as a whole.
-    pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Failure> {
-        self.org.note(&[AuditNote::vault_operated(what)]).await?;
-        Ok(())
+    /// Does what is about the vault as a whole, and notes in the audit that it begins, and if it fails.
+    pub(crate) async fn operate<T>(
+        &self,
+        what: &str,
+        deed: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.note_operation(what).await?;
+        let done = deed.await;
+        if done.is_err() {
+            // The failure says more than that it could not be noted either.
+            let _ = self.note_operation(&format!("{what}: failed")).await;
+        }
+        done
+    }
+
+    /// Notes in the audit what begins, or how it went, and is about the vault as a whole.
+    pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Error> {
+        self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.

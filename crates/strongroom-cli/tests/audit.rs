@@ -6,7 +6,7 @@ mod shell;
 
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shell::Shell;
 use shell::server::Server;
 
@@ -30,12 +30,43 @@ fn writes_are_noted_from_on_to_off_one_object_a_line_and_without_values() {
     let noted = lines(&shell, &[]);
     let kinds: Vec<_> = noted.iter().map(|event| event["changes"][0]["kind"].clone()).collect();
     let (defined, set) = ("Variable Definition Created", "Variable Value Set");
-    assert_eq!(kinds, [json!(defined), json!(set), json!("Variable Value Deleted")]);
-    assert_eq!(noted[1]["changes"][0]["name"], "X");
-    assert_eq!(noted[1]["changes"][0]["linked_account"], "a");
+    let (operated, deleted) = ("Vault Operated", "Variable Value Deleted");
+    assert_eq!(kinds, [operated, defined, set, deleted, operated]);
+    assert_eq!(noted[0]["changes"][0]["name"], "settings: audit on");
+    assert_eq!(noted[4]["changes"][0]["name"], "settings: audit off");
+    assert_eq!(noted[2]["changes"][0]["name"], "X");
+    assert_eq!(noted[2]["changes"][0]["linked_account"], "a");
     let table = shell.ok(&["audit"]);
     assert!(table.contains(set) && table.contains("account a"), "{table}");
     assert!(!format!("{noted:?}{table}").contains("the bytes"));
+}
+
+#[test]
+fn what_is_done_to_the_vault_is_noted_with_its_slots_and_its_outcome() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    let added = shell.json(&["slot", "add", "--new-root-key-file", "other.key"])["id"].clone();
+    let added = added.as_str().unwrap();
+    shell.run(&["rotate", "root"]); // neither drops the other slot nor has its key
+    shell.ok(&["slot", "remove", added]);
+    shell.ok(&["rotate", "data", "--older-than", "90d"]);
+    shell.run(&["slot", "remove", added]); // gone
+    let noted = lines(&shell, &[]);
+    let noted: Vec<_> = noted.iter().map(|event| event["changes"][0]["name"].as_str().unwrap()).collect();
+    let removed = format!("slot remove {added}");
+    let expected = [
+        "settings: audit on",
+        "slot add",
+        &format!("slot add: {added}"),
+        "rotate root",
+        "rotate root: failed",
+        &removed,
+        "rotate data",
+        "rotate data: no key was due",
+        &removed,
+        &format!("{removed}: failed"),
+    ];
+    assert_eq!(noted, expected);
 }
 
 #[test]
@@ -43,7 +74,7 @@ fn the_list_is_narrowed_by_time_and_actor() {
     let shell = Shell::with_vault();
     shell.ok(&["audit", "--on"]);
     shell.define("X", "string");
-    let at = lines(&shell, &[])[0]["at"].as_str().unwrap().to_owned();
+    let at = lines(&shell, &[])[1]["at"].as_str().unwrap().to_owned();
     assert_eq!(lines(&shell, &["--since", &at]).len(), 1);
     assert_eq!(lines(&shell, &["--since", "2999-01-01T00:00:00Z"]).len(), 0);
     assert_eq!(lines(&shell, &["--actor", "nobody"]).len(), 0);
@@ -130,13 +161,13 @@ fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
     // A later export still holds what the digest says, and more, which it does not tell of.
     let later = ["--check", "b.audit", "--digest", "a.audit.digest"];
     let checked = lines(&elsewhere, &later);
-    assert_eq!(checked[..2], listed);
-    assert_eq!((checked.len(), &checked[2]["unchecked"]), (3, &json!(true)));
+    assert_eq!(checked[..listed.len()], listed);
+    assert_eq!((checked.len(), &checked[3]["unchecked"]), (4, &json!(true)));
     let ran = elsewhere.run(&[&["audit"], &later[..]].concat());
     assert!(ran.code == 0 && ran.stderr.contains("1 event came after"), "{}", ran.stderr);
     assert!(ran.stdout.lines().last().unwrap().starts_with("no "), "{}", ran.stdout);
     let dropped = [&later[..], &["--dropped-before", "2020-01-01T00:00:00Z"]].concat();
-    assert_eq!(lines(&elsewhere, &dropped).len(), 3);
+    assert_eq!(lines(&elsewhere, &dropped).len(), 4);
 
     let text = read("a.audit");
     let (first, rest) = text.split_once('\n').unwrap();
@@ -159,7 +190,7 @@ fn old_events_are_dropped_with_consent_and_those_of_the_last_two_hours_stay() {
     assert!(refused.code == 2 && refused.stderr.contains("--yes"), "{}", refused.stderr);
     assert_eq!(shell.json(&["audit", "--drop-before", "1s", "--yes"])["dropped"], 0);
     assert_eq!(shell.json(&["audit", "--drop-before", "2020-01-01T00:00:00Z", "--yes"])["dropped"], 0);
-    assert_eq!(lines(&shell, &[])[0]["changes"][0]["name"], "X");
+    assert_eq!(lines(&shell, &[])[1]["changes"][0]["name"], "X");
     assert_eq!(shell.run(&["audit", "--drop-before", "soon", "--yes"]).code, 2);
     shell.ok(&["verify"]);
 }

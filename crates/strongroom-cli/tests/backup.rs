@@ -62,7 +62,8 @@ fn one_org_goes_to_another_vault() {
     assert_eq!(shell.ok(&["--store", "other", "get", "A", "--reveal"]), "hunter2");
     assert_eq!(shell.run(&["--store", "other", "--org", org, "restore", "org.backup"]).code, 6);
     let nobody = "0000000000000000000000ff";
-    assert_eq!(shell.run(&["--store", "other", "--org", nobody, "restore", "org.backup"]).code, 3);
+    let ran = shell.run(&["--store", "other", "--org", nobody, "restore", "org.backup"]);
+    assert!(ran.code == 3 && ran.stderr.contains(&format!("org {org}, environment test")), "{}", ran.stderr);
     assert_eq!(shell.run(&["--org", nobody, "backup", "none.backup"]).code, 3);
 }
 

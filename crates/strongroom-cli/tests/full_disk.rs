@@ -78,6 +78,8 @@ fn all_comes_back(kind: &str, reads: Reads) {
         server.send("GET", &path, &key, "").0
     };
     assert_eq!(set(0, 10).0, 200);
+    let operate = shell.json(&["api-key", "create", "desk", "--right", "operate"])["api_key"].clone();
+    let operate = operate.as_str().unwrap().to_owned();
     disk.fill();
     // The file of the store has some room of its own.
     let mut acknowledged = 0;
@@ -95,6 +97,11 @@ fn all_comes_back(kind: &str, reads: Reads) {
             assert_eq!(get(account), 200, "reads go on");
         }
         assert_eq!(set(0, 60_000).0, 507);
+        let backup = shell.run(&["backup", "elsewhere.backup"]);
+        assert_eq!(backup.code, 0, "{}", backup.stderr);
+        assert!(backup.stderr.contains("not noted in the audit"), "{}", backup.stderr);
+        let operate = [("x-api-key", operate.as_str())];
+        assert_eq!(server.send("GET", "/api/admin/v1/backup", &operate, "").0, 200);
     }
     assert_eq!(health("/healthz"), 200, "it comes back without a restart");
 

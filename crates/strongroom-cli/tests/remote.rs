@@ -547,3 +547,61 @@ fn a_mistyped_name_is_told_from_those_that_the_key_may_list() {
         assert!(ran.stderr.contains("PROT") && ran.stderr.contains("did you mean PORT?"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn only_what_is_used_is_revealed_and_noted() {
+    let rights = ["read", "write", "reveal", "admin", "operate"];
+    let Remote { shell, server: _server } = Remote::with_rights(&rights);
+    shell.write("a.env", "USED=u\nUNUSED=n\n");
+    shell.ok(&["import", "a.env"]);
+    shell.write("a.tpl", "{{ USED }}{{ USED }}");
+    assert_eq!(shell.ok(&["inject", "a.tpl", "--reveal"]), "uu");
+    shell.write("b.tpl", "{{ USDE }}");
+    let ran = shell.run(&["inject", "b.tpl", "--reveal"]);
+    assert!(ran.code == 3 && ran.stderr.contains("line 1") && ran.stderr.contains("USED"), "{}", ran.stderr);
+    shell.ok(&["account", "create", "user_1"]);
+    shell.ok(&["copy", "test", "@account:user_1", "--only", "USED"]);
+    let noted = shell.ok(&["audit"]);
+    let read: Vec<_> = noted.lines().filter(|line| line.contains("Variable Value Read")).collect();
+    assert!(read.len() == 2 && read.iter().all(|line| line.contains("USED")), "{noted}");
+    assert!(!read.iter().any(|line| line.contains("UNUSED")), "{noted}");
+}
+
+#[test]
+fn a_key_that_writes_some_names_alone_is_told_what_it_lacks_and_deletes_without_reading() {
+    let served = Shell::new();
+    let server = Server::start(&served, &[]);
+    for name in ["MINE", "YOURS"] {
+        served.define(name, "string");
+        served.ok_with("x", &["set", name]);
+    }
+    let shell_with = |rights: &[&str]| {
+        let mut create = vec!["api-key", "create", "ci", "--only", "MINE"];
+        rights.iter().for_each(|right| create.extend(["--right", right]));
+        let key = served.json(&create)["api_key"].as_str().unwrap().to_owned();
+        let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        shell.variable("STRONGROOM_API_KEY", &key)
+    };
+    for rights in [&["write"][..], &["read", "write"]] {
+        let shell = shell_with(rights);
+        shell.ok_with("y", &["set", "MINE"]);
+        let set = shell.pipe("y", &["set", "YOURS"]);
+        assert!(set.code == 5 && set.stderr.contains("the right write only for"), "{}", set.stderr);
+        let deleted = shell.run(&["delete", "YOURS", "--yes"]);
+        assert!(
+            deleted.code == 5 && deleted.stderr.contains("the right write only for"),
+            "{}",
+            deleted.stderr
+        );
+        shell.ok(&["delete", "MINE", "--yes"]);
+    }
+}
+
+#[test]
+fn a_doctor_shows_its_table_when_the_server_is_out_of_reach() {
+    let shell = Shell::new().variable("STRONGROOM_URL", "http://127.0.0.1:1");
+    let shell = shell.variable("STRONGROOM_API_KEY", "tk_test");
+    let ran = shell.run(&["doctor"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stdout.contains("vault") && ran.stdout.contains("failed"), "{}", ran.stdout);
+}

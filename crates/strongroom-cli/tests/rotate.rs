@@ -182,6 +182,21 @@ fn the_key_that_opened_the_vault_may_be_presented_by_name_as_well() {
 }
 
 #[test]
+fn a_key_is_refused_for_another_slot_than_the_one_it_opens() {
+    let shell = Shell::with_vault();
+    let (first, second) = (slot_of_kind(&shell, "raw_key"), with_passphrase(&shell));
+    let before = rows(&shell);
+    let crossed = format!("{first}=p");
+    let ran = shell.run(&["rotate", "root", "--slot-passphrase-file", &crossed, "--drop", &second]);
+    assert!(
+        ran.code == 5 && ran.stderr.contains(&first) && ran.stderr.contains("does not open"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(rows(&shell), before);
+}
+
+#[test]
 fn a_dropped_slot_opens_the_vault_no_more() {
     let shell = filled();
     let second = with_passphrase(&shell);

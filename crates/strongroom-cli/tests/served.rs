@@ -187,3 +187,50 @@ fn a_root_key_that_was_rotated_beside_a_server_is_taken_up() {
     shell.ok(&["verify"]);
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn a_served_vault_moves_with_consent_and_its_server_says_where_it_went() {
+    let (shell, server) = served("redb");
+    let ran = shell.run(&["migrate", "--to", "redb:moved"]);
+    assert!(ran.code == 2 && ran.stderr.contains("a server that has it open"), "{}", ran.stderr);
+    assert_eq!(server.send("GET", "/readyz", &[], "").0, 200);
+    shell.ok(&["migrate", "--to", "redb:moved", "--yes"]);
+    // A probe of a moment ago still counts.
+    let moved = loop {
+        let (status, said) = server.send("GET", "/readyz", &[], "");
+        if status != 200 {
+            break said;
+        }
+    };
+    assert!(moved["message"].as_str().unwrap().contains("moved to another store"), "{moved}");
+    let key = shell.key_of("vault").display().to_string();
+    shell.ok(&["--store", "redb:moved", "--root-key-file", &key, "verify"]);
+    server.stop();
+}
+
+#[test]
+fn a_revoked_key_leaves_no_session_if_that_is_asked() {
+    let (shell, server) = served("redb");
+    shell.ok(&["account", "create", "user_1"]);
+    let key = shell.json(&["api-key", "create", "app"]);
+    let (id, key) = (key["id"].as_str().unwrap(), key["api_key"].as_str().unwrap());
+    let session = || {
+        let call = "/api/v2/public/session-token";
+        let (status, said) =
+            server.send("POST", call, &[("x-api-key", key)], r#"{"linked_account_id":"user_1"}"#);
+        assert_eq!(status, 200, "{said}");
+    };
+    session();
+    assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 1);
+    assert_eq!(shell.json(&["account", "end-sessions", "user_1"])["ended"], 1);
+    assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 0);
+    session();
+    let other = shell.json(&["api-key", "create", "other"]);
+    let ran = shell.run(&["api-key", "revoke", other["id"].as_str().unwrap()]);
+    assert!(ran.stderr.contains("account end-sessions --all"), "{}", ran.stderr);
+    assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 1);
+    assert_eq!(shell.json(&["api-key", "revoke", id, "--with-sessions"])["sessions"], 1);
+    assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 0);
+    assert_eq!(shell.json(&["account", "end-sessions", "--all"])["ended"], 0);
+    server.stop();
+}

@@ -1,5 +1,7 @@
 //! `slot`: which keys open the vault.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod shell;
 
 use shell::Shell;
@@ -41,4 +43,51 @@ fn the_last_slot_stays_and_says_what_to_do() {
     assert!(ran.stderr.contains("slot add"), "{}", ran.stderr);
     assert_eq!(shell.run(&["slot", "remove", "no id"]).code, 2);
     shell.ok(&["list"]);
+}
+
+#[test]
+fn the_slot_of_the_key_in_use_is_marked_and_goes_only_with_consent() {
+    let shell = Shell::with_vault();
+    shell.ok(&["slot", "add", "--new-root-key-file", "other.key"]);
+    let own = |slots: &serde_json::Value| {
+        let own = slots.as_array().unwrap().iter().filter(|slot| slot["own"] == true);
+        own.map(|slot| slot["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let first = own(&shell.json(&["slot", "list"]));
+    let second = own(&shell.json(&["--root-key-file", "other.key", "slot", "list"]));
+    assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
+    assert!(shell.ok(&["slot", "list"]).contains("this key"));
+
+    let ran = shell.run(&["slot", "remove", &first[0]]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("--yes") && ran.stderr.contains("opened the vault"),
+        "{}",
+        ran.stderr
+    );
+    shell.ok(&["list"]);
+    shell.ok(&["slot", "remove", &first[0], "--yes"]);
+    assert_eq!(shell.run(&["list"]).code, 5);
+    shell.ok(&["--root-key-file", "other.key", "list"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn no_slot_of_a_served_vault_goes_without_consent() {
+    let shell = Shell::with_vault();
+    let server = shell::server::Server::start(&shell, &[]);
+    let added = shell.json(&["slot", "add", "--new-root-key-file", "other.key"]);
+    let id = added["id"].as_str().unwrap();
+    let ran = shell.run(&["slot", "remove", id]);
+    assert!(ran.code == 2 && ran.stderr.contains("a server has the vault open"), "{}", ran.stderr);
+
+    let key = shell.json(&["api-key", "create", "desk", "--right", "operate"])["api_key"].clone();
+    let remote = ["--url", server.text("url")];
+    let shell_of_key = Shell::new().variable("STRONGROOM_API_KEY", key.as_str().unwrap());
+    let slots = shell_of_key.json(&[&remote[..], &["slot", "list"]].concat());
+    let own = slots.as_array().unwrap().iter().find(|slot| slot["own"] == true).unwrap()["id"].clone();
+    let own = own.as_str().unwrap();
+    let ran = shell_of_key.run(&[&remote[..], &["slot", "remove", own]].concat());
+    assert!(ran.code == 2 && ran.stderr.contains("for the server"), "{}", ran.stderr);
+    shell_of_key.ok(&[&remote[..], &["slot", "remove", id]].concat());
+    server.stop();
 }

@@ -35,11 +35,59 @@ fn a_server_is_trusted_by_the_authority_that_is_named_and_by_no_other() {
     };
     assert_eq!(list(&["--ca-file", "ca.pem"]).code, 0);
     assert_eq!(list(&["--ca-file", &foreign]).code, 6);
-    assert_eq!(list(&[]).code, 6);
+    let ran = list(&[]);
+    assert!(ran.code == 6 && ran.stderr.contains("--ca-file"), "{}", ran.stderr);
     for unusable in ["server.key", "absent"] {
         assert_eq!(list(&["--ca-file", unusable]).code, 2, "{unusable}");
     }
     assert_eq!(shell.run(&["--ca-file", "ca.pem", "health", url]).code, 0);
+    let asked = std::process::Command::new("curl").args(["-sk", &format!("{url}/metrics")]).output().unwrap();
+    let metrics = String::from_utf8(asked.stdout).unwrap();
+    assert!(metrics.contains("\nstrongroom_tls_certificate_not_after_seconds "), "{metrics}");
     assert_eq!(shell.run(&["health", url]).code, 6);
+    server.stop();
+}
+
+#[test]
+fn a_certificate_file_that_is_gone_is_named_in_the_log() {
+    let shell = Shell::new();
+    certified(&shell);
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let certified = ["--tls-certificate", "server.pem", "--tls-key", "server.key"];
+    let server = Server::start_with_log(&shell, &certified, log.into());
+    std::fs::remove_file(shell.path("server.key")).unwrap();
+    server.signal("-HUP");
+    let said = || std::fs::read_to_string(shell.path("log")).unwrap();
+    while !said().contains("could not be read again") {
+        std::thread::yield_now();
+    }
+    assert!(said().contains("server.key"), "{}", said());
+    server.stop();
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_said_to_be_so() {
+    let shell = Shell::new();
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    shell.write("ca.pem", authority.self_signed(&key).unwrap().pem());
+    let (issuer, own) = (Issuer::new(authority, key), KeyPair::generate().unwrap());
+    let mut certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    shell.write("server.pem", certificate.signed_by(&own, &issuer).unwrap().pem());
+    shell.write("server.key", own.serialize_pem());
+    let server = Server::start(&shell, &["--tls-certificate", "server.pem", "--tls-key", "server.key"]);
+    let url = server.text("url");
+    let ran = shell.run(&[
+        "--url",
+        url,
+        "--api-key-file",
+        server.text("api_key_file"),
+        "--ca-file",
+        "ca.pem",
+        "list",
+    ]);
+    assert!(ran.code == 6 && ran.stderr.contains("has expired"), "{}", ran.stderr);
     server.stop();
 }

@@ -269,7 +269,7 @@ impl Client {
         let by_document = |client: &Self| client.definition_id(name).map(drop);
         match self.either(by_control, by_document) {
             // A key that may only write says so when it is used.
-            Err(refused) if refused.message.contains(LACKS_RIGHT) => Ok(()),
+            Err(refused) if lacks_right(&refused) => Ok(()),
             Err(refused) if refused.is_undefined() => {
                 let known = self.definitions()?;
                 let known = known.iter().map(|one| one.name.as_str());
@@ -343,8 +343,33 @@ fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result
 }
 
 fn unreachable(error: &Error) -> Failure {
-    Failure::new(Exit::Store, format!("the server could not be reached: {error}"))
-        .next("check --url, and that `strongroom serve` is running there")
+    let text = error.to_string();
+    let next =
+        step_of_certificate(&text).unwrap_or("check --url, and that `strongroom serve` is running there");
+    Failure::new(Exit::Store, format!("the server could not be reached: {text}")).next(next)
+}
+
+/// What to do about a certificate that is not trusted, which the TLS library tells in words.
+fn step_of_certificate(text: &str) -> Option<&'static str> {
+    if !text.contains("invalid peer certificate") {
+        return None;
+    }
+    let says = |word: &str| text.to_lowercase().contains(word);
+    Some(match () {
+        () if says("expired") => {
+            "the certificate of the server has expired: renew it there, and send the server SIGHUP"
+        }
+        () if says("notvalidyet") || says("not valid yet") => "compare the clocks of both machines",
+        () if says("notvalidforname") || says("not valid for name") => {
+            "use the host in --url that the certificate of the server is for"
+        }
+        () => "name the authority of its certificate with --ca-file FILE, if it is one of yours",
+    })
+}
+
+/// Whether a server refused a call for a right that the key lacks, or has for other names or accounts alone.
+pub(crate) fn lacks_right(failure: &Failure) -> bool {
+    failure.message.contains(LACKS_RIGHT) || failure.message.contains(RIGHT_ELSEWHERE)
 }
 
 /// The failure for a response other than the expected one.
@@ -373,6 +398,9 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
             Failure::new(Exit::Store, message).next("free some space on the disk of the server's store")
         }
         status if status.is_client_error() => Failure::invalid(message).next(step_of_bad(said.as_deref())),
+        StatusCode::SERVICE_UNAVAILABLE if said.as_ref().is_some_and(|said| said.contains(MOVED)) => {
+            Failure::new(Exit::Store, message).next("use the server of the store that it was moved to")
+        }
         StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Store, message).next("try again later"),
         _ => Failure::new(Exit::Store, message).next("the log of the server says why"),
     }
@@ -423,6 +451,10 @@ fn is_this_machine(base: &str) -> bool {
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 /// In the server's message to a key without the right to a call.
 const LACKS_RIGHT: &str = "this API key lacks the right";
+/// In the server's message to a key that has the right to a call for something else.
+const RIGHT_ELSEWHERE: &str = "only for other names or accounts";
+/// In the server's message for a vault that was moved to another store.
+const MOVED: &str = "moved to another store";
 /// The server's message for a path that is none of its calls.
 const NO_ROUTE: &str = "Route not found";
 const KEY_HEADER: &str = "x-api-key";

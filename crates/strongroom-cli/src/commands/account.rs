@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{ConnectionId, Error, LinkedAccount, LinkedAccountId, Org};
-use strongroom_http::control;
+use strongroom::{
+    Clock as _, ConnectionId, Error, LinkedAccount, LinkedAccountId, Org, SystemClock, Timestamp,
+};
+use strongroom_http::control::{self, OpenSessions};
 
 use crate::client::docs::Account;
 use crate::client::{Call, Client, NoBody};
@@ -11,7 +13,7 @@ use crate::commands::credential::AppArgs;
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::holdings::Holdings;
-use crate::output::{Output, time, unless_unknown};
+use crate::output::{Output, counted, time, unless_unknown};
 use crate::pages;
 use crate::suggest;
 
@@ -26,6 +28,24 @@ pub(crate) enum AccountCommand {
     List,
     /// Delete a linked account with its values, credentials and keys
     Delete(Delete),
+    /// List the sessions of a linked account, whose tokens a server takes
+    Sessions(OfAccount),
+    /// End the sessions of a linked account, or of all: their tokens are refused from then on
+    EndSessions(EndSessions),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfAccount {
+    id: LinkedAccountId,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EndSessions {
+    #[arg(required_unless_present = "all")]
+    id: Option<LinkedAccountId>,
+    /// Those of all accounts of the org in this environment
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +77,11 @@ pub(crate) struct Delete {
 struct Created<'a> {
     linked_account_id: &'a str,
     default_app: bool,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    ended: usize,
 }
 
 #[derive(Serialize)]
@@ -127,6 +152,23 @@ impl AccountCommand {
                 org.delete_account(&delete.id).await?;
                 delete.done(output)
             }
+            Self::Sessions(OfAccount { id }) => {
+                if org.linked_account(&id).await?.is_none() {
+                    return Err(Error::AccountNotFound(id).into());
+                }
+                let now = Timestamp::from_ms(SystemClock.now_ms());
+                show_sessions(&OpenSessions::of(org)?.of_account(&id, now).await?, output)
+            }
+            Self::EndSessions(EndSessions { id, .. }) => {
+                let sessions = OpenSessions::of(org)?;
+                ended(
+                    match &id {
+                        Some(id) => sessions.end_of(id).await?,
+                        None => sessions.end_all().await?,
+                    },
+                    output,
+                )
+            }
         }
     }
 
@@ -165,8 +207,32 @@ impl AccountCommand {
                 client.either(by_control, by_document)?;
                 delete.done(output)
             }
+            Self::Sessions(OfAccount { id }) => {
+                let path = ["accounts", id.as_str(), "sessions"];
+                let sessions: Vec<control::AccountSession> =
+                    client.control_get(Call { path: &path, query: &[] })?;
+                show_sessions(&sessions, output)
+            }
+            Self::EndSessions(EndSessions { id, .. }) => {
+                let done: control::Revoked = match &id {
+                    Some(id) => {
+                        client.control_post(&["accounts", id.as_str(), "revoke-sessions"], &NoBody {})?
+                    }
+                    None => client.control_post(&["revoke-sessions"], &NoBody {})?,
+                };
+                ended(done.revoked, output)
+            }
         }
     }
+}
+
+fn show_sessions(sessions: &[control::AccountSession], output: &Output) -> Result<(), Failure> {
+    let rows = sessions.iter().map(|one| [one.id.clone(), one.issued_at.clone(), one.expires_at.clone()]);
+    output.list(["ID", "ISSUED", "EXPIRES"], rows, &sessions)
+}
+
+fn ended(ended: usize, output: &Output) -> Result<(), Failure> {
+    output.done(&format!("{} ended", counted(ended, "session")), &Ended { ended })
 }
 
 fn added(id: &LinkedAccountId, app: &AppArgs, output: &Output) -> Result<(), Failure> {

@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
-use strongroom_http::control::{ApiKey, ApiKeyRequest, Deleted, RotateKey};
+use strongroom_http::control::{self, ApiKey, ApiKeyRequest, Deleted, OpenSessions, RotateKey};
 use strongroom_http::{
     ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
 
-use crate::client::{Call, Client};
+use crate::client::{Call, Client, NoBody};
 use crate::failure::Failure;
-use crate::output::{Output, time};
+use crate::output::{Output, counted, time};
 
 /// `api-key` as it is typed.
 #[derive(Debug, clap::Subcommand)]
@@ -48,6 +48,9 @@ pub(crate) struct Create {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
     id: DocumentId,
+    /// End the sessions of all linked accounts too: those whose tokens the key issued are among them
+    #[arg(long)]
+    with_sessions: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +78,9 @@ struct Created<'a> {
 struct Revoked {
     id: String,
     revoked: bool,
+    /// How many sessions of accounts were ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<usize>,
 }
 
 /// A key in a list, which does not show it.
@@ -113,10 +119,12 @@ impl ApiKeyCommand {
                 let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
                 show(keys.into_iter().map(KeyView::of_server).collect(), output)
             }
-            Self::Revoke(Revoke { id }) => {
+            Self::Revoke(Revoke { id, with_sessions }) => {
                 let path = ["api-keys", &id.to_string()];
                 let _: Deleted = client.control_delete(Call { path: &path, query: &[] })?;
-                revoked(&id, output)
+                let ended = with_sessions.then(|| client.control_post(&["revoke-sessions"], &NoBody {}));
+                let ended = ended.transpose()?.map(|ended: control::Revoked| ended.revoked);
+                revoked(&id, ended, output)
             }
             Self::Rotate(rotate) => {
                 let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
@@ -184,12 +192,26 @@ impl Revoke {
         if !ApiKeys::of(org)?.revoke(&id).await? {
             return Err(absent(&id));
         }
-        revoked(&id, output)
+        let ended = match self.with_sessions {
+            true => Some(OpenSessions::of(org)?.end_all().await?),
+            false => None,
+        };
+        revoked(&id, ended, output)
     }
 }
 
-fn revoked(id: &DocumentId, output: &Output) -> Result<(), Failure> {
-    output.done(&format!("revoked API key {id}"), &Revoked { id: id.to_string(), revoked: true })
+fn revoked(id: &DocumentId, sessions: Option<usize>, output: &Output) -> Result<(), Failure> {
+    let sentence = match sessions {
+        Some(ended) => format!("revoked API key {id}, and ended {}", counted(ended, "session")),
+        None => {
+            output.note(
+                "sessions whose tokens the key issued go on until they expire: `strongroom account end-sessions --all` \
+                 ends those of all accounts",
+            );
+            format!("revoked API key {id}")
+        }
+    };
+    output.done(&sentence, &Revoked { id: id.to_string(), revoked: true, sessions })
 }
 
 /// The same as [`show_created`], of a key that a server made.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use strongroom::{
     AuditChange, AuditCheck, AuditDigest, AuditEvent, AuditFilter, Clock as _, ConnectionId, IntegrationId,
-    LinkedAccountId, Org, PageRequest, SystemClock, Timestamp, Vault, WorkflowId,
+    LinkedAccountId, Org, PageRequest, SystemClock, Timestamp, WorkflowId,
 };
 use strongroom_http::control::{self, SettingsChange, VaultSettings};
 
@@ -141,7 +141,7 @@ impl Audit {
             return export(&session.org, file, output).await;
         }
         if !self.only_reads() {
-            return switch(&session.vault, self.on, output).await;
+            return switch(session, self.on, output).await;
         }
         if !session.vault.settings().await?.audit {
             output.note("this vault notes no writes: `strongroom audit --on` begins to");
@@ -247,8 +247,18 @@ impl<'a> EventView<'a> {
     }
 }
 
-async fn switch(vault: &Vault, audit: bool, output: &Output) -> Result<(), Failure> {
-    vault.change_settings(|settings| settings.audit = audit).await?;
+/// That it is turned on is the first event, and that it is turned off the last.
+async fn switch(session: &Session, audit: bool, output: &Output) -> Result<(), Failure> {
+    let change = async { Ok(session.vault.change_settings(|settings| settings.audit = audit).await?) };
+    let deed = if audit { "settings: audit on" } else { "settings: audit off" };
+    match (session.vault.settings().await?.audit, audit) {
+        (true, true) | (false, false) => {}
+        (true, false) => session.operate(deed, change).await?,
+        (false, true) => {
+            change.await?;
+            session.note_operation(deed).await?;
+        }
+    }
     switched(audit, output)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom::{BackupSummary, Environment, OrgId, Unlock};
+use strongroom_http::ErrorStatus;
 
 use crate::client::Client;
 use crate::config::{Config, default_key_file_of};
@@ -66,7 +67,15 @@ impl Backup {
         let org = self.org_with_key(org, output)?;
         let named = org.as_ref().map(|(org, _)| *org);
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
-        let summary = write(session, new.file(), org).await?;
+        note(session, output).await?;
+        let summary = match write(session, new.file(), org).await {
+            Ok(summary) => summary,
+            Err(failure) => {
+                // The failure says more than that it could not be noted either.
+                let _ = session.note_operation("backup: failed").await;
+                return Err(failure);
+            }
+        };
         new.publish(file).map_err(|error| unwritable(file, &error))?;
         for (org, environment) in &summary.unsettled {
             output.note(&format!(
@@ -122,6 +131,21 @@ impl Backup {
         }
     }
 }
+
+/// Notes the backup in the audit, unless the disk of the store is full: what it holds is sealed, so that it shows
+/// nothing, and whoever has to make room may need it first.
+async fn note(session: &Session, output: &Output) -> Result<(), Failure> {
+    match session.note_operation("backup").await {
+        Err(error) if ErrorStatus::of(&error).status == DISK_FULL => {
+            output.warn("this backup is not noted in the audit: the disk of the store is full");
+            Ok(())
+        }
+        noted => Ok(noted?),
+    }
+}
+
+/// 507, as a server says it.
+const DISK_FULL: u16 = 507;
 
 async fn write(
     session: &Session,

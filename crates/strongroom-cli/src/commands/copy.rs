@@ -66,7 +66,8 @@ impl Copy {
         let definitions = client.definitions()?.into_iter();
         let definitions: HashMap<_, _> =
             definitions.map(|definition| (definition.name.clone(), definition)).collect();
-        let Taken { entries, definitions } = self.take(definitions, self.from.shown_values(client)?)?;
+        let values = self.from.shown_values(client, &self.only)?;
+        let Taken { entries, definitions } = self.take(definitions, values)?;
 
         let other_key = std::mem::take(&mut self.other_key);
         let of_b = other_key.client(client, output)?;

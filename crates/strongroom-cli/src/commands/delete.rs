@@ -8,7 +8,7 @@ use strongroom::{
 use strongroom_http::control;
 
 use crate::client::docs::ListedValue;
-use crate::client::{Call, Client};
+use crate::client::{Call, Client, lacks_right};
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -130,7 +130,12 @@ impl Delete {
             }
         };
         let by_document = |client: &Client| Ok((Some(self.id_by_document(client, &scope)?), false));
-        let (id, by_control) = client.either(known, by_document)?;
+        let (id, by_control) = match client.either(known, by_document) {
+            Ok(found) => found,
+            // A key that may write need not read: the deletion says what is missing.
+            Err(refused) if lacks_right(&refused) => (None, true),
+            Err(failure) => return Err(failure),
+        };
         let deed = self.deed(&scope);
         self.consent.to(&if by_control { deed } else { format!("{deed} {FOR_GOOD}") })?;
         if by_control {

@@ -174,7 +174,7 @@ fn compare<T>(one: Option<&T>, other: Option<&T>, is_same: impl Fn(&T, &T) -> bo
 fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
     place.refuse_elsewhere(client)?;
     place.refuse_narrowed(client)?;
-    let mut values: HashMap<_, _> = place.shown_values(client)?.into_iter().collect();
+    let mut values: HashMap<_, _> = place.shown_values(client, &[])?.into_iter().collect();
     let definitions = client.definitions()?.into_iter();
     let side = |definition: VariableDefinition| {
         let value = values.remove(&definition.name);

@@ -75,13 +75,23 @@ impl Doctor {
 
     /// What an API key can see of it; the file of the store and the marks are the server's.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let status: control::Status = client.control_get(Call { path: &["status"], query: &[] })?;
         let mut report = Report::default();
-        report
-            .well("version", format!("{}, and {} of the server", env!("CARGO_PKG_VERSION"), status.version));
+        if let Err(failure) = report.look_at_server(client) {
+            report.failed("vault", failure);
+        }
+        report.show(output)
+    }
+}
+
+impl Report {
+    fn look_at_server(&mut self, client: &Client) -> Result<(), Failure> {
+        let status = client.control_get(Call { path: &["status"], query: &[] });
+        let status: control::Status =
+            status.inspect_err(|_| self.well("version", env!("CARGO_PKG_VERSION")))?;
+        self.well("version", format!("{}, and {} of the server", env!("CARGO_PKG_VERSION"), status.version));
         match status.ready {
-            true => report.well("vault", format!("it is served, store {}", status.store_id)),
-            false => report.failed(
+            true => self.well("vault", format!("it is served, store {}", status.store_id)),
+            false => self.failed(
                 "vault",
                 Failure::new(Exit::Store, "the server would refuse writes, or is stopping")
                     .next("its log and `strongroom health` say why"),
@@ -90,31 +100,31 @@ impl Doctor {
         let has = |right: &str| status.rights.iter().any(|one| one == right);
         match has("operate") {
             true => {
-                report.slots(&slots_of(client)?);
+                self.slots(&slots_of(client)?);
                 let jobs: Vec<control::Job> = client.control_items(Call { path: &["jobs"], query: &[] })?;
-                report.jobs(jobs.len());
+                self.jobs(jobs.len());
             }
-            false => report.unseen("keys", "operate"),
+            false => self.unseen("keys", "operate"),
         }
         match has("read") {
             true => {
                 let count = client.definitions()?.len();
-                report.well("variables", format!("{count} in environment {}", status.environment));
+                self.well("variables", format!("{count} in environment {}", status.environment));
                 let seen = client.control_get(Call { path: &["resolve"], query: &[("reveal", "false")] });
                 match seen {
                     Ok(control::Resolution { missing_required, .. }) => {
-                        report.required(missing_required.len());
+                        self.required(missing_required.len());
                     }
                     // It may read for some accounts alone.
                     Err(failure) if failure.exit == Exit::Key => {
-                        report.unseen("required", "read for the org");
+                        self.unseen("required", "read for the org");
                     }
                     Err(failure) => return Err(failure),
                 }
             }
-            false => report.unseen("variables", "read"),
+            false => self.unseen("variables", "read"),
         }
-        report.show(output)
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! `inject`: a template with the values that a run sees.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom::Org;
+use strongroom::{DefinitionName, Org};
 use zeroize::Zeroizing;
 
 use crate::client::Client;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Output, counted};
 use crate::scope_args::RunArgs;
-use crate::seen::AllSeen;
+use crate::seen::{AllSeen, Seen};
 use crate::typo::closest;
 
 /// `inject` as it is typed.
@@ -49,20 +49,41 @@ impl Inject {
         let template = read(&self.template)?;
         let parts = parse(&template)?;
         let seen = AllSeen::of(org, &self.args).await?;
-        self.write(&parts, &seen, output)
+        self.write(&parts, &seen.values, &[], output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let template = read(&self.template)?;
         let parts = parse(&template)?;
-        self.write(&parts, &AllSeen::on_server(client, &self.args, &[])?, output)
+        let (mut values, mut known) = (Vec::new(), Vec::new());
+        // Only what is filled in: each that is shown is noted.
+        for name in names(&parts) {
+            match AllSeen::on_server(client, &self.args, &[name]) {
+                Ok(seen) => values.extend(seen.values),
+                // Where it stands in the template says more.
+                Err(failure) if failure.is_undefined() && known.is_empty() => {
+                    let all = client.definitions().unwrap_or_default().into_iter();
+                    known =
+                        all.filter_map(|one| Some(self.args.name_in_run(&one.name)?.to_owned())).collect();
+                }
+                Err(failure) if failure.is_undefined() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.write(&parts, &values, &known, output)
     }
 
-    fn write(&self, parts: &[Part<'_>], seen: &AllSeen, output: &Output) -> Result<(), Failure> {
-        let values = &seen.values;
+    /// `known` are names that a template may have meant, beside those of the values.
+    fn write(
+        &self,
+        parts: &[Part<'_>],
+        values: &[Seen],
+        known: &[String],
+        output: &Output,
+    ) -> Result<(), Failure> {
         let values: HashMap<&str, &str> =
             values.iter().map(|one| (one.name.as_str(), one.value.expose())).collect();
-        let filled = fill(parts, &values)?;
+        let filled = fill(parts, &values, known)?;
         let Some(file) = &self.output else { return output.file(&filled) };
         files::write_new(file, &filled)?;
         let variables = parts.iter().filter(|part| matches!(part, Part::Name { .. })).count();
@@ -76,6 +97,15 @@ impl Inject {
 enum Part<'t> {
     Text(&'t str),
     Name { name: &'t str, line: usize },
+}
+
+impl<'t> Part<'t> {
+    fn name(&self) -> Option<&'t str> {
+        match self {
+            Self::Text(_) => None,
+            Self::Name { name, .. } => Some(name),
+        }
+    }
 }
 
 /// What is between `{{` and `}}` on one line, if it is a name; other braces are of the file's own language.
@@ -103,8 +133,18 @@ fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
     Ok(parts)
 }
 
+/// The names in a template, each once. What is no name of a variable has no value either.
+fn names(parts: &[Part<'_>]) -> Vec<DefinitionName> {
+    let names: BTreeSet<&str> = parts.iter().filter_map(Part::name).collect();
+    names.into_iter().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The values go in as they are: nothing in them is taken for a name.
-fn fill(parts: &[Part<'_>], values: &HashMap<&str, &str>) -> Result<Zeroizing<String>, Failure> {
+fn fill(
+    parts: &[Part<'_>],
+    values: &HashMap<&str, &str>,
+    known: &[String],
+) -> Result<Zeroizing<String>, Failure> {
     let mut pieces = Vec::with_capacity(parts.len());
     for part in parts {
         pieces.push(match part {
@@ -112,7 +152,7 @@ fn fill(parts: &[Part<'_>], values: &HashMap<&str, &str>) -> Result<Zeroizing<St
             Part::Name { name, line } => values.get(name).copied().ok_or_else(|| {
                 Failure::not_found(format!("line {line}: {name} has no value that a run would see here"))
                     .next(format!("`strongroom explain {name}` shows where it is looked for"))
-                    .meant(closest(name, values.keys().copied()))
+                    .meant(closest(name, values.keys().copied().chain(known.iter().map(String::as_str))))
             })?,
         });
     }
@@ -141,8 +181,9 @@ mod tests {
     #[test]
     fn a_name_is_filled_in_and_a_value_is_not_read_again() {
         let values = HashMap::from([("A", "{{ B }}"), ("B", "x")]);
-        let filled =
-            |text: &str| parse(text).and_then(|parts| fill(&parts, &values)).map(|text| text.to_string());
+        let filled = |text: &str| {
+            parse(text).and_then(|parts| fill(&parts, &values, &[])).map(|text| text.to_string())
+        };
         assert_eq!(filled("a: {{ A }}\nb: {{B}} {x} }}").unwrap(), "a: {{ B }}\nb: x {x} }}");
         assert_eq!(filled("").unwrap(), "");
         for (text, line) in [("\n{{ C }}", "line 2"), ("{{ A", "line 1"), ("{{\n A }}{{ a b }}", "line 2")] {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::config::Config;
+use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::marks::KeptMark;
 use crate::output::{Output, counted};
@@ -15,6 +17,8 @@ pub(crate) struct Migrate {
     /// The new store: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
     #[arg(long, value_name = "SPEC")]
     to: String,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -25,17 +29,37 @@ struct Moved<'a> {
 }
 
 impl Migrate {
-    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let to = &self.to;
-        let spec: Spec = to.parse()?;
+    pub(crate) async fn run(
+        self,
+        config: &Config,
+        session: &Session,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let spec: Spec = self.to.parse()?;
         spec.refuse_unkept("migrate")?;
+        let is_served = config.store.is_served();
+        if is_served {
+            self.consent.to(
+                "move the vault away from a server that has it open: the server refuses writes from then on, and what \
+                 it would have to note, as what it reveals",
+            )?;
+        }
+        session.operate("migrate", self.copy(session, &spec, output)).await?;
+        if is_served || config.store.address().is_some() {
+            output.note("a server of the old store refuses writes: stop it, and start one on the new store");
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, session: &Session, spec: &Spec, output: &Output) -> Result<(), Failure> {
+        let to = &self.to;
         let target = spec.open()?;
         let mark = session.vault.mark().await?;
         let progress = Progress::without_end("rows copied");
         let copied = session.vault.copy_to(&target, |done| progress.at(&done)).await;
         target.close().await?;
         let summary = copied?;
-        if let Err(error) = KeptMark::unset(&spec)?.keep(mark) {
+        if let Err(error) = KeptMark::unset(spec)?.keep(mark) {
             output.warn(&format!("the mark of {to} was not kept: {error}"));
         }
         output.note("open it with the same key: name it with --root-key-file or --passphrase-file");

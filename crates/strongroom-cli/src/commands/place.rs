@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use strongroom::{Environment, IdError, Org, OrgId, Scope, Secret};
+use strongroom::{DefinitionName, Environment, IdError, Org, OrgId, Scope, Secret};
 use strongroom_http::control;
 
 use crate::client::{Call, Client};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::scope_args::scope_field;
 use crate::session::Session;
@@ -89,12 +89,41 @@ impl Place {
         client.control_items(Call { path: &["values"], query: &query })
     }
 
-    /// The values here in plain text.
-    pub(super) fn shown_values(&self, client: &Client) -> Result<Vec<(String, Secret)>, Failure> {
+    /// The values here in plain text; with `only`, no others are asked for, since each that is shown is noted.
+    pub(super) fn shown_values(
+        &self,
+        client: &Client,
+        only: &[DefinitionName],
+    ) -> Result<Vec<(String, Secret)>, Failure> {
+        if !only.is_empty() {
+            let found = only.iter().map(|name| self.shown_value(client, name));
+            return found.filter_map(Result::transpose).collect();
+        }
         let are_shown = |values: &Vec<control::Value>| values.iter().all(|one| one.value.is_some());
         let values = Client::revealed(|reveal| self.values(client, reveal), are_shown)?.into_iter();
         let shown = |one: control::Value| Some((one.name, Secret::from(one.value?.as_str())));
         Ok(values.filter_map(shown).collect())
+    }
+
+    fn shown_value(
+        &self,
+        client: &Client,
+        name: &DefinitionName,
+    ) -> Result<Option<(String, Secret)>, Failure> {
+        let path = ["values", name.as_str()];
+        let fetch = |reveal: &str| {
+            let query: Vec<_> = scope_field(&self.scope).into_iter().chain([("reveal", reveal)]).collect();
+            client.control_get(Call { path: &path, query: &query })
+        };
+        let is_shown = |found: &control::Value| found.value.is_some();
+        match Client::revealed(fetch, is_shown) {
+            Ok(control::Value { value, .. }) => {
+                Ok(value.map(|value| (name.to_string(), Secret::from(value.as_str()))))
+            }
+            // It has none here, or is not defined, which the list of definitions tells.
+            Err(failure) if failure.exit == Exit::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// The chosen org and environment, at org scope.

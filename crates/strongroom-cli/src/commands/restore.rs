@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{Backup, OrgId, Unlock, Vault};
+use strongroom::{Backup, Environment, Error, OrgId, Unlock, Vault};
 
 use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
@@ -119,9 +119,27 @@ async fn write(
                 Ok(summary) => Ok((vault, mark, summary.rows)),
                 Err(error) => {
                     vault.close().await?;
-                    Err(error.into())
+                    Err(match error {
+                        Error::OrgNotFound(org) => absent(org, &backup.tenants()?),
+                        error => error.into(),
+                    })
                 }
             }
         }
     }
 }
+
+/// The backup holds other orgs than the one that was asked for.
+fn absent(org: OrgId, held: &[(OrgId, Environment)]) -> Failure {
+    let shown =
+        held.iter().take(SHOWN_MAX).map(|(org, environment)| format!("org {org}, environment {environment}"));
+    let more = if held.len() > SHOWN_MAX { "; and others" } else { "" };
+    let holds = match held {
+        [] => "it holds no org at all".to_owned(),
+        _ => format!("it holds {}{more}", shown.collect::<Vec<_>>().join("; ")),
+    };
+    Failure::not_found(format!("the backup holds nothing of org {org}"))
+        .next(format!("name another one with --org: {holds}"))
+}
+
+const SHOWN_MAX: usize = 10;

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{SlotId, SlotInfo, SlotKind, Vault};
+use strongroom::{SlotId, SlotInfo, SlotKind};
 use strongroom_http::control;
 
 use crate::client::{Call, Client};
-use crate::config::KeySource;
+use crate::config::{Config, KeySource};
+use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::{Output, time, yes};
 use crate::passphrase::NewPassphrase;
+use crate::session::Session;
 
 /// `slot` as it is typed.
 #[derive(Debug, clap::Subcommand)]
@@ -22,7 +24,7 @@ pub(crate) enum SlotCommand {
     Add(Add),
     /// Replace the key of a slot; the old key no longer opens the vault
     Change(Change),
-    /// Remove a slot; the last one that opens the vault stays
+    /// Remove a slot; the last one that opens the vault stays, and that of the key in use asks first
     Remove(Remove),
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Change {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remove {
     id: SlotId,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// The key of a new slot.
@@ -75,6 +79,8 @@ struct SlotView {
     revision: u64,
     since: Option<String>,
     usable: bool,
+    /// Whether this command opened the vault with it.
+    own: bool,
 }
 
 #[derive(Serialize)]
@@ -91,21 +97,49 @@ struct Removed {
 }
 
 impl SlotCommand {
-    pub(crate) async fn run(self, vault: &Vault, output: &Output) -> Result<(), Failure> {
+    pub(crate) async fn run(
+        self,
+        config: &Config,
+        session: &Session,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let slots = session.vault.slots();
         match self {
-            Self::List => list(vault, output).await,
+            Self::List => list(&slots.list().await?, output),
             Self::Add(Add { key, new }) => {
-                let slot = vault.slots().add(keys::for_slot(key.source(), new, output)?).await?;
+                let unlock = keys::for_slot(key.source(), new, output)?;
+                let slot = session.operate("slot add", async { Ok(slots.add(unlock).await?) }).await?;
+                // That it began is noted already.
+                if let Err(error) = session.note_operation(&format!("slot add: {}", slot.id)).await {
+                    output.warn(&format!("the id of the slot was not noted in the audit: {error}"));
+                }
                 let sentence = format!("added key slot {}, opened by {}", slot.id, opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
             }
             Self::Change(Change { id, key, new }) => {
-                let slot = vault.slots().change(&id, keys::for_slot(key.source(), new, output)?).await?;
+                let unlock = keys::for_slot(key.source(), new, output)?;
+                let change = async { Ok(slots.change(&id, unlock).await?) };
+                let slot = session.operate(&format!("slot change {id}"), change).await?;
+                if slot.is_own {
+                    output.note("the key that this command was given no longer opens the vault: use the new one, also for a server");
+                }
                 let sentence = format!("key slot {id} is now opened by {}", opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
             }
-            Self::Remove(Remove { id }) => {
-                vault.slots().remove(&id).await?;
+            Self::Remove(Remove { id, consent }) => {
+                let all = slots.list().await?;
+                // The last one is refused anyway.
+                let is_last = !all.iter().any(|slot| slot.id != id && slot.is_usable);
+                let is_own = all.iter().any(|slot| slot.id == id && slot.is_own);
+                if !is_last && is_own {
+                    consent.to(&format!(
+                        "remove key slot {id}, which opened the vault for this command: {GONE}"
+                    ))?;
+                } else if !is_last && config.store.is_served() {
+                    consent.to(&format!("remove key slot {id} while a server has the vault open: {GONE}"))?;
+                }
+                let remove = async { Ok(slots.remove(&id).await?) };
+                session.operate(&format!("slot remove {id}"), remove).await?;
                 let view = Removed { id: id.to_string(), removed: true };
                 output.done(&format!("removed key slot {id}"), &view)
             }
@@ -121,13 +155,21 @@ impl SlotCommand {
                 let slots: Vec<control::Slot> = client.control_get(Call { path: &["slots"], query: &[] })?;
                 let rows = slots.iter().map(|slot| {
                     let since = slot.since.clone().unwrap_or_default();
-                    [slot.id.clone(), slot.opened_by.clone(), since, yes(slot.usable)]
+                    let own = if slot.own { "the server's key" } else { "" };
+                    [slot.id.clone(), slot.opened_by.clone(), since, yes(slot.usable), own.to_owned()]
                 });
-                output.list(["ID", "OPENED BY", "SINCE", "USABLE"], rows, &slots)
+                output.list(COLUMNS, rows, &slots)
             }
-            Self::Remove(Remove { id }) => {
-                let path = ["slots", &id.to_string()];
-                let _: control::Deleted = client.control_delete(Call { path: &path, query: &[] })?;
+            Self::Remove(Remove { id, consent }) => {
+                let slots: Vec<control::Slot> = client.control_get(Call { path: &["slots"], query: &[] })?;
+                let text = id.to_string();
+                if slots.iter().any(|slot| slot.id == text && slot.own) {
+                    consent.to(&format!(
+                        "remove key slot {id}, which opened the vault for the server: {GONE}"
+                    ))?;
+                }
+                let (path, query) = (["slots", text.as_str()], [("own", "true")]);
+                let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
                 output.done(&format!("removed key slot {id}"), &Removed { id: id.to_string(), removed: true })
             }
             Self::Add(_) | Self::Change(_) => Err(Failure::not_on_server("a key of the vault never travels")),
@@ -135,14 +177,14 @@ impl SlotCommand {
     }
 }
 
-async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
-    let slots = vault.slots().list().await?;
+fn list(slots: &[SlotInfo], output: &Output) -> Result<(), Failure> {
     let rows = slots.iter().map(|slot| {
         let since = slot.since.map_or_else(String::new, time);
-        [slot.id.to_string(), opened_by(&slot.kind), since, yes(slot.is_usable)]
+        let own = if slot.is_own { "this key" } else { "" };
+        [slot.id.to_string(), opened_by(&slot.kind), since, yes(slot.is_usable), own.to_owned()]
     });
     let views: Vec<_> = slots.iter().map(SlotView::of).collect();
-    output.list(["ID", "OPENED BY", "SINCE", "USABLE"], rows, &views)
+    output.list(COLUMNS, rows, &views)
 }
 
 impl SlotView {
@@ -168,6 +210,7 @@ impl SlotView {
             revision: slot.revision.as_u64(),
             since: slot.since.map(time),
             usable: slot.is_usable,
+            own: slot.is_own,
         }
     }
 }
@@ -183,3 +226,8 @@ fn opened_by(kind: &SlotKind) -> String {
         _ => "nothing: its row cannot be read".to_owned(),
     }
 }
+
+const COLUMNS: [&str; 5] = ["ID", "OPENED BY", "SINCE", "USABLE", "OWN"];
+/// What becomes of whoever has the vault open with the key of a slot that goes.
+const GONE: &str =
+    "its key opens the vault no more, and a server that was started with it does not start again";

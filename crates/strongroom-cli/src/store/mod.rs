@@ -226,6 +226,11 @@ impl Spec {
         Ok(None)
     }
 
+    /// Whether a server of this machine has it open, as far as its door tells.
+    pub(crate) fn is_served(&self) -> bool {
+        matches!(self.through_door(), Ok(Some(_)))
+    }
+
     /// Opens the existing store, and creates none.
     pub(crate) fn open_existing(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
         if self.is_kept() && !self.is_there() {

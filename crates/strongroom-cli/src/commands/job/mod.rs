@@ -62,6 +62,20 @@ struct AllRun {
 }
 
 impl JobCommand {
+    /// What it does to the vault, for the audit; `None` if it only looks.
+    pub(crate) fn deed(&self) -> Option<String> {
+        Some(match self {
+            Self::List => return None,
+            Self::Run(Run { id: None }) => "job run".to_owned(),
+            Self::Run(Run { id: Some(id) }) => format!("job run {id}"),
+            Self::Pause(Job { id }) => format!("job pause {id}"),
+            Self::Resume(Job { id }) => format!("job resume {id}"),
+            Self::Retry(Retry { id, destroy_keys: false }) => format!("job retry {id}"),
+            Self::Retry(Retry { id, destroy_keys: true }) => format!("job retry_destroying_keys {id}"),
+            Self::Abandon(Job { id }) => format!("job abandon {id}"),
+        })
+    }
+
     pub(crate) async fn run(self, vault: &Vault, output: &Output) -> Result<(), Failure> {
         let (id, is_there, done) = match self {
             Self::List => return list(vault, output).await,

@@ -36,6 +36,9 @@ impl Data {
         let job = session.vault.rotate_data_keys(&keys).await?;
         let report = job::run_to_end(&job).await?;
         let progress = &report.progress;
+        if progress.keys_made == 0 {
+            session.note_operation("rotate data: no key was due").await?;
+        }
         job::show_unreadable(progress, output)?;
         let sentence = match progress.keys_made {
             0 => "no data key was due for rotation".to_owned(),

@@ -7,7 +7,7 @@ use strongroom::{Error, NewRoot, RootRotation, SlotError, SlotId, Vault};
 
 use crate::commands::job::{self, JobView};
 use crate::config::{Config, KeySource};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::keys::{self, Key};
 use crate::output::Output;
 use crate::session::Session;
@@ -16,10 +16,10 @@ use crate::store::Access;
 /// `rotate root` as it is typed: what to do with each slot other than that of the key which opened the vault.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Root {
-    /// Keep a slot; FILE holds its root key
+    /// Keep a slot; FILE holds its root key, which has to open this slot
     #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
     slot_key_file: Vec<(SlotId, PathBuf)>,
-    /// Keep a slot; FILE holds its passphrase
+    /// Keep a slot; FILE holds its passphrase, which has to open this slot
     #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
     slot_passphrase_file: Vec<(SlotId, PathBuf)>,
     /// Drop a slot: its key no longer opens the vault
@@ -42,22 +42,33 @@ impl Root {
         self.refuse_repeated()?;
         let store = config.store.open_existing(Access::Write)?;
         let own = keys::existing_key(config, output)?;
-        let others = self.other_keys(&own, output)?;
+        let presented = self.presented_keys(output)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;
-        let done = self.rotate(&session, &own, &others, output).await;
+        let done = self.check_and_rotate(&session, &own, presented, output).await;
         session.finish(done, output).await
     }
 
-    async fn rotate(
+    async fn check_and_rotate(
         &self,
         session: &Session,
         own: &Key,
-        others: &[Key],
+        presented: Vec<(SlotId, Key)>,
         output: &Output,
     ) -> Result<(), Failure> {
-        let vault = &session.vault;
-        self.refuse_unknown(vault).await?;
-        session.note_operation("rotate root").await?;
+        self.refuse_unknown(&session.vault).await?;
+        refuse_misplaced(&session.vault, &presented).await?;
+        let mut others: Vec<Key> = Vec::new();
+        for (_, key) in presented {
+            if !key.is_same(own) && !others.iter().any(|known| known.is_same(&key)) {
+                others.push(key);
+            }
+        }
+        let dropped = self.drop.iter().map(|id| format!(", dropping slot {id}"));
+        let deed = format!("rotate root{}", dropped.collect::<String>());
+        session.operate(&deed, self.rotate(&session.vault, own, &others, output)).await
+    }
+
+    async fn rotate(&self, vault: &Vault, own: &Key, others: &[Key], output: &Output) -> Result<(), Failure> {
         let rotated = match vault.rotate_root(self.rotation(Some(own), others)?).await {
             // The slot of the key that opened the vault may be among the dropped ones, and nothing was written yet.
             Err(Error::WrongKey) if !self.drop.is_empty() => {
@@ -107,16 +118,9 @@ impl Root {
         raw.chain(typed.iter().map(|(id, file)| (id, KeySource::PassphraseFile(file.clone()))))
     }
 
-    /// The named keys, each once and without the one that opened the vault.
-    fn other_keys(&self, own: &Key, output: &Output) -> Result<Vec<Key>, Failure> {
-        let mut keys: Vec<Key> = Vec::new();
-        for (_, source) in self.presented() {
-            let key = Key::read(&source, output)?;
-            if !key.is_same(own) && !keys.iter().any(|known| known.is_same(&key)) {
-                keys.push(key);
-            }
-        }
-        Ok(keys)
+    /// The named keys with the slots that they are said to open.
+    fn presented_keys(&self, output: &Output) -> Result<Vec<(SlotId, Key)>, Failure> {
+        self.presented().map(|(id, source)| Ok((*id, Key::read(&source, output)?))).collect()
     }
 
     /// Fails for a named slot that the vault does not have.
@@ -136,6 +140,19 @@ impl Root {
         }
         Ok(self.drop.iter().fold(rotation, |rotation, id| rotation.drop_slot(*id)))
     }
+}
+
+/// Fails for a key that does not open the slot beside which it is named, even if it opens another one.
+async fn refuse_misplaced(vault: &Vault, presented: &[(SlotId, Key)]) -> Result<(), Failure> {
+    for (id, key) in presented {
+        if !vault.slots().opens(id, &key.unlock()?).await? {
+            let why = format!("the key that is named for slot {id} does not open it");
+            return Err(Failure::new(Exit::Key, why).next(
+                "check --slot-key-file and --slot-passphrase-file with `strongroom slot list`; nothing was written",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn refused(error: Error) -> Failure {

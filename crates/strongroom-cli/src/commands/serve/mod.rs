@@ -6,7 +6,7 @@ mod ready;
 #[cfg(feature = "otlp")]
 mod traces;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
@@ -142,8 +142,11 @@ impl Serve {
             return Ok(None);
         };
         Tls::from_files(certificate, key).map(Some).map_err(|error| {
-            Failure::usage(format!("the certificate {} cannot be used: {error}", certificate.display()))
-                .next("name its file in PEM with --tls-certificate, and its key with --tls-key")
+            Failure::usage(format!(
+                "the certificate {} or its key cannot be used: {error}",
+                certificate.display()
+            ))
+            .next("name its file in PEM with --tls-certificate, and its key with --tls-key")
         })
     }
 
@@ -196,7 +199,13 @@ async fn serve(
     let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
     // From here on there is something to finish; before, a signal ends the process at once.
-    let stop = stopped()?;
+    let (stopped, hung_up) = (stopped()?, hung_up(tls.clone())?);
+    let stop = async {
+        tokio::select! {
+            () = stopped => {}
+            () = hung_up => {}
+        }
+    };
     let mut mark = std::mem::take(&mut session.mark);
     let options = options.metrics(metrics.clone()).limits(limits).store_health(health);
     let service = options.reopen_with(reopening(config, store, metrics)).serve(session.vault.clone());
@@ -283,57 +292,59 @@ async fn serve_vault(
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     Ready::new((scheme, address), service.has_console(), contents).announce(&session.org, output)?;
-    listen(listener, service, tls, stop).await
+    listen(listener, service, tls, stop).await;
+    Ok(())
 }
 
-/// Serves over TLS if there is a certificate, which SIGHUP reads again.
-#[cfg(all(unix, feature = "tls"))]
-async fn listen(
-    listener: TcpListener,
-    service: Service,
-    tls: Option<Tls>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), Failure> {
+/// Serves over TLS if there is a certificate.
+async fn listen(listener: TcpListener, service: Service, tls: Option<Tls>, stop: impl Future<Output = ()>) {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = tls {
+        return strongroom_http::serve_tls(listener, service, tls, stop).await;
+    }
+    #[cfg(not(feature = "tls"))]
+    drop(tls);
+    strongroom_http::serve(listener, service, stop).await;
+}
+
+/// SIGHUP reads the certificate again. Completes when the terminal has gone away on which the server was started.
+#[cfg(unix)]
+fn hung_up(tls: Option<Tls>) -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| failed("signals cannot be received", &error))?;
-    let Some(tls) = tls else {
-        // There is nothing to read again: it stops, as when its terminal goes away.
-        let stop = async {
-            tokio::select! {
-                () = stop => {}
-                _ = hangup.recv() => {}
-            }
-        };
-        strongroom_http::serve(listener, service, stop).await;
-        return Ok(());
-    };
-    let shown = tls.clone();
-    let reload = async {
+    let had_terminal = io::stdin().is_terminal();
+    Ok(async move {
         while hangup.recv().await.is_some() {
-            let tls = shown.clone();
-            // Its log says how it went; what was there before stays if it did not. The files may be slow to read.
-            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
+            if had_terminal && !io::stdin().is_terminal() {
+                return;
+            }
+            read_again(tls.clone()).await;
         }
         std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = strongroom_http::serve_tls(listener, service, tls, stop) => {}
-        () = reload => {}
-    }
-    Ok(())
+    })
 }
 
-#[cfg(not(all(unix, feature = "tls")))]
-async fn listen(
-    listener: TcpListener,
-    service: Service,
-    tls: Option<Tls>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), Failure> {
+#[cfg(not(unix))]
+fn hung_up(tls: Option<Tls>) -> Result<impl Future<Output = ()>, Failure> {
     drop(tls);
-    strongroom_http::serve(listener, service, stop).await;
-    Ok(())
+    Ok(std::future::pending::<()>())
+}
+
+/// Its log says how it went; what was there before stays if it did not.
+#[cfg(all(unix, feature = "tls"))]
+async fn read_again(tls: Option<Tls>) {
+    match tls {
+        // The files may be slow to read.
+        Some(tls) => drop(tokio::task::spawn_blocking(move || tls.reload()).await),
+        None => tracing::warn!(target: LOG_TARGET, "{NOTHING_TO_READ}"),
+    }
+}
+
+#[cfg(all(unix, not(feature = "tls")))]
+async fn read_again(tls: Option<Tls>) {
+    drop(tls);
+    tracing::warn!(target: LOG_TARGET, "{NOTHING_TO_READ}");
 }
 
 /// Moves the mark of the store on from time to time, and never ends: a copy of the store from before is then an older
@@ -386,6 +397,10 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
 
+#[cfg(unix)]
+const LOG_TARGET: &str = "strongroom";
+#[cfg(unix)]
+const NOTHING_TO_READ: &str = "SIGHUP is ignored: there is no certificate to read again";
 /// Some 3 MB.
 const READ_NOTES_MAX: usize = 10_000;
 /// For a database that is started together with the server.
