@@ -162,7 +162,7 @@ fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
     let later = ["--check", "b.audit", "--digest", "a.audit.digest"];
     let checked = lines(&elsewhere, &later);
     assert_eq!(checked[..listed.len()], listed);
-    assert_eq!((checked.len(), &checked[3]["unchecked"]), (4, &json!(true)));
+    assert_eq!((checked.len(), &checked[3]["unchecked"]), (4, &serde_json::json!(true)));
     let ran = elsewhere.run(&[&["audit"], &later[..]].concat());
     assert!(ran.code == 0 && ran.stderr.contains("1 event came after"), "{}", ran.stderr);
     assert!(ran.stdout.lines().last().unwrap().starts_with("no "), "{}", ran.stdout);
