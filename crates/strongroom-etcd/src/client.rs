@@ -66,7 +66,7 @@ impl Client {
         for (number, endpoint) in self.in_turn() {
             match self.post(endpoint, path, body) {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Refused(error) | Failure::LoggedOut(error)) => return Err(error),
+                Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Lost(error)) => last = Some(error),
                 // Logged in anew and refused again: it did nothing with the call.
                 Err(Failure::NotSent(error) | Failure::LoggedOut(error)) => last = Some(error),
@@ -83,7 +83,7 @@ impl Client {
         for (number, endpoint) in self.in_turn() {
             match self.post(endpoint, path, body) {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Refused(error) | Failure::LoggedOut(error)) => return Err(error),
+                Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Lost(error)) => {
                     self.pass_over(number);
                     return Err(error);
