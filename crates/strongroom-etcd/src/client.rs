@@ -156,6 +156,9 @@ impl Client {
         }
         match serde_json::from_str(&text) {
             Ok(refusal) => Err(refused(&refusal)),
+            Err(_) if text.contains("CommonName") => {
+                Err(Failure::Refused(StoreError::new(StoreErrorKind::Unavailable, COMMON_NAME)))
+            }
             // Of a proxy in front, which may have passed the call on.
             Err(_) if response.status().is_server_error() => Err(indeterminate(NO_ANSWER)),
             Err(_) => Err(Failure::Refused(unsupported(NO_GATEWAY))),
@@ -190,4 +193,6 @@ const NO_ADDRESS: &str = "the nodes are given as https://HOST:PORT or http://HOS
 const NO_TLS: &str = "this program was built without TLS: build strongroom-etcd with its feature `tls`";
 const IN_THE_CLEAR: &str =
     "a password is not sent in the clear: name the nodes by https, or ones on this machine";
+const COMMON_NAME: &str = "where the cluster has users, its gateway takes no certificate of a client that has a common \
+     name: show one without";
 const LOG_IN: &str = "/v3/auth/authenticate";

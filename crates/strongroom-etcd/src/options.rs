@@ -78,7 +78,8 @@ impl EtcdOptions {
     }
 
     /// Shows this certificate, with those that lead to its root, to nodes that ask for one (`--client-cert-auth`). Both
-    /// in PEM. It does not log in: etcd's gateway does not pass its name on.
+    /// in PEM. It does not log in, and must have no common name where the cluster has users: etcd's gateway refuses it
+    /// then.
     #[must_use]
     pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let key = Arc::new(Zeroizing::new(key.into()));

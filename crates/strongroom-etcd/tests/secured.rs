@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom::{Environment, RawKey, ScopePath, Unlock, VarFormat, VariableDefinition, Vault};
@@ -24,30 +24,35 @@ struct Secured {
     node: Child,
     authority: String,
     certificate: String,
+    /// That of the node, which has a common name.
+    node_certificate: String,
     key: String,
 }
 
-/// An authority and a certificate of it for this machine, with its key.
-fn certified() -> [String; 3] {
+/// An authority, a certificate of it for this machine, the same for a client without a common name, and their key.
+fn certified() -> [String; 4] {
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = authority.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(authority, key);
     let own = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    [pem, certificate.signed_by(&own, &issuer).unwrap().pem(), own.serialize_pem()]
+    let named = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let mut nameless = named.clone();
+    nameless.distinguished_name = DistinguishedName::new();
+    let signed = |certificate: CertificateParams| certificate.signed_by(&own, &issuer).unwrap().pem();
+    [pem, signed(named), signed(nameless), own.serialize_pem()]
 }
 
 impl Secured {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let [authority, certificate, key] = certified();
+        let [authority, node_certificate, certificate, key] = certified();
         fs::write(directory.path().join("ca.pem"), &authority).unwrap();
-        fs::write(directory.path().join("node.pem"), &certificate).unwrap();
+        fs::write(directory.path().join("node.pem"), &node_certificate).unwrap();
         fs::write(directory.path().join("node.key"), &key).unwrap();
         let node = node(directory.path());
-        let secured = Self { directory, node, authority, certificate, key };
+        let secured = Self { directory, node, authority, certificate, node_certificate, key };
         secured.wait();
         secured
     }
@@ -155,7 +160,8 @@ fn a_store_needs_what_the_node_asks_for_and_goes_on_after_its_login_ended() {
         with_user(&node, "wrong"),
         node.options().user("nobody", "right"),
         with_user(&node, "right").prefix("other/"),
-        // No certificate, and an authority that did not sign the node's.
+        // A certificate with a common name, none, and an authority that did not sign the node's.
+        with_user(&node, "right").certificate(node.node_certificate.as_str(), node.key.as_str()),
         EtcdOptions::new([NODE]).prefix("app/").authorities(node.authority.as_str()).user("app", "right"),
         with_user(&node, "right").authorities(certified().into_iter().next().unwrap()),
     ] {
@@ -174,7 +180,7 @@ fn a_store_needs_what_the_node_asks_for_and_goes_on_after_its_login_ended() {
         node.restart();
         org.set_value("TOKEN", strongroom::Scope::Org, "second").await.unwrap();
         let found = org.resolve("TOKEN", &ScopePath::org()).await.unwrap();
-        assert_eq!(found.value.expose(), "second");
+        assert_eq!(found.unwrap().value.expose(), "second");
     });
 }
 
