@@ -10,8 +10,8 @@ pub(crate) fn iso(moment: Timestamp) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// The moment that is written as in RFC 3339: `2026-01-31T12:00:00Z`, with a fraction or without, in UTC or with an offset
-/// (`+02:00`). Without either it is in UTC. `None` for anything else, and for one before 1970.
+/// The moment that is written as in RFC 3339: `2026-01-31T12:00:00Z`, with a fraction or without, in UTC or with an
+/// offset (`+02:00`). Without either it is in UTC. `None` for anything else, and for one before 1970.
 ///
 /// ```
 /// use strongroom_http::control::moment;

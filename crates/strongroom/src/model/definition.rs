@@ -39,8 +39,8 @@ pub struct VariableDefinition {
     /// Who wrote this version, in the host's own words; at most 256 bytes.
     pub author: Option<String>,
     /// How many former versions of the definition and of each of its values are kept, at most 100; by default as many
-    /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. Those that are too many go with
-    /// the next write of their value.
+    /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. Those that are too many go
+    /// with the next write of their value.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub history_versions: Option<u8>,
     /// For how many seconds after it was written a former version of a value is kept at most; by default for as long as

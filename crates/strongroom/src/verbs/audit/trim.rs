@@ -115,8 +115,8 @@ async fn drop_page(
     Ok(draft.commit().await?.map(|_| page))
 }
 
-/// The chains that have an event behind the one at `last`, within the hour for which a chain may pause. All of that hour
-/// is more than an hour ago, so what is of it has landed.
+/// The chains that have an event behind the one at `last`, within the hour for which a chain may pause. All of that
+/// hour is more than an hour ago, so what is of it has landed.
 async fn chains_after(
     tenant: &Tenant,
     last: &Key,
