@@ -26,8 +26,8 @@ pub struct Version {
 
 impl Version {
     /// What takes back the last change: of versions as [`Org::value_history`](crate::Org::value_history) lists them,
-    /// the newest first, the one before the first that is no deletion. `None` if there is none, or if one between them was
-    /// not kept, so that an older one is not what there was.
+    /// the newest first, the one before the first that is no deletion. `None` if there is none, or if one between them
+    /// was not kept, so that an older one is not what there was.
     #[must_use]
     pub fn to_undo(versions: &[Self]) -> Option<&Self> {
         let (newest, former) = versions.split_first()?;
