@@ -21,12 +21,15 @@ pub(crate) fn iso(moment: Timestamp) -> String {
 #[must_use]
 pub fn moment(text: &str) -> Option<Timestamp> {
     let (local, offset_ms) = split_offset(text)?;
+    if !local.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b' ')) {
+        return None;
+    }
     let since = humantime::parse_rfc3339_weak(local).ok()?.duration_since(UNIX_EPOCH).ok()?;
     let ms = i64::try_from(since.as_millis()).ok()?.checked_sub(offset_ms)?;
     u64::try_from(ms).ok().map(Timestamp::from_ms)
 }
 
-/// A time without its offset, and that in milliseconds. (`humantime` passes over what follows a fraction.)
+/// A time without its offset, and that in milliseconds. (`humantime` passes over what follows.)
 fn split_offset(text: &str) -> Option<(&str, i64)> {
     if let Some(local) = text.strip_suffix('Z') {
         return Some((local, 0));
