@@ -5,8 +5,8 @@
 //! after the second one, since every write of a value expects the definition's row. If the second check finds a value,
 //! its scope is allowed again.
 //!
-//! A hostile store may put back a job that was finished, and a value from before. So a job acts only on the definition
-//! as the batch left it, and only a value that was set since the first check counts.
+//! A hostile store may put back a job that was finished, and a value from before. So only a value that was set since
+//! the first check counts.
 
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
@@ -51,8 +51,15 @@ impl Sweeper<'_> {
                 found => found?,
             };
             let stored = &definition.stored;
-            let since = Timestamp::from_ms(stored.updated_at.as_ms().saturating_sub(CLOCKS_DIFFER_MS));
-            if Some(stored.revision) != at || !tenant.has_value_since(stored, removed, since).await? {
+            let scopes = stored.definition.scopes;
+            if scopes.union(removed) == scopes {
+                // Allowed again since.
+                return self.finish(None).await;
+            }
+            // A definition that changed since no longer says when it was narrowed, but the id of the job does.
+            let narrowed_at = if Some(stored.revision) == at { stored.updated_at } else { made_at(&self.id) };
+            let since = Timestamp::from_ms(narrowed_at.as_ms().saturating_sub(CLOCKS_DIFFER_MS));
+            if !tenant.has_value_since(stored, removed, since).await? {
                 return self.finish(None).await;
             }
             let mut wide = stored.clone();
@@ -70,6 +77,12 @@ impl Sweeper<'_> {
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }
+}
+
+/// When a job was made: an id begins with the seconds of its time.
+fn made_at(id: &JobId) -> Timestamp {
+    let secs = id.as_bytes().first_chunk().map_or(0, |secs| u32::from_be_bytes(*secs));
+    Timestamp::from_ms(u64::from(secs) * 1_000)
 }
 
 /// How far the clocks of two engines are taken to differ at most.

@@ -222,6 +222,35 @@ fn the_job_of_a_finished_narrowing_gives_no_scope_back_when_it_and_an_older_valu
     });
 }
 
+#[test]
+fn a_value_that_landed_beside_a_narrowing_keeps_its_scope_also_if_the_definition_changes_before_the_second_look()
+ {
+    run(async {
+        let (store, clock) = (OldNumbers::default(), TestClock::default());
+        clock.set(1_000_000);
+        let options = || VaultOptions::default().clock(clock.clone());
+        let vault = vault(store.clone(), options()).await?;
+        let org = org_of(&vault);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        let at_account = Scope::LinkedAccount("user".parse()?);
+        // Its rows stand for those of a writer that lands between the first look and the second.
+        org.set_value("PORT", &at_account, "80").await?;
+        let with_value = store.rows(&[1]).await;
+        org.delete_value("PORT", &at_account).await?;
+        let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+        let other = options().open(stopped, unlock()).await?;
+        let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+        assert!(org_of(&other).update_definition("PORT", narrow).await.is_err(), "it is stopped");
+        store.put(with_value.into_iter().filter(|(key, _)| is_value(key)).collect()).await;
+        clock.set(2_000_000);
+        org.update_definition("PORT", DefinitionChange::new().description("a port")).await?;
+        vault.run_jobs().await?;
+        let path = ScopePath::org().linked_account("user".parse()?);
+        assert_eq!(org.resolve("PORT", &path).await?.unwrap().value.expose(), "80");
+        Ok(())
+    });
+}
+
 fn is_value(key: &Key) -> bool {
     let kind = RowKey::parse(key.as_bytes()).kind;
     matches!(kind, Kind::Value | Kind::ValueId | Kind::DefinitionValue)
