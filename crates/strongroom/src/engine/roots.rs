@@ -76,7 +76,7 @@ impl Engine {
     /// Notes that this engine rewrote the `store` row, without changing the root: later batches expect it as it is now,
     /// and one from before is refused.
     pub(crate) fn store_row_landed(&self, before: &StoreRow, committed: Committed) {
-        self.roots.moved(committed.revision);
+        self.roots.moved(committed.revision, before);
         self.caches.wrote(&VaultRow::Store.key(), before.revision.next());
     }
 

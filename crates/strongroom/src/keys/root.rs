@@ -194,8 +194,12 @@ impl RootCell {
         self.change(|roots| Roots { coming: Some(Arc::clone(coming)), ..roots.clone() });
     }
 
-    /// Notes the new revision after this engine rewrote the `store` row without changing the root.
-    pub(crate) fn moved(&self, row: RowRevision) {
-        self.change(|roots| Roots { row_revision: row, ..roots.clone() });
+    /// Notes the new revision after this engine rewrote the `store` row without changing the root, and what the row
+    /// notes of shreds: another process may have made them since the root was read.
+    pub(crate) fn moved(&self, row: RowRevision, store_row: &StoreRow) {
+        self.change(|roots| {
+            let noted = Roots::new(Arc::clone(&roots.active), store_row);
+            Roots { row_revision: row, shredded: noted.shredded, floors: noted.floors, ..roots.clone() }
+        });
     }
 }

@@ -190,6 +190,10 @@ impl Draft<'_> {
                 return Ok(RecordChange::Expected);
             }
             (RecordAction::Delete | RecordAction::Expect, None) => {
+                if matches!(write.action, RecordAction::Delete) && write.namespace.is_used_once() {
+                    // There is no batch to note it with: what the store hides from a revocation is revoked all the same.
+                    tenant.engine.caches.wrote_record(&place.key(), DELETED);
+                }
                 if write.expected == Expected::Absent {
                     self.hold_vacant(&place)?;
                 }

@@ -36,8 +36,10 @@ impl Org {
     /// Those of [`Org::delete_account`].
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt.
+    /// Dropped, nothing has happened, or the account is deleted and its keys are dropped; what is left goes with
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs). There is no receipt then, since a second call finds no account, and
+    /// no note of the keys: rows that the store puts back later may open. Where that counts, shred the org, or let no
+    /// timeout cut this off.
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
         let quiet = self.unobserved();
         let call = Call::of("shred_account").account(account);

@@ -290,6 +290,47 @@ fn an_api_key_or_session_that_was_revoked_is_not_admitted_again_when_its_row_com
 }
 
 #[test]
+fn an_api_key_or_session_that_the_store_hid_from_its_revocation_is_revoked_when_it_is_shown_again() {
+    run(async {
+        for namespace in ["api-key", "session"] {
+            let store = OldNumbers::default();
+            let vault = vault(store.clone(), VaultOptions::default()).await?;
+            let (records, key) = (org_of(&vault).reserved_records(namespace.parse()?), "k".parse()?);
+            records.put(&key, "admitted").await?;
+            let shown = store.rows(&[1]).await;
+            let hidden: Vec<_> = shown.iter().filter(|(key, _)| is_record(key)).cloned().collect();
+            for (key, _) in &hidden {
+                store.remove(key.as_bytes()).await;
+            }
+            assert!(!records.delete(&key).await?, "there is none");
+            store.put(hidden).await;
+            assert!(records.get(&key).await?.is_none());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_process_that_rewrites_the_store_row_knows_of_the_shreds_that_it_notes() {
+    run(async {
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let (org, at_account) = (org_of(&vault), Scope::LinkedAccount("user".parse()?));
+        org.create_account("user".parse()?).await?;
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        org.set_value("PORT", &at_account, "80").await?;
+        let other = Vault::open(store.clone(), unlock()).await?;
+        let before = store.rows(&[1]).await;
+        org.shred_account(&"user".parse()?).await?;
+        other.check_writes().await?;
+        store.put(before).await;
+        let path = ScopePath::org().linked_account("user".parse()?);
+        assert!(org_of(&other).resolve("PORT", &path).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
 fn an_api_key_whose_end_was_brought_forward_is_not_admitted_as_it_was() {
     run(async {
         let store = OldNumbers::default();
