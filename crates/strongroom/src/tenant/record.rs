@@ -191,7 +191,7 @@ impl Draft<'_> {
             }
             (RecordAction::Delete | RecordAction::Expect, None) => {
                 if matches!(write.action, RecordAction::Delete) && write.namespace.is_used_once() {
-                    // There is no batch to note it with: what the store hides from a revocation is revoked all the same.
+                    // No batch notes it: what the store hides from a revocation is revoked all the same.
                     tenant.engine.caches.wrote_record(&place.key(), DELETED);
                 }
                 if write.expected == Expected::Absent {

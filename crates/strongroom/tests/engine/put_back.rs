@@ -321,7 +321,7 @@ fn a_process_that_rewrites_the_store_row_knows_of_the_shreds_that_it_notes() {
         org.set_value("PORT", &at_account, "80").await?;
         let other = Vault::open(store.clone(), unlock()).await?;
         let before = store.rows(&[1]).await;
-        org.shred_account(&"user".parse()?).await?;
+        drop(org.shred_account(&"user".parse()?).await?);
         other.check_writes().await?;
         store.put(before).await;
         let path = ScopePath::org().linked_account("user".parse()?);
