@@ -42,11 +42,20 @@ pub(crate) fn many_writers<S: Store>(label: &str, filled: &Filled<S>) -> Work {
 
 /// Sets 64 values, each by a writer of its own.
 pub(crate) fn all_at_once(org: Org) -> Run {
+    in_a_row(org, 1)
+}
+
+/// The same, each writer so many times in a row, as they do who serve requests: none waits for the others.
+pub(crate) fn in_a_row(org: Org, times: usize) -> Run {
     let places = places();
     Run::wall(move |n| {
         for _ in 0..n {
-            let all = places.iter().map(|(name, scope)| org.set_value(name, scope, VALUE));
-            assert!(block_on(join_all(all)).iter().all(Result::is_ok), "no writer fails");
+            let all = places.iter().map(async |(name, scope)| {
+                for _ in 0..times {
+                    org.set_value(name, scope, VALUE).await.expect("no writer fails");
+                }
+            });
+            block_on(join_all(all));
         }
     })
 }

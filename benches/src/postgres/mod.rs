@@ -86,7 +86,13 @@ fn many_writers(filled: &Filled<PostgresStore>, database: &str) -> Vec<Work> {
             "postgres: set_value, 64 writers",
             writes::all_at_once(org.clone()),
             "64 plain upserts at once, on 64 connections",
-            plain::upserts(database),
+            plain::upserts(database, 1),
+        ),
+        Work::new(
+            "postgres: set_value, 64 writers, 16 times each",
+            writes::in_a_row(org.clone(), IN_A_ROW),
+            "plain upserts on 64 connections, 16 times each",
+            plain::upserts(database, IN_A_ROW),
         )
         .bar(AS_OFTEN_AND_A_HALF),
         Work::new(
@@ -106,6 +112,8 @@ fn verb(org: &Org, verb: impl AsyncFn(&Org) -> Result<(), Error> + 'static) -> R
         }
     })
 }
+
+const IN_A_ROW: usize = 16;
 
 const UPSERT: &str = "a plain upsert";
 

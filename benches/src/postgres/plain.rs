@@ -56,8 +56,8 @@ impl Plain {
     }
 }
 
-/// As many rows as there are writers, at once, each on a connection of its own.
-pub(super) fn upserts(database: &str) -> Run {
+/// As many rows as there are writers, at once, each on a connection of its own and so many times in a row.
+pub(super) fn upserts(database: &str, times: usize) -> Run {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime is there");
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
@@ -70,8 +70,11 @@ pub(super) fn upserts(database: &str) -> Run {
         .collect();
     Run::wall(move |n| {
         for _ in 0..n {
-            let all = clients.iter().cycle().take(WRITERS).enumerate();
-            let all = all.map(|(number, (client, statement))| upsert(client, statement, number));
+            let all = clients.iter().enumerate().map(async |(number, (client, statement))| {
+                for _ in 0..times {
+                    upsert(client, statement, number).await;
+                }
+            });
             runtime.block_on(join_all(all));
         }
     })

@@ -308,7 +308,7 @@ impl Work {
                 | Self::Export(_)
                 | Self::Run(_)
                 | Self::Verify(_)
-                | Self::Account(AccountCommand::List | AccountCommand::Sessions(_))
+                | Self::Account(AccountCommand::List | AccountCommand::Apps(_) | AccountCommand::Sessions(_))
                 | Self::ApiKey(ApiKeyCommand::List)
                 | Self::Credential(CredentialCommand::List(_))
                 | Self::Job(JobCommand::List)

@@ -433,6 +433,39 @@ fn credentials_of_another_app_and_of_a_connection_beside_the_default_one_are_the
 }
 
 #[test]
+fn an_app_or_one_connection_of_it_is_removed_with_its_credentials_and_only_if_agreed() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.ok(&["account", "create", "user_1", "--default-app"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm", "--connection", "work"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm", "--connection", "home"]);
+        let place = ["--account", "user_1", "--app", "crm", "--connection", "work"];
+        shell.ok_with("t1", &[&["credential", "set", "token"], &place[..]].concat());
+        let apps = || {
+            let listed = shell.json(&["account", "apps", "user_1"]);
+            let shown = |one: &Value| {
+                format!("{} {}", one["app"].as_str().unwrap(), one["connection"].as_str().unwrap_or("-"))
+            };
+            listed.as_array().unwrap().iter().map(shown).collect::<Vec<_>>()
+        };
+        assert_eq!(apps(), ["crm -", "crm home", "crm work", "default-app -"]);
+        let remove = ["account", "remove-app", "user_1", "--app", "crm"];
+        let asked = shell.run(&remove);
+        assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+        shell.ok(&[&remove[..], &["--connection", "work", "--yes"]].concat());
+        assert_eq!(apps(), ["crm -", "crm home", "default-app -"]);
+        shell.ok(&["account", "add-app", "user_1", "--app", "crm", "--connection", "work"]);
+        let again = shell.json(&[&["credential", "list"], &place[..]].concat());
+        assert_eq!(again, json!([]), "a connection that is added again begins empty");
+        shell.ok(&[&remove[..], &["--yes"]].concat());
+        assert_eq!(apps(), ["default-app -"]);
+        assert_eq!(shell.run(&[&remove[..], &["--yes"]].concat()).code, 3);
+        assert_eq!(shell.run(&["account", "apps", "user_2"]).code, 3);
+    }
+}
+
+#[test]
 fn values_of_a_server_are_edited_and_one_that_changed_meanwhile_is_not_overwritten() {
     let remote = Remote::with_rights(&OPERATOR);
     let key = remote

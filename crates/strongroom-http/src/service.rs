@@ -236,9 +236,17 @@ impl Service {
 
     /// Notes in the audit what is about to be shown, if reads are noted. What is noted is written within a second or
     /// so.
-    pub(crate) fn note_reads(&self, org: &Org, notes: Vec<AuditNote>) -> Result<(), Failure> {
-        let Some(reads) = self.inner.read_notes.as_ref().filter(|_| !notes.is_empty()) else { return Ok(()) };
+    pub(crate) fn note_reads(
+        &self,
+        org: &Org,
+        notes: impl FnOnce() -> Vec<AuditNote>,
+    ) -> Result<(), Failure> {
+        let Some(reads) = &self.inner.read_notes else { return Ok(()) };
+        let notes = notes();
         let count = notes.len();
+        if count == 0 {
+            return Ok(());
+        }
         match (reads.take(org, notes), reads.when_full) {
             (Some(false), _) => {}
             (Some(true), _) => drop(tokio::spawn(self.clone().write_until_none_is_left())),

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use strongroom::{
-    Clock as _, ConnectionId, Error, LinkedAccount, LinkedAccountId, Org, SystemClock, Timestamp,
+    Clock as _, ConnectionId, Error, Integration, IntegrationId, LinkedAccount, LinkedAccountId, Org,
+    SystemClock, Timestamp,
 };
 use strongroom_http::control::{self, OpenSessions};
 
@@ -24,6 +25,10 @@ pub(crate) enum AccountCommand {
     Create(Create),
     /// Add the default app, which credentials need, another one or a further connection of one, to a linked account
     AddApp(AddApp),
+    /// List the apps of a linked account, and the connections of each
+    Apps(OfAccount),
+    /// Remove an app from a linked account, or a connection beside its default one, with the credentials
+    RemoveApp(RemoveApp),
     /// List the registered linked accounts
     List,
     /// Delete a linked account with its values, credentials and keys
@@ -67,6 +72,15 @@ pub(crate) struct AddApp {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct RemoveApp {
+    id: LinkedAccountId,
+    #[command(flatten)]
+    app: AppArgs,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     id: LinkedAccountId,
     #[command(flatten)]
@@ -93,9 +107,26 @@ struct Added<'a> {
 }
 
 #[derive(Serialize)]
+struct Removed<'a> {
+    #[serde(flatten)]
+    of: Added<'a>,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
 struct Deleted<'a> {
     linked_account_id: &'a str,
     deleted: bool,
+}
+
+/// A connection in a list.
+#[derive(Serialize)]
+struct AppView {
+    app: String,
+    /// Left out for the default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    created_at: String,
 }
 
 /// An account in a list.
@@ -142,6 +173,15 @@ impl AccountCommand {
                     Err(error) => Err(suggest::of_account(org, &id, error).await),
                 }
             }
+            Self::Apps(OfAccount { id }) => {
+                let account = org.account(id.clone());
+                if org.linked_account(&id).await?.is_none() {
+                    return Err(suggest::no_account(org, &id).await);
+                }
+                let apps = pages::all(async |page| account.integrations(page).await).await?;
+                show_apps(&apps.iter().map(AppView::of).collect::<Vec<_>>(), output)
+            }
+            Self::RemoveApp(remove) => remove.run(org, output).await,
             Self::List => {
                 let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
                 show(accounts.into_iter().map(AccountView::of).collect(), output)
@@ -177,11 +217,17 @@ impl AccountCommand {
             Self::Create(create) => create.on_server(client, output),
             Self::AddApp(AddApp { id, app }) => {
                 let integration = app.integration();
-                let mut path = vec!["accounts", id.as_str(), "connections", integration.as_str()];
-                path.extend(app.connection.as_ref().map(ConnectionId::as_str));
-                let _: control::Connection = client.control_put(&path, &NoBody {})?;
+                let _: control::Connection =
+                    client.control_put(&path_of(&id, &app, &integration), &NoBody {})?;
                 added(&id, &app, output)
             }
+            Self::Apps(OfAccount { id }) => {
+                let path = ["accounts", id.as_str(), "connections"];
+                let apps: Vec<control::Connection> =
+                    client.control_items(Call { path: &path, query: &[] })?;
+                show_apps(&apps.into_iter().map(AppView::of_control).collect::<Vec<_>>(), output)
+            }
+            Self::RemoveApp(remove) => remove.on_server(client, output),
             Self::List => {
                 let by_control = |client: &Client| {
                     let all: Vec<control::AccountView> =
@@ -235,11 +281,94 @@ fn ended(ended: usize, output: &Output) -> Result<(), Failure> {
     output.done(&format!("{} ended", counted(ended, "session")), &Ended { ended })
 }
 
+fn path_of<'a>(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Vec<&'a str> {
+    let mut path = vec!["accounts", id.as_str(), "connections", integration.as_str()];
+    path.extend(app.connection.as_ref().map(ConnectionId::as_str));
+    path
+}
+
 fn added(id: &LinkedAccountId, app: &AppArgs, output: &Output) -> Result<(), Failure> {
     let integration = app.integration();
-    let connection = app.connection.as_ref().map(ConnectionId::as_str);
-    let view = Added { linked_account_id: id.as_str(), app: integration.as_str(), connection };
+    let view = Added::of(id, app, &integration);
     output.done(&format!("linked account {id} has the {}", app.shown()), &view)
+}
+
+fn show_apps(apps: &[AppView], output: &Output) -> Result<(), Failure> {
+    let rows = apps
+        .iter()
+        .map(|one| [one.app.clone(), one.connection.clone().unwrap_or_default(), one.created_at.clone()]);
+    output.list(["APP", "CONNECTION", "CREATED"], rows, &apps)
+}
+
+impl<'a> Added<'a> {
+    fn of(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Self {
+        let connection = app.connection.as_ref().map(ConnectionId::as_str);
+        Self { linked_account_id: id.as_str(), app: integration.as_str(), connection }
+    }
+}
+
+impl AppView {
+    fn of(of: &Integration) -> Self {
+        Self {
+            app: of.integration.to_string(),
+            connection: of.connection.as_ref().map(ToString::to_string),
+            created_at: time(of.created_at),
+        }
+    }
+
+    fn of_control(of: control::Connection) -> Self {
+        Self { app: of.integration, connection: of.connection, created_at: of.created_at }
+    }
+}
+
+impl RemoveApp {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let Self { id, app, consent } = &self;
+        let (account, integration) = (org.account(id.clone()), app.integration());
+        // Asked of what is there alone.
+        let all = pages::all(async |page| account.integrations(page).await).await?;
+        let is_meant = |one: &Integration| {
+            one.integration == integration
+                && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
+        };
+        let count = all.iter().filter(|one| is_meant(one)).count();
+        if count > 0 {
+            consent.to(&self.deed(Some(count)))?;
+        }
+        let removed = match &app.connection {
+            Some(connection) => account.delete_connection(&integration, connection).await,
+            None => account.delete_integration(&integration).await,
+        };
+        match removed {
+            Ok(()) => self.done(output),
+            Err(error) => Err(suggest::of_account(org, id, error).await),
+        }
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        self.consent.to(&self.deed(None))?;
+        let integration = self.app.integration();
+        let path = path_of(&self.id, &self.app, &integration);
+        let IgnoredAny = client.control_delete(Call { path: &path, query: &[] })?;
+        self.done(output)
+    }
+
+    fn deed(&self, connections: Option<usize>) -> String {
+        let Self { id, app, .. } = self;
+        let and_all = match (&app.connection, connections) {
+            (Some(_), _) => String::new(),
+            (None, Some(count)) => format!(", its {}", counted(count, "connection")),
+            (None, None) => ", all of its connections".to_owned(),
+        };
+        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
+    }
+
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let Self { id, app, .. } = self;
+        let integration = app.integration();
+        let view = Removed { of: Added::of(id, app, &integration), deleted: true };
+        output.done(&format!("removed the {} of linked account {id}", app.shown()), &view)
+    }
 }
 
 impl Create {

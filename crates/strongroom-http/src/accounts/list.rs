@@ -41,7 +41,7 @@ pub(crate) async fn list(
     if let Some(wanted) = &wanted {
         // The variable may have been marked encrypted during the walk.
         let definition = refuse_encrypted(&org, wanted.definition.into()).await?;
-        service.note_reads(&org, vec![AuditNote::values_read(&definition)])?;
+        service.note_reads(&org, || vec![AuditNote::values_read(&definition)])?;
     }
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
     for known in number.cut(found.into_values()) {

@@ -93,6 +93,18 @@ pub(crate) async fn connect(operator: Operator, place: Integrated) -> Result<Jso
     Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
 }
 
+/// Deletes an integration of a linked account: all of its connections, and their credentials
+#[utoipa::path(
+    delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
+    params(("id" = String, Path), ("integration" = String, Path)),
+    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn disconnect(operator: Operator, place: Integrated) -> Result<Json<Deleted>, Failure> {
+    operator.may_whole_account(Right::Write, &place.account)?;
+    operator.org.account(place.account).delete_integration(&place.integration).await.map_err(full)?;
+    Ok(Json(Deleted { name: place.integration.to_string(), deleted: true }))
+}
+
 /// Lists the connections of a linked account: of each integration the default one, then the others
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/connections", tag = "control: accounts",

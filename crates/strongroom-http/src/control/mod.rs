@@ -56,7 +56,7 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(accounts::show, accounts::delete))
         .routes(routes!(accounts::usage))
         .routes(routes!(accounts::connections))
-        .routes(routes!(accounts::connect))
+        .routes(routes!(accounts::connect, accounts::disconnect))
         .routes(routes!(accounts::add_connection, accounts::delete_connection))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::revoke))

@@ -145,7 +145,7 @@ impl Operator {
 
     /// Notes what is shown: before it is where it is revealed, and otherwise where reads are noted.
     pub(super) async fn note(&self, reveal: bool, shown: Vec<AuditNote>) -> Result<(), Failure> {
-        if reveal { self.note_shown(&shown).await } else { self.service.note_reads(&self.org, shown) }
+        if reveal { self.note_shown(&shown).await } else { self.service.note_reads(&self.org, || shown) }
     }
 }
 

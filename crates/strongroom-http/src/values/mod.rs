@@ -119,7 +119,7 @@ async fn find(
             let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
             let found = value.ok_or_else(Failure::value_not_found)?;
             if !definition.encrypted {
-                service.note_reads(&holder.org, vec![AuditNote::value_read(&found)])?;
+                service.note_reads(&holder.org, || vec![AuditNote::value_read(&found)])?;
             }
             let value = found.value;
             let scope = ScopeKind::LinkedAccount.as_str();
@@ -130,7 +130,7 @@ async fn find(
             let path = workflow.into_iter().fold(path, ScopePath::workflow);
             let resolved = holder.org.resolve(id, &path).await?.ok_or_else(Failure::value_not_found)?;
             if !resolved.encrypted {
-                service.note_reads(&holder.org, vec![AuditNote::resolved(&resolved)])?;
+                service.note_reads(&holder.org, || vec![AuditNote::resolved(&resolved)])?;
             }
             let Resolved { definition_id, name, encrypted, scope, value, .. } = resolved;
             Ok(ValueFound::new(definition_id, name, encrypted, scope.as_str(), &value))
