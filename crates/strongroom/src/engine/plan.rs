@@ -98,6 +98,16 @@ impl Engine {
         self.plan.as_ref().is_some_and(is_in)
     }
 
+    /// Refuses a verb that acts outside of the store by what it wrote: what is in a plan may never be written.
+    pub(crate) fn refuse_plan(&self) -> Result<(), Error> {
+        match self.plan {
+            Some(_) => {
+                Err(unsupported("a refresh cannot be part of a plan: nobody else would see its lease").into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Refuses to make what the job at `key` is about to remove, in one plan with what began it.
     pub(crate) fn refuse_planned(&self, key: &Key) -> Result<(), Error> {
         if self.is_planned(key) {

@@ -22,7 +22,8 @@ impl Org {
     ///
     /// A delete in a plan removes what can be read; the rest is swept by
     /// [`Vault::run_jobs`](crate::Vault::run_jobs) after the commit. A plan holds as much as one batch of the store. It
-    /// cannot delete what it adds, and shreds and rotations cannot be part of it.
+    /// cannot delete what it adds, and shreds, rotations and refreshes cannot be part of it. The observer is told of a
+    /// verb when it returns, whatever becomes of the plan.
     ///
     /// ```
     /// # strongroom_conformance::with_shared(async |org, db| {

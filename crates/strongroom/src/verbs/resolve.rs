@@ -124,7 +124,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`].
+    /// [`Error::DefinitionNotFound`]; [`Error::AccountNotFound`] and [`Error::WorkflowUnknown`] for a
+    /// [strict](ScopePath::strict) path.
     pub async fn explain(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -153,7 +154,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Contended`] if the values fill several pages and keep changing.
+    /// [`Error::Contended`] if the values fill several pages and keep changing; those of a
+    /// [strict](ScopePath::strict) path.
     pub async fn explain_all(&self, path: &ScopePath) -> Result<Vec<Trace>, Error> {
         self.explain_known(path, None).await
     }

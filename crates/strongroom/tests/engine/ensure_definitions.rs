@@ -99,6 +99,25 @@ fn what_is_returned_holds_at_the_moment_of_the_commit() {
     });
 }
 
+#[test]
+fn what_is_safe_is_changed_where_another_part_differs_and_no_description_erases_none() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
+        org.define(text("A").required().scopes(Scopes::only(ScopeKind::Org)).description("by hand")).await?;
+        org.define(text("B").description("by hand")).await?;
+        let accounts = Scopes::only(ScopeKind::LinkedAccount);
+        let told = org.ensure_definitions(&[text("A").scopes(accounts), text("B")]).await?;
+        assert_eq!(told.differing[0].parts, [DefinitionPart::Required, DefinitionPart::Scopes]);
+        assert_eq!((told.differing.len(), told.changed.as_slice()), (1, &["A".to_owned()][..]));
+        assert_eq!(told.unchanged, ["B"]);
+        for (name, scopes) in [("A", accounts.and(ScopeKind::Org)), ("B", Scopes::ALL)] {
+            let kept = org.definition(name).await?.unwrap().definition;
+            assert_eq!((kept.scopes, kept.description.as_deref()), (scopes, Some("by hand")));
+        }
+        Ok(())
+    });
+}
+
 fn many(count: usize) -> Vec<VariableDefinition> {
     (0..count).map(|number| text(&format!("V{number}"))).collect()
 }

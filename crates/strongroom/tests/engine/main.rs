@@ -80,6 +80,7 @@ mod records;
 mod refresh;
 mod refresh_answers;
 mod refresh_connections;
+mod refresh_meanwhile;
 mod reseal;
 mod resolve;
 mod resolve_all;

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use futures_util::pin_mut;
+use strongroom::store::StoreErrorKind;
 use strongroom::{
     AuditFilter, Credentials, DefinitionFilter, Error, ErrorKind, FormatChange, IntegrationId, ManualClock,
     NewCredential, NewValue, Observation, Observer, OnMismatch, Org, Outcome, PageRequest, Refresh, Scope,
     ScopePath, Timestamp, Unrefreshed, VarFormat, VaultOptions, WriteOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::{account, id, org_of, run, text, vault};
@@ -48,6 +50,28 @@ fn each_verb_is_observed_once_with_its_names_and_outcome_and_never_a_value() {
                 "delete_account - a Ok",
             ]
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_delete_whose_sweep_fails_is_observed_as_failed() {
+    run(async {
+        let store = Faulty::new(MemoryStore::new());
+        let (seen, org) = observed(store.clone()).await?;
+        org.define(text("A")).await?;
+        org.set_value("A", account("a"), "v").await?;
+        org.upsert_account(id("a")).await?;
+        seen.take();
+        for delete in [true, false] {
+            let next = store.commits_len() + 1;
+            let _fails = store.clone().on_commits(next..=next, Fault::Before(StoreErrorKind::Unavailable));
+            match delete {
+                true => assert!(org.delete_account(&id("a")).await.is_err()),
+                false => assert!(org.delete_definition("A").await.is_err()),
+            }
+        }
+        assert_eq!(seen.take(), ["delete_account - a Failed(Busy)", "delete_definition A - Failed(Busy)"]);
         Ok(())
     });
 }

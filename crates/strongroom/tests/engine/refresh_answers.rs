@@ -168,7 +168,7 @@ fn what_a_refresh_returns_is_what_the_store_holds_whatever_was_written_meanwhile
 #[test]
 fn a_holder_whose_turn_was_taken_over_is_not_told_that_the_old_credentials_are_refreshed() {
     let ends: [(End, RefreshError); 3] = [
-        (Unrefreshed::Unused, RefreshError::StillStale),
+        (Unrefreshed::Unused, uncertain(0)),
         (Unrefreshed::Rejected, RefreshError::Rejected { since: Timestamp::from_ms(31_000) }),
         (Unrefreshed::Unknown, uncertain(0)),
     ];

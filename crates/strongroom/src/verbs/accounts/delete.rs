@@ -68,11 +68,12 @@ impl Org {
         account: &LinkedAccountId,
         options: &WriteOptions,
     ) -> Result<Revision, Error> {
-        let delete =
-            until_landed(&self.tenant, |freshness| self.try_delete_account(account, options, freshness));
-        let (job, revision) =
-            self.tenant.observed(Call::of("delete_account").account(account), delete).await?;
-        run_job(&self.tenant, &job).await.map(|()| revision)
+        let delete = async {
+            let delete = |freshness| self.try_delete_account(account, options, freshness);
+            let (job, revision) = until_landed(&self.tenant, delete).await?;
+            run_job(&self.tenant, &job).await.map(|()| revision)
+        };
+        self.tenant.observed(Call::of("delete_account").account(account), delete).await
     }
 
     async fn try_delete_account(

@@ -138,6 +138,10 @@ impl Org {
                 let body = loaded.body.clone().refreshing(None);
                 draft.put_integration(account, app, &body, Some(&loaded))?;
             }
+            // So that a refresh, which expects this row, notices what is added.
+            Some(Some(loaded)) if credential_rows.iter().take(credentials.len()).any(Option::is_none) => {
+                draft.put_integration(account, app, &loaded.body, Some(&loaded))?;
+            }
             // The batch does not write the app, so it must expect it: a delete of the app would orphan the credentials.
             Some(Some(loaded)) => {
                 let key = self.tenant.id.integration(account, app).key();

@@ -33,6 +33,9 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for an event that cannot be read: it and
     /// those after it stay. [`Error::Store`].
+    ///
+    /// # Cancellation
+    /// Dropped, some of the events are gone, and the audit is whole: call it again for the rest.
     pub async fn drop_audit_before(&self, at: Timestamp) -> Result<u64, Error> {
         let run = async {
             let tenant = &*self.tenant;

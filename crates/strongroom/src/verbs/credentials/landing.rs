@@ -47,6 +47,8 @@ impl AppCredentials {
         landing.token_life = token_life(&landing.new, tenant.engine.now());
         let (mut patience, mut contest) =
             (Patience::new(refresh, refresh.lease), Contest::new(&tenant.engine.turns));
+        let mut is_stale = false;
+        let unknown = |error| unless_known(error, note.since());
         if landing.new.is_empty() {
             self.end(rows, Ending::Unknown).await.ok();
             return Err(landing
@@ -59,18 +61,25 @@ impl AppCredentials {
                 contest.leave();
                 let was = rows.integration.body.clone();
                 // Says that the lease is over, unless the answer landed or somebody else has said so.
-                if self.end(rows, Ending::Unknown).await? {
+                if self.end(rows, Ending::Unknown).await.map_err(unknown)? {
                     return Err(RefreshError::Uncertain { since: note.since() }.into());
                 }
-                return landing.outcome(self.read_same(&was).await?);
+                return landing.outcome(self.read_same(&was).await.map_err(unknown)?);
             }
             let read = match self.try_land(&rows, &landing, contest.lets_pass()).await {
                 Ok(Attempt::Landed(written)) => return landing.landed(current, written),
                 Ok(Attempt::Lost(lost)) => {
+                    is_stale = false;
                     contest.lost(lost).await;
                     self.read_same(&rows.integration.body).await
                 }
                 Ok(Attempt::AfterShred) => self.read_same(&rows.integration.body).await,
+                // A rotation has ended the key under which the rows were read. Only once in a row: another such row
+                // cannot be read at all.
+                Err(error) if error.may_be_stale() && !is_stale => {
+                    is_stale = true;
+                    self.read_same(&rows.integration.body).await
+                }
                 Err(error) => Err(error),
             };
             let mut now = match read {
@@ -95,7 +104,8 @@ impl AppCredentials {
             if landing.new.is_empty() {
                 contest.leave();
                 let fault = landing.fault();
-                self.end(found, fault.map_or(Ending::Unused, |_| Ending::Unknown)).await?;
+                let ending = fault.map_or(Ending::Unused, |_| Ending::Unknown);
+                self.end(found, ending).await.map_err(unknown)?;
                 return match fault {
                     Some(fault) => Err(fault.into()),
                     None => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
@@ -123,14 +133,7 @@ impl AppCredentials {
     /// Leaves the outcome uncertain, because of an error. Returns what to tell the caller.
     async fn give_up(&self, rows: AppRows, note: RefreshNote, error: Error) -> Error {
         self.end(rows, Ending::Unknown).await.ok();
-        match error.kind() {
-            // As of a vault that is closed or locked meanwhile: not to be called again as if nothing had happened,
-            // since the provider was.
-            ErrorKind::Busy | ErrorKind::Locked | ErrorKind::Indeterminate => {
-                RefreshError::Uncertain { since: note.since() }.into()
-            }
-            _ => error,
-        }
+        unless_known(error, note.since())
     }
 
     async fn try_land(
@@ -231,8 +234,8 @@ impl<'n> Landing<'n> {
             RefreshState::Rejected { since } if !self.stale.is_replaced(&now) => {
                 Err(RefreshError::Rejected { since }.into())
             }
-            // Whoever took over has not refreshed them either, or not yet.
-            _ if !self.stale.is_replaced(&now) => Err(RefreshError::StillStale.into()),
+            // Whoever took over has not refreshed them either, or not yet. The provider has answered this caller.
+            _ if !self.stale.is_replaced(&now) => Err(RefreshError::Uncertain { since }.into()),
             _ => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
         }
     }
@@ -254,6 +257,12 @@ fn token_life(new: &[ParsedCredential<'_>], now: Timestamp) -> Option<Duration> 
 
 fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revision> {
     credentials.get(key_name.as_str()).map(|found| found.info.revision)
+}
+
+/// What to tell a caller whose answer could not be stored. Not that the same call may succeed later, as of a store that
+/// is closed or locked meanwhile: the provider was called.
+fn unless_known(error: Error, since: Timestamp) -> Error {
+    if is_passing(&error) { RefreshError::Uncertain { since }.into() } else { error }
 }
 
 fn is_passing(error: &Error) -> bool {

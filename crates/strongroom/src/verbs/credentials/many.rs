@@ -202,6 +202,7 @@ impl AppCredentials {
             Extent::Given => Vec::new(),
         };
         let known = &read.app.integration.body;
+        let adds = new.iter().any(|new| !read.app.rows.contains_key(&new.key_name));
         let ends_refresh = match extent {
             // A refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
             Extent::All => known.refresh.is_some(),
@@ -211,6 +212,10 @@ impl AppCredentials {
         };
         if ends_refresh {
             self.put_refresh(&mut draft, &read.app, None)?;
+            draft.bump_generation(self.account.id(), &read.app.account)?;
+        } else if adds {
+            // A refresh expects the rows that it has seen and this one, so that it notices what was added.
+            self.put_refresh(&mut draft, &read.app, known.refresh)?;
             draft.bump_generation(self.account.id(), &read.app.account)?;
         } else {
             self.note_change(&mut draft, &read.app)?;

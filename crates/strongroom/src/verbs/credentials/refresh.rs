@@ -10,9 +10,10 @@ use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
-use crate::error::{Error, RefreshError};
+use crate::error::{Error, ErrorKind, RefreshError};
 use crate::model::{
-    AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Unrefreshed,
+    AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision,
+    Unrefreshed,
 };
 use crate::row::body::{IntegrationBody, RefreshEnd, RefreshNote};
 use crate::tenant::{Draft, Loaded, NewCredential, fresh_if_stale};
@@ -32,7 +33,8 @@ impl AppCredentials {
     /// store, one calls `exchange`, and the others wait for its result.
     ///
     /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those of them that have
-    /// an expiry have changed since (any of them, where none has one), the new ones are returned and nothing is called.
+    /// an expiry have changed since (any, where none has one, and also if one was added), the new ones are returned and
+    /// nothing is called.
     /// What never expires, such as the name of a workspace, may change meanwhile. `exchange` returns what the provider
     /// issued; the credentials with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the
     /// old ones; those who waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the
@@ -69,12 +71,13 @@ impl AppCredentials {
     ///
     /// # Errors
     /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`], which is
-    /// [`RefreshError::NothingIssued`] for an answer without credentials.
+    /// [`RefreshError::NothingIssued`] for an answer without credentials; [`Error::Store`] with `Unsupported` in a
+    /// [plan](crate::Org::plan).
     ///
     /// # Cancellation
-    /// Dropped before the exchange began, nothing has happened, or the lease has to end. Dropped during the exchange or
-    /// after it, the outcome is uncertain when the lease ends. So run it on a task of its own where requests are
-    /// dropped.
+    /// Dropped before the lease is written, nothing has happened. Dropped later, the outcome is uncertain when the lease
+    /// ends, also if the exchange had not begun: nobody else can know that. So run it on a task of its own where requests
+    /// are dropped.
     pub async fn refresh<E, F>(
         &self,
         seen: Credentials,
@@ -112,7 +115,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them.
+    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them, which a clock that ran
+    /// ahead can make long: [`replace_all`](Self::replace_all) ends that too.
     pub async fn settle_refresh(&self) -> Result<bool, Error> {
         self.observed("settle_refresh", None, self.settle()).await
     }
@@ -130,6 +134,7 @@ impl AppCredentials {
         if seen.of != self.key() {
             return Err(RefreshError::OfAnother.into());
         }
+        self.account.org().tenant.engine.refuse_plan()?;
         if !(LEASE_MIN..=LEASE_MAX).contains(&refresh.lease) {
             return Err(RefreshError::LeaseOutOfBounds.into());
         }
@@ -142,7 +147,7 @@ impl AppCredentials {
         let (error, ending) = match exchange(&lease.current).await {
             Ok(new) => return self.land(lease, &new, refresh).await.map(Ok),
             Err(Unrefreshed::Unused(error)) => (error, Ending::Unused),
-            Err(Unrefreshed::Rejected(error)) => (error, Ending::Rejected),
+            Err(Unrefreshed::Rejected(error)) => (error, Ending::Rejected { shown: lease.current.revision }),
             Err(Unrefreshed::Unknown(error)) => (error, Ending::Unknown),
         };
         // A failure leaves the lease, which ends by itself. The caller learns what the provider said.
@@ -190,14 +195,24 @@ impl AppCredentials {
             refuse_long(refresh.lease, &now, &rows, engine.now())?;
             let (since, id) = (engine.now(), engine.next_id()?);
             let note = RefreshNote::new(id, since, after(since, refresh.lease));
-            if let Some(integration) = self.try_lease(&rows, note).await? {
-                let rows = AppRows { integration, ..rows };
-                if engine.now() < note.until() {
-                    return Ok(Turn::Ours(Box::new(Lease { current: now, rows, note })));
+            let rows = match self.try_lease(&rows, note).await {
+                Ok(Some(integration)) => AppRows { integration, ..rows },
+                Ok(None) => continue,
+                // Perhaps it is written. Nobody else can say that nothing was called.
+                Err(error) if error.kind() == ErrorKind::Indeterminate => {
+                    let Ok(mut found) = self.read_again().await else { return Err(error) };
+                    match found.rows.take() {
+                        Some(rows) if rows.note().is_some_and(|found| found.is_of(&note)) => rows,
+                        Some(_) | None => continue,
+                    }
                 }
-                // Paused for so long that others may have given the lease up. Nothing was called.
-                self.end(rows, Ending::Unused).await?;
+                Err(error) => return Err(error),
+            };
+            if engine.now() < note.until() {
+                return Ok(Turn::Ours(Box::new(Lease { current: now, rows, note })));
             }
+            // Paused for so long that others may have given the lease up. Nothing was called.
+            self.end(rows, Ending::Unused).await?;
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }
@@ -272,14 +287,18 @@ impl AppCredentials {
     }
 
     /// Ends the refresh whose note is in `rows`: its holder cannot write any more. `false` if it had ended already.
-    pub(super) async fn end(&self, mut rows: AppRows, ending: Ending) -> Result<bool, Error> {
+    pub(super) async fn end(&self, mut rows: AppRows, mut ending: Ending) -> Result<bool, Error> {
         let Some(note) = rows.integration.body.refresh else { return Ok(false) };
         let tenant = &*self.account.org().tenant;
         let id = tenant.engine.next_id()?;
         for _ in 0..ATTEMPTS_MAX {
-            let view = tenant.view_to_seal(&[]).await?;
+            let owner = [self.account.id()];
+            let view = tenant.view_to_seal(&owner).await?;
             let mut draft = Draft::new(tenant, &view);
             self.note_ending(&mut draft, &rows, ending);
+            if let Ending::Rejected { .. } = ending {
+                self.expect_credentials(&mut draft, &rows);
+            }
             self.put_refresh(&mut draft, &rows, ending.left().map(|end| note.ended(id, end)))?;
             if draft.commit().await?.is_landed() {
                 return Ok(true);
@@ -288,6 +307,10 @@ impl AppCredentials {
             let (Some(found), Some(left)) = (now.note(), now.rows) else { return Ok(false) };
             if !found.is_of(&note) {
                 return Ok(false);
+            }
+            // What the provider rejected is what it was shown: somebody has set new ones meanwhile.
+            if matches!(ending, Ending::Rejected { shown } if shown != now.revision) {
+                ending = Ending::Unused;
             }
             rows = left;
         }
@@ -346,8 +369,8 @@ pub(super) enum Ending {
     Unused,
     /// The host says that they are good.
     Settled,
-    /// The provider said that they are not.
-    Rejected,
+    /// The provider said that they are not, as far as they are those that it was shown.
+    Rejected { shown: Option<Revision> },
     /// Nobody knows.
     Unknown,
 }
@@ -357,7 +380,7 @@ impl Ending {
     pub(super) fn left(self) -> Option<RefreshEnd> {
         match self {
             Self::Unused | Self::Settled => None,
-            Self::Rejected => Some(RefreshEnd::Rejected),
+            Self::Rejected { .. } => Some(RefreshEnd::Rejected),
             Self::Unknown => Some(RefreshEnd::Unknown),
         }
     }
@@ -366,7 +389,7 @@ impl Ending {
         match self {
             Self::Unused => None,
             Self::Settled => Some(EventKind::RefreshSettled),
-            Self::Rejected => Some(EventKind::ConnectionExpired),
+            Self::Rejected { .. } => Some(EventKind::ConnectionExpired),
             Self::Unknown => Some(EventKind::RefreshUncertain),
         }
     }
@@ -374,11 +397,15 @@ impl Ending {
 
 impl Credentials {
     pub(super) fn note(&self) -> Option<RefreshNote> {
-        self.rows.as_ref()?.integration.body.refresh
+        self.rows.as_ref().and_then(AppRows::note)
     }
 }
 
 impl AppRows {
+    fn note(&self) -> Option<RefreshNote> {
+        self.integration.body.refresh
+    }
+
     fn has_ended(&self) -> bool {
         self.integration.body.refresh.as_ref().is_some_and(RefreshNote::has_ended)
     }

@@ -162,6 +162,10 @@ impl Org {
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::DefinitionExists`] for a name that is taken; [`Error::ScopeInUse`] for
     /// removing a scope that holds a value; the rules of [`Org::define`].
+    ///
+    /// # Cancellation
+    /// Dropped, nothing has happened, or the definition is changed. Where scopes were removed,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs) then takes one back that turns out to hold a value.
     pub async fn update_definition(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -192,17 +196,17 @@ impl Org {
         options: WriteOptions,
     ) -> Result<StoredDefinition, Error> {
         let definition = definition.into();
-        let update = until_landed(&self.tenant, |freshness| {
-            self.try_update_definition(&definition, &change, &options, freshness)
-        });
-        let call = Call::of("update_definition").definition(&definition);
-        let (after, narrowing) = self.tenant.observed(call, update).await?;
-        if let Some(Narrowing { job, removed }) = narrowing {
-            run_job(&self.tenant, &job).await?;
-            // Again, after the change: a value may have been set between the first check and the commit.
-            self.tenant.refuse_in_use(after.id, removed).await?;
-        }
-        Ok(after)
+        let update = async {
+            let update = |freshness| self.try_update_definition(&definition, &change, &options, freshness);
+            let (after, narrowing) = until_landed(&self.tenant, update).await?;
+            if let Some(Narrowing { job, removed }) = narrowing {
+                run_job(&self.tenant, &job).await?;
+                // Again, after the change: a value may have been set between the first check and the commit.
+                self.tenant.refuse_in_use(after.id, removed).await?;
+            }
+            Ok(after)
+        };
+        self.tenant.observed(Call::of("update_definition").definition(&definition), update).await
     }
 
     async fn try_update_definition(

@@ -25,7 +25,7 @@ pub struct Ensured {
     pub changed: Vec<String>,
     /// Those that were stored as they were asked for.
     pub unchanged: Vec<String>,
-    /// Those that are stored otherwise. They stay as they are.
+    /// Those that are stored otherwise. What differs stays as it is.
     pub differing: Vec<DefinitionDiffers>,
 }
 
@@ -60,7 +60,8 @@ pub enum DefinitionPart {
 impl Org {
     /// Makes sure that these variables are defined, at every start of a service, say. What is missing is defined; a
     /// description that differs is changed, and scopes are added, since neither can break a value or a run. Anything
-    /// else that differs stays, and is shown: [`Ensured::differing`]. Definitions that are not given stay as they are.
+    /// else that differs stays, and is shown: [`Ensured::differing`]. So do a description where none is given, and
+    /// definitions that are not given. Services that describe one variable differently change it at each start.
     ///
     /// All of it is one batch, or nothing: if it fails, nothing was written, and what is returned was so at one moment.
     /// All that an org may have fit into a batch of most stores, and some 50 new ones into one of etcd. Of several
@@ -151,12 +152,14 @@ fn compare<'c>(
             continue;
         };
         let parts = differing_parts(wanted, &known.stored.definition);
-        if !parts.is_empty() {
+        let differs = !parts.is_empty();
+        if differs {
             ensured.differing.push(DefinitionDiffers { name: wanted.name.clone(), parts });
-        } else if let Some(change) = safe_change(wanted, &known.stored.definition) {
+        }
+        if let Some(change) = safe_change(wanted, &known.stored.definition) {
             ensured.changed.push(wanted.name.clone());
             changes.push((*known, change));
-        } else {
+        } else if !differs {
             ensured.unchanged.push(wanted.name.clone());
         }
     }
@@ -175,14 +178,14 @@ fn differing_parts(wanted: &VariableDefinition, stored: &VariableDefinition) -> 
     differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
 }
 
-/// What can be changed without breaking a value or a run, where nothing else differs.
+/// What can be changed without breaking a value or a run.
 fn safe_change(wanted: &VariableDefinition, stored: &VariableDefinition) -> Option<DefinitionChange> {
-    if wanted.description == stored.description && wanted.scopes == stored.scopes {
+    let scopes = stored.scopes.union(wanted.scopes);
+    let description =
+        wanted.description.as_deref().filter(|text| stored.description.as_deref() != Some(*text));
+    if scopes == stored.scopes && description.is_none() {
         return None;
     }
-    let change = DefinitionChange::new().scopes(wanted.scopes);
-    Some(match &wanted.description {
-        Some(text) => change.description(text.as_str()),
-        None => change.no_description(),
-    })
+    let change = DefinitionChange::new().scopes(scopes);
+    Some(description.into_iter().fold(change, DefinitionChange::description))
 }

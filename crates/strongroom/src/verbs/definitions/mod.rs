@@ -135,12 +135,12 @@ impl Org {
         options: WriteOptions,
     ) -> Result<(), Error> {
         let definition = definition.into();
-        let delete = until_landed(&self.tenant, |freshness| {
-            self.try_delete_definition(&definition, &options, freshness)
-        });
-        let call = Call::of("delete_definition").definition(&definition);
-        let job = self.tenant.observed(call, delete).await?;
-        run_job(&self.tenant, &job).await
+        let delete = async {
+            let delete = |freshness| self.try_delete_definition(&definition, &options, freshness);
+            let job = until_landed(&self.tenant, delete).await?;
+            run_job(&self.tenant, &job).await
+        };
+        self.tenant.observed(Call::of("delete_definition").definition(&definition), delete).await
     }
 
     async fn try_delete_definition(
