@@ -28,8 +28,8 @@ pub enum RefreshError {
         /// When it began.
         since: Timestamp,
     },
-    /// The provider said that the credentials are not valid, to whoever tried to refresh them. Nothing was called, unless
-    /// that was a caller who took over from this one, whose lease had ended.
+    /// The provider said that the credentials are not valid, to whoever tried to refresh them. Nothing was called,
+    /// unless that was a caller who took over from this one, whose lease had ended.
     #[error(
         "the provider rejected the credentials at a refresh that began at {since}: \
          the customer has to connect again"

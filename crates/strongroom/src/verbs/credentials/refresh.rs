@@ -75,9 +75,9 @@ impl AppCredentials {
     /// [plan](crate::Org::plan).
     ///
     /// # Cancellation
-    /// Dropped before the lease is written, nothing has happened. Dropped later, the outcome is uncertain when the lease
-    /// ends, also if the exchange had not begun: nobody else can know that. So run it on a task of its own where requests
-    /// are dropped.
+    /// Dropped before the lease is written, nothing has happened. Dropped later, the outcome is uncertain when the
+    /// lease ends, also if the exchange had not begun: nobody else can know that. So run it on a task of its own where
+    /// requests are dropped.
     pub async fn refresh<E, F>(
         &self,
         seen: Credentials,
@@ -115,8 +115,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them, which a clock that ran
-    /// ahead can make long: [`replace_all`](Self::replace_all) ends that too.
+    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them, which a clock that
+    /// ran ahead can make long: [`replace_all`](Self::replace_all) ends that too.
     pub async fn settle_refresh(&self) -> Result<bool, Error> {
         self.observed("settle_refresh", None, self.settle()).await
     }
