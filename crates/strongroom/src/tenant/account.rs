@@ -150,12 +150,14 @@ impl Draft<'_> {
         account: &LinkedAccountId,
         body: &AccountBody,
         read: Option<&Loaded<AccountBody>>,
-    ) -> Result<(), Error> {
+    ) -> Result<Revision, Error> {
         if read.is_none() {
             self.note_new_account(account);
         }
-        let document = Document { id: None, revision: next_revision(read)?, body: &body.encode() };
-        self.put_counted(&self.tenant().id.account(account), read.map(Loaded::read), &document).map(drop)
+        let revision = next_revision(read)?;
+        let document = Document { id: None, revision, body: &body.encode() };
+        self.put_counted(&self.tenant().id.account(account), read.map(Loaded::read), &document)?;
+        Ok(revision)
     }
 
     /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: what the account's
@@ -238,7 +240,7 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let mut body = loaded.body.clone().touched(self.tenant().engine.now());
         body.credential_generation = body.credential_generation.saturating_add(1);
-        self.put_account(account, &body, Some(loaded))
+        self.put_account(account, &body, Some(loaded)).map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::{finish_job, until_landed};
 use crate::limits::{ACCOUNT_NAME_BYTES_MAX, UDF_BYTES_MAX};
-use crate::model::{CredentialWritten, EventKind, Expected, Upsert};
+use crate::model::{CredentialWritten, EventKind, Expected, Integration, LinkedAccount, Upsert};
 use crate::row::Subject;
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
@@ -71,9 +71,7 @@ impl Org {
         let apps = spec.apps.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
         let write = until_landed(&self.tenant, |freshness| self.try_write_account(spec, &apps, freshness));
         let call = Call::of("write_account").account(&spec.registration.account);
-        let (action, credentials) = self.tenant.observed(call, write).await?;
-        let account = self.account(spec.registration.account.clone());
-        Ok(AccountWritten { action, account, credentials })
+        self.tenant.observed(call, write).await
     }
 
     async fn try_write_account(
@@ -81,7 +79,7 @@ impl Org {
         spec: &AccountSpec<'_>,
         apps: &[ParsedApp<'_>],
         freshness: Freshness,
-    ) -> Result<Attempt<(Upsert, Vec<CredentialWritten>)>, Error> {
+    ) -> Result<Attempt<AccountWritten>, Error> {
         let tenant = &*self.tenant;
         let account = &spec.registration.account;
         let mut gets = vec![tenant.id.account(account).key()];
@@ -98,26 +96,32 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         let count = apps.iter().map(|app| app.credentials.len()).sum();
         let body = spec.apply(&draft, existing.as_ref(), count)?;
-        draft.put_account(account, &body, existing.as_ref())?;
+        let revision = draft.put_account(account, &body, existing.as_ref())?;
         let (kind, before) = match &existing {
             Some(loaded) => (EventKind::AccountUpdated, Some(loaded.revision)),
             None => (EventKind::AccountCreated, None),
         };
         draft.note_account(kind, account, before);
-        let mut written = Vec::new();
+        let (mut integrations, mut credentials) = (Vec::new(), Vec::new());
         for app in apps {
             let Some((rows, rest)) = app_rows.split_at_checked(app.rows_len()) else {
                 return Ok(Attempt::AGAIN);
             };
             app_rows = rest;
             match self.put_app(&mut draft, account, app, rows).await? {
-                Some(credentials) => written.extend(credentials),
+                Some((integration, written)) => {
+                    integrations.extend(integration);
+                    credentials.extend(written);
+                }
                 None => return Ok(Attempt::AGAIN),
             }
         }
         draft.put_companions(&spec.options).await?;
         let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
-        Ok(draft.commit().await?.map(|_| (action, written)))
+        let handle = self.account(account.clone());
+        let info = body.into_model(account.clone(), revision).ok_or_else(|| spec.registration.not_found())?;
+        let written = AccountWritten { action, account: handle, info, integrations, credentials };
+        Ok(draft.commit().await?.map(|_| written))
     }
 
     /// Puts an app, unless it is there, and its credentials. `rows` are those of [`ParsedApp::keys`]. Returns `None` if
@@ -128,30 +132,34 @@ impl Org {
         account: &LinkedAccountId,
         ParsedApp { app, credentials }: &ParsedApp<'_>,
         rows: &[Option<Versioned>],
-    ) -> Result<Option<Vec<CredentialWritten>>, Error> {
+    ) -> Result<Option<(Option<Integration>, Vec<CredentialWritten>)>, Error> {
         let Some((app_row, credential_rows)) = rows.split_first() else { return Ok(None) };
         let existing = self.existing_integration(draft.view(), account, app, app_row.as_ref()).await?;
-        match existing {
+        let integration = match existing {
             None => return Ok(None),
             // New credentials for those that the provider rejected.
             Some(Some(loaded)) if loaded.body.is_rejected() && !credentials.is_empty() => {
                 let body = loaded.body.clone().refreshing(None);
                 draft.put_integration(account, app, &body, Some(&loaded))?;
+                body
             }
             // So that a refresh, which expects this row, notices what is added.
             Some(Some(loaded)) if credential_rows.iter().take(credentials.len()).any(Option::is_none) => {
                 draft.put_integration(account, app, &loaded.body, Some(&loaded))?;
+                loaded.body
             }
             // The batch does not write the app, so it must expect it: a delete of the app would orphan the credentials.
             Some(Some(loaded)) => {
                 let key = self.tenant.id.integration(account, app).key();
                 draft.expect_as_read(key, Some(loaded.row_revision));
+                loaded.body
             }
             Some(None) => {
                 let body = IntegrationBody::new(draft.new_id()?, self.tenant.engine.now());
                 draft.put_integration(account, app, &body, None)?;
+                body
             }
-        }
+        };
         let any = WriteOptions::default();
         let (rows, deleted) = credential_rows.split_at_checked(credentials.len()).unwrap_or_default();
         let put =
@@ -159,7 +167,8 @@ impl Org {
                 let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref() };
                 draft.put_credential((account, app, &new.key_name), new, rows, &any)
             };
-        credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>().map(Some)
+        let written = credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>()?;
+        Ok(Some((integration.into_model(app), written)))
     }
 
     /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted. The
@@ -233,7 +242,26 @@ impl UpdateAccount<'_> {
     }
 }
 
-/// What upserting a linked account returns.
+impl CreateAccount<'_> {
+    /// Creates the account, and returns what was written beside its handle: a read afterwards shows nothing of one that
+    /// was deleted meanwhile.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let written = org.create_account("user_12345".parse()?).name("Acme").with_default_app().written().await?;
+    /// assert_eq!(written.info.name.as_deref(), Some("Acme"));
+    /// assert_eq!(written.integrations[0].integration, strongroom::IntegrationId::default_app());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Org::create_account`].
+    pub async fn written(self) -> Result<AccountWritten, Error> {
+        self.0.org.write_account(&self.0).await
+    }
+}
+
+/// What writing a linked account returns.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AccountWritten {
@@ -241,6 +269,10 @@ pub struct AccountWritten {
     pub action: Upsert,
     /// Its handle.
     pub account: Account,
+    /// The account as the write left it.
+    pub info: LinkedAccount,
+    /// The integrations and connections that the write named.
+    pub integrations: Vec<Integration>,
     /// Its credentials that were written: by integration and connection, and in the given order.
     pub credentials: Vec<CredentialWritten>,
 }
