@@ -115,16 +115,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_table_of_kinds_is_that_of_the_code() {
-        use ErrorKind::{Busy, Conflict, Damaged, Indeterminate, Invalid, Key, Locked, NotFound, Refused};
-        let mut table = String::from("| [`strongroom::ErrorKind`] | status |\n|---|---|\n");
-        for kind in [Invalid, NotFound, Conflict, Busy, Locked, Indeterminate, Key, Damaged, Refused] {
-            table += &format!("| `{kind:?}` | {} |\n", status_of(kind).as_u16());
-        }
-        assert!(include_str!("../docs/HTTP.md").contains(&table), "docs/HTTP.md must contain:\n\n{table}");
-    }
-
-    #[test]
     fn a_failed_store_is_told_apart_by_its_kind() {
         let status = |kind| ErrorStatus::of(&StoreError::new(kind, "").into()).status;
         assert_eq!(status(StoreErrorKind::TooLarge), 400);

@@ -10,8 +10,9 @@ use std::path::Path;
 use strongroom::provider::{ProviderError, ProviderErrorKind, ProviderKey};
 use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom::{
-    Argon2Error, BackupFault, CheckpointFault, Damage, DefinitionRef, Error, Invalid, KeyFileError, Quota,
-    RefreshError, Revision, Scope, ScopeKind, SlotError, SystemError, Timestamp, VarFormat, WrongStore,
+    Argon2Error, BackupFault, CheckpointFault, Damage, DefinitionRef, Error, ErrorKind, Invalid,
+    KeyFileError, Quota, RefreshError, Revision, Scope, ScopeKind, SlotError, SystemError, Timestamp,
+    VarFormat, WrongStore,
 };
 use strongroom_http::ErrorStatus;
 
@@ -24,6 +25,25 @@ fn every_error_has_the_status_that_is_documented() {
     let mut table = String::from("| status | [`strongroom::Error`] |\n|---|---|\n");
     for (status, names) in by_status {
         table += &format!("| {status} | {} |\n", names.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    assert!(include_str!("../docs/HTTP.md").contains(&table), "docs/HTTP.md must contain:\n\n{table}");
+}
+
+#[test]
+fn every_kind_of_error_has_the_status_that_is_documented() {
+    use ErrorKind::{Busy, Conflict, Damaged, Indeterminate, Invalid, Key, Locked, NotFound, Refused};
+    let mut table = String::from("| [`strongroom::ErrorKind`] | status |\n|---|---|\n");
+    for kind in [Invalid, NotFound, Conflict, Busy, Locked, Indeterminate, Key, Damaged, Refused] {
+        let mut by_status: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
+        for (name, error) in errors().into_iter().filter(|(_, error)| error.kind() == kind) {
+            by_status.entry(ErrorStatus::of(&error).status).or_default().insert(format!("`{name}`"));
+        }
+        let usual = *by_status.iter().max_by_key(|(_, names)| names.len()).unwrap().0;
+        table += &format!("| `{kind:?}` | {usual}");
+        for (status, names) in by_status.into_iter().filter(|(status, _)| *status != usual) {
+            table += &format!("; {status} for {}", names.into_iter().collect::<Vec<_>>().join(" and "));
+        }
+        table += " |\n";
     }
     assert!(include_str!("../docs/HTTP.md").contains(&table), "docs/HTTP.md must contain:\n\n{table}");
 }

@@ -295,10 +295,12 @@ pub enum BackupFault {
 #[non_exhaustive]
 pub enum SystemError {
     /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes: try again later")]
+    #[error("the operating system gave no random bytes: check its random number generator")]
     Random,
     /// The thread for the key derivation could not be started.
-    #[error("the thread for the key derivation could not be started: try again later")]
+    #[error(
+        "the thread for the key derivation could not be started: allow this process more threads or memory"
+    )]
     Thread,
 }
 
