@@ -10,7 +10,9 @@ use crate::caller::{Caller, KeyCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
-use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text, present};
+use crate::request::{
+    AccountHeader, AccountQuery, Body, Query, Segment, Stated, StatedBody, json_text, present,
+};
 use crate::time;
 
 /// A new credential.
@@ -22,14 +24,6 @@ pub(crate) struct UpsertCredential {
     value: Option<Box<RawValue>>,
     /// May come as header or in the query instead.
     #[schema(nullable = false)]
-    linked_account_id: Option<String>,
-}
-
-/// The account of the credential.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct CredentialQuery {
-    #[param(required = false, value_type = String)]
     linked_account_id: Option<String>,
 }
 
@@ -77,7 +71,7 @@ pub(crate) struct CredentialDoc {
 #[utoipa::path(
     put, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
     request_body = UpsertCredential,
-    params(("key" = String, Path), CredentialQuery, ("linked_account_id" = Option<String>, Header)),
+    params(("key" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialUpserted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -85,7 +79,7 @@ pub(crate) async fn upsert(
     caller: Caller,
     Segment(key): Segment,
     header: AccountHeader,
-    Query(query): Query<CredentialQuery>,
+    Query(query): Query<AccountQuery>,
     Body(body): Body<UpsertCredential>,
 ) -> Result<Json<CredentialUpserted>, Failure> {
     let stated = Stated::in_header(&header)
@@ -102,7 +96,7 @@ pub(crate) async fn upsert(
 /// Deletes a credential of the default app
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/default-app/auth-credentials/{key}", tag = "credentials",
-    params(("key" = String, Path), CredentialQuery, ("linked_account_id" = Option<String>, Header)),
+    params(("key" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = CredentialDeleted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
@@ -110,9 +104,12 @@ pub(crate) async fn delete(
     caller: Caller,
     Segment(key): Segment,
     header: AccountHeader,
-    Query(query): Query<CredentialQuery>,
+    Query(query): Query<AccountQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<CredentialDeleted>, Failure> {
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
     if !account.delete_credential(&key).await.map_err(|error| caller.failure(error))? {
         return Err(Failure::not_found(format!("Auth credential key '{key}' not found")));
@@ -133,9 +130,12 @@ pub(crate) async fn list(
     caller: KeyCaller,
     header: AccountHeader,
     Query(query): Query<CredentialsQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<Paged<CredentialDoc>>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let (mut docs, mut total) = (Vec::new(), 0);
     let mut request = PageRequest::first(PageRequest::LIMIT_MAX);

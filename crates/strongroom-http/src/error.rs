@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use strongroom::{Error, IntegrationId, Invalid};
+use strongroom::{Error, ErrorKind, IntegrationId, Invalid};
 use utoipa::ToSchema;
 
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
@@ -22,11 +22,17 @@ pub(crate) struct Failure {
     retry_after: Option<Duration>,
     /// Whether the root key was rotated elsewhere.
     root_rotated: bool,
+    /// Whether it names a row, which may be one that was not asked for.
+    names_row: bool,
 }
 
 /// In the extensions of a response: the root key was rotated elsewhere, and this process does not have it yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RootRotated;
+
+/// In the extensions of a response: its message names a row that cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamesRow;
 
 /// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +62,7 @@ pub(crate) struct ErrorBody<'a> {
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let (field, message) = (CodeField::Error, message.into());
-        Self { status, code, field, message, retry_after: None, root_rotated: false }
+        Self { status, code, field, message, retry_after: None, root_rotated: false, names_row: false }
     }
 
     /// 400: the request breaks a rule.
@@ -117,7 +123,7 @@ impl Failure {
             tracing::warn!(%error, "a request failed");
             return Self::moved();
         }
-        if matches!(error, Error::RotationUnderway | Error::Slot(_)) {
+        if matches!(error, Error::RotationUnderway | Error::Slot(_)) && error.kind() != ErrorKind::NotFound {
             // The operator who reads it is the one to act.
             return Self::bad_request(error.to_string());
         }
@@ -131,7 +137,14 @@ impl Failure {
         }
         let failure = Self::new(status, found.code, error.to_string());
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Duration::from_secs(1));
-        Self { retry_after, ..failure }
+        let names_row = matches!(
+            error,
+            Error::Damaged { .. }
+                | Error::UnknownKey { .. }
+                | Error::UnknownVersion { .. }
+                | Error::RolledBack { .. }
+        );
+        Self { retry_after, names_row, ..failure }
     }
 
     /// 404: nothing has this name.
@@ -221,6 +234,12 @@ impl Failure {
         Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }
 
+    /// 500, for a key that may not see what cannot be read.
+    pub(crate) fn unreadable() -> Self {
+        let message = "A row that this call reads cannot be read: a key that is not narrowed is told which";
+        Self { message: message.into(), ..Self::internal() }
+    }
+
     /// Puts the code of a 404 into `error_code`, as three calls do.
     pub(crate) fn with_error_code(mut self) -> Self {
         if self.status == StatusCode::NOT_FOUND {
@@ -242,6 +261,9 @@ impl IntoResponse for Failure {
         let mut response = (self.status, Json(body)).into_response();
         if self.root_rotated {
             response.extensions_mut().insert(RootRotated);
+        }
+        if self.names_row {
+            response.extensions_mut().insert(NamesRow);
         }
         if let Some(wait) = self.retry_after {
             // Rounded up: a client that comes a moment too early is refused again.

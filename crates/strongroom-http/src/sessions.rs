@@ -21,10 +21,12 @@ pub(crate) struct NewToken {
     linked_account_id: Option<String>,
 }
 
-/// How to issue a token.
+/// For which account, unless that is named elsewhere, and how to issue a token.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IssueQuery {
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
     /// Issues a new token even while an earlier one is still valid.
     #[param(required = false, value_type = bool, default = false)]
     force_refresh: Option<String>,
@@ -62,7 +64,9 @@ pub(crate) async fn issue(
     Body(body): Body<NewToken>,
 ) -> Result<Json<Token>, Failure> {
     let sessions = service.sessions(&caller.org)?;
-    let stated = Stated::in_header(&header).or_body(body.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let not_found = || {
         let (id, environment) = (account.id(), sessions.org().environment());

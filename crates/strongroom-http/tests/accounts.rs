@@ -6,8 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
-use strongroom::{PageRequest, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault};
+use strongroom::{
+    PageRequest, Quotas, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
+};
 use strongroom_http::ServiceOptions;
+use strongroom_memory::MemoryStore;
 use support::gate::{Gate, gated};
 use support::{Answer, Fixture, ORG};
 
@@ -52,6 +55,82 @@ async fn the_documented_calls_mean_the_default_connection_and_delete_all_of_an_i
     let deleted = r#"{"success":true,"message":"Integration deleted successfully"}"#;
     fixture.call("DELETE", path).send().await.is(200, deleted);
     assert!(account.connections(&crm, PageRequest::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn an_account_is_listed_as_it_is_shown_however_many_connections_it_has() {
+    let options = VaultOptions::default().quotas(Quotas::unlimited());
+    let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let vault = options.create(MemoryStore::new(), unlock).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    let account = fixture.org.create_account("a".parse().unwrap()).with_default_app().await.unwrap();
+    for number in 0..105 {
+        let connection = format!("c{number}").parse().unwrap();
+        account.add_connection(&"crm".parse().unwrap(), &connection).await.unwrap();
+    }
+    let shown = fixture.call("GET", "/linked-account/a").send().await.body;
+    let listed = fixture.call("GET", "/linked-account").send().await.body;
+    assert!(shown.contains("default-app") && listed.contains(&shown), "{listed}");
+}
+
+#[tokio::test]
+async fn the_account_of_a_path_must_agree_with_every_other_place() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    fixture.register("b").await;
+    for method in ["GET", "DELETE"] {
+        let of_header =
+            fixture.call(method, "/linked-account/a").header("linked_account_id", "b").send().await;
+        let of_query = fixture.call(method, "/linked-account/a?linked_account_id=b").send().await;
+        for refused in [of_header, of_query] {
+            let message = "linked_account_id differs between two places of the request";
+            refused.is_error(400, "BAD_REQUEST", INVALID, message);
+        }
+    }
+    for (method, path) in
+        [("POST", "/linked-account"), ("PUT", "/linked-account"), ("POST", "/session-token")]
+    {
+        let path = format!("{path}?linked_account_id=b");
+        let refused = fixture.call(method, &path).json(r#"{"linked_account_id":"a"}"#).await;
+        assert_eq!(refused.status, 400, "{method} {path}");
+    }
+    let token = fixture.token("a").await;
+    let foreign =
+        fixture.call_with_token(&token, "GET", "/linked-account/a?linked_account_id=b").send().await;
+    foreign.is_bad_request("linked account auth must match the target scope");
+    assert_eq!(fixture.call("DELETE", "/linked-account/a?linked_account_id=a").send().await.status, 200);
+    assert_eq!(fixture.call("GET", "/linked-account/b").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_written_is_the_answer_although_it_is_deleted_meanwhile() {
+    for (method, path) in [("PUT", "/linked-account"), ("POST", "/linked-account")] {
+        let mut held = 1;
+        loop {
+            let (fixture, gate) = gated_fixture().await;
+            delete(&fixture).await;
+            gate.hold_read(held);
+            let deleted = async {
+                gate.read_reached.notified().await;
+                // Not there yet, or deleted again.
+                drop(fixture.org.delete_account(&"a".parse().unwrap()).await);
+                gate.release_read();
+                std::future::pending::<std::convert::Infallible>().await
+            };
+            let body = r#"{"account_id":"a","name":"Ann","your_app":{"auth_credentials":{"k":"v"}}}"#;
+            let (answer, was_held) = tokio::select! {
+                answer = fixture.call(method, path).json(body) => (answer, gate.was_held()),
+                never = deleted => match never {},
+            };
+            assert_eq!(answer.status, 200, "{method}, read {held} was held: {}", answer.body);
+            assert!(answer.body.contains("Ann") && answer.body.contains("default-app"), "{}", answer.body);
+            if !was_held {
+                break;
+            }
+            held += 1;
+        }
+        assert!(held > 2, "{held}");
+    }
 }
 
 #[tokio::test]

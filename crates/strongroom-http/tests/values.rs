@@ -112,8 +112,42 @@ async fn the_header_wins_over_the_query_and_must_agree_with_the_body() {
     assert_eq!(answer.field("value"), "of a");
     let body = format!(r#"{{"variable_definition_id":"{definition}","value":"v","linked_account_id":"b"}}"#);
     let answer = fixture.call("POST", "/env/values").header("linked_account_id", "a").json(&body).await;
-    let message = "linked_account_id differs between header or query and body";
+    let message = "linked_account_id differs between two places of the request";
     answer.is_error(400, "BAD_REQUEST", "INVALID_LINKED_ACCOUNT_ID", message);
+}
+
+#[tokio::test]
+async fn what_the_body_of_a_read_or_delete_names_is_not_passed_over() {
+    let fixture = Fixture::new().await;
+    let id = fixture.define_string("A").await;
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+        let scope = Scope::LinkedAccount(account.parse().unwrap());
+        fixture.org.set_value("A", scope, account).await.unwrap();
+        let account = fixture.org.account(account.parse().unwrap());
+        account.upsert_credential("k", "v").await.unwrap();
+    }
+    let (of_a, of_b) = (r#"{"linked_account_id":"a"}"#, r#"{"linked_account_id":"b"}"#);
+    let scope = Scope::LinkedAccount("a".parse().unwrap());
+    let value = fixture.org.value("A", scope).await.unwrap().unwrap().id;
+    assert_eq!(fixture.call("GET", &format!("/env/value/{id}")).json(of_b).await.field("value"), "b");
+    for (method, path) in [
+        ("GET", format!("/env/value/{id}")),
+        ("GET", "/env/values/linked_account".to_owned()),
+        ("GET", "/linked-account/default-app/auth-credentials".to_owned()),
+        ("GET", "/linked-account/a".to_owned()),
+        ("DELETE", format!("/env/values/{value}")),
+        ("DELETE", "/linked-account/default-app/auth-credentials/k".to_owned()),
+        ("DELETE", "/linked-account/integration/default-app".to_owned()),
+        ("DELETE", "/linked-account/a".to_owned()),
+    ] {
+        let named = format!("{path}?linked_account_id=a");
+        assert_eq!(fixture.call(method, &named).json(of_b).await.status, 400, "{method} {path}");
+        let agreed = fixture.call(method, &named).header("linked_account_id", "a").json(of_a).await;
+        assert_eq!(agreed.status, 200, "{method} {path}: {}", agreed.body);
+    }
+    let left = fixture.org.account("b".parse().unwrap()).usage().await.unwrap();
+    assert_eq!((left.values, left.credentials, left.integrations), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -151,7 +185,7 @@ async fn a_value_that_breaks_a_rule_is_a_400_without_echo() {
     set(&number, r#""value":1"#).await.is_bad_request("value has the wrong type");
     set(&number, r#""value":"1","value":"2""#)
         .await
-        .is_bad_request("the request body must be a JSON object, each field at most once");
+        .is_bad_request("value must stand in the request body once");
     set(&number, r#""value":null"#).await.is_bad_request("value is required");
     set(&account, r#""value":"v""#)
         .await

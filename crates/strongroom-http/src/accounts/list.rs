@@ -9,6 +9,7 @@ use strongroom::{
     StoredDefinition,
 };
 
+use super::all_integrations;
 use super::wire::{AccountDoc, AccountsQuery};
 use crate::caller::KeyCaller;
 use crate::error::Failure;
@@ -46,7 +47,7 @@ pub(crate) async fn list(
     let mut docs = Vec::with_capacity(number.limit.min(found.len()));
     for known in number.cut(found.into_values()) {
         let account = org.account(known.account_id.clone());
-        let integrations = account.integrations(PageRequest::default()).await?.items;
+        let integrations = all_integrations(&account).await?;
         docs.push(AccountDoc::of(known, integrations, org.environment()));
     }
     Ok(Json(Paged::new(docs, total, number)))

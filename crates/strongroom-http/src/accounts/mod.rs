@@ -6,16 +6,18 @@ mod wire;
 
 use axum::Json;
 use axum::extract::State;
-use strongroom::{Error, IdError, IntegrationId, LinkedAccountId, Org, PageRequest, Secret, Upsert};
+use strongroom::{
+    Account, AccountWritten, Error, Integration, IntegrationId, LinkedAccountId, Org, PageRequest, Secret,
+    Upsert,
+};
 
 use self::wire::{
-    AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, IntegrationQuery,
-    UpsertAccount,
+    AccountDeleted, AccountDoc, AccountFields, AccountUpserted, IntegrationDeleted, UpsertAccount,
 };
 use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
-use crate::request::{AccountHeader, Body, Query, Segment, Stated, json_text};
+use crate::request::{AccountHeader, AccountQuery, Body, Query, Segment, Stated, StatedBody, json_text};
 use crate::service::Service;
 
 pub(crate) use list::{__path_list, list};
@@ -25,18 +27,18 @@ pub(crate) use list::{__path_list, list};
 /// With `your_app` it gets the default app with its credentials, in the same write.
 #[utoipa::path(
     post, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = AccountFields,
-    params(("linked_account_id" = Option<String>, Header)),
+    params(AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountDoc), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
     caller: KeyCaller,
     header: AccountHeader,
+    Query(query): Query<AccountQuery>,
     Body(body): Body<AccountFields>,
 ) -> Result<Json<AccountDoc>, Failure> {
     let org = caller.org.clone();
-    let caller = Caller::Key(caller);
-    let account = named(&caller, &header, &body)?;
-    let mut create = org.create_account(account.clone());
+    let account = named(&Caller::Key(caller), &header, &query, &body)?;
+    let mut create = org.create_account(account);
     if let Some(name) = &body.name {
         create = create.name(name);
     }
@@ -49,8 +51,9 @@ pub(crate) async fn create(
     for (key, value) in credentials(&body)? {
         create = create.with_credential(key, value);
     }
-    create.await?;
-    doc(&caller, account).await.map(Json)
+    // From what was written: it may be deleted before it could be read again.
+    let AccountWritten { info, integrations, .. } = create.written().await?;
+    Ok(Json(AccountDoc::of(info, integrations, org.environment())))
 }
 
 /// Registers a linked account, or updates it
@@ -59,29 +62,32 @@ pub(crate) async fn create(
 /// `udf` stays as it is, and it gets a `name` only where it has none.
 #[utoipa::path(
     put, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
-    params(("linked_account_id" = Option<String>, Header)),
+    params(AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountUpserted), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
 pub(crate) async fn upsert(
     caller: Caller,
     header: AccountHeader,
+    Query(query): Query<AccountQuery>,
     Body(body): Body<UpsertAccount>,
 ) -> Result<Json<AccountUpserted>, Failure> {
     let body = body.fields();
-    let account = named(&caller, &header, &body)?;
-    let new_account = match &caller {
-        Caller::Key(caller) => upsert_any(&caller.org, &account, &body).await? == Upsert::Added,
+    let account = named(&caller, &header, &query, &body)?;
+    match &caller {
+        Caller::Key(caller) => upsert_any(&caller.org, &account, &body).await.map(Json),
         Caller::Token(holder) => {
             own::update(holder, &body).await?;
-            false
+            Ok(Json(AccountUpserted { account: doc(&caller, account).await?, new_account: false }))
         }
-    };
-    let account = doc(&caller, account).await?;
-    Ok(Json(AccountUpserted { account, new_account }))
+    }
 }
 
-async fn upsert_any(org: &Org, account: &LinkedAccountId, body: &AccountFields) -> Result<Upsert, Failure> {
+async fn upsert_any(
+    org: &Org,
+    account: &LinkedAccountId,
+    body: &AccountFields,
+) -> Result<AccountUpserted, Failure> {
     let mut upsert = org.upsert_account(account.clone());
     if let Some(name) = &body.name {
         upsert = upsert.name(name);
@@ -95,33 +101,52 @@ async fn upsert_any(org: &Org, account: &LinkedAccountId, body: &AccountFields) 
     for (key, value) in credentials(body)? {
         upsert = upsert.with_credential(key, value);
     }
-    Ok(upsert.await?.action)
+    let written = upsert.await?;
+    let new_account = written.action == Upsert::Added;
+    let mut integrations = if new_account { Vec::new() } else { all_integrations(&written.account).await? };
+    if integrations.is_empty() {
+        // A new one has no others, and one that was deleted meanwhile shows none.
+        integrations = written.integrations;
+    }
+    let account = AccountDoc::of(written.info, integrations, org.environment());
+    Ok(AccountUpserted { account, new_account })
 }
 
 /// One linked account
 #[utoipa::path(
-    get, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    get, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts",
+    params(("id" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountDoc), Failures),
     security(("api_key" = []), ("session_token" = [])),
 )]
-pub(crate) async fn get(caller: Caller, Segment(id): Segment) -> Result<Json<AccountDoc>, Failure> {
-    let own = Stated::default().or_query(Some(&id));
-    let account = caller.linked_account(&own)?.ok_or(Failure::required("linked_account_id"))?;
-    doc(&caller, account).await.map(Json)
+pub(crate) async fn get(
+    caller: Caller,
+    Segment(id): Segment,
+    header: AccountHeader,
+    Query(query): Query<AccountQuery>,
+    Body(body): Body<StatedBody>,
+) -> Result<Json<AccountDoc>, Failure> {
+    let account = caller.require_linked_account(&of_path(&id, &header, &query, &body))?;
+    doc(&caller, account.id().clone()).await.map(Json)
 }
 
 /// Deletes a linked account with its values, credentials and tokens
 #[utoipa::path(
-    delete, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts", params(("id" = String, Path)),
+    delete, context_path = BASE, path = "/linked-account/{id}", tag = "linked accounts",
+    params(("id" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = AccountDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     State(service): State<Service>,
-    KeyCaller { org, .. }: KeyCaller,
+    caller: KeyCaller,
     Segment(id): Segment,
+    header: AccountHeader,
+    Query(query): Query<AccountQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<AccountDeleted>, Failure> {
-    let account: LinkedAccountId =
-        id.parse().map_err(|error: IdError| Failure::linked_account(error.to_string()))?;
+    let org = caller.org.clone();
+    let account = Caller::Key(caller).require_linked_account(&of_path(&id, &header, &query, &body))?;
+    let account = account.id().clone();
     let sessions = service.sessions(&org)?;
     // Sessions are deleted in the batch that deletes the account: none is ever valid for an account of the same id that
     // is registered later.
@@ -139,18 +164,24 @@ pub(crate) async fn delete(
 }
 
 /// Removes an integration of a linked account, and its credentials
+///
+/// All connections of the integration go, with the credentials of each: also those beside the default one, which no
+/// documented call shows.
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/integration/{slug}", tag = "linked accounts",
-    params(("slug" = String, Path), IntegrationQuery, ("linked_account_id" = Option<String>, Header)),
+    params(("slug" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
     responses((status = 200, body = IntegrationDeleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete_integration(
     caller: KeyCaller,
     Segment(slug): Segment,
     header: AccountHeader,
-    Query(query): Query<IntegrationQuery>,
+    Query(query): Query<AccountQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<IntegrationDeleted>, Failure> {
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let slug: IntegrationId = slug.parse().map_err(Error::from)?;
     account.delete_integration(&slug).await?;
@@ -168,9 +199,28 @@ pub(crate) async fn active(caller: TokenCaller) -> Result<Json<AccountDoc>, Fail
 }
 
 /// The account that a body is about.
-fn named(caller: &Caller, header: &AccountHeader, body: &AccountFields) -> Result<LinkedAccountId, Failure> {
-    let stated = Stated::in_header(header).or_body(body.account()?);
+fn named(
+    caller: &Caller,
+    header: &AccountHeader,
+    query: &AccountQuery,
+    body: &AccountFields,
+) -> Result<LinkedAccountId, Failure> {
+    let stated =
+        Stated::in_header(header).or_query(query.linked_account_id.as_deref()).or_body(body.account()?);
     caller.linked_account(&stated)?.ok_or_else(|| Failure::linked_account("linked_account_id required"))
+}
+
+/// The account of a path, with which the other places must agree.
+fn of_path<'r>(
+    id: &'r str,
+    header: &'r AccountHeader,
+    query: &'r AccountQuery,
+    body: &'r StatedBody,
+) -> Stated<'r> {
+    Stated::in_header(header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref())
+        .and_path(id)
 }
 
 fn credentials(body: &AccountFields) -> Result<Vec<(&str, Secret)>, Failure> {
@@ -184,15 +234,19 @@ async fn doc(caller: &Caller, account: LinkedAccountId) -> Result<AccountDoc, Fa
         Caller::Key(_) => not_found(org, handle.id()),
         Caller::Token(_) => Failure::bad_token(),
     })?;
-    // All of them: the documented ones may come after connections that these calls do not know.
+    let integrations = all_integrations(&handle).await.map_err(|error| caller.failure(error))?;
+    Ok(AccountDoc::of(known, integrations, org.environment()))
+}
+
+/// All of them: the documented ones may come after connections that these calls do not know.
+async fn all_integrations(account: &Account) -> Result<Vec<Integration>, Error> {
     let (mut integrations, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
     loop {
-        let found = handle.integrations(page).await.map_err(|error| caller.failure(error))?;
+        let found = account.integrations(page).await?;
         integrations.extend(found.items);
-        let Some(next) = found.next else { break };
+        let Some(next) = found.next else { return Ok(integrations) };
         page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
     }
-    Ok(AccountDoc::of(known, integrations, org.environment()))
 }
 
 fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {

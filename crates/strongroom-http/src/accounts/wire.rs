@@ -121,14 +121,6 @@ pub(crate) struct AccountsQuery {
     pub(crate) limit: Option<String>,
 }
 
-/// The account of the integration.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct IntegrationQuery {
-    #[param(required = false, value_type = String)]
-    pub(crate) linked_account_id: Option<String>,
-}
-
 impl AccountFields {
     /// The account's id, under either name.
     pub(crate) fn account(&self) -> Result<Option<&str>, Failure> {

@@ -4,7 +4,7 @@ use axum::Json;
 use strongroom::{Error, PageRequest};
 
 use super::BASE;
-use super::bodies::{AccountView, Connection, Deleted, Deletion, NewAccount, Page, Usage};
+use super::bodies::{AccountView, Connection, Deleted, Deletion, NewAccount, NoFields, Page, Usage};
 use super::credentials::{Connected, Integrated};
 use super::definitions::walk;
 use super::operator::{Operator, full};
@@ -69,16 +69,14 @@ pub(crate) async fn create(
 ) -> Result<Json<AccountView>, Failure> {
     let id = account_id(&body.linked_account_id)?;
     operator.may_whole_account(Right::Write, &id)?;
-    let mut new = operator.org.create_account(id.clone());
+    let mut new = operator.org.create_account(id);
     if let Some(name) = body.name {
         new = new.name(name);
     }
     if body.default_app {
         new = new.with_default_app();
     }
-    new.await.map_err(full)?;
-    let found = operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
-    Ok(Json(AccountView::of(found)))
+    Ok(Json(AccountView::of(new.written().await.map_err(full)?.info)))
 }
 
 /// Adds an integration to a linked account, unless it has it
@@ -87,7 +85,11 @@ pub(crate) async fn create(
     params(("id" = String, Path), ("integration" = String, Path)),
     responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn connect(operator: Operator, place: Integrated) -> Result<Json<Connection>, Failure> {
+pub(crate) async fn connect(
+    operator: Operator,
+    place: Integrated,
+    Body(NoFields {}): Body<NoFields>,
+) -> Result<Json<Connection>, Failure> {
     operator.may_whole_account(Right::Write, &place.account)?;
     let account = operator.org.account(place.account);
     Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
@@ -130,7 +132,11 @@ pub(crate) async fn connections(
     params(("id" = String, Path), ("integration" = String, Path), ("connection" = String, Path)),
     responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn add_connection(operator: Operator, to: Connected) -> Result<Json<Connection>, Failure> {
+pub(crate) async fn add_connection(
+    operator: Operator,
+    to: Connected,
+    Body(NoFields {}): Body<NoFields>,
+) -> Result<Json<Connection>, Failure> {
     let Connected { place, connection } = to;
     operator.may_whole_account(Right::Write, &place.account)?;
     let account = operator.org.account(place.account);

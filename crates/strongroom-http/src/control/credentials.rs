@@ -30,9 +30,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
     let (credentials, grant) = (place.credentials(&operator, query.connection()?), operator.grant());
-    let (found, next) =
-        visible!(query.place()?, |page| credentials.list(page), |info: &strongroom::CredentialInfo| grant
-            .takes_name(info.key_name.as_str()));
+    let (found, next) = visible!(
+        grant,
+        query.place()?,
+        |page| credentials.list(page),
+        |info: &strongroom::CredentialInfo| grant.takes_name(info.key_name.as_str())
+    );
     Ok(Json(Page { items: found.iter().map(CredentialInfo::of).collect(), next }))
 }
 

@@ -7,7 +7,9 @@ use strongroom::{
 };
 
 use super::BASE;
-use super::bodies::{Definition, DefinitionChange, Deletion, NewDefinition, Page, Plan, RefusedValue};
+use super::bodies::{
+    Definition, DefinitionChange, Deletion, NewDefinition, NoFields, Page, Plan, RefusedValue,
+};
 use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery, name};
 use super::visible::visible;
@@ -43,9 +45,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Definition>>, Failure> {
     operator.may(Right::Read)?;
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
-    let (found, next) =
-        visible!(query.place()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| grant
-            .takes_name(&stored.definition.name));
+    let (found, next) = visible!(
+        grant,
+        query.place()?,
+        |page| org.definitions(&filter, page),
+        |stored: &StoredDefinition| grant.takes_name(&stored.definition.name)
+    );
     Ok(Json(Page { items: found.into_iter().map(Definition::of).collect(), next }))
 }
 
@@ -157,6 +162,7 @@ pub(crate) async fn delete(
 pub(crate) async fn undelete(
     operator: Operator,
     Segment(text): Segment,
+    Body(NoFields {}): Body<NoFields>,
 ) -> Result<Json<Definition>, Failure> {
     operator.may_name(Right::Write, &text)?;
     operator.may_account(Right::Write, None)?;

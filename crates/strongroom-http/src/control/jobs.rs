@@ -8,7 +8,7 @@ use strongroom::{DataKeys, DocumentId, Error, JobOutcome, KeyJob, OnUnreadable, 
 
 use super::BASE;
 use super::accounts::account_id;
-use super::bodies::{Changed, Job, JobAction, Page, Rotate};
+use super::bodies::{Changed, Job, JobAction, NoFields, Page, Rotate};
 use super::operator::{Operator, full};
 use super::queries::PageQuery;
 use crate::auth::Right;
@@ -36,7 +36,10 @@ pub(crate) async fn list(
     post, context_path = BASE, path = "/jobs/run", tag = "control: vault",
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn run(operator: Operator) -> Result<Json<Task>, Failure> {
+pub(crate) async fn run(
+    operator: Operator,
+    Body(NoFields {}): Body<NoFields>,
+) -> Result<Json<Task>, Failure> {
     let vault = operator.vault().clone();
     let run = async {
         start(&operator, "jobs", move |_| async move {
@@ -139,7 +142,10 @@ const ACTIONS: [&str; 5] = ["pause", "resume", "retry", "retry_destroying_keys",
     post, context_path = BASE, path = "/verify", tag = "control: vault",
     responses((status = 200, body = Task), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn verify(operator: Operator) -> Result<Json<Task>, Failure> {
+pub(crate) async fn verify(
+    operator: Operator,
+    Body(NoFields {}): Body<NoFields>,
+) -> Result<Json<Task>, Failure> {
     operator.may(Right::Operate)?;
     let vault = operator.vault().clone();
     start(&operator, "verify", move |reporter| async move { verify_to_end(&vault, &reporter).await })

@@ -34,8 +34,9 @@ pub(crate) async fn matrix(
     let org = &operator.org;
     let (filter, grant) = (DefinitionFilter::all(), operator.grant());
     let (definitions, next) =
-        visible!(query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| grant
-            .takes_name(&stored.definition.name));
+        visible!(grant, query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| {
+            grant.takes_name(&stored.definition.name)
+        });
     let (accounts, next_columns) = accounts(&operator, &query).await?;
 
     // In a narrowed key's view, what belongs to no account is only what the account inherits.

@@ -21,6 +21,7 @@ mod values;
 mod vault;
 mod visible;
 
+use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -80,6 +81,7 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(jobs::tasks))
         .routes(routes!(jobs::task))
         .routes(routes!(backup::backup))
+        .layer(from_fn(operator::around))
 }
 
 /// What the path of every control call starts with.

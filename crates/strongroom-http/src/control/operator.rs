@@ -1,10 +1,14 @@
 //! Who makes a control call: the holder of an API key, with what its grant says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::FromRequestParts;
+use axum::body::HttpBody as _;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::Method;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use strongroom::{
     AuditNote, DocumentId, Error, LinkedAccount, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault,
 };
@@ -13,7 +17,7 @@ use super::bodies::AccountView;
 use crate::auth::{Grant, Right, Standing};
 use crate::caller::note;
 use crate::console::admit;
-use crate::error::Failure;
+use crate::error::{Failure, NamesRow};
 use crate::load::RequestPermit;
 use crate::service::Service;
 use crate::time;
@@ -40,6 +44,9 @@ impl FromRequestParts<Service> for Operator {
         let org = admitted.acting(parts.extensions.get());
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
         let expires_at = admitted.expires_at;
+        if let Some(Narrowed(narrowed)) = parts.extensions.get() {
+            narrowed.store(grant.is_narrowed(), Ordering::Relaxed);
+        }
         parts.extensions.insert(Standing::Key(admitted));
         Ok(Self { org, key_id, expires_at, grant, vault: service.vault(), service: service.clone() })
     }
@@ -148,6 +155,28 @@ impl Operator {
         if reveal { self.note_shown(&shown).await } else { self.service.note_reads(&self.org, || shown) }
     }
 }
+
+/// What surrounds every control call. It refuses a body that the call would pass over, by what declares it, and tells a
+/// narrowed key of no row that is damaged: its name may be one that the key does not see.
+pub(super) async fn around(mut request: Request, next: Next) -> Response {
+    let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
+    if !takes_body && !request.body().is_end_stream() {
+        let message = "this call takes no body: what it needs is in its path and query";
+        return Failure::bad_request(message).into_response();
+    }
+    let narrowed = Narrowed::default();
+    request.extensions_mut().insert(narrowed.clone());
+    let response = next.run(request).await;
+    // Relaxed: the request runs in this very task.
+    if narrowed.0.load(Ordering::Relaxed) && response.extensions().get::<NamesRow>().is_some() {
+        return Failure::unreadable().into_response();
+    }
+    response
+}
+
+/// Whether the key of the request is narrowed, once it is known.
+#[derive(Debug, Clone, Default)]
+struct Narrowed(Arc<AtomicBool>);
 
 /// Refuses what a control call would pass over: a scope that is named where it is not read would be the org's.
 fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use super::operator::{Operator, path_of};
 use super::visible::Place;
 use crate::auth::Right;
 use crate::error::Failure;
+use crate::request::account_id;
 use crate::time;
 
 /// Which part of a list.
@@ -336,7 +337,7 @@ impl MatrixQuery {
 pub(super) fn scope(account: Option<&str>, workflow: Option<&str>) -> Result<Scope, Failure> {
     match (account, workflow) {
         (None, None) => Ok(Scope::Org),
-        (Some(account), None) => Ok(Scope::LinkedAccount(account.parse().map_err(bad_account)?)),
+        (Some(account), None) => account_id(account).map(Scope::LinkedAccount),
         (None, Some(workflow)) => Ok(Scope::Workflow(workflow.parse().map_err(Error::from)?)),
         (Some(_), Some(_)) => {
             Err(Failure::bad_request("linked_account_id and workflow_id must not stand together"))
@@ -357,12 +358,7 @@ pub(super) fn name(text: &str) -> Result<DefinitionName, Failure> {
 }
 
 fn account(text: Option<&str>) -> Result<Option<LinkedAccountId>, Failure> {
-    text.map(str::parse).transpose().map_err(bad_account)
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn bad_account(error: strongroom::IdError) -> Failure {
-    Failure::linked_account(error.to_string())
+    text.map(account_id).transpose()
 }
 
 fn flag(name: &str, text: Option<&str>) -> Result<bool, Failure> {

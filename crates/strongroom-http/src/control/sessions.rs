@@ -6,13 +6,13 @@ use axum::http::request::Parts;
 use strongroom::LinkedAccountId;
 
 use super::BASE;
-use super::accounts::account_id;
-use super::bodies::{AccountSession, Revoked};
+use super::accounts::{account_id, not_found};
+use super::bodies::{AccountSession, NoFields, Revoked};
 use super::operator::{Operator, full};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Failures;
-use crate::request::Segment;
+use crate::request::{Body, Segment};
 
 /// Lists the sessions of a linked account that are valid, oldest first
 ///
@@ -28,6 +28,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<AccountSession>>, Failure> {
     let id = account_id(&text)?;
     operator.may_all(Right::Admin)?;
+    operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     let sessions = operator.service.sessions(&operator.org)?;
     let valid = sessions.of_account(&id, operator.service.now()).await.map_err(full)?;
     Ok(Json(valid.iter().map(AccountSession::of).collect()))
@@ -59,6 +60,7 @@ pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<R
 pub(crate) async fn revoke_of_account(
     operator: Operator,
     Segment(text): Segment,
+    Body(NoFields {}): Body<NoFields>,
 ) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
     let id = account_id(&text)?;
@@ -71,7 +73,10 @@ pub(crate) async fn revoke_of_account(
     post, context_path = BASE, path = "/revoke-sessions", tag = "control: sessions",
     responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn revoke_all(operator: Operator) -> Result<Json<Revoked>, Failure> {
+pub(crate) async fn revoke_all(
+    operator: Operator,
+    Body(NoFields {}): Body<NoFields>,
+) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
     let revoked = operator.service.sessions(&operator.org)?.revoke_all(None).await.map_err(full)?;
     Ok(Json(Revoked { revoked }))

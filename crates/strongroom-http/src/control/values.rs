@@ -40,6 +40,7 @@ pub(crate) async fn list(
         definitions.get(&value.definition_id).is_some_and(|stored| grant.takes_name(&stored.definition.name))
     };
     let (found, next) = visible!(
+        grant,
         query.place()?,
         |page| org.values(&scope, page),
         |value: &ScopedValue| takes(&before, value),

@@ -32,13 +32,14 @@ pub(super) fn weigh<T>(item: &T, bytes: impl Fn(&T) -> usize) -> usize {
 
 /// A page of the items that are taken, and the cursor of the next page. A cursor names the item before its page:
 /// an engine's page that ends with an item that is not shown would name that one, so it is read again until it ends
-/// with one that is. A macro, since the future of a closure that borrows is not known to be `Send`.
+/// with one that is. To a key for some names a cursor also says that one which it sees follows. A macro, since the
+/// future of a closure that borrows is not known to be `Send`.
 macro_rules! visible {
-    ($place:expr, |$page:ident| $list:expr, $takes:expr) => {
-        visible!($place, |$page| $list, $takes, |_| 0)
+    ($grant:expr, $place:expr, |$page:ident| $list:expr, $takes:expr) => {
+        visible!($grant, $place, |$page| $list, $takes, |_| 0)
     };
     // The same, and the page ends once it holds so many bytes.
-    ($place:expr, |$page:ident| $list:expr, $takes:expr, $bytes:expr) => {{
+    ($grant:expr, $place:expr, |$page:ident| $list:expr, $takes:expr, $bytes:expr) => {{
         let (mut place, takes, mut kept, mut held) = ($place, $takes, Vec::new(), 0);
         let mut rows = place.limit.min($crate::control::visible::ROWS);
         loop {
@@ -54,7 +55,20 @@ macro_rules! visible {
             let is_full = kept.len() >= place.limit || held >= $crate::control::visible::BYTES_MAX;
             match found.next {
                 Some(next) if !is_full => place.after = Some(next),
-                next => break (kept, next.map(|cursor| cursor.to_string())),
+                None => break (kept, None),
+                Some(next) => {
+                    let mut follows = $grant.names().is_empty();
+                    let mut ahead = Some(next.clone()).filter(|_| !follows);
+                    while let Some(after) = ahead {
+                        place.after = Some(after);
+                        let $page = place.request($crate::control::visible::ROWS);
+                        let found = $list.await.map_err(full)?;
+                        follows = found.items.iter().any(&takes);
+                        ahead = found.next.filter(|_| !follows);
+                        tokio::task::yield_now().await;
+                    }
+                    break (kept, follows.then(|| next.to_string()));
+                }
             }
             rows = $crate::control::visible::ROWS;
             // An embedded store never yields by itself.

@@ -28,7 +28,11 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
         if request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
             return Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let bytes = receive(request, service).await?;
+        // What has no body takes neither its permit back nor any time.
+        let bytes = match request.body().is_end_stream() {
+            true => Bytes::new(),
+            false => receive(request, service).await?,
+        };
         if !bytes.is_empty() && !declared {
             return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
@@ -117,17 +121,29 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Names the field. It is one of the call's own, since unknown fields are never looked into: so nothing submitted is
+/// Names the field if it is one of the call's own. An unknown one may be a secret in the wrong place: it is never
 /// echoed.
 fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
     if !error.inner().is_data() {
         return not_json();
     }
+    let said = error.inner().to_string();
+    if said.starts_with("unknown field") {
+        return Failure::bad_request("the request body has a field that this call does not take");
+    }
+    // The name in this sentence of serde's is the type's own.
+    let own = |beginning| said.strip_prefix(beginning).and_then(|rest| rest.split('`').next());
+    if let Some(missing) = own("missing field `") {
+        return Failure::bad_request(format!("{missing} is required"));
+    }
+    if let Some(twice) = own("duplicate field `") {
+        return Failure::bad_request(format!("{twice} must stand in the request body once"));
+    }
     match error.path().iter().next() {
         Some(serde_path_to_error::Segment::Map { key }) => {
             Failure::bad_request(format!("{key} has the wrong type"))
         }
-        _ => Failure::bad_request("the request body must be a JSON object, each field at most once"),
+        _ => Failure::bad_request("the request body must be a JSON object"),
     }
 }
 

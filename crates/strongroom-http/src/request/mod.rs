@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 pub(crate) use body::{Body, SecretText, json_text, present, some_var_format, var_format};
 pub(crate) use query::Query;
 pub(crate) use segment::Segment;
-pub(crate) use stated::{AccountHeader, Stated, account_id};
+pub(crate) use stated::{AccountHeader, AccountQuery, Stated, StatedBody, account_id};
 
 /// The value of a header that may occur once, as UTF-8.
 pub(crate) fn single_header<'h>(

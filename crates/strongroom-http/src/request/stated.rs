@@ -2,7 +2,9 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use strongroom::LinkedAccountId;
+use utoipa::IntoParams;
 
 use super::single_header;
 use crate::error::Failure;
@@ -22,9 +24,26 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
     }
 }
 
-/// The linked account that a request names: as header, in its query or in its body.
+/// The linked account in a query.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AccountQuery {
+    #[param(required = false, value_type = String)]
+    pub(crate) linked_account_id: Option<String>,
+}
+
+/// What the body of a call without fields of its own may name, as its header and query may. Clients send one with
+/// `DELETE` too, and what it names must not be passed over.
+#[derive(Deserialize)]
+pub(crate) struct StatedBody {
+    pub(crate) linked_account_id: Option<String>,
+    pub(crate) workflow_id: Option<String>,
+}
+
+/// The linked account that a request names: in its path, as header, in its query or in its body.
 #[derive(Default)]
 pub(crate) struct Stated<'r> {
+    path: Option<&'r str>,
     header: Option<&'r str>,
     query: Option<&'r str>,
     body: Option<&'r str>,
@@ -48,22 +67,28 @@ impl<'r> Stated<'r> {
         self
     }
 
-    /// The account: the header wins over the query, and the body must agree with it.
+    /// The one of the path, with which all others must agree.
+    pub(crate) fn and_path(mut self, path: &'r str) -> Self {
+        self.path = Some(path);
+        self
+    }
+
+    /// The account: the header wins over the query, and all other places must agree.
     pub(crate) fn linked_account(&self) -> Result<Option<LinkedAccountId>, Failure> {
-        let ahead = self.header.or(self.query);
-        if let (Some(ahead), Some(body)) = (ahead, self.body)
-            && ahead != body
-        {
+        let first = self.path.or(self.header).or(self.query).or(self.body);
+        let beside_path = [self.header, self.query].map(|named| self.path.and(named));
+        let mut others = beside_path.into_iter().chain([self.body]).flatten();
+        if others.any(|other| Some(other) != first) {
             return Err(Failure::linked_account(
-                "linked_account_id differs between header or query and body",
+                "linked_account_id differs between two places of the request",
             ));
         }
-        ahead.or(self.body).map(account_id).transpose()
+        first.map(account_id).transpose()
     }
 
     /// Whether any place names another account than `own`.
     pub(crate) fn names_other_than(&self, own: &LinkedAccountId) -> bool {
-        [self.header, self.query, self.body].into_iter().flatten().any(|text| text != own.as_str())
+        [self.path, self.header, self.query, self.body].into_iter().flatten().any(|text| text != own.as_str())
     }
 }
 

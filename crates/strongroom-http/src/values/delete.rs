@@ -8,7 +8,7 @@ use super::wire::{ValueDeleted, ValueQuery};
 use crate::caller::Caller;
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
-use crate::request::{AccountHeader, Query, Segment, Stated};
+use crate::request::{AccountHeader, Body, Query, Segment, Stated, StatedBody};
 
 /// Deletes a value by its id
 #[utoipa::path(
@@ -25,8 +25,11 @@ pub(crate) async fn delete(
     Segment(id): Segment,
     header: AccountHeader,
     Query(query): Query<ValueQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<ValueDeleted>, Failure> {
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
     let account = caller.linked_account(&stated)?.map(|account| caller.account(account));
     remove(&caller, &id, account.as_ref()).await.map(Json).map_err(Failure::with_error_code)
 }

@@ -4,13 +4,13 @@ use axum::Json;
 use strongroom::{DefinitionId, Error, Org, PageRequest, Scope, ScopeKind, ScopedValue};
 
 use super::wire::{ValueDefinition, ValueDoc, ValueList, ValuesQuery};
-use super::{REDACTED, SUCCESS, scope_id_required};
+use super::{REDACTED, SUCCESS, scope_id_required, stated_workflow};
 use crate::caller::Caller;
 use crate::definitions::{self, wire_scope};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::page::PageNumber;
-use crate::request::{AccountHeader, Query, Segment, Stated};
+use crate::request::{AccountHeader, Body, Query, Segment, Stated, StatedBody};
 use crate::time;
 
 /// Lists the values of a scope, redacted
@@ -30,11 +30,15 @@ pub(crate) async fn list(
     Segment(scope): Segment,
     header: AccountHeader,
     Query(query): Query<ValuesQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<ValueList>, Failure> {
     let number = PageNumber::parse(query.page.as_deref(), query.limit.as_deref())?;
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
+    let workflow = stated_workflow(query.workflow_id.as_deref(), body.workflow_id.as_deref())?;
     let kind = definitions::parse_scope(&scope)?;
-    let scope = listed_scope(&caller, kind, &stated, query.workflow_id.as_deref())?;
+    let scope = listed_scope(&caller, kind, &stated, workflow)?;
     let values = match &query.variable_definition_id {
         Some(id) => value_of(&caller, id, &scope).await?.into_iter().collect(),
         None => all_values(&caller, &scope).await?,

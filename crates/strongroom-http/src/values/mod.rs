@@ -16,7 +16,7 @@ use crate::caller::Caller;
 use crate::definitions;
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
-use crate::request::{AccountHeader, Body, Query, SecretText, Segment, Stated};
+use crate::request::{AccountHeader, Body, Query, SecretText, Segment, Stated, StatedBody};
 use crate::service::Service;
 use crate::time;
 
@@ -94,12 +94,14 @@ pub(crate) async fn get(
     Segment(id): Segment,
     header: AccountHeader,
     Query(query): Query<ScopeQuery>,
+    Body(body): Body<StatedBody>,
 ) -> Result<Json<ValueFound>, Failure> {
-    let stated = Stated::in_header(&header).or_query(query.linked_account_id.as_deref());
-    find(&service, &caller, &id, &stated, query.workflow_id.as_deref())
-        .await
-        .map(Json)
-        .map_err(Failure::with_error_code)
+    let stated = Stated::in_header(&header)
+        .or_query(query.linked_account_id.as_deref())
+        .or_body(body.linked_account_id.as_deref());
+    let workflow = stated_workflow(query.workflow_id.as_deref(), body.workflow_id.as_deref())?;
+    let found = find(&service, &caller, &id, &stated, workflow).await;
+    found.map(Json).map_err(Failure::with_error_code)
 }
 
 async fn find(

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::opaque;
 use crate::auth::{ApiKeyInfo, Grant, GrantError, Right};
 use crate::error::Failure;
+use crate::request::account_id;
 use crate::time;
 
 /// An API key.
@@ -98,10 +99,8 @@ impl ApiKeyRequest {
             grant = grant.only_names(names).map_err(refused)?;
         }
         if let Some(texts) = &self.linked_account_ids {
-            let accounts: Result<Vec<_>, _> = texts.iter().map(|text| text.parse()).collect();
-            let accounts =
-                accounts.map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
-            grant = grant.only_accounts(accounts).map_err(refused)?;
+            let accounts: Result<Vec<_>, Failure> = texts.iter().map(|text| account_id(text)).collect();
+            grant = grant.only_accounts(accounts?).map_err(refused)?;
         }
         Ok(grant)
     }

@@ -67,6 +67,11 @@ pub struct Deleted {
     pub deleted: bool,
 }
 
+/// The body of a call that takes none: nothing, or an empty object. Any field would be passed over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoFields {}
+
 impl<T> std::fmt::Debug for Page<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Page").field("items", &self.items.len()).finish_non_exhaustive()
