@@ -3,6 +3,7 @@
 use strongroom::{LinkedAccountId, Scope, ScopePath, WorkflowId};
 
 use crate::config::Project;
+use crate::failure::Failure;
 
 /// One scope: the org's, unless an account or workflow is given.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,6 +24,11 @@ impl ScopeArgs {
             (None, Some(workflow)) => Scope::Workflow(workflow.clone()),
             (None, None) => Scope::Org,
         }
+    }
+
+    /// The scope of values that are to be set.
+    pub(crate) fn scope_to_set(&self) -> Result<Scope, Failure> {
+        to_set(self.scope())
     }
 
     pub(crate) fn names_one(&self) -> bool {
@@ -103,6 +109,24 @@ impl PathArgs {
         let workflow = self.workflow.as_ref().map(|id| ("workflow_id", id.as_str()));
         account.into_iter().chain(workflow).collect()
     }
+}
+
+/// The scope of values that are to be set.
+pub(crate) fn to_set(scope: Scope) -> Result<Scope, Failure> {
+    if let Scope::LinkedAccount(account) = &scope {
+        refuse_blank_ends(account)?;
+    }
+    Ok(scope)
+}
+
+/// Fails for an id that cannot be named in a header of HTTP, which cuts blanks at both ends: nothing new is written
+/// under it. What is there already can be read and deleted.
+pub(crate) fn refuse_blank_ends(account: &LinkedAccountId) -> Result<(), Failure> {
+    if account.as_str().trim() == account.as_str() {
+        return Ok(());
+    }
+    Err(Failure::invalid("a linked account id neither begins nor ends with a blank")
+        .next("nothing was written"))
 }
 
 /// The field that names the account or workflow of a scope in the wire contract, and its id.

@@ -4,8 +4,11 @@
 
 mod shell;
 
+use futures_executor::block_on;
 use serde_json::json;
 use shell::Shell;
+use strongroom::{Environment, PageRequest, RawKey, Unlock, Vault};
+use strongroom_redb::RedbStore;
 
 /// With a value at two scopes, a credential, and a second account without anything.
 fn filled() -> Shell {
@@ -42,8 +45,8 @@ fn nothing_is_destroyed_without_a_terminal_or_yes() {
         (&["delete", "PORT"], "delete the value of PORT at org"),
         (&["delete", "PORT", "--definition"], "the definition PORT and its values: 2"),
         (&["credential", "delete", "token", "--account", "user_1"], "delete credential token of user_1"),
-        (&["account", "delete", "user_1"], "its values (1), credentials of the default app (1)"),
-        (&["shred", "account", "user_1"], "its values (1), credentials of the default app (1)"),
+        (&["account", "delete", "user_1"], "its values (1), credentials of all its apps (1)"),
+        (&["shred", "account", "user_1"], "its values (1), credentials of all its apps (1)"),
     ];
     for (arguments, says) in cases {
         let ran = shell.run(arguments);
@@ -58,6 +61,23 @@ fn nothing_is_destroyed_without_a_terminal_or_yes() {
     shell.ok(&["delete", "PORT", "--yes"]);
     shell.ok(&["delete", "PORT", "--definition", "--yes"]);
     shell.ok(&["account", "delete", "bare_1", "--yes"]);
+}
+
+#[test]
+fn an_account_whose_id_is_no_longer_taken_can_be_deleted() {
+    let shell = filled();
+    let store = RedbStore::open(shell.store()).unwrap();
+    block_on(async {
+        let unlock = Unlock::raw_key(RawKey::from_file(shell.key()).unwrap());
+        let vault = Vault::open(store, unlock).await.unwrap();
+        let org = vault.orgs(PageRequest::default()).await.unwrap().items.remove(0);
+        let org = vault.org(org, Environment::test());
+        org.create_account(" y".parse().unwrap()).await.unwrap();
+        vault.close().await.unwrap();
+    });
+    shell.ok(&["account", "apps", " y"]);
+    shell.ok(&["account", "delete", " y", "--yes"]);
+    assert_eq!(shell.run(&["account", "delete", " y", "--yes"]).code, 3);
 }
 
 #[test]

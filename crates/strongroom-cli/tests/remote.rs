@@ -466,6 +466,98 @@ fn an_app_or_one_connection_of_it_is_removed_with_its_credentials_and_only_if_ag
 }
 
 #[test]
+fn the_next_step_for_a_missing_app_is_the_whole_command_and_a_missing_account_is_named() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    let documented = Remote::with_rights(&["documented"]);
+    for shell in [&remote.shell, &local, &documented.shell] {
+        shell.ok(&["account", "create", "alice"]);
+        let default = shell.pipe("k", &["credential", "set", "token", "--account", "alice"]);
+        assert!(
+            default.code == 3 && default.stderr.contains("`strongroom account add-app alice`"),
+            "{default:?}"
+        );
+        let nobody = ["--account", "nobody"];
+        let set = shell.pipe("k", &[&["credential", "set", "token"], &nobody[..]].concat());
+        let list = shell.run(&[&["credential", "list"], &nobody[..]].concat());
+        let delete = shell.run(&[&["credential", "delete", "token"], &nobody[..]].concat());
+        for ran in [set, list, delete] {
+            assert_eq!(ran.code, 3, "{ran:?}");
+            assert!(ran.stderr.to_lowercase().contains("linked account"), "{ran:?}");
+            assert!(ran.stderr.contains("account list") && !ran.stderr.contains("ntegration"), "{ran:?}");
+        }
+    }
+    for shell in [&remote.shell, &local] {
+        let place = ["--account", "alice", "--app", "slack", "--connection", "nope"];
+        let command = "`strongroom account add-app alice --app slack --connection nope`";
+        let set = shell.pipe("k", &[&["credential", "set", "token"], &place[..]].concat());
+        let list = shell.run(&[&["credential", "list"], &place[..]].concat());
+        for ran in [set, list] {
+            assert!(ran.code == 3 && ran.stderr.contains(command), "{ran:?}");
+        }
+        shell.ok(&["account", "add-app", "alice", "--app", "slack", "--connection", "nope"]);
+        shell.ok_with("k", &[&["credential", "set", "token"], &place[..]].concat());
+        let remove = shell.run(&["account", "remove-app", "alice", "--app", "crm"]);
+        assert!(remove.code == 3 && remove.stderr.contains("`strongroom account apps alice`"), "{remove:?}");
+    }
+}
+
+#[test]
+fn what_an_account_holds_is_said_before_it_is_deleted_and_an_unknown_one_is_3() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.define("A", "string");
+        shell.ok(&["account", "create", "alice", "--default-app"]);
+        shell.ok(&["account", "add-app", "alice", "--app", "slack", "--connection", "two"]);
+        shell.ok_with("v", &["set", "A", "--account", "alice"]);
+        shell.ok_with("k", &["credential", "set", "token", "--account", "alice"]);
+        let place = ["--account", "alice", "--app", "slack", "--connection", "two"];
+        shell.ok_with("k", &[&["credential", "set", "token"], &place[..]].concat());
+        let asked = shell.run(&["account", "delete", "alice"]);
+        assert_eq!(asked.code, 2, "{asked:?}");
+        assert!(asked.stderr.contains("values (1), credentials of all its apps (2)"), "{asked:?}");
+        for command in ["delete", "sessions", "apps", "remove-app"] {
+            let absent = shell.run(&["account", command, "nobody"]);
+            assert!(absent.code == 3 && absent.stderr.contains("account list"), "{command}: {absent:?}");
+        }
+        shell.ok(&["account", "delete", "alice", "--yes"]);
+    }
+    let documented = Remote::with_rights(&["documented"]);
+    assert_eq!(documented.run(&["account", "delete", "nobody"]).code, 3);
+}
+
+#[test]
+fn an_account_id_that_a_header_would_cut_is_not_written_to() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    for shell in [&remote.shell, &local] {
+        shell.define("A", "string");
+        shell.write("a.env", "A=1\n");
+        for command in [
+            &["account", "create", " y"][..],
+            &["account", "add-app", "y "],
+            &["set", "A", "--account", " y"],
+            &["import", "a.env", "--account", " y"],
+            &["credential", "set", "token", "--account", " y"],
+            &["api-key", "create", "k", "--right", "read", "--account", " y"],
+        ] {
+            let refused = shell.pipe("v", command);
+            assert!(refused.code == 4 && refused.stderr.contains("blank"), "{command:?}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn a_new_api_key_shows_the_same_fields_wherever_it_is_made() {
+    let (remote, local) = (Remote::with_rights(&OPERATOR), Shell::with_vault());
+    let fields = |shell: &Shell| {
+        let made =
+            shell.json(&["api-key", "create", "k", "--right", "read", "--only", "A", "--account", "a"]);
+        assert_eq!((&made["names"], &made["linked_account_ids"]), (&json!(["A"]), &json!(["a"])));
+        made.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&remote.shell), fields(&local));
+}
+
+#[test]
 fn values_of_a_server_are_edited_and_one_that_changed_meanwhile_is_not_overwritten() {
     let remote = Remote::with_rights(&OPERATOR);
     let key = remote

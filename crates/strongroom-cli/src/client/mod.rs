@@ -13,7 +13,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use strongroom::{DefinitionName, Secret, VariableDefinition};
+use strongroom::{DefinitionName, LinkedAccountId, Secret, VariableDefinition};
 use strongroom_http::control;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::typestate::WithBody;
@@ -279,6 +279,19 @@ impl Client {
         }
     }
 
+    /// Fails if the org has no such account.
+    pub(crate) fn refuse_unknown_account(&self, account: &LinkedAccountId) -> Result<(), Failure> {
+        let by_control = |client: &Self| {
+            let path = ["accounts", account.as_str()];
+            client.control_get(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
+        };
+        let by_document = |client: &Self| {
+            let path = ["linked-account", account.as_str()];
+            client.get(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
+        };
+        self.either(by_control, by_document)
+    }
+
     /// The id of the definition with this name. The filter is a regular expression because the server splits a list
     /// of names at commas, which a name may contain.
     pub(crate) fn definition_id(&self, name: &DefinitionName) -> Result<String, Failure> {
@@ -417,6 +430,7 @@ fn step_of_absent(said: Option<&str>) -> &'static str {
         () if is_about("account") => "`strongroom account list` lists the accounts",
         () if is_about("version") => "`strongroom history NAME` lists the versions; nothing was changed",
         () if is_about("credential") => "`strongroom credential list --account ID` lists its credentials",
+        () if is_about("slot") => "`strongroom slot list` lists the slots",
         () if is_about("key") => "`strongroom api-key list` lists the keys",
         () if is_about("job") || is_about("task") => {
             "`strongroom job list` lists the jobs; a finished one is gone"

@@ -9,13 +9,14 @@ use strongroom::{
 use strongroom_http::control::{self, OpenSessions};
 
 use crate::client::docs::Account;
-use crate::client::{Call, Client, NoBody};
+use crate::client::{Call, Client, NoBody, lacks_right};
 use crate::commands::credential::AppArgs;
 use crate::consent::Consent;
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::holdings::Holdings;
 use crate::output::{Output, counted, time, unless_unknown};
 use crate::pages;
+use crate::scope_args::refuse_blank_ends;
 use crate::suggest;
 
 /// `account` as it is typed.
@@ -163,6 +164,7 @@ impl AccountCommand {
         match self {
             Self::Create(create) => create.run(org, output).await,
             Self::AddApp(AddApp { id, app }) => {
+                refuse_blank_ends(&id)?;
                 let (account, integration) = (org.account(id.clone()), app.integration());
                 let add = match &app.connection {
                     Some(connection) => account.add_connection(&integration, connection).await,
@@ -194,7 +196,7 @@ impl AccountCommand {
             }
             Self::Sessions(OfAccount { id }) => {
                 if org.linked_account(&id).await?.is_none() {
-                    return Err(Error::AccountNotFound(id).into());
+                    return Err(suggest::no_account(org, &id).await);
                 }
                 let now = Timestamp::from_ms(SystemClock.now_ms());
                 show_sessions(&OpenSessions::of(org)?.of_account(&id, now).await?, output)
@@ -241,10 +243,8 @@ impl AccountCommand {
                 show(client.either(by_control, by_document)?, output)
             }
             Self::Delete(delete) => {
-                let deed =
-                    format!("delete linked account {} with its values, credentials and keys", delete.id);
-                delete.consent.to(&deed)?;
                 let id = delete.id.as_str();
+                delete.consent.to(&format!("delete linked account {id}, {}", delete.holdings(client)?))?;
                 let by_control = |client: &Client| {
                     client.control_delete(Call { path: &["accounts", id], query: &[] }).map(|IgnoredAny| ())
                 };
@@ -332,9 +332,11 @@ impl RemoveApp {
                 && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
         };
         let count = all.iter().filter(|one| is_meant(one)).count();
-        if count > 0 {
-            consent.to(&self.deed(Some(count)))?;
+        if count == 0 {
+            let is_known = org.linked_account(id).await?.is_some();
+            return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
         }
+        consent.to(&self.deed(count))?;
         let removed = match &app.connection {
             Some(connection) => account.delete_connection(&integration, connection).await,
             None => account.delete_integration(&integration).await,
@@ -346,21 +348,45 @@ impl RemoveApp {
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        self.consent.to(&self.deed(None))?;
         let integration = self.app.integration();
+        let path = ["accounts", self.id.as_str(), "connections"];
+        let listed: Result<Vec<control::Connection>, _> =
+            client.control_items(Call { path: &path, query: &[] });
+        let is_meant = |one: &&control::Connection| {
+            let named = self.app.connection.as_ref().map(ConnectionId::as_str);
+            one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
+        };
+        match listed.map(|all| all.iter().filter(is_meant).count()) {
+            Ok(0) => return Err(self.absent()),
+            Ok(count) => self.consent.to(&self.deed(count))?,
+            // A key that may write need not be one that may read.
+            Err(refused) if lacks_right(&refused) => self.consent.to(&self.deed_unseen())?,
+            Err(refused) => return Err(refused),
+        }
         let path = path_of(&self.id, &self.app, &integration);
         let IgnoredAny = client.control_delete(Call { path: &path, query: &[] })?;
         self.done(output)
     }
 
-    fn deed(&self, connections: Option<usize>) -> String {
+    fn deed(&self, connections: usize) -> String {
         let Self { id, app, .. } = self;
-        let and_all = match (&app.connection, connections) {
-            (Some(_), _) => String::new(),
-            (None, Some(count)) => format!(", its {}", counted(count, "connection")),
-            (None, None) => ", all of its connections".to_owned(),
+        let and_all = match &app.connection {
+            Some(_) => String::new(),
+            None => format!(", its {}", counted(connections, "connection")),
         };
         format!("remove the {} of {id}{and_all} and the credentials", app.shown())
+    }
+
+    fn deed_unseen(&self) -> String {
+        let Self { id, app, .. } = self;
+        let and_all = if app.connection.is_some() { "" } else { ", all of its connections" };
+        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
+    }
+
+    fn absent(&self) -> Failure {
+        let Self { id, app, .. } = self;
+        Failure::not_found(format!("linked account {id} does not have the {}", app.shown()))
+            .next(format!("`strongroom account apps {}` lists what is there", word(id.as_str())))
     }
 
     fn done(&self, output: &Output) -> Result<(), Failure> {
@@ -373,6 +399,7 @@ impl RemoveApp {
 
 impl Create {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        refuse_blank_ends(&self.id)?;
         let mut account = org.create_account(self.id.clone());
         if let Some(name) = &self.name {
             account = account.name(name.clone());
@@ -414,6 +441,22 @@ impl Create {
 }
 
 impl Delete {
+    /// What a server would delete. It fails if there is no such account.
+    fn holdings(&self, client: &Client) -> Result<Holdings, Failure> {
+        let id = self.id.as_str();
+        let by_control = |client: &Client| {
+            let call = Call { path: &["accounts", id], query: &[("dry_run", "true")] };
+            let plan: control::Deletion = client.control_delete(call)?;
+            let count = |count: usize| u64::try_from(count).ok();
+            Ok(Holdings { values: count(plan.values), credentials: count(plan.credentials) })
+        };
+        let by_document = |client: &Client| {
+            let IgnoredAny = client.get(Call { path: &["linked-account", id], query: &[] })?;
+            Ok(Holdings { values: None, credentials: None })
+        };
+        client.either(by_control, by_document)
+    }
+
     fn done(&self, output: &Output) -> Result<(), Failure> {
         let view = Deleted { linked_account_id: self.id.as_str(), deleted: true };
         output

@@ -8,10 +8,12 @@ use strongroom_http::control::{self, ApiKey, ApiKeyRequest, Deleted, OpenSession
 use strongroom_http::{
     ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
+use zeroize::Zeroizing;
 
 use crate::client::{Call, Client, NoBody};
 use crate::failure::Failure;
 use crate::output::{Output, counted, time};
+use crate::scope_args::refuse_blank_ends;
 
 /// `api-key` as it is typed.
 #[derive(Debug, clap::Subcommand)]
@@ -62,16 +64,6 @@ pub(crate) struct Rotate {
     /// Refuse the new key after this time, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
-}
-
-#[derive(Serialize)]
-struct Created<'a> {
-    id: String,
-    name: &'a str,
-    api_key: &'a str,
-    environment: &'a str,
-    rights: Vec<&'static str>,
-    expires_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,6 +147,9 @@ impl Create {
         if !self.names.is_empty() {
             grant = grant.only_names(self.names).map_err(refused)?;
         }
+        for account in &self.accounts {
+            refuse_blank_ends(account)?;
+        }
         if !self.accounts.is_empty() {
             grant = grant.only_accounts(self.accounts).map_err(refused)?;
         }
@@ -162,7 +157,7 @@ impl Create {
         if let Some(life) = self.expires_in {
             key = key.expires_at(after(life)?);
         }
-        show_created(&ApiKeys::of(org)?.create(key).await?, org, output)
+        show_created(ApiKeys::of(org)?.create(key).await?, org, output)
     }
 }
 
@@ -179,7 +174,7 @@ impl Rotate {
         match keys.rotate(&id, until, expires_at).await? {
             Some(created) => {
                 output.note(&format!("API key {id} is refused from {} on", time(until)));
-                show_created(&created, org, output)
+                show_created(created, org, output)
             }
             None => Err(absent(&id)),
         }
@@ -214,7 +209,7 @@ fn revoked(id: &DocumentId, sessions: Option<usize>, output: &Output) -> Result<
     output.done(&sentence, &Revoked { id: id.to_string(), revoked: true, sessions })
 }
 
-/// The same as [`show_created`], of a key that a server made.
+/// Prints only the key on standard output, so that it can be piped to where it is kept.
 fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.json(key);
@@ -224,22 +219,25 @@ fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
     output.text(&format!("{}\n", key.api_key.as_ref().map_or("", |key| key.as_str())))
 }
 
-/// Prints only the key on standard output, so that it can be piped to where it is kept.
-fn show_created(created: &CreatedApiKey, org: &Org, output: &Output) -> Result<(), Failure> {
-    let info = &created.info;
-    if output.is_json() {
-        return output.json(&Created {
-            id: info.id.to_string(),
-            name: &info.name,
-            api_key: created.key.expose(),
-            environment: org.environment().as_str(),
-            rights: info.grant.rights().map(Right::as_str).collect(),
-            expires_at: info.expires_at.map(time),
-        });
-    }
-    let (id, environment) = (info.id, org.environment());
-    output.note(&format!("API key {id} for environment {environment}; it cannot be shown again"));
-    output.text(&format!("{}\n", created.key.expose()))
+/// The same, of a key that was made here.
+fn show_created(created: CreatedApiKey, org: &Org, output: &Output) -> Result<(), Failure> {
+    let api_key = Some(Zeroizing::new(created.key.expose().to_owned()));
+    let KeyView { id, name, rights, names, linked_account_ids, created_at, expires_at, last_used } =
+        KeyView::of(created.info);
+    let environment = org.environment().to_string();
+    let made = ApiKey {
+        id,
+        name,
+        api_key,
+        environment,
+        rights,
+        names,
+        linked_account_ids,
+        created_at,
+        expires_at,
+        last_used,
+    };
+    show_made(&made, output)
 }
 
 async fn list(org: &Org, output: &Output) -> Result<(), Failure> {

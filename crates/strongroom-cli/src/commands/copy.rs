@@ -11,6 +11,7 @@ use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::output::{Output, counted};
 use crate::pages;
+use crate::scope_args::to_set;
 use crate::session::Session;
 use crate::suggest;
 use crate::typo::closest;
@@ -48,8 +49,9 @@ impl Copy {
         let Taken { entries, definitions } = self.read(session).await?;
         let to = self.to.org(session);
         suggest::note_new_environment(&to, output).await;
-        suggest::note_new_account(&to, &self.to.scope, output).await;
-        let plan = Plan::of(&to, self.to.scope.clone(), entries, &Unknown::DefineAs(definitions)).await?;
+        let scope = to_set(self.to.scope.clone())?;
+        suggest::note_new_account(&to, &scope, output).await;
+        let plan = Plan::of(&to, scope, entries, &Unknown::DefineAs(definitions)).await?;
         if self.agrees_to(&plan, output)? {
             plan.apply_in_parts(&to).await?;
             plan.report(false, output)?;

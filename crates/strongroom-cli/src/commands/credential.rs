@@ -10,10 +10,11 @@ use strongroom_http::control;
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
 use crate::consent::Consent;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, step_of_app};
 use crate::input::{self, ValueArgs};
 use crate::output::{Output, time, unless_unknown};
 use crate::pages;
+use crate::scope_args::refuse_blank_ends;
 use crate::suggest;
 use crate::typo::closest;
 
@@ -141,11 +142,36 @@ impl Place {
         by_control: impl FnOnce(&Client) -> Result<T, Failure>,
         by_document: impl FnOnce(&Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        if self.app.connection.is_none() && self.app.integration() == IntegrationId::default_app() {
-            client.either(by_control, by_document)
-        } else {
-            by_control(client)
+        let integration = self.app.integration();
+        let done = match self.app.connection.is_none() && integration == IntegrationId::default_app() {
+            true => client.either(by_control, by_document),
+            false => by_control(client),
+        };
+        match done {
+            Err(refused) if refused.is_without_app() => {
+                // The default app of an account that is not registered is not found either.
+                client.refuse_unknown_account(&self.account)?;
+                Err(refused.next(step_of_app(&self.account, &integration, self.app.connection.as_ref())))
+            }
+            done => done,
         }
+    }
+
+    /// The credentials that a server lists.
+    fn listed(&self, client: &Client) -> Result<Vec<CredentialView>, Failure> {
+        let by_control = |client: &Client| {
+            let path = self.path();
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let all: Vec<control::CredentialInfo> =
+                client.control_items(Call { path: &path, query: &self.query() })?;
+            Ok(all.into_iter().map(CredentialView::of_control).collect())
+        };
+        let by_document = |client: &Client| {
+            let query = [("linked_account_id", self.account.as_str())];
+            let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
+            Ok(docs.into_iter().map(CredentialView::of_doc).collect())
+        };
+        self.on_server(client, by_control, by_document)
     }
 
     fn path(&self) -> Vec<String> {
@@ -189,21 +215,7 @@ impl CredentialCommand {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Set(set) => set.on_server(client, output),
-            Self::List(List { place }) => {
-                let by_control = |client: &Client| {
-                    let path = place.path();
-                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                    let all: Vec<control::CredentialInfo> =
-                        client.control_items(Call { path: &path, query: &place.query() })?;
-                    Ok(all.into_iter().map(CredentialView::of_control).collect())
-                };
-                let by_document = |client: &Client| {
-                    let query = [("linked_account_id", place.account.as_str())];
-                    let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
-                    Ok(docs.into_iter().map(CredentialView::of_doc).collect())
-                };
-                show(place.on_server(client, by_control, by_document)?, output)
-            }
+            Self::List(List { place }) => show(place.listed(client)?, output),
             Self::Delete(delete) => delete.on_server(client, output),
         }
     }
@@ -211,6 +223,7 @@ impl CredentialCommand {
 
 impl Set {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        refuse_blank_ends(&self.place.account)?;
         let value = input::value(self.key.as_str(), &self.value, output)?;
         let action = match self.place.credentials(org).upsert(self.key.as_str(), value).await {
             Ok(written) => written.action,
@@ -273,6 +286,12 @@ impl Delete {
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        // A key that may delete need not be one that may list.
+        if let Err(absent) = self.place.listed(client)
+            && absent.exit == Exit::NotFound
+        {
+            return Err(absent);
+        }
         self.consent.to(&self.deed())?;
         let by_control = |client: &Client| {
             let path = self.place.path_of(&self.key);

@@ -46,7 +46,7 @@ type Changed = Vec<(String, Secret)>;
 impl Edit {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("edit")?;
-        let scope = self.scope.scope();
+        let scope = self.scope.scope_to_set()?;
         // The store is free while the editor is open.
         let before = with_org(config, output, async |org| read(org, &scope).await).await?;
         let write = async |changed: Changed| {

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use serde::de::IgnoredAny;
-use strongroom::{DefinitionId, LinkedAccountId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
+use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 use strongroom_http::control;
 
 use crate::client::docs::{Definition, ListedValue};
@@ -116,7 +115,7 @@ impl List {
         };
         let views: Vec<ValueView> = client.either(by_control, by_document)?;
         if let (Scope::LinkedAccount(account), true) = (&scope, views.is_empty()) {
-            refuse_unknown_account(client, account)?;
+            client.refuse_unknown_account(account)?;
         }
         show_values(views, output)
     }
@@ -142,18 +141,6 @@ fn definitions_of(client: &Client) -> Result<Vec<DefinitionView>, Failure> {
         DefinitionView::of_doc(doc, scopes)
     });
     Ok(views.collect())
-}
-
-/// A mistyped id has no values either.
-fn refuse_unknown_account(client: &Client, account: &LinkedAccountId) -> Result<(), Failure> {
-    let by_control = |client: &Client| {
-        client.control_get(Call { path: &["accounts", account.as_str()], query: &[] }).map(|IgnoredAny| ())
-    };
-    let by_document = |client: &Client| {
-        let path = ["linked-account", account.as_str()];
-        client.get(Call { path: &path, query: &[] }).map(|IgnoredAny| ())
-    };
-    client.either(by_control, by_document)
 }
 
 impl DefinitionView {

@@ -47,7 +47,7 @@ struct NewValue<'a> {
 
 impl Set {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let (name, scope) = (&self.name, self.scope.scope());
+        let (name, scope) = (&self.name, self.scope.scope_to_set()?);
         self.value.refuse_misplaced(name.as_str())?;
         if org.definition(name).await?.is_none() {
             return Err(suggest::undefined(org, name).await);

@@ -3,7 +3,10 @@
 use std::io;
 
 use strongroom::store::{StoreError, StoreErrorKind};
-use strongroom::{DefinitionRef, Error, ErrorKind, SlotError, SystemError, WrongStore};
+use strongroom::{
+    ConnectionId, DefinitionRef, Error, ErrorKind, IntegrationId, LinkedAccountId, SlotError, SystemError,
+    WrongStore,
+};
 
 use super::{Exit, Failure};
 
@@ -15,6 +18,9 @@ impl From<Error> for Failure {
             return Self::new(exit_of(&error), NO_SUCH_NAME).next(VALUE_TYPED);
         }
         let failure = Self::new(exit_of(&error), with_causes(&error));
+        if let Error::IntegrationNotFound { account, integration, connection } = &error {
+            return failure.next(step_of_app(account, integration, connection.as_ref()));
+        }
         match next_of(&error) {
             Some(step) => failure.next(step),
             None => failure,
@@ -26,6 +32,28 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::from(Error::Store(error))
     }
+}
+
+/// What to do about an app that an account does not have, or a connection of one.
+pub(crate) fn step_of_app(
+    account: &LinkedAccountId,
+    app: &IntegrationId,
+    connection: Option<&ConnectionId>,
+) -> String {
+    let account = word(account.as_str());
+    let is_default = *app == IntegrationId::default_app();
+    let app = if is_default { String::new() } else { format!(" --app {}", word(app.as_str())) };
+    let connection = connection.map_or(String::new(), |id| format!(" --connection {}", word(id.as_str())));
+    format!(
+        "`strongroom account add-app {account}{app}{connection}` adds it, `strongroom account apps {account}` lists \
+         what is there"
+    )
+}
+
+/// A text as one word of a shell.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.:@/+,=%".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// `NAME=value`, or a value in the place of a name.
@@ -70,9 +98,6 @@ fn next_of(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::DefinitionNotFound(_) => "`strongroom list` lists the variables, `strongroom define` adds one",
         Error::AccountNotFound(_) => "`strongroom account list` lists the accounts",
-        Error::IntegrationNotFound { .. } => {
-            "`strongroom account add-app ID` adds it to an account that is there"
-        }
         Error::DefinitionExists(_) => "`strongroom list` lists the variables",
         Error::ScopeNotAllowed { .. } => "`strongroom show NAME` shows the scopes that it allows",
         Error::OverQuota { .. } => {
@@ -198,6 +223,19 @@ mod tests {
         assert!(of_server("no connection to the server could be made").contains("server is running"));
         assert!(of_server("the server refused the user or its password").contains("PGPASSWORD"));
         assert!(of_server("the store is already open in another process").contains("--url"));
+    }
+
+    #[test]
+    fn the_step_for_a_missing_connection_is_the_whole_command() {
+        let missing = |account: &str, app: &str, connection: Option<&str>| {
+            let (account, integration) = (account.parse().unwrap(), app.parse().unwrap());
+            let connection = connection.map(|id| id.parse().unwrap());
+            Failure::from(Error::IntegrationNotFound { account, integration, connection }).next.unwrap()
+        };
+        let step = missing("alice", "slack", Some("nope"));
+        assert!(step.contains("`strongroom account add-app alice --app slack --connection nope`"), "{step}");
+        let step = missing("it's me", "default-app", None);
+        assert!(step.contains(r"`strongroom account add-app 'it'\''s me`"), "{step}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod grammar;
 use std::fmt;
 use std::io;
 
+pub(crate) use engine::{step_of_app, word};
 use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
 
 /// A failure as the user sees it. It never holds a value.
@@ -98,6 +99,12 @@ impl Failure {
     /// Whether a server found no definition.
     pub(crate) fn is_undefined(&self) -> bool {
         self.exit == Exit::NotFound && self.message.ends_with("definition not found")
+    }
+
+    /// Whether a server found no such app, or no such connection of it.
+    pub(crate) fn is_without_app(&self) -> bool {
+        let said = self.message.to_lowercase();
+        self.exit == Exit::NotFound && (said.contains("integration") || said.contains("connection"))
     }
 
     /// Puts the name that was meant, if one is known, in front of the next step.

@@ -99,8 +99,9 @@ impl Import {
                 .next("nothing was written")
                 .meant(closest(name, known)));
         }
-        suggest::note_new_account(org, &self.scope.scope(), output).await;
-        let plan = Plan::of(org, self.scope.scope(), entries, &self.unknown()).await?;
+        let scope = self.scope.scope_to_set()?;
+        suggest::note_new_account(org, &scope, output).await;
+        let plan = Plan::of(org, scope, entries, &self.unknown()).await?;
         let invalid = plan.count("invalid");
         if invalid > 0 {
             plan.report(self.dry_run, output)?;
