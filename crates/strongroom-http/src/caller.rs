@@ -195,8 +195,10 @@ async fn admit_token(
     permit.count_for(&Party::Org(claims.org_id))?;
     let (environment, id) = (claims.environment.clone(), claims.linked_account_id.clone());
     permit.count_for(&Party::Account(claims.org_id, environment, id))?;
-    let actor: Actor = format!("session:{}", claims.jti).parse().map_err(Error::from)?;
-    note(actor.name().as_str());
+    let session = format!("session:{}", claims.jti);
+    note(&session);
+    // The session alone would say nothing once it has ended: no list has it then. The log needs no id of a customer.
+    let actor: Actor = format!("{session}@{}", claims.linked_account_id).parse().map_err(Error::from)?;
     let actor = in_request(actor, request);
     let (org, account) = (org.acting_as(actor.clone()), account.acting_as(actor));
     let caller = TokenCaller { org, account, jti: claims.jti.clone() };

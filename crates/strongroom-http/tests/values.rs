@@ -2,7 +2,9 @@
 
 mod support;
 
-use strongroom::{Scope, ScopeKind, Scopes, VarFormat, VariableDefinition};
+use strongroom::{
+    AuditFilter, LinkedAccountId, PageRequest, Scope, ScopeKind, Scopes, VarFormat, VariableDefinition,
+};
 use support::{Fixture, NOW, ORG};
 
 #[tokio::test]
@@ -302,4 +304,21 @@ async fn a_value_names_the_key_or_session_and_the_request_that_set_it() {
     let account = fixture.org.account("user_1".parse().unwrap());
     let of_account = account.value("A").await.unwrap().unwrap().metadata;
     assert!(of_account.author().unwrap().starts_with("session:") && of_account.request_id().is_some());
+}
+
+#[tokio::test]
+async fn what_a_session_writes_names_its_account_and_its_session() {
+    let fixture = Fixture::new().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    let id = fixture.define_string("A").await;
+    // As long as an id may be.
+    let account = "u".repeat(LinkedAccountId::BYTES_MAX);
+    fixture.register(&account).await;
+    let token = fixture.token(&account).await;
+    let set = format!(r#"{{"variable_definition_id":"{id}","value":"x"}}"#);
+    assert_eq!(fixture.call_with_token(&token, "POST", "/env/values").json(&set).await.status, 200);
+    let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
+    let actor = events.last().unwrap().actor.clone().unwrap();
+    let session = actor.strip_prefix("session:").and_then(|rest| rest.strip_suffix(&format!("@{account}")));
+    assert_eq!(session.unwrap().len(), 32, "{actor}");
 }

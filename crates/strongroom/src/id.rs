@@ -262,7 +262,7 @@ customer_string!(
 
 customer_string!(
     /// Who acts, in the host's own words, such as `user:alice` or the id of an API key.
-    ActorName, "an actor's name", max 256, dots Allowed
+    ActorName, "an actor's name", max 300, dots Allowed
 );
 customer_string!(
     /// The host's own id of the request in which somebody acts.

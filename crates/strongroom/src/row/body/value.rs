@@ -106,7 +106,7 @@ mod tests {
     fn the_longest_value_leaves_room_for_all_that_is_said_about_a_version() {
         let long = |len| Some("x".repeat(len));
         let metadata = Metadata::of(Entries {
-            author: long(256),
+            author: long(300),
             request_id: long(128),
             note: long(512),
             labels: (0..16_u8).map(|n| char::from(b'a' + n).to_string().repeat(32)).collect(),
