@@ -108,7 +108,7 @@ pub struct Capabilities {
     pub durability: Durability,
     /// Whether anyone but this handle may write to the store, so that the engine must check its caches against it.
     pub shared: bool,
-    /// The most operations and expectations a batch may hold, each counted alone; at least 100.
+    /// The most operations and expectations a batch may hold, each counted alone; at least 128.
     pub batch_ops_max: usize,
     /// The most bytes of keys and values a batch may hold; at least 1 MiB.
     pub batch_bytes_max: usize,

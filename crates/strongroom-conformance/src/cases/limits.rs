@@ -10,7 +10,7 @@ pub(super) fn capabilities_stay_and_reach_the_floor(subject: &Subject) {
     let before = store.store().capabilities();
     store.put("a", "1");
     assert_eq!(store.store().capabilities(), before);
-    assert!(before.batch_ops_max >= 100, "a batch takes at least 100 operations");
+    assert!(before.batch_ops_max >= 128, "a batch takes at least 128 operations");
     assert!(before.batch_bytes_max >= 1 << 20, "a batch takes at least 1 MiB");
 }
 

@@ -129,8 +129,8 @@ impl Store for Sketch {
             Flaw::CapabilitiesChange => {
                 durable.with_batch_max(500 + self.commits_len.load(Ordering::SeqCst), 1 << 20)
             }
-            Flaw::TooFewOperations => durable.with_batch_max(99, 1 << 20),
-            Flaw::TooFewBytes => durable.with_batch_max(100, (1 << 20) - 1),
+            Flaw::TooFewOperations => durable.with_batch_max(127, 1 << 20),
+            Flaw::TooFewBytes => durable.with_batch_max(128, (1 << 20) - 1),
             Flaw::PageCanBeEmpty => durable.with_page_bytes_max(10_000),
             Flaw::ClaimsToBeVolatile => Capabilities::embedded(Durability::Volatile),
             Flaw::SharedButLocked => durable.with_sharing(),

@@ -43,8 +43,8 @@ pub struct VariableDefinition {
     /// with the next write of their value.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub history_versions: Option<u8>,
-    /// For how many seconds after it was written a former version of a value is kept at most; by default for as long as
-    /// there are not too many. An older one is not shown, and goes with the next write of its value.
+    /// For how many seconds after it was replaced a former version of a value is kept at most; by default for as long
+    /// as there are not too many. An older one is not shown, and goes with the next write of its value.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub history_age_secs: Option<u64>,
 }
@@ -104,7 +104,7 @@ impl VariableDefinition {
         self
     }
 
-    /// Keeps a former version of a value for at most so many seconds after it was written.
+    /// Keeps a former version of a value for at most so many seconds after it was replaced.
     #[must_use]
     pub fn history_age_secs(mut self, secs: u64) -> Self {
         self.history_age_secs = Some(secs);

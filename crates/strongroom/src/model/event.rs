@@ -22,6 +22,16 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
     /// What changed, in the order of the batch.
     pub changes: Vec<AuditChange>,
+    /// Why this event cannot be read, and which row it is, in the words of the error that opening it gives. Then only
+    /// its id is known, and with that its time. `None` for one that can be read.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub unreadable: Option<String>,
+}
+
+impl AuditEvent {
+    pub(crate) fn unreadable(id: EventId, why: String) -> Self {
+        Self { id, at: id.at, actor: None, request_id: None, changes: Vec::new(), unreadable: Some(why) }
+    }
 }
 
 /// One change of an [`AuditEvent`].
@@ -102,6 +112,13 @@ impl EventId {
         let (chain, sequence) = rest.split_first_chunk::<8>()?;
         let at = Timestamp::from_ms(u64::from_be_bytes(*at));
         Some(Self { at, chain: *chain, sequence: u64::from_be_bytes(sequence.try_into().ok()?) })
+    }
+
+    /// The place in the audit of a key that is none of an event's.
+    pub(crate) fn nearest(bytes: &[u8]) -> Option<Self> {
+        let mut whole = [0; Self::LEN];
+        whole.iter_mut().zip(bytes).for_each(|(byte, given)| *byte = *given);
+        Self::from_bytes(&whole)
     }
 }
 

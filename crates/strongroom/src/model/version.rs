@@ -22,12 +22,17 @@ pub struct Version {
     /// Who wrote it, and why.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
+    /// Why this version cannot be read, and which row it is, in the words of the error that opening it gives. Then
+    /// nothing else of it is known but its revision and whether it says that the document was deleted. `None` for one
+    /// that can be read.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub unreadable: Option<String>,
 }
 
 impl Version {
     /// What takes back the last change: of versions as [`Org::value_history`](crate::Org::value_history) lists them,
-    /// the newest first, the one before the first that is no deletion. `None` if there is none, or if one between them
-    /// was not kept, so that an older one is not what there was.
+    /// the newest first, the one before the first that is no deletion. `None` if there is none, if one between them was
+    /// not kept, so that an older one is not what there was, or if it cannot be read.
     #[must_use]
     pub fn to_undo(versions: &[Self]) -> Option<&Self> {
         let (newest, former) = versions.split_first()?;
@@ -35,7 +40,7 @@ impl Version {
         let between = former.get(..=place)?;
         let adjoin = |(newer, older): (&Self, &Self)| older.revision.next() == newer.revision;
         let without_gap = std::iter::once(newest).chain(between).zip(between).all(adjoin);
-        between.last().filter(|_| without_gap)
+        between.last().filter(|version| without_gap && version.unreadable.is_none())
     }
 
     pub(crate) fn of_definition(stored: &StoredDefinition) -> Self {
@@ -46,6 +51,19 @@ impl Version {
             written_at: stored.updated_at,
             deleted: stored.metadata.is_deletion(),
             metadata: stored.metadata.clone(),
+            unreadable: None,
+        }
+    }
+
+    pub(crate) fn unreadable(revision: Revision, deleted: bool, why: String) -> Self {
+        Self {
+            id: DocumentId::from([0; 12]),
+            revision,
+            created_at: Timestamp::from_ms(0),
+            written_at: Timestamp::from_ms(0),
+            deleted,
+            metadata: Metadata::default(),
+            unreadable: Some(why),
         }
     }
 }

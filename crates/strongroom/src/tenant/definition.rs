@@ -119,7 +119,7 @@ impl Draft<'_> {
         definition: &Definition,
         options: &WriteOptions,
     ) -> Result<(), Error> {
-        let (tenant, view, stored) = (self.tenant(), self.view(), &definition.stored);
+        let (tenant, stored) = (self.tenant(), &definition.stored);
         let (key, subject) = (tenant.id.definition(&stored.id).key(), Subject::Definition(stored.id));
         if options.keeps_history && tenant.versions_kept(&stored.definition) > 0 {
             self.keep_former_definition(stored)?;
@@ -131,7 +131,7 @@ impl Draft<'_> {
             self.put_deletion(&subject, &Document { id: None, revision: last.revision, body: &body })?;
             self.wrote(key.clone(), last.revision);
         } else {
-            self.delete_history(tenant.history_to_delete(view, &[subject]).await?);
+            self.delete_history(tenant.history_to_delete(&subject).await?);
             self.wrote(key.clone(), DELETED);
         }
         self.delete_as_read(key, definition.row_revision);

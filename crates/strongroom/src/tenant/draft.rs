@@ -101,11 +101,12 @@ impl<'t> Draft<'t> {
         Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }
 
-    /// Whether the batch has no room for what a commit adds to it, so that the store would refuse it.
-    pub(crate) fn is_over_full(&self, options: &WriteOptions) -> bool {
+    /// How many operations the batch takes beside what a commit adds to it; `None` if it has no room for that either,
+    /// so that the store would refuse it.
+    pub(crate) fn room(&self, options: &WriteOptions) -> Option<usize> {
         let max = self.tenant.engine.store.capabilities().batch_ops_max;
         let left = max.saturating_sub(self.batch.ops.len().max(self.batch.expect.len()));
-        left < ADDED_BY_COMMIT + options.records.len() + self.changes.len() / CHANGES_AN_EVENT
+        left.checked_sub(ADDED_BY_COMMIT + options.records.len() + self.changes.len() / CHANGES_AN_EVENT)
     }
 
     /// A new document id.

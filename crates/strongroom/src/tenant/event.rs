@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::engine::chains::{Chain, Link, Sent};
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::keys::Document;
 use crate::model::{Actor, AuditChange, AuditEvent, ChainId, EventId, Revision};
 use crate::random;
@@ -138,16 +138,31 @@ impl Draft<'_> {
 }
 
 impl Tenant {
-    /// Opens an event. `None` if the key that sealed it was dropped.
-    pub(crate) fn open_event(
+    /// The event at the end of a key; one that cannot be read says so. `None` if the key that sealed it was dropped.
+    pub(crate) fn list_event(
         &self,
         view: &View<'_>,
-        id: &EventId,
+        id: &[u8],
         row: &Versioned,
     ) -> Result<Option<AuditEvent>, Error> {
-        let Some((body, _)) = self.open_event_body(view, id, row)? else { return Ok(None) };
-        let EventBody { actor, request_id, changes, .. } = body;
-        Ok(Some(AuditEvent { id: *id, at: id.at, actor, request_id, changes }))
+        let opened = match EventId::from_bytes(id) {
+            Some(id) => self.open_event_body(view, &id, row).map(|opened| opened.map(|(body, _)| (id, body))),
+            None => Err(Error::damaged("the key of an event", Damage::Malformed)),
+        };
+        match opened {
+            Ok(opened) => Ok(opened.map(|(id, EventBody { actor, request_id, changes, .. })| AuditEvent {
+                id,
+                at: id.at,
+                actor,
+                request_id,
+                changes,
+                unreadable: None,
+            })),
+            Err(error) if error.is_damage() => {
+                Ok(EventId::nearest(id).map(|id| AuditEvent::unreadable(id, error.to_string())))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The body of an event and its hash. `None` if the key that sealed it was dropped.

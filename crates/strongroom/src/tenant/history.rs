@@ -9,9 +9,9 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::{Document, ScopeKeys};
-use crate::model::{Cursor, Listing, PageRequest, VariableDefinition, Version};
+use crate::model::{Cursor, Listing, PageRequest, Revision, StoredDefinition, VariableDefinition, Version};
 use crate::row::body::{Times, ValueBody, decode_definition};
-use crate::row::{Row, Subject, TenantRow, former_suffix, parse_former_revision};
+use crate::row::{Row, SealedRow, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
@@ -67,9 +67,8 @@ impl Tenant {
             let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
             let has_rule =
                 stored.definition.history_age_secs.is_some() || stored.definition.history_versions.is_some();
-            if rows.row.is_some() && has_rule {
-                let subject = Subject::value(&value.scope, &stored.id);
-                rows.surplus = self.surplus_versions(view, &stored.definition, &subject).await?;
+            if let Some(row) = rows.row.as_ref().filter(|_| has_rule) {
+                rows.surplus = self.surplus_versions(view, stored, &value.scope, row).await?;
             }
         }
         Ok(read)
@@ -80,51 +79,117 @@ impl Tenant {
         definition.history_versions.unwrap_or(self.engine.history_versions)
     }
 
-    /// Whether a former version of a value, written then, is older than it may become.
-    pub(crate) fn has_expired(&self, definition: &VariableDefinition, written_at: Timestamp) -> bool {
-        let age_ms = self.engine.now().as_ms().saturating_sub(written_at.as_ms());
+    /// Whether a former version of a value that was replaced then is gone for longer than it may be kept.
+    pub(crate) fn has_expired(&self, definition: &VariableDefinition, replaced_at: Timestamp) -> bool {
+        let age_ms = self.engine.now().as_ms().saturating_sub(replaced_at.as_ms());
         definition.history_age_secs.is_some_and(|secs| age_ms / 1_000 >= secs)
     }
 
+    /// When a former version was replaced: when the one after it was written, or if that is not kept, a later one.
+    /// `None` if nothing says so.
+    pub(crate) async fn replaced_at(
+        &self,
+        subject: &Subject<'_>,
+        revision: Revision,
+    ) -> Result<Option<Timestamp>, Error> {
+        let places =
+            [self.id.former(subject, revision.next()), self.id.deleted(subject), self.current(subject)];
+        let account = subject.account();
+        let needs = Needs::org_keys().accounts(account.as_slice());
+        let (view, rows) = self.read(&needs, places.each_ref().map(Row::key)).await?;
+        for (place, row) in places.iter().zip(rows) {
+            let Some(row) = row else { continue };
+            let version = self.list_past(view.keys(account), place, subject, &row.value)?;
+            if let Some(version) = version.filter(|version| version.unreadable.is_none()) {
+                return Ok(Some(version.written_at));
+            }
+        }
+        Ok(None)
+    }
+
     /// The keys of the former versions of a value that are too old to be kept, or too many beside the one that a write
-    /// adds: as many as one batch deletes.
+    /// adds: as many as one batch deletes. `current` is the row that the write replaces.
     async fn surplus_versions(
         &self,
         view: &View<'_>,
-        definition: &VariableDefinition,
-        subject: &Subject<'_>,
+        stored: &StoredDefinition,
+        scope: &Scope,
+        current: &Versioned,
     ) -> Result<Vec<Key>, Error> {
-        let page = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?;
-        let too_many =
-            page.rows.len().saturating_sub(usize::from(self.versions_kept(definition)).saturating_sub(1));
+        let subject = &Subject::value(scope, &stored.id);
+        let rows = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows;
+        let kept = usize::from(self.versions_kept(&stored.definition));
+        let too_many = rows.len().saturating_sub(kept.saturating_sub(1));
         let mut surplus = Vec::new();
-        // The oldest come last.
-        for (number, (key, row)) in page.rows.into_iter().rev().take(SURPLUS_MAX).enumerate() {
-            let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(&key) else { break };
-            if number >= too_many {
-                let version = self.open_past(view.keys(subject.account()), &place, subject, &row.value)?;
-                if version.is_some_and(|version| !self.has_expired(definition, version.written_at)) {
+        // The oldest come last, and each was replaced when the one before it was written.
+        for (index, (key, _)) in rows.iter().enumerate().rev().take(SURPLUS_MAX) {
+            let Some(Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else { break };
+            if surplus.len() >= too_many {
+                let next = index.checked_sub(1).and_then(|index| rows.get(index));
+                let (place, row) = match next {
+                    Some((key, row)) => (self.id.parse(key), row),
+                    None => (Some(self.current(subject)), current),
+                };
+                let Some(place) = place else { break };
+                let next = self.list_past(view.keys(subject.account()), &place, subject, &row.value)?;
+                // Without the key of the next one, nothing opens this one either. One that cannot be read does not say
+                // when it was written.
+                let is_kept = |next: Version| {
+                    next.unreadable.is_some() || !self.has_expired(&stored.definition, next.written_at)
+                };
+                if next.is_some_and(is_kept) {
                     break;
                 }
             }
-            surplus.push(key);
+            surplus.push(key.clone());
         }
         Ok(surplus)
     }
 
-    /// When a document was last written; `None` if there is none, or the key that sealed it was dropped.
-    pub(crate) async fn last_written(&self, subject: &Subject<'_>) -> Result<Option<Timestamp>, Error> {
-        let place = match subject {
+    /// The place of a document itself.
+    fn current<'s>(&'s self, subject: &'s Subject<'_>) -> Row<'s> {
+        match subject {
             Subject::Value(scope, definition) => self.id.value(scope, definition),
             Subject::Credential(account, app, key_name) => self.id.credential(account, app, key_name),
             Subject::Definition(id) => self.id.definition(id),
-        };
+        }
+    }
+
+    /// The present version of a document; `None` if there is none, or the key that sealed it was dropped.
+    pub(crate) async fn current_version(&self, subject: &Subject<'_>) -> Result<Option<Version>, Error> {
+        let place = self.current(subject);
         let account = subject.account();
         let needs = Needs::org_keys().accounts(account.as_slice());
         let (view, [row]) = self.read(&needs, [place.key()]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let version = self.open_past(view.keys(account), &place, subject, &row.value)?;
-        Ok(version.map(|version| version.written_at))
+        match row {
+            Some(row) => self.list_past(view.keys(account), &place, subject, &row.value),
+            None => Ok(None),
+        }
+    }
+
+    /// The same as [`open_past`](Self::open_past), but of what cannot be read a version that says so.
+    fn list_past(
+        &self,
+        keys: Option<&Arc<ScopeKeys>>,
+        place: &Row<'_>,
+        subject: &Subject<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<Version>, Error> {
+        match self.open_past(keys, place, subject, bytes) {
+            Err(error) if error.is_damage() => {
+                let (deleted, revision) = match place {
+                    Row::Tenant(_, TenantRow::Former(_, revision)) => (false, *revision),
+                    // What the row says of itself, which nothing vouches for.
+                    _ => (
+                        matches!(place, Row::Tenant(_, TenantRow::Deleted(_))),
+                        SealedRow::decode(place.kind(), bytes)
+                            .map_or(Revision::UNWRITTEN, |sealed| sealed.revision),
+                    ),
+                };
+                Ok(Some(Version::unreadable(revision, deleted, error.to_string())))
+            }
+            opened => opened,
+        }
     }
 
     /// Opens a former version, or a deletion, without its value. `None` if the key that sealed it was dropped.
@@ -151,10 +216,12 @@ impl Tenant {
             written_at: times.updated_at,
             deleted: metadata.is_deletion(),
             metadata,
+            unreadable: None,
         }))
     }
 
-    /// One page of the former versions of a document, the newest first. If it was deleted, that is the first.
+    /// One page of the former versions of a document, the newest first. If it was deleted, that is the first. One that
+    /// cannot be read says so.
     pub(crate) async fn list_history(
         &self,
         subject: &Subject<'_>,
@@ -167,41 +234,19 @@ impl Tenant {
                 Some(Ok(suffix)) => self.id.former(subject, parse_former_revision(suffix)),
                 _ => self.id.deleted(subject),
             };
-            self.open_past(view.keys(subject.account()), &place, subject, &row.value)
+            self.list_past(view.keys(subject.account()), &place, subject, &row.value)
         })
         .await
     }
 
-    /// The keys of the history of documents that a batch deletes, few enough for it. If there are more, the rest is
-    /// deleted first.
+    /// The rows of the history of a document that a batch deletes: few enough for one batch, so that the history is
+    /// lost with the document or not at all.
     pub(crate) async fn history_to_delete(
         &self,
-        view: &View<'_>,
-        subjects: &[Subject<'_>],
+        subject: &Subject<'_>,
     ) -> Result<Vec<(Key, Versioned)>, Error> {
-        let mut kept = Vec::new();
-        for subject in subjects {
-            let deletion = self.id.deleted(subject).key();
-            loop {
-                let range = self.id.history(subject);
-                let page = self.engine.read(Scan::new(range, HISTORY_PAGE).keys_only()).await?;
-                if !page.more && kept.len() + page.rows.len() <= HISTORY_PAGE {
-                    kept.extend(page.rows);
-                    break;
-                }
-                let mut draft = Draft::new(self, view);
-                // All but the row that says that the document was deleted: it goes with the last batch.
-                let former = page.rows.iter().filter(|(key, _)| *key != deletion);
-                former.for_each(|(key, _)| draft.delete(key.clone()));
-                if draft.is_empty() {
-                    kept.extend(page.rows);
-                    break;
-                }
-                // A lost batch deleted nothing: the page is read again either way.
-                let _ = draft.commit().await?;
-            }
-        }
-        Ok(kept)
+        let scan = Scan::new(self.id.history(subject), HISTORY_ROWS_MAX).keys_only();
+        Ok(self.engine.read(scan).await?.rows)
     }
 }
 
@@ -355,9 +400,10 @@ impl Tenant {
 
 /// The list of a document's former versions.
 const HISTORY: &str = "history";
-/// More than the history of a document ever has: a hundred versions, and that it was deleted.
+/// More than the history of a document ever has.
 pub(crate) const VERSIONS_MAX: usize = 128;
+/// A hundred versions, and that it was deleted. With the rows of the document itself, a batch stays within 128
+/// operations.
+const HISTORY_ROWS_MAX: usize = 101;
 /// How many versions that are too old or too many one batch deletes.
 const SURPLUS_MAX: usize = 32;
-/// With the rows of the document itself, a batch stays within 100 operations.
-const HISTORY_PAGE: usize = 64;

@@ -204,12 +204,20 @@ impl Past<'_> {
         let found = self.newest_before(rows, oldest, open, |value| {
             (value.created_at, value.updated_at, value.revision)
         })?;
-        match found.filter(|value| !value.metadata.is_deletion()) {
-            Some(value) if self.tenant.has_expired(&stored.definition, value.updated_at) => {
-                Err(Error::VersionNotFound(value.revision))
+        let Some(found) = found.filter(|value| !value.metadata.is_deletion()) else { return Ok(None) };
+        if stored.definition.history_age_secs.is_some() {
+            // It was replaced when the one before it in the list was written.
+            let place = self.tenant.id.former(&Subject::value(scope, definition), found.revision).key();
+            let index = rows.iter().position(|(key, _)| *key == place);
+            let next = match index.and_then(|index| rows.get(index.checked_sub(1)?)) {
+                Some(row) => open(row)?,
+                None => current,
+            };
+            if next.is_some_and(|next| self.tenant.has_expired(&stored.definition, next.updated_at)) {
+                return Err(Error::VersionNotFound(found.revision));
             }
-            found => Ok(found),
         }
+        Ok(Some(found))
     }
 
     /// The definition; `None` if it was defined later. `rows` are those of its history.

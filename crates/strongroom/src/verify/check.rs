@@ -126,7 +126,7 @@ impl TenantCheck {
     fn check_event(&mut self, id: &EventId, row: &Versioned, related: &RelatedRows) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let view = self.tenant.view_of(Some(org), &[], None);
-        match self.tenant.open_event(&view, id, row) {
+        match self.tenant.open_event_body(&view, id, row) {
             // Without the head nobody knows whether events are missing.
             Ok(Some(_)) if related.row(&self.tenant.id.audit_head().key()).is_none() => {
                 RowState::bad(Cause::BrokenChain)

@@ -203,8 +203,11 @@ impl Verification<'_> {
         let Some(id) = TenantId::of_key(gone) else { return Ok(false) };
         let Some(TenantRow::Former(subject, _)) = id.parse_row(gone.as_bytes()) else { return Ok(false) };
         let tenant = Tenant::of(Arc::clone(&self.engine), id.clone());
-        match tenant.last_written(&subject).await {
-            Ok(written_at) => Ok(written_at.is_some_and(|at| comparison.was_made_after(at))),
+        match tenant.current_version(&subject).await {
+            Ok(current) => {
+                let readable = current.filter(|current| current.unreadable.is_none());
+                Ok(readable.is_some_and(|current| comparison.was_made_after(current.written_at)))
+            }
             // The row itself is reported, or its org is locked.
             Err(Error::Locked | Error::RolledBack { .. }) => Ok(false),
             Err(error) if error.is_damage() => Ok(false),

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread;
 
 use futures_executor::block_on;
 use strongroom::{
@@ -12,7 +14,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
-use crate::rig::{Kind, RowKey, Rows, account, load, org, rows, text, unlock, verified};
+use crate::rig::{Kind, RowKey, Rows, account, flip, load, org, rows, text, unlock, verified};
 
 const HOUR: u64 = 3_600_000;
 
@@ -252,6 +254,84 @@ fn an_export_is_checked_without_a_key_against_an_earlier_digest() {
     let first_release: AuditDigest = without_more(&digest.to_string()).parse().unwrap();
     assert!(first_release.check(&later[..]).is_ok());
     assert!(first_release.check(owned()[1..].join("\n").as_bytes()).is_ok());
+}
+
+/// Writes events behind the place that an export has reached, and one before it.
+struct LateWriters<'k> {
+    kept: &'k Kept,
+    other: &'k Org,
+    written: Vec<u8>,
+}
+
+impl Write for LateWriters<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.written.is_empty() {
+            // On a thread of its own: the export runs on this one.
+            thread::scope(|threads| {
+                let late = || [6, 700_000].iter().for_each(|ms| self.kept.set_at(self.other, *ms));
+                threads.spawn(late).join().unwrap();
+            });
+        }
+        self.written.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_export_passes_its_own_check_whoever_writes_meanwhile() {
+    let kept = Kept::new();
+    let other = kept.other_engine();
+    kept.set_at(&other, 5);
+    for turn in 1..600 {
+        kept.set_at(&kept.org, turn * 1_000);
+    }
+    let events = kept.events();
+    let mut export = LateWriters { kept: &kept, other: &other, written: Vec::new() };
+    let digest = block_on(kept.org.export_audit(&mut export)).unwrap();
+    let checked = digest.check(&export.written[..]).unwrap();
+    assert_eq!((checked.covered, checked.later), (events, Vec::new()), "what had landed when it began");
+    assert_eq!(kept.events().len(), 603);
+    assert_eq!(block_on(kept.org.export_audit(&mut Vec::new())).unwrap().to_string().lines().count(), 2);
+}
+
+#[test]
+fn an_event_that_cannot_be_read_hides_no_other_and_is_named_as_a_verification_names_it() {
+    let kept = Kept::new();
+    (1..6).for_each(|turn| kept.set_at(&kept.org, turn * 1_000));
+    let (events, whole) = (kept.events(), rows(&kept.store));
+    let keys: Vec<_> = whole.keys().filter(|key| RowKey::parse(key).kind == Kind::Event).cloned().collect();
+    assert_eq!(keys.len(), events.len());
+    let of_nobody = AuditFilter::all().actor("nobody").kind(EventKind::AccountDeleted);
+    for (number, key) in keys.iter().enumerate() {
+        let mut damaged = whole.clone();
+        flip(damaged.get_mut(key).unwrap(), usize::MAX, 0);
+        let vault = block_on(VaultOptions::default().open(load(&damaged), unlock())).unwrap();
+        let (org, page) = (org(&vault), || PageRequest::first(3));
+        let mut listed = block_on(org.audit(&AuditFilter::all(), page())).unwrap();
+        let rest = block_on(org.audit(&AuditFilter::all(), page().after(listed.next.unwrap()))).unwrap();
+        listed.items.extend(rest.items);
+        assert_eq!(listed.items.len(), events.len());
+        for (at, (found, event)) in listed.items.iter().zip(&events).enumerate() {
+            assert_eq!((found.id, found.at), (event.id, event.at));
+            assert!(at == number || found == event);
+        }
+        let why = listed.items[number].unreadable.clone().unwrap();
+        let found = block_on(vault.verify()).unwrap().findings;
+        assert!(found.iter().any(|found| why.starts_with(&format!("{} is damaged: ", found.path))), "{why}");
+        // It may be one of those that are asked for.
+        assert_eq!(block_on(org.audit(&of_nobody, page())).unwrap().items, [listed.items[number].clone()]);
+    }
+    let mut foreign = whole.clone();
+    let mut key = keys[0].clone();
+    key.pop();
+    foreign.insert(key, b"what is this".to_vec());
+    let vault = block_on(VaultOptions::default().open(load(&foreign), unlock())).unwrap();
+    let listed = block_on(events_of(&org(&vault)));
+    assert_eq!(listed.iter().filter(|event| event.unreadable.is_some()).count(), 1);
+    assert_eq!(listed.len(), events.len() + 1);
 }
 
 #[test]

@@ -5,14 +5,14 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use strongroom::store::Key;
+use strongroom::store::{Key, Store, StoreErrorKind};
 use strongroom::{
     Account, AppCredentials, Backup, DataKeys, Error, Expected, IntegrationId, ManualClock, NewCredential,
-    Org, PageRequest, Revision, Timestamp, VaultOptions, Version, WriteOptions,
+    Org, PageRequest, Revision, Timestamp, Vault, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
-use crate::common::{id, is_verified, org_of, plant, rows, run, unlock, vault};
+use crate::common::{FailingStore, SmallStore, id, is_verified, org_of, plant, rows, run, unlock, vault};
 
 #[test]
 fn a_credential_keeps_its_versions_and_is_set_back_to_one() {
@@ -162,9 +162,11 @@ fn a_former_version_in_the_place_of_another_row_is_refused() {
             assert!(matches!(app.get("k").await, Err(Error::Damaged { .. })));
         }
         plant(&store, &present.0, Some(last)).await?;
-        for (place, _) in past_rows(&store).await? {
+        for (planted, (place, _)) in past_rows(&store).await?.into_iter().enumerate() {
             plant(&store, &place, Some(present.1.clone())).await?;
-            assert!(matches!(app.history("k", PageRequest::default()).await, Err(Error::Damaged { .. })));
+            let listed = history(&app, "k").await?;
+            let unreadable = listed.iter().filter(|version| version.unreadable.is_some());
+            assert_eq!((listed.len(), unreadable.count()), (3, planted + 1));
         }
         Ok(())
     });
@@ -229,6 +231,75 @@ fn a_rotation_a_copy_and_a_backup_carry_every_version() {
         is_verified(&restored).await
     });
 }
+
+#[test]
+fn a_version_that_cannot_be_read_hides_no_other() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        for value in ["one", "two", "three"] {
+            app.upsert("k", value).await?;
+        }
+        let whole = history(&app, "k").await?;
+        let mut damaged = past_rows(&store).await?;
+        damaged.extend(of_kind(&store, &[0x32]).await?);
+        for (key, row) in damaged {
+            let mut changed = row.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            plant(&store, &key, Some(changed)).await?;
+            let listed = history(&app, "k").await?;
+            assert_eq!(listed.len(), whole.len());
+            let (unreadable, readable): (Vec<_>, Vec<_>) =
+                listed.into_iter().partition(|version| version.unreadable.is_some());
+            assert!(unreadable.len() == 1 && readable.iter().all(|version| whole.contains(version)));
+            plant(&store, &key, Some(row)).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_replacement_removes_loses_its_history_with_it_or_not_at_all() {
+    for commits in 0..3 {
+        run(async {
+            let store = Arc::new(FailingStore::default());
+            let (vault, app) = with_long_histories(Arc::clone(&store)).await?;
+            store.fail_after(commits, StoreErrorKind::Unavailable);
+            let replaced = app.replace_all(&[NewCredential::new("new", "n")]).await;
+            store.recover();
+            for name in LONG {
+                let versions = history(&app, name).await?.len();
+                assert_eq!(versions, if replaced.is_ok() { 0 } else { 50 }, "{name}, {commits}");
+            }
+            is_verified(&vault).await
+        });
+    }
+}
+
+#[test]
+fn a_history_that_no_batch_has_room_for_goes_once_its_credential_is_gone() {
+    run(async {
+        let (vault, app) = with_long_histories(SmallStore::default()).await?;
+        assert_eq!(app.replace_all(&[NewCredential::new("new", "n")]).await?.removed.len(), LONG.len());
+        for name in LONG {
+            assert_eq!(history(&app, name).await?, []);
+        }
+        is_verified(&vault).await
+    });
+}
+
+/// Credentials of 50 versions each.
+async fn with_long_histories(store: impl Store + 'static) -> Result<(Vault, AppCredentials), Error> {
+    let vault = vault(store, VaultOptions::default().history_versions(60)).await?;
+    let app = default_app(&org_of(&vault).create_account(id("a")).with_default_app().await?);
+    for name in LONG {
+        for value in 0..50 {
+            app.upsert(name, value.to_string()).await?;
+        }
+    }
+    Ok((vault, app))
+}
+
+const LONG: [&str; 3] = ["k1", "k2", "k3"];
 
 async fn is_as_it_was(app: &AppCredentials) -> Result<(), Error> {
     assert_eq!(texts(app, "k", &history(app, "k").await?).await?, ["three", "two", "one"]);

@@ -5,13 +5,14 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use strongroom::store::Key;
 use strongroom::{
     Backup, DataKeys, DefinitionChange, Error, FormatChange, Invalid, OnMismatch, Org, PageRequest, Scope,
     ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
-use crate::common::{account, id, is_verified, org_of, rows, run, text, unlock, vault};
+use crate::common::{account, id, is_verified, org_of, plant, rows, run, text, unlock, vault};
 use crate::rig::stop_after_first_commit;
 
 #[test]
@@ -36,6 +37,40 @@ fn a_definition_keeps_who_changed_it_and_what_it_was() {
             org.definition_history("W", PageRequest::default()).await,
             Err(Error::DefinitionNotFound(_))
         ));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_version_that_cannot_be_read_hides_no_other() {
+    with_kept(async |vault, org| {
+        let first = org.define(text("V").description("one")).await?;
+        for what in ["two", "three"] {
+            org.update_definition("V", DefinitionChange::new().description(what)).await?;
+        }
+        let whole = history(&org, "V").await?;
+        let store = Arc::new(MemoryStore::new());
+        vault.copy_to(&store, |_| ()).await?;
+        let of_definition = |key: &Key| {
+            let kind = key.as_bytes().strip_prefix(b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0".as_slice());
+            kind.is_some_and(|kind| kind.starts_with(&[0x10]) || kind.starts_with(&[0x50, 0x10]))
+        };
+        let rows = rows(&store).await?.into_iter().filter(|(key, _)| of_definition(key));
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows.len(), 3);
+        for (key, row) in rows {
+            let mut changed = row.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            plant(&store, &key, Some(changed)).await?;
+            let damaged = org_of(&VaultOptions::default().open(Arc::clone(&store), unlock()).await?);
+            let by_name = history(&damaged, "V").await?;
+            let by_id = damaged.definition_history(first, PageRequest::default()).await?.items;
+            assert_eq!((by_name.len(), &by_name), (whole.len(), &by_id));
+            let unreadable = by_name.iter().filter(|version| version.unreadable.is_some()).count();
+            let readable = by_name.iter().filter(|version| whole.contains(version)).count();
+            assert_eq!((unreadable, readable), (1, 2));
+            plant(&store, &key, Some(row)).await?;
+        }
         Ok(())
     });
 }

@@ -1,6 +1,6 @@
 //! The former versions of values: what is kept, what comes back, and what is gone for good.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -448,21 +448,139 @@ fn a_version_that_is_too_old_is_not_shown_and_goes_with_the_next_write() {
         let org = org_of(&vault);
         org.define(text("V").history_age_secs(60)).await?;
         let mut revisions = Vec::new();
-        for at in [0, 10_000, 65_000] {
+        for at in [0, 5_000, 65_000] {
             clock.set(at);
             revisions.push(org.set_value("V", Scope::Org, at.to_string()).await?.revision);
         }
         let versions = history(&org, "V", &Scope::Org).await?;
-        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["65000", "10000"]);
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["65000", "5000"]);
         let old = org.value_version("V", Scope::Org, revisions[0]).await.map(drop);
         assert!(matches!(old, Err(Error::VersionNotFound(_))));
         assert_eq!(past_rows(&store).await?.len(), 1);
-        clock.set(100_000);
+        clock.set(125_000);
         assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 1, "the present one has no age");
         org.set_value("V", Scope::Org, "new").await?;
         assert_eq!(past_rows(&store).await?.len(), 1);
         is_verified(&vault).await
     });
+}
+
+#[test]
+fn a_version_is_kept_for_its_age_from_when_it_was_replaced_on() {
+    with_kept_clock(async |org, clock| {
+        org.define(text("V").history_age_secs(60)).await?;
+        let first = org.set_value("V", Scope::Org, "a year old").await?.revision;
+        let year = 365 * 24 * 60 * 60 * 1_000;
+        clock.set(year);
+        org.set_value("V", Scope::Org, "by mistake").await?;
+        clock.set(year + 30_000);
+        org.set_value("V", Scope::Org, "again").await?;
+        let is_kept = async || org.value_version("V", Scope::Org, first).await.is_ok();
+        let shown = async |limit: usize| {
+            let mut page = PageRequest::first(limit);
+            let mut revisions = Vec::new();
+            loop {
+                let found = org.value_history("V", Scope::Org, page).await?;
+                revisions.extend(found.items.iter().map(|version| version.revision));
+                let Some(next) = found.next else { return Ok::<_, Error>(revisions) };
+                page = PageRequest::first(limit).after(next);
+            }
+        };
+        clock.set(year + 59_000);
+        assert!(is_kept().await && shown(1).await?.contains(&first) && shown(9).await?.contains(&first));
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        assert!(is_kept().await && shown(1).await?.contains(&first) && shown(9).await?.contains(&first));
+        clock.set(year + 60_000);
+        assert!(!is_kept().await && !shown(1).await?.contains(&first) && !shown(9).await?.contains(&first));
+        assert_eq!(shown(1).await?.len(), 3, "the deletion, and those that were replaced since");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_is_set_also_where_a_version_that_may_be_too_old_cannot_be_read() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let org = org_of(&vault(Arc::clone(&store), keeping().clock(clock.clone())).await?);
+        org.define(text("V").history_age_secs(60)).await?;
+        for value in ["a", "b", "c"] {
+            org.set_value("V", Scope::Org, value).await?;
+        }
+        for (key, mut row) in past_rows(&store).await? {
+            *row.last_mut().unwrap() ^= 1;
+            plant(&store, &key, Some(row)).await?;
+        }
+        clock.set(90_000);
+        org.set_value("V", Scope::Org, "d").await?;
+        assert_eq!(exposed(org.value("V", Scope::Org).await?.as_ref()), Some("d"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_version_that_cannot_be_read_hides_no_other_and_is_named_as_a_verification_names_it() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        org.define(text("W")).await?;
+        for value in ["a", "b", "c"] {
+            org.set_value("V", Scope::Org, value).await?;
+        }
+        org.set_value("W", Scope::Org, "w").await?;
+        org.delete_value_with("W", Scope::Org, WriteOptions::default().keep_history()).await?;
+        let whole = [history(&org, "V", &Scope::Org).await?, history(&org, "W", &Scope::Org).await?];
+        let mut damaged = of_kind(&store, &[0x20]).await?;
+        damaged.extend(past_rows(&store).await?);
+        assert_eq!(damaged.len(), 5);
+        for (key, row) in damaged {
+            let mut changed = row.clone();
+            *changed.last_mut().unwrap() ^= 1;
+            plant(&store, &key, Some(changed)).await?;
+            let listed = [history(&org, "V", &Scope::Org).await?, history(&org, "W", &Scope::Org).await?];
+            let mut named = Vec::new();
+            for (listed, whole) in listed.iter().flatten().zip(whole.iter().flatten()) {
+                assert_eq!((listed.revision, listed.deleted), (whole.revision, whole.deleted));
+                match &listed.unreadable {
+                    Some(why) => named.push(why.clone()),
+                    None => assert_eq!(listed, whole),
+                }
+            }
+            let [why] = named.as_slice() else { panic!("{named:?}") };
+            let found = vault.verify().await?.findings;
+            let path =
+                found.iter().map(|finding| finding.path.to_string()).find(|path| why.starts_with(path));
+            assert!(path.is_some_and(|path| why.starts_with(&format!("{path} is damaged: "))), "{why}");
+            if listed[0][0].unreadable.is_none() && listed[0][1].unreadable.is_some() {
+                assert!(Version::to_undo(&listed[0]).is_none(), "nobody knows what it was");
+            }
+            plant(&store, &key, Some(row)).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_history_is_lost_with_its_value_or_not_at_all() {
+    for commits in 0..3 {
+        run(async {
+            let store = Arc::new(FailingStore::default());
+            let vault = vault(Arc::clone(&store), VaultOptions::default().history_versions(100)).await?;
+            let org = org_of(&vault);
+            org.define(text("V")).await?;
+            for value in 0..101 {
+                org.set_value("V", Scope::Org, value.to_string()).await?;
+            }
+            let before = history(&org, "V", &Scope::Org).await?;
+            store.fail_after(commits, StoreErrorKind::Unavailable);
+            let deleted = org.delete_value("V", Scope::Org).await;
+            store.recover();
+            let left = history(&org, "V", &Scope::Org).await?;
+            assert_eq!(left.len(), if deleted.is_ok() { 0 } else { before.len() }, "{commits}");
+            is_verified(&vault).await
+        });
+    }
 }
 
 #[test]
@@ -475,7 +593,7 @@ fn a_value_is_set_also_where_the_version_that_is_too_many_is_too_old() {
         }
         clock.set(65_000);
         org.set_value("V", Scope::Org, "later").await?;
-        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 7, "it, and those of the last minute");
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 8, "it, and those of the last minute");
         Ok(())
     });
 }

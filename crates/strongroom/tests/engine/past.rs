@@ -76,6 +76,8 @@ fn a_moment_between_versions_that_were_not_kept_is_an_error_and_so_is_one_whose_
         assert!(matches!(at(2_500).await, Err(Error::VersionNotFound(_))), "1000, or one that was not kept");
         assert_eq!(at(4_500).await?.unwrap().value.expose(), "4000");
         clock.set(64_500);
+        assert_eq!(at(4_500).await?.unwrap().value.expose(), "4000", "it was replaced at 5000");
+        clock.set(65_000);
         assert!(matches!(at(4_500).await, Err(Error::VersionNotFound(_))));
         assert_eq!(at(5_000).await?.unwrap().value.expose(), "5000", "the present one has no age");
         Ok(())

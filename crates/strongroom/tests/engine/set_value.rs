@@ -253,9 +253,9 @@ fn a_batch_over_the_store_s_limit_is_refused_before_anything_is_written_and_says
         org.define(text("A")).await?;
         let scopes = |count: usize| (0..count).map(|number| workflow(&format!("wf_{number}")));
         let values = |count| scopes(count).map(|scope| NewValue::new("A", scope, "x")).collect::<Vec<_>>();
-        let refused = org.set_values(&values(40)).await;
+        let refused = org.set_values(&values(60)).await;
         let Err(Error::TooManyValues { fit }) = refused else { panic!("{refused:?}") };
-        for scope in scopes(40) {
+        for scope in scopes(60) {
             assert!(org.value("A", &scope).await?.is_none());
         }
         assert!(org.set_values(&values(fit + 1)).await.is_err());

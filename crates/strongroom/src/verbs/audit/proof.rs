@@ -14,8 +14,8 @@ use crate::engine::observer::Call;
 use crate::error::{Damage, Error};
 use crate::model::{AuditEvent, ChainId, EventId};
 use crate::row::body::{EventBody, EventHash};
-use crate::store::Scan;
-use crate::tenant::Needs;
+use crate::store::{KeyRange, Scan};
+use crate::tenant::{Needs, Tenant};
 use crate::verbs::org::Org;
 
 /// Which events the audit of one org had: for each chain of events which was the first, and the hash of the last, which
@@ -48,6 +48,7 @@ pub struct AuditCheck {
 
 impl Org {
     /// Writes all events of the audit as lines of text, and returns their digest. [`AuditDigest::check`] reads them.
+    /// What is written meanwhile is left to the next export. Costs a look at all keys of events beside the events.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -71,6 +72,7 @@ impl Org {
         let run = async {
             let tenant = &*self.tenant;
             let events = tenant.id.events();
+            let landed = landed(tenant, &events).await?;
             let (mut digest, mut rest) = (AuditDigest::default(), events.clone());
             loop {
                 let scan = Scan::new(rest.clone(), PAGE_ROWS);
@@ -79,6 +81,9 @@ impl Org {
                     let id =
                         key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
                     let id = id.ok_or_else(|| Error::damaged("the key of an event", Damage::Malformed))?;
+                    if landed.get(&id.chain).is_none_or(|last| id.sequence > *last) {
+                        continue;
+                    }
                     let Some((body, hash)) = tenant.open_event_body(&view, &id, row)? else { continue };
                     writeln!(writer, "{id} {}", STANDARD.encode(body.encode())).map_err(Error::BackupFile)?;
                     let first = digest.0.get(&id.chain).and_then(|chain| chain.more);
@@ -147,7 +152,7 @@ impl AuditDigest {
             }
             last.insert(id.chain, (id.sequence, hash));
             let EventBody { actor, request_id, changes, .. } = decoded;
-            let event = AuditEvent { id, at: id.at, actor, request_id, changes };
+            let event = AuditEvent { id, at: id.at, actor, request_id, changes, unreadable: None };
             // The last one of the digest commits to those before it, and the check fails if it does not come.
             match known.is_some_and(|chain| id.sequence <= chain.last) {
                 true => checked.covered.push(event),
@@ -172,6 +177,26 @@ impl DigestOfChain {
     /// Whether all of the chain may have been dropped.
     fn may_be_gone(&self, dropped: Option<Timestamp>) -> bool {
         dropped.zip(self.more).is_some_and(|(before, (_, last_at))| last_at < before)
+    }
+}
+
+/// The last event of each chain that has landed. An event lands after those before it in its chain, so all of them are
+/// there for whoever reads from now on, while one that comes later may land behind the place that a reader has reached.
+async fn landed(tenant: &Tenant, events: &KeyRange) -> Result<BTreeMap<ChainId, u64>, Error> {
+    let (mut last, mut rest) = (BTreeMap::<ChainId, u64>::new(), events.clone());
+    loop {
+        let page = tenant.engine.read(Scan::new(rest.clone(), KEYS_PAGE).keys_only()).await?;
+        for (key, _) in &page.rows {
+            let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+            if let Some(id) = id {
+                let known = last.entry(id.chain).or_default();
+                *known = id.sequence.max(*known);
+            }
+        }
+        match page.rows.last() {
+            Some((key, _)) if page.more => rest = rest.after(key.as_bytes()),
+            _ => return Ok(last),
+        }
     }
 }
 
@@ -221,3 +246,4 @@ impl FromStr for AuditDigest {
 }
 
 const PAGE_ROWS: usize = 500;
+const KEYS_PAGE: usize = 1_000;

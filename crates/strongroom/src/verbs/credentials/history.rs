@@ -13,7 +13,8 @@ use crate::verbs::credentials::many::Extent;
 impl AppCredentials {
     /// The versions of a credential, the newest first, without their values. The first is the present one, unless the
     /// credential was deleted. As many are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says.
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. One that cannot be read is among
+    /// them, and [`Version::unreadable`] says why.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -27,19 +28,17 @@ impl AppCredentials {
     ///
     /// # Errors
     /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id); [`Error::Damaged`] and
-    /// [`Error::UnknownVersion`] for a version that cannot be read.
+    /// [`Error::UnknownVersion`] if the integration or the keys cannot be read.
     pub async fn history(&self, key_name: &str, page: PageRequest) -> Result<Listing<Version>, Error> {
         let name: CredentialKey = key_name.parse()?;
         let run = async {
-            let current = match page.after {
-                Some(_) => self.refuse_missing().await.map(|()| None)?,
-                None => {
-                    let found = fresh_if_stale(|freshness| self.try_get(&name, freshness)).await?;
-                    found.as_ref().map(version_of)
-                }
-            };
-            let subject = Subject::credential(self.account.id(), &self.app, &name);
+            self.refuse_missing().await?;
             let tenant = &*self.account.org().tenant;
+            let subject = Subject::credential(self.account.id(), &self.app, &name);
+            let current = match page.after {
+                Some(_) => None,
+                None => tenant.current_version(&subject).await?,
+            };
             let listing = tenant.list_history(&subject, &page).await?;
             self.account.refuse_ended().await?;
             Ok(tenant.with_current(&subject, listing, current, page.limit))
@@ -142,6 +141,12 @@ impl AppCredentials {
             [credential, ..] if !credential.deleted => {
                 Err(Error::Unexpected { found: Some(credential.revision) })
             }
+            // What was deleted was not kept: an older version is another credential.
+            [deletion, last]
+                if deletion.unreadable.is_none() && last.revision.next() != deletion.revision =>
+            {
+                Err(Error::VersionNotFound(deletion.revision.before(1)))
+            }
             [_, last] => {
                 let Credential { info, value } = self.version(key_name, last.revision).await?;
                 let new = NewCredential::new(key_name, value).expecting(Expected::Absent);
@@ -175,17 +180,5 @@ impl AppCredentials {
         let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
         let former = tenant.open_credential_at(&read.view, address, &place, &row)?;
         former.filter(|former| !former.info.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
-    }
-}
-
-fn version_of(found: &Credential) -> Version {
-    let info = &found.info;
-    Version {
-        id: info.id,
-        revision: info.revision,
-        created_at: info.created_at,
-        written_at: info.updated_at,
-        deleted: false,
-        metadata: info.metadata.clone(),
     }
 }

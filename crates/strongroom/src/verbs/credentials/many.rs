@@ -167,8 +167,21 @@ impl AppCredentials {
     ) -> Result<Replaced, Error> {
         let tenant = &*self.account.org().tenant;
         let only = new.first().filter(|_| new.len() == 1).map(|new| &new.key_name);
-        let write = until_landed(tenant, |freshness| self.try_write(new, extent, options, freshness));
-        self.observed("set_credentials", only, write).await
+        let run = async {
+            let write = until_landed(tenant, |freshness| self.try_write(new, extent, options, freshness));
+            let (replaced, too_long) = write.await?;
+            for key_name in &too_long {
+                // Whoever has set it again meanwhile continues it, and has what came before.
+                let if_gone = WriteOptions::expecting(Expected::Absent);
+                let purge = until_landed(tenant, |freshness| self.try_delete(key_name, &if_gone, freshness));
+                match purge.await {
+                    Ok(_) | Err(Error::Unexpected { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(replaced)
+        };
+        self.observed("set_credentials", only, run).await
     }
 
     async fn try_write(
@@ -177,7 +190,7 @@ impl AppCredentials {
         extent: Extent,
         options: &WriteOptions,
         freshness: Freshness,
-    ) -> Result<Attempt<Replaced>, Error> {
+    ) -> Result<Attempt<(Replaced, Vec<CredentialKey>)>, Error> {
         let owner = [self.account.id()];
         let read = if extent == Extent::All || options.expected != Expected::Any {
             let mut read = self.read_all(&owner, freshness).await?;
@@ -197,9 +210,9 @@ impl AppCredentials {
             draft.put_credential((self.account.id(), &self.app, &new.key_name), new, rows, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;
-        let removed = match extent {
+        let (removed, too_long) = match extent {
             Extent::All => self.delete_others(&mut draft, &read, new, options).await?,
-            Extent::Given => Vec::new(),
+            Extent::Given => Default::default(),
         };
         let known = &read.app.integration.body;
         let adds = new.iter().any(|new| !read.app.rows.contains_key(&new.key_name));
@@ -221,7 +234,7 @@ impl AppCredentials {
             self.note_change(&mut draft, &read.app)?;
         }
         draft.put_companions(options).await?;
-        Ok(draft.commit().await?.map(|_| Replaced { written, removed }))
+        Ok(draft.commit().await?.map(|_| (Replaced { written, removed }, too_long)))
     }
 
     /// Which of the credentials that are to be written were deleted with their history kept. Whoever sets or deletes
@@ -235,14 +248,15 @@ impl AppCredentials {
         Ok(new.iter().zip(rows).filter_map(|(new, row)| Some((new.key_name.clone(), row?))).collect())
     }
 
-    /// Deletes the credentials that are not in `new`. Returns their key names.
+    /// Deletes the credentials that are not in `new`. Returns their key names, and those whose history does not fit
+    /// into the batch: it is kept, and goes once the batch has landed.
     async fn delete_others(
         &self,
         draft: &mut Draft<'_>,
         read: &Read<'_>,
         new: &[ParsedCredential<'_>],
         options: &WriteOptions,
-    ) -> Result<Vec<CredentialKey>, Error> {
+    ) -> Result<(Vec<CredentialKey>, Vec<CredentialKey>), Error> {
         let tenant = draft.tenant();
         let kept = tenant.engine.history_versions;
         let (mut removed, mut purged) = (Vec::new(), Vec::new());
@@ -261,11 +275,21 @@ impl AppCredentials {
             if options.keeps_history && kept > 0 {
                 draft.note_deletion(&subject, row, kept, options)?;
             } else {
-                purged.push(subject);
+                purged.push((subject, key_name, row));
             }
         }
-        draft.delete_history(tenant.history_to_delete(&read.view, &purged).await?);
-        Ok(removed)
+        let (mut left, mut too_long) = (purged.len(), Vec::new());
+        for (subject, key_name, row) in purged {
+            left -= 1;
+            let history = tenant.history_to_delete(&subject).await?;
+            if draft.room(options).is_some_and(|room| history.len() + left * DELETION_OPS <= room) {
+                draft.delete_history(history);
+            } else {
+                draft.note_deletion(&subject, row, kept, options)?;
+                too_long.push(key_name.clone());
+            }
+        }
+        Ok((removed, too_long))
     }
 
     pub(super) async fn try_get_all(&self, freshness: Freshness) -> Result<Credentials, Error> {
@@ -331,3 +355,5 @@ impl AppCredentials {
 
 /// The default quota of an account, so that one page nearly always holds them all.
 const PAGE_ROWS_MAX: usize = 1_000;
+/// What the note of a deletion takes of a batch: the version that was deleted, the note, and one version too many.
+const DELETION_OPS: usize = 3;

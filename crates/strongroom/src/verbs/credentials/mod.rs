@@ -303,7 +303,7 @@ impl AppCredentials {
         let (Some(_), Some(row)) = (found, row) else {
             // Nothing to delete but a history that was kept: not the records, which belong to a change of a credential.
             if !options.keeps_history {
-                draft.delete_history(tenant.history_to_delete(&read.view, &[subject]).await?);
+                draft.delete_history(tenant.history_to_delete(&subject).await?);
             }
             if draft.is_empty() {
                 return Ok(Attempt::Landed(false));
@@ -315,7 +315,7 @@ impl AppCredentials {
         if options.keeps_history && kept > 0 {
             draft.note_deletion(&subject, row, kept, options)?;
         } else {
-            draft.delete_history(tenant.history_to_delete(&read.view, &[subject]).await?);
+            draft.delete_history(tenant.history_to_delete(&subject).await?);
         }
         self.note_change(&mut draft, &read.app)?;
         draft.put_companions(options).await?;

@@ -28,7 +28,7 @@ impl Org {
     /// The versions of a definition, the newest first: who wrote each and when. The first is the present one, unless
     /// the definition was deleted; then only its id names it. As many are kept as
     /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
-    /// number of its own.
+    /// number of its own. One that cannot be read is among them, and [`Version::unreadable`] says why.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -40,7 +40,7 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`] if there is neither the definition nor a version of it; [`Error::Damaged`] and
-    /// [`Error::UnknownVersion`] for a version that cannot be read.
+    /// [`Error::UnknownVersion`] if the keys cannot be read.
     pub async fn definition_history(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -52,6 +52,10 @@ impl Org {
             let (id, current) = match (tenant.definition(&reference).await, &reference) {
                 (Ok(found), _) => (found.stored.id, Some(Version::of_definition(&found.stored))),
                 (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
+                (Err(error), _) if error.is_damage() => {
+                    let id = tenant.definition_id(&reference, Freshness::Fresh).await?;
+                    (id, tenant.current_version(&Subject::Definition(id)).await?)
+                }
                 (Err(error), _) => return Err(error),
             };
             let subject = Subject::Definition(id);

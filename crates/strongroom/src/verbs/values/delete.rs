@@ -167,7 +167,7 @@ impl Org {
             draft.note_deletion(&Subject::value(scope, &id), &row, kept, options)?;
         } else {
             draft.delete(tenant.id.definition_value(&id, scope).key());
-            draft.delete_history(tenant.history_to_delete(&view, &[Subject::value(scope, &id)]).await?);
+            draft.delete_history(tenant.history_to_delete(&Subject::value(scope, &id)).await?);
         }
         draft.note(|| AuditChange {
             document_id: found.ids.first().copied(),
@@ -222,7 +222,7 @@ async fn purge(
         return Ok(Attempt::Landed(None));
     }
     let mut draft = Draft::new(tenant, view);
-    let history = tenant.history_to_delete(view, &[Subject::value(scope, definition)]).await?;
+    let history = tenant.history_to_delete(&Subject::value(scope, definition)).await?;
     if draft.delete_history(history) {
         draft.delete(tenant.id.definition_value(definition, scope).key());
     }

@@ -14,7 +14,8 @@ use crate::verbs::org::Org;
 
 impl Org {
     /// The versions of the value of a definition at exactly this scope, the newest first, without the values. The first
-    /// is the present one, unless the value was deleted.
+    /// is the present one, unless the value was deleted. One that cannot be read is among them, and
+    /// [`Version::unreadable`] says why.
     ///
     /// As many former versions are kept as
     /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
@@ -32,8 +33,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] and [`Error::UnknownVersion`] for a version that cannot be
-    /// read.
+    /// [`Error::DefinitionNotFound`]; [`Error::Damaged`] and [`Error::UnknownVersion`] if the definition or the keys
+    /// cannot be read.
     pub async fn value_history(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -42,21 +43,29 @@ impl Org {
     ) -> Result<Listing<Version>, Error> {
         let (definition, scope) = (definition.into(), scope.into());
         let run = async {
-            let current = match page.after {
-                Some(_) => None,
-                None => {
-                    let found =
-                        fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await?;
-                    found.as_ref().map(version_of)
-                }
-            };
             let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
             let stored = &known.stored;
             let subject = Subject::value(&scope, &stored.id);
+            let current = match page.after {
+                Some(_) => None,
+                None => tenant.current_version(&subject).await?,
+            };
             let mut listing = tenant.list_history(&subject, &page).await?;
-            listing.items.retain(|version| {
-                version.deleted || !tenant.has_expired(&stored.definition, version.written_at)
-            });
+            if stored.definition.history_age_secs.is_some() {
+                let mut replaced_at = match (&current, listing.items.first()) {
+                    (Some(current), _) => Some(current.written_at),
+                    (None, Some(first)) => tenant.replaced_at(&subject, first.revision).await?,
+                    (None, None) => None,
+                };
+                listing.items.retain(|version| {
+                    let expired = replaced_at.is_some_and(|at| tenant.has_expired(&stored.definition, at));
+                    // The next one was replaced when this one was written.
+                    if version.unreadable.is_none() {
+                        replaced_at = Some(version.written_at);
+                    }
+                    version.deleted || !expired
+                });
+            }
             Ok(tenant.with_current(&subject, listing, current, page.limit))
         };
         self.tenant.observed(Call::of("value_history").definition(&definition).at(&scope), run).await
@@ -170,7 +179,9 @@ impl Org {
             match newest.as_slice() {
                 [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
                 // What was deleted was not kept: an older version is another value.
-                [deletion, last] if last.revision.next() != deletion.revision => {
+                [deletion, last]
+                    if deletion.unreadable.is_none() && last.revision.next() != deletion.revision =>
+                {
                     Err(Error::VersionNotFound(deletion.revision.before(1)))
                 }
                 [_, last] => {
@@ -206,21 +217,14 @@ impl Org {
         let place = tenant.id.former(&Subject::value(scope, &id), revision);
         let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
         let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
-        let is_kept = |former: &ScopedValue| {
-            let has_expired = tenant.has_expired(&definition.stored.definition, former.updated_at);
-            !former.metadata.is_deletion() && !has_expired
-        };
-        former.filter(is_kept).ok_or(Error::VersionNotFound(revision))
-    }
-}
-
-fn version_of(value: &ScopedValue) -> Version {
-    Version {
-        id: value.id,
-        revision: value.revision,
-        created_at: value.created_at,
-        written_at: value.updated_at,
-        deleted: false,
-        metadata: value.metadata.clone(),
+        let former = former.filter(|former| !former.metadata.is_deletion());
+        let former = former.ok_or(Error::VersionNotFound(revision))?;
+        if definition.stored.definition.history_age_secs.is_some() {
+            let replaced_at = tenant.replaced_at(&Subject::value(scope, &id), revision).await?;
+            if replaced_at.is_some_and(|at| tenant.has_expired(&definition.stored.definition, at)) {
+                return Err(Error::VersionNotFound(revision));
+            }
+        }
+        Ok(former)
     }
 }

@@ -235,7 +235,7 @@ pub(super) fn put_values(
         check_scope(definition, &value.scope)?;
         check_value(definition, &value.value, &tenant.engine)?;
         written.push(draft.put_value(definition, value, rows, &writing)?);
-        if draft.is_over_full(options) {
+        if draft.room(options).is_none() {
             return Err(Error::TooManyValues { fit: index });
         }
     }

@@ -145,7 +145,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A store in memory with batches of at most 100 operations, and pages that end at 1 MiB.
+/// A store in memory with batches of at most 128 operations, and pages that end at 1 MiB.
 #[derive(Debug, Default)]
 pub(crate) struct SmallStore(MemoryStore);
 
@@ -173,7 +173,7 @@ impl Store for SmallStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities().with_batch_max(100, 1 << 20).with_page_bytes_max(PAGE_BYTES_MAX)
+        self.0.capabilities().with_batch_max(128, 1 << 20).with_page_bytes_max(PAGE_BYTES_MAX)
     }
 
     async fn close(&self) -> Result<(), StoreError> {

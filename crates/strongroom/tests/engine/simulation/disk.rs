@@ -384,7 +384,7 @@ impl Store for Handle {
 
     fn capabilities(&self) -> Capabilities {
         let page_bytes_max = self.disk.state().page_bytes_max;
-        let embedded = Capabilities::embedded(Durability::PowerLoss).with_batch_max(100, 1 << 20);
+        let embedded = Capabilities::embedded(Durability::PowerLoss).with_batch_max(128, 1 << 20);
         let limited = embedded.with_page_bytes_max(page_bytes_max);
         if self.shared { limited.with_sharing() } else { limited }
     }
