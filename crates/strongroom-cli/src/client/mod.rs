@@ -292,6 +292,13 @@ impl Client {
         self.either(by_control, by_document)
     }
 
+    /// Whether the definition keeps no version of what is overwritten, as far as the key may know.
+    pub(crate) fn keeps_nothing(&self, name: &DefinitionName) -> bool {
+        let path = ["definitions", name.as_str()];
+        let found: Result<control::Definition, _> = self.control_get(Call { path: &path, query: &[] });
+        found.is_ok_and(|definition| definition.history_versions == Some(0))
+    }
+
     /// The id of the definition with this name. The filter is a regular expression because the server splits a list
     /// of names at commas, which a name may contain.
     pub(crate) fn definition_id(&self, name: &DefinitionName) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 use strongroom::{DefinitionName, Org};
 use strongroom_http::control::Restore;
 
-use super::undo::{Target, ids, show};
+use super::undo::{Target, consent_to, ids, show};
 use crate::client::Client;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
@@ -42,7 +42,8 @@ impl Revert {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope, version) = (&self.name, self.scope.scope(), self.version.to_string());
-        self.consent.to_reversible(&format!("set {name} at {scope} to what it was in version {version}"))?;
+        let deed = format!("set {name} at {scope} to what it was in version {version}");
+        consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
         let body = Restore { version, linked_account_id, workflow_id };
         show(&client.control_post(&["values", name.as_str(), "restore"], &body)?, &scope, output)

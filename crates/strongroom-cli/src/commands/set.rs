@@ -49,9 +49,9 @@ impl Set {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope_to_set()?);
         self.value.refuse_misplaced(name.as_str())?;
-        if org.definition(name).await?.is_none() {
+        let Some(stored) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
-        }
+        };
         suggest::note_new_account(org, &scope, output).await;
         let value = input::value(name.as_str(), &self.value, output)?;
         let written = match org.set_value(name, scope, value).await {
@@ -71,6 +71,9 @@ impl Set {
             Upsert::Added => "set",
             Upsert::Updated => "updated",
         };
+        if written.action == Upsert::Updated && stored.definition.history_versions == Some(0) {
+            note_loss(name, output);
+        }
         output.done(&format!("{action} {name} at {}", written.scope), &view)
     }
 
@@ -117,8 +120,19 @@ impl Set {
         };
         let view = client.either(by_control, by_document)?;
         let action = if view.action == Some("updated") { "updated" } else { "set" };
+        if action == "updated" && client.keeps_nothing(name) {
+            note_loss(name, output);
+        }
         output.done(&format!("{action} {name} at {scope}"), &view)
     }
+}
+
+/// `set` asks nothing, so that scripts need not know how many versions are kept. Whoever looks on learns what it cost.
+fn note_loss(name: &DefinitionName, output: &Output) {
+    output.note(&format!(
+        "the value from before is lost: no version of {name} is kept, as `strongroom define {name} --change \
+         --keep-versions COUNT` would have it"
+    ));
 }
 
 /// The engine names a definition by its id; the user knows it by the name that was typed.

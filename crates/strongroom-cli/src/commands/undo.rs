@@ -37,6 +37,8 @@ pub(super) struct Target<'t> {
     name: &'t DefinitionName,
     scope: &'t Scope,
     definition: DefinitionId,
+    /// Whether the version that is overwritten is kept.
+    keeps: bool,
     pub(super) versions: Vec<Version>,
 }
 
@@ -48,7 +50,8 @@ impl Undo {
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
         let Some(last) = Version::to_undo(&target.versions) else {
-            let nothing = format!("the version of {name} at {scope} before this one is not kept");
+            let nothing =
+                format!("the version of {name} at {scope} before this one is not kept, or cannot be read");
             return Err(Failure::new(Exit::NotFound, nothing)
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };
@@ -64,7 +67,7 @@ impl Undo {
         }
         let (name, scope) = (&self.name, self.scope.scope());
         let deed = format!("set {name} at {scope} to what it was before its last change");
-        self.consent.to_reversible(&deed)?;
+        consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
         let body = control::Undo { linked_account_id, workflow_id };
         show(&client.control_post(&["values", name.as_str(), "undo"], &body)?, &scope, output)
@@ -107,7 +110,9 @@ impl<'t> Target<'t> {
         if versions.is_empty() {
             return Err(Failure::no_value(name, scope));
         }
-        Ok(Self { name, scope, definition: definition.id, versions })
+        let overwrites = versions.first().is_some_and(|newest| !newest.deleted);
+        let keeps = !overwrites || definition.definition.history_versions != Some(0);
+        Ok(Self { name, scope, definition: definition.id, keeps, versions })
     }
 
     /// Sets the value to what it was in a version, unless it changed since the versions were read.
@@ -120,7 +125,7 @@ impl<'t> Target<'t> {
         output: &Output,
     ) -> Result<(), Failure> {
         let (name, scope, written) = (self.name, self.scope, time(wanted.written_at));
-        consent.to_reversible(&format!("set {name} at {scope} to what it was from {written} on"))?;
+        consent_to(consent, &format!("set {name} at {scope} to what it was from {written} on"), self.keeps)?;
         let as_read = match self.versions.first() {
             Some(newest) if !newest.deleted => Expected::Revision(newest.revision),
             _ => Expected::Absent,
@@ -136,6 +141,16 @@ impl<'t> Target<'t> {
             written_at: written,
         };
         show(&view, scope, output)
+    }
+}
+
+/// Asks as for what can be undone, unless nothing is kept of what the deed overwrites.
+pub(super) fn consent_to(consent: Consent, deed: &str, keeps: bool) -> Result<(), Failure> {
+    match keeps {
+        true => consent.to_reversible(deed),
+        false => {
+            consent.to(&format!("{deed}, and lose the present value for good: no version of it is kept"))
+        }
     }
 }
 

@@ -43,10 +43,10 @@ pub(crate) struct Define {
     #[arg(long)]
     required: bool,
     /// Keep so many former versions of it and of each of its values, at most 100 [default: 10]; what is too many goes
-    /// with the next write
+    /// with the next write; with 0, what is overwritten is lost
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(..=100))]
     keep_versions: Option<u8>,
-    /// Show no former version of a value that was written longer ago, such as 90d; it goes with the next write
+    /// Show no former version of a value that was replaced longer ago, such as 90d; it goes with the next write
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     keep_for: Option<Duration>,
     #[command(flatten)]

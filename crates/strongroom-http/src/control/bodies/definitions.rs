@@ -43,7 +43,7 @@ pub struct Definition {
     /// unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_versions: Option<u8>,
-    /// For how many seconds a former version of a value is kept at most.
+    /// For how many seconds after it was replaced a former version of a value is kept at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_age_secs: Option<u64>,
     /// Who changed it last.
@@ -93,7 +93,7 @@ pub struct NewDefinition {
     /// unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_versions: Option<u8>,
-    /// For how many seconds a former version of a value is kept at most.
+    /// For how many seconds after it was replaced a former version of a value is kept at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_age_secs: Option<u64>,
 }
