@@ -310,7 +310,7 @@ impl Work {
                 | Self::Verify(_)
                 | Self::Account(AccountCommand::List | AccountCommand::Apps(_) | AccountCommand::Sessions(_))
                 | Self::ApiKey(ApiKeyCommand::List)
-                | Self::Credential(CredentialCommand::List(_))
+                | Self::Credential(CredentialCommand::List(_) | CredentialCommand::History(_))
                 | Self::Job(JobCommand::List)
                 | Self::Slot(SlotCommand::List)
                 | Self::Checkpoint(_)

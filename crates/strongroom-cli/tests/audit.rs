@@ -35,7 +35,7 @@ fn writes_are_noted_from_on_to_off_one_object_a_line_and_without_values() {
     assert_eq!(noted[0]["changes"][0]["name"], "settings: audit on");
     assert_eq!(noted[4]["changes"][0]["name"], "settings: audit off");
     assert_eq!(noted[2]["changes"][0]["name"], "X");
-    assert_eq!(noted[2]["changes"][0]["linked_account"], "a");
+    assert_eq!(noted[2]["changes"][0]["linked_account_id"], "a");
     let table = shell.ok(&["audit"]);
     assert!(table.contains(set) && table.contains("account a"), "{table}");
     assert!(!format!("{noted:?}{table}").contains("the bytes"));
@@ -126,7 +126,7 @@ fn a_new_vault_that_is_served_notes_what_two_processes_write_once_and_in_order()
             let is_http = actor.starts_with("api-key:");
             // As text, since a revision may be greater than the numbers that a reader of JSON keeps exactly.
             let version = |of: &str| change[of].as_str().map(|text| text.parse::<u64>().unwrap());
-            (version("before").unwrap_or(0), version("after").unwrap(), is_http)
+            (version("version_before").unwrap_or(0), version("version").unwrap(), is_http)
         })
         .collect();
     writes.sort_unstable();
@@ -136,6 +136,52 @@ fn a_new_vault_that_is_served_notes_what_two_processes_write_once_and_in_order()
     assert!(writes.windows(2).all(|pair| pair[0].1 == pair[1].0), "{writes:?}");
     let newest = shell.json(&["history", "X"])[0]["version"].to_string();
     assert_eq!(newest.trim_matches('"'), writes.last().unwrap().1.to_string());
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_script_reads_the_same_from_a_server_as_from_the_store() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    shell.define("X", "string");
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    shell.ok(&["account", "add-app", "a", "--app", "crm", "--connection", "work"]);
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["set", "X", "--account", "a"]);
+        let place = ["--account", "a", "--app", "crm", "--connection", "work"];
+        shell.ok_with(value, &[&["credential", "set", "k"], &place[..]].concat());
+    }
+    shell.ok_with("w", &["set", "X", "--workflow", "w"]);
+    shell.ok(&["delete", "X", "--account", "a", "--yes"]);
+    let create = ["api-key", "create", "remote", "--right", "read", "--right", "admin"];
+    let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", &key);
+
+    let there = lines(&remote, &[]);
+    let here = lines(&shell, &[]);
+    assert!(there.len() >= 9, "{there:?}");
+    assert_eq!(there[..], here[..there.len()]);
+    let named: Vec<&Value> = here.iter().flat_map(|event| event["changes"].as_array().unwrap()).collect();
+    for field in [
+        "variable_definition_id",
+        "linked_account_id",
+        "workflow_id",
+        "integration",
+        "connection",
+        "document_id",
+    ] {
+        assert!(named.iter().any(|change| change[field].is_string()), "{field}");
+    }
+    for command in [
+        &["history", "X", "--account", "a"][..],
+        &["credential", "history", "k", "--account", "a", "--app", "crm", "--connection", "work"],
+        &["audit", "--since", "2999-01-01T00:00:00Z"],
+    ] {
+        let command = [&["--json"], command].concat();
+        assert_eq!(remote.ok(&command), shell.ok(&command));
+    }
     assert_eq!(server.stop(), 0);
 }
 

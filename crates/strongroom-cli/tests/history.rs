@@ -4,8 +4,13 @@
 
 mod shell;
 
+use std::sync::Arc;
+
+use futures_executor::block_on;
 use serde_json::json;
 use shell::Shell;
+use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom_redb::RedbStore;
 
 #[test]
 fn an_empty_value_set_by_mistake_is_undone_on_every_store() {
@@ -88,6 +93,129 @@ fn a_value_is_reverted_to_any_version_that_is_kept() {
     assert_eq!(shell.run(&["revert", "X", "--version", &deleted]).code, 3);
     shell.ok(&["revert", "X", "--version", first, "--yes"]);
     assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+}
+
+#[test]
+fn a_credential_comes_back_from_a_mistake_a_delete_and_any_version() {
+    let shell = Shell::with_vault();
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    let history = || shell.json(&["credential", "history", "k", "--account", "a"]);
+    let run = |words: &[&str]| shell.run(&[&["credential"], words, &["--account", "a"]].concat());
+    for value in ["one", "two", ""] {
+        let empty: &[&str] = if value.is_empty() { &["--empty"] } else { &[] };
+        let set = [&["credential", "set", "k", "--account", "a"][..], empty].concat();
+        shell.ok_with(value, &set);
+    }
+    let listed = history();
+    let states: Vec<_> = listed.as_array().unwrap().iter().map(|v| v["state"].clone()).collect();
+    assert_eq!(states, [json!("current"), json!("former"), json!("former")]);
+    assert!(listed[0]["author"].as_str().unwrap().starts_with("os:"));
+    let version = |at: usize| listed[at]["version"].as_str().unwrap().to_owned();
+    let json_of = |words: &[&str]| shell.json(&[&["credential"], words, &["--account", "a"]].concat());
+    let undone = json_of(&["undo", "k"]);
+    assert_eq!((&undone["restored"], &undone["key"]), (&json!(version(1)), &json!("k")));
+    assert_eq!(undone["linked_account_id"], "a");
+    assert_eq!(json_of(&["revert", "k", "--version", &version(2)])["restored"], version(2).as_str());
+    assert_eq!(history()[0]["note"], "revert");
+    let last = history()[0]["version"].clone();
+
+    shell.ok(&["credential", "delete", "k", "--account", "a", "--yes"]);
+    assert_eq!(shell.json(&["credential", "list", "--account", "a"]), json!([]));
+    assert_eq!(history()[0]["state"], "deleted");
+    assert_eq!(json_of(&["undo", "k"])["restored"], last);
+    assert_eq!(run(&["revert", "k", "--version", "1"]).code, 3);
+    assert_eq!(run(&["delete", "k", "--purge"]).code, 2, "without a terminal nothing is purged unasked");
+    assert_eq!(run(&["delete", "k", "--purge", "--yes"]).code, 0);
+    for words in [&["undo", "k"][..], &["history", "k"], &["delete", "k", "--purge", "--yes"]] {
+        let ran = run(words);
+        assert!(ran.code == 3 && ran.stderr.contains("a has no credential k"), "{}", ran.stderr);
+    }
+    // What was deleted before is purged too.
+    shell.ok_with("again", &["credential", "set", "k", "--account", "a"]);
+    shell.ok(&["credential", "delete", "k", "--account", "a", "--yes"]);
+    assert_eq!(run(&["delete", "k", "--purge", "--yes"]).code, 0);
+    assert_eq!(run(&["undo", "k"]).code, 3);
+    assert_eq!(shell.run(&["credential", "history", "k", "--account", "nobody"]).code, 3);
+}
+
+#[test]
+fn what_cannot_be_read_is_in_the_list_with_the_rest_and_the_command_fails() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    for value in ["one", "two", "three"] {
+        shell.ok_with(value, &["set", "X"]);
+        shell.ok_with(value, &["credential", "set", "k", "--account", "a"]);
+    }
+    let lists: [(&[&str], &[u8]); 3] = [
+        (&["history", "X"], &[0x50, 0x20]),
+        (&["credential", "history", "k", "--account", "a"], &[0x50, 0x32]),
+        (&["audit"], &[0x60]),
+    ];
+    for (command, kind) in lists {
+        let before = shell.run(&[command, &["--json"]].concat());
+        assert_eq!(before.code, 0, "{}", before.stderr);
+        damage(&shell, kind);
+        let named = shell.run(&["verify"]).stdout;
+        let paths: Vec<_> = named
+            .lines()
+            .filter(|line| line.contains("altered"))
+            .filter_map(|line| line.split("  ").next())
+            .collect();
+        for json in [false, true] {
+            let ran = shell.run(&[command, if json { &["--json"] } else { &[] }].concat());
+            assert_eq!(ran.code, 5, "{}", ran.stderr);
+            assert!(paths.iter().any(|path| ran.stderr.contains(path)), "{paths:?}: {ran:?}");
+            assert!(ran.stdout.contains("altered"), "{ran:?}");
+            if json {
+                assert_eq!(ran.stdout.matches("\"unreadable\":").count(), 1, "{}", ran.stdout);
+                let lines = |ran: &shell::Ran| ran.stdout.matches("\"written_at\":").count();
+                assert_eq!(lines(&ran), lines(&before), "{}", ran.stdout);
+            }
+        }
+    }
+}
+
+/// Flips a bit of the first row whose key begins so.
+fn damage(shell: &Shell, kind: &[u8]) {
+    let store = RedbStore::open(shell.store()).unwrap();
+    let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+    let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+    let tenant_len = 1 + 24 + 1 + "test".len() + 1;
+    let is_one = |key: &[u8]| key.get(tenant_len..).is_some_and(|rest| rest.starts_with(kind));
+    let (key, row) = rows.into_iter().find(|(key, _)| is_one(key.as_bytes())).unwrap();
+    let mut changed = row.value;
+    *changed.last_mut().unwrap() ^= 1;
+    let mut batch = WriteBatch::default();
+    batch.put(key, changed);
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    block_on(store.close()).unwrap();
+}
+
+#[test]
+fn what_keeps_no_version_is_overwritten_with_a_word_and_undone_with_consent() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    for value in ["one", "two"] {
+        let ran = shell.pipe(value, &["set", "X"]);
+        assert!(ran.code == 0 && !ran.stderr.contains("lost"), "{}", ran.stderr);
+    }
+    shell.ok(&["define", "X", "--change", "--keep-versions", "0"]);
+    let first = shell.json(&["history", "X"])[1]["version"].as_str().unwrap().to_owned();
+    for words in [&["undo", "X"][..], &["revert", "X", "--version", &first]] {
+        let refused = shell.run(words);
+        assert!(refused.code == 2 && refused.stderr.contains("for good"), "{}", refused.stderr);
+        assert_eq!(shell.ok(&["get", "X", "--reveal"]), "two");
+    }
+    shell.ok(&["undo", "X", "--yes"]);
+    assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+    // A script goes on.
+    let ran = shell.pipe("three", &["set", "X"]);
+    assert!(ran.code == 0 && ran.stderr.contains("the value from before is lost"), "{}", ran.stderr);
+    let ran = shell.pipe("four", &["--json", "set", "X"]);
+    assert!(ran.code == 0 && ran.stderr.is_empty(), "{}", ran.stderr);
+    assert_eq!(shell.json(&["history", "X"]).as_array().unwrap().len(), 1);
 }
 
 #[test]

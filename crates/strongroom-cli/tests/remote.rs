@@ -87,6 +87,52 @@ fn an_account_and_its_credentials_are_kept() {
 }
 
 #[test]
+fn a_credential_has_a_history_and_comes_back() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    shell.ok(&["account", "add-app", "a", "--app", "crm", "--connection", "work"]);
+    for place in [&["--account", "a"][..], &["--account", "a", "--app", "crm", "--connection", "work"]] {
+        fn of<'w>(words: &[&'w str], place: &[&'w str]) -> Vec<&'w str> {
+            [&["credential"], words, place].concat()
+        }
+        let history = || shell.json(&of(&["history", "k"], place));
+        for value in ["one", "two", "three"] {
+            shell.ok_with(value, &of(&["set", "k"], place));
+        }
+        let version = |at: usize| history()[at]["version"].as_str().unwrap().to_owned();
+        let (first, second) = (version(2), version(1));
+        assert_eq!(shell.json(&of(&["undo", "k"], place))["restored"], second.as_str());
+        let reverted = shell.json(&of(&["revert", "k", "--version", &first], place));
+        assert_eq!((&reverted["restored"], &reverted["linked_account_id"]), (&json!(first), &json!("a")));
+        shell.ok(&of(&["delete", "k", "--yes"], place));
+        assert_eq!(history()[0]["state"], "deleted");
+        shell.ok(&of(&["undo", "k"], place));
+        assert_eq!(history()[0]["state"], "current");
+        shell.ok(&of(&["delete", "k", "--purge", "--yes"], place));
+        for gone in [&["history", "k"][..], &["undo", "k"], &["delete", "k", "--yes"]] {
+            let ran = shell.run(&of(gone, place));
+            assert_eq!(ran.code, 3, "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_keeps_no_version_is_undone_with_consent_and_overwritten_with_a_word() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("X", "string");
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["set", "X"]);
+    }
+    shell.ok(&["define", "X", "--change", "--keep-versions", "0"]);
+    let refused = shell.run(&["undo", "X"]);
+    assert!(refused.code == 2 && refused.stderr.contains("for good"), "{}", refused.stderr);
+    shell.ok(&["undo", "X", "--yes"]);
+    assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+    let ran = shell.pipe("three", &["set", "X"]);
+    assert!(ran.code == 0 && ran.stderr.contains("the value from before is lost"), "{}", ran.stderr);
+}
+
+#[test]
 fn every_page_of_a_list_is_read() {
     let Remote { shell, server: _server } = Remote::start();
     for number in 0..101 {

@@ -109,6 +109,9 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("GET", "/accounts/a/credentials/default-app/k", Value::Null, Reveal),
         ("PUT", "/accounts/a/credentials/default-app/k", json!({"value": "x"}), Write),
         ("DELETE", "/accounts/a/credentials/default-app/k", Value::Null, Write),
+        ("GET", "/accounts/a/credentials/default-app/k/history", Value::Null, Read),
+        ("POST", "/accounts/a/credentials/default-app/k/undo", json!({}), Write),
+        ("POST", "/accounts/a/credentials/default-app/k/restore", json!({"version": "1"}), Write),
         ("GET", "/api-keys", Value::Null, Admin),
         ("POST", "/api-keys", json!({"name": "n"}), Admin),
         ("DELETE", "/api-keys/6500a1b2c3d4e5f6a7b8c9d0", Value::Null, Admin),
@@ -369,6 +372,65 @@ async fn a_value_has_a_history_and_comes_back() {
     assert_eq!(desk.send("GET", "/values/PORT", &Value::Null).await.status, 404);
     desk.ok("POST", "/values/PORT/restore", json!({"version": first["version"]})).await;
     assert_eq!(desk.get("/values/PORT").await["value"], "80");
+}
+
+#[tokio::test]
+async fn a_credential_has_a_history_and_comes_back_with_the_right_to_write_and_is_not_shown() {
+    let fixture = fixture().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    let shows = Desk::with(&fixture, [Right::Reveal]).await;
+    desk.ok("PUT", "/accounts/a/connections/crm/work", Value::Null).await;
+    for (app, connection) in [("default-app", None), ("crm", Some("work"))] {
+        let path = format!("/accounts/a/credentials/{app}/token");
+        let asked = connection.map_or(String::new(), |id| format!("?connection={id}"));
+        let value = async || shows.get(&format!("{path}{asked}")).await["value"].clone();
+        let with = |mut body: Value| {
+            if let Some(id) = connection {
+                body["connection"] = json!(id);
+            }
+            body
+        };
+        for value in ["t1", "t2", "t3"] {
+            desk.ok("PUT", &path, with(json!({"value": value}))).await;
+        }
+        let history = desk.get(&format!("{path}/history{asked}")).await;
+        let states: Vec<_> = history["items"].as_array().unwrap().iter().map(|one| &one["state"]).collect();
+        assert_eq!(states, ["current", "former", "former"]);
+        assert!(history["items"][0]["author"].as_str().unwrap().starts_with("api-key:"));
+
+        let undone = desk.ok("POST", &format!("{path}/undo"), with(json!({}))).await;
+        assert_eq!(undone["restored"], history["items"][1]["version"]);
+        assert_eq!(value().await, "t2");
+        let first = &history["items"][2]["version"];
+        let restored = desk.ok("POST", &format!("{path}/restore"), with(json!({"version": first}))).await;
+        assert_eq!(value().await, "t1");
+        desk.ok("DELETE", &format!("{path}{asked}"), Value::Null).await;
+        let back = desk.ok("POST", &format!("{path}/undo"), with(json!({}))).await;
+        assert_eq!((&back["restored"], value().await), (&restored["version"], json!("t1")));
+        let answers = [&history, &undone, &restored, &back].map(Value::to_string).concat();
+        assert!(!answers.contains("t1") && !answers.contains("t2"), "{answers}");
+
+        let purge = format!("{path}?purge=true{}", asked.replace('?', "&"));
+        desk.ok("DELETE", &purge, Value::Null).await;
+        assert_eq!(desk.send("POST", &format!("{path}/undo"), &with(json!({}))).await.status, 404);
+        assert_eq!(desk.get(&format!("{path}/history{asked}")).await["items"], json!([]));
+        assert_eq!(desk.send("DELETE", &purge, &Value::Null).await.status, 404);
+    }
+    let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
+    let of = |kind| {
+        let changes = events.iter().flat_map(|event| &event.changes);
+        changes.filter(|change| change.kind == kind && change.name.as_deref() == Some("token")).count()
+    };
+    assert_eq!(of(EventKind::CredentialSet), 2 * (3 + 3));
+    assert_eq!(of(EventKind::CredentialDeleted), 2 * 2);
+
+    let narrow =
+        Desk::granted(&fixture, Grant::of([Right::Read, Right::Write]).only_names(["OTHER"]).unwrap()).await;
+    let token = "/accounts/a/credentials/default-app/token";
+    assert_eq!(narrow.send("GET", &format!("{token}/history"), &Value::Null).await.status, 403);
+    assert_eq!(narrow.send("POST", &format!("{token}/undo"), &json!({})).await.status, 403);
 }
 
 #[tokio::test]

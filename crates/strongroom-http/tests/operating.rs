@@ -135,7 +135,7 @@ async fn the_description_is_openapi_3_1_and_names_every_call() {
     let description: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = description["paths"].as_object().unwrap();
-    for (base, described) in [("/api/v2/public", (13, 21)), ("/api/admin/v1", (40, 54))] {
+    for (base, described) in [("/api/v2/public", (13, 21)), ("/api/admin/v1", (43, 57))] {
         let paths = paths.iter().filter(|(path, _)| path.starts_with(base));
         let calls: Vec<usize> = paths.map(|(_, calls)| calls.as_object().unwrap().len()).collect();
         assert_eq!((calls.len(), calls.iter().sum()), described, "{base}");

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom::{
-    AuditChange, AuditCheck, AuditDigest, AuditEvent, AuditFilter, Clock as _, ConnectionId, IntegrationId,
-    LinkedAccountId, Org, PageRequest, SystemClock, Timestamp, WorkflowId,
+    AuditCheck, AuditDigest, AuditFilter, Clock as _, Org, PageRequest, SystemClock, Timestamp,
 };
-use strongroom_http::control::{self, SettingsChange, VaultSettings};
+use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, VaultSettings};
 
 use crate::client::{Call, Client};
 use crate::consent::Consent;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::files::{self, NewFile};
 use crate::output::{Output, counted, time};
 use crate::pages;
@@ -21,6 +20,7 @@ use crate::session::Session;
 
 /// `audit` as it is typed.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = FIELDS)]
 pub(crate) struct Audit {
     /// Note every write to the vault from now on, whoever makes it
     #[arg(long, conflicts_with_all = ["off", "since", "actor"])]
@@ -70,15 +70,11 @@ struct Dropped {
     dropped: u64,
 }
 
+/// An event that no digest covers.
 #[derive(Serialize)]
-struct EventView<'a> {
-    id: String,
-    at: String,
-    actor: Option<&'a str>,
-    request_id: Option<&'a str>,
-    changes: &'a [AuditChange],
-    /// Whether no digest covers it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+struct Unchecked {
+    #[serde(flatten)]
+    event: AuditEvent,
     unchecked: bool,
 }
 
@@ -124,10 +120,11 @@ impl Audit {
                 digest.display()
             ));
         }
+        let (covered, later): (Vec<_>, Vec<_>) = (shown(covered), shown(later));
         if output.is_json() {
-            covered.iter().try_for_each(|event| output.json_line(&EventView::of(event)))?;
-            let unchecked = |event| EventView { unchecked: true, ..EventView::of(event) };
-            return later.iter().try_for_each(|event| output.json_line(&unchecked(event)));
+            covered.iter().try_for_each(|event| output.json_line(event))?;
+            let mut later = later.into_iter().map(|event| Unchecked { event, unchecked: true });
+            return later.try_for_each(|event| output.json_line(&event));
         }
         let rows = rows_of(&covered, "yes").chain(rows_of(&later, "no"));
         output.list(["CHECKED", "TIME", "ACTOR", "EVENT", "OF"], rows, &())
@@ -157,7 +154,7 @@ impl Audit {
             return lines(&session.org, &filter, output).await;
         }
         let events = pages::all(async |page| session.org.audit(&filter, page).await).await?;
-        list(&events, output)
+        list(&shown(events), output)
     }
 
     async fn trim(&self, org: &Org, before: Timestamp, output: &Output) -> Result<(), Failure> {
@@ -169,19 +166,45 @@ impl Audit {
     }
 }
 
+/// The events as a server shows them, so that a script need not know where they come from.
+fn shown(events: Vec<strongroom::AuditEvent>) -> Vec<AuditEvent> {
+    events.into_iter().map(AuditEvent::of).collect()
+}
+
 fn list(events: &[AuditEvent], output: &Output) -> Result<(), Failure> {
     let rows = rows_of(events, "").map(|[_, time, actor, event, of]| [time, actor, event, of]);
-    output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
+    output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())?;
+    refuse_unreadable(events.iter().filter_map(|event| event.unreadable.as_deref()), "event")
 }
 
 /// A row for each change of some events, which begins with a word on all of them.
 fn rows_of<'e>(events: &'e [AuditEvent], first: &'e str) -> impl Iterator<Item = [String; 5]> + 'e {
     events.iter().flat_map(move |event| {
-        event.changes.iter().map(move |change| {
+        let row = move |kind: String, of: String| {
             let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
-            [first.to_owned(), time(event.at), actor, change.kind.to_string(), words(Words::of(change))]
-        })
+            [first.to_owned(), event.at.clone(), actor, kind, of]
+        };
+        let unreadable = event.unreadable.as_ref().map(|why| row("cannot be read".to_owned(), why.clone()));
+        unreadable
+            .into_iter()
+            .chain(event.changes.iter().map(move |change| row(change.kind.clone(), words(change))))
     })
+}
+
+/// Fails after a list in which some could not be read: it has the rest, and says which these are.
+pub(super) fn refuse_unreadable<'w>(
+    mut all: impl Iterator<Item = &'w str>,
+    what: &str,
+) -> Result<(), Failure> {
+    let Some(first) = all.next() else { return Ok(()) };
+    let more = all.count() as u64;
+    let sentence = match more {
+        0 => first.to_owned(),
+        more => format!("{} cannot be read, the first since {first}", counted(more + 1, what)),
+    };
+    Err(Failure::new(Exit::Key, sentence).next(
+        "the list has the others; `strongroom verify` names all damaged rows, and a backup from before has them whole",
+    ))
 }
 
 /// The events, then their digest: a digest without its events would refuse every file.
@@ -220,30 +243,12 @@ impl Audit {
         let since = since.as_deref().map(|since| ("since", since));
         let actor = self.actor.as_deref().map(|actor| ("actor", actor));
         let query: Vec<_> = since.into_iter().chain(actor).collect();
-        let events: Vec<control::AuditEvent> =
-            client.control_items(Call { path: &["audit"], query: &query })?;
-        if output.is_json() {
-            return events.iter().try_for_each(|event| output.json_line(event));
+        let events: Vec<AuditEvent> = client.control_items(Call { path: &["audit"], query: &query })?;
+        if !output.is_json() {
+            return list(&events, output);
         }
-        let row = |event: &control::AuditEvent, change: &control::AuditChange| {
-            let actor = event.actor.clone().unwrap_or_else(|| "-".to_owned());
-            [event.at.clone(), actor, change.kind.clone(), words(Words::of_server(change))]
-        };
-        let rows = events.iter().flat_map(|event| event.changes.iter().map(|change| row(event, change)));
-        output.list(["TIME", "ACTOR", "EVENT", "OF"], rows, &())
-    }
-}
-
-impl<'a> EventView<'a> {
-    fn of(event: &'a AuditEvent) -> Self {
-        Self {
-            id: event.id.to_string(),
-            at: time(event.at),
-            actor: event.actor.as_deref(),
-            request_id: event.request_id.as_deref(),
-            changes: &event.changes,
-            unchecked: false,
-        }
+        events.iter().try_for_each(|event| output.json_line(event))?;
+        refuse_unreadable(events.iter().filter_map(|event| event.unreadable.as_deref()), "event")
     }
 }
 
@@ -273,55 +278,27 @@ fn switched(audit: bool, output: &Output) -> Result<(), Failure> {
 /// One event a line, page by page, so that memory stays constant.
 async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), Failure> {
     let mut page = PageRequest::first(PageRequest::LIMIT_MAX);
+    let mut unreadable = Vec::new();
     loop {
         let found = org.audit(filter, page).await?;
-        for event in &found.items {
-            output.json_line(&EventView::of(event))?;
+        for event in shown(found.items) {
+            output.json_line(&event)?;
+            unreadable.extend(event.unreadable);
         }
-        let Some(next) = found.next else { return Ok(()) };
+        let Some(next) = found.next else { break };
         page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
     }
-}
-
-/// What a change is named by.
-struct Words<'a> {
-    name: Option<&'a str>,
-    integration: Option<&'a str>,
-    connection: Option<&'a str>,
-    account: Option<&'a str>,
-    workflow: Option<&'a str>,
-}
-
-impl<'a> Words<'a> {
-    fn of(change: &'a AuditChange) -> Self {
-        Self {
-            name: change.name.as_deref(),
-            integration: change.integration.as_ref().map(IntegrationId::as_str),
-            connection: change.connection.as_ref().map(ConnectionId::as_str),
-            account: change.linked_account.as_ref().map(LinkedAccountId::as_str),
-            workflow: change.workflow.as_ref().map(WorkflowId::as_str),
-        }
-    }
-
-    fn of_server(change: &'a control::AuditChange) -> Self {
-        Self {
-            name: change.name.as_deref(),
-            integration: change.integration.as_deref(),
-            connection: change.connection.as_deref(),
-            account: change.linked_account_id.as_deref(),
-            workflow: change.workflow_id.as_deref(),
-        }
-    }
+    refuse_unreadable(unreadable.iter().map(String::as_str), "event")
 }
 
 /// What was changed, in words: the name, then what it belongs to.
-fn words(Words { name, integration, connection, account, workflow }: Words<'_>) -> String {
+fn words(change: &AuditChange) -> String {
     let parts = [
-        name.map(str::to_owned),
-        integration.map(|id| format!("integration {id}")),
-        connection.map(|id| format!("connection {id}")),
-        account.map(|id| format!("account {id}")),
-        workflow.map(|id| format!("workflow {id}")),
+        change.name.clone(),
+        change.integration.as_ref().map(|id| format!("integration {id}")),
+        change.connection.as_ref().map(|id| format!("connection {id}")),
+        change.linked_account_id.as_ref().map(|id| format!("account {id}")),
+        change.workflow_id.as_ref().map(|id| format!("workflow {id}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -332,6 +309,12 @@ fn moment_or_age(text: &str) -> Result<Timestamp, String> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     Ok(Timestamp::from_ms(SystemClock.now_ms().saturating_sub(age)))
 }
+
+const FIELDS: &str = "\
+With --json, each event is an object on a line of its own, with the same fields from a store and from a server: id, \
+at, actor, request_id and changes, each of which has kind, name, variable_definition_id, linked_account_id, \
+workflow_id, integration, connection (but for the default one), document_id, version_before and version. One that \
+cannot be read has unreadable, which says why; the command then exits with 5 after the list.";
 
 /// Options that narrow a list down or switch the audit.
 const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];

@@ -4,8 +4,12 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use strongroom::{
     AppCredentials, ConnectionId, CredentialInfo, CredentialKey, Error, IntegrationId, LinkedAccountId, Org,
+    PageRequest, WriteOptions,
 };
 use strongroom_http::control;
+
+use super::credential_history::{History, Revert, Undo};
+use super::delete::FOR_GOOD;
 
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
@@ -25,8 +29,14 @@ pub(crate) enum CredentialCommand {
     Set(Set),
     /// List key names and times
     List(List),
-    /// Delete a credential
+    /// Delete a credential; `credential undo` brings it back, if versions of it are kept
     Delete(Delete),
+    /// List the versions of a credential: when each was written, by whom and why
+    History(History),
+    /// Set a credential to what it was before its last change, or before it was deleted
+    Undo(Undo),
+    /// Set a credential to what it was in one of its versions
+    Revert(Revert),
 }
 
 /// Which credentials of an account.
@@ -34,7 +44,7 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct Place {
     /// The linked account
     #[arg(long, value_name = "ID")]
-    account: LinkedAccountId,
+    pub(super) account: LinkedAccountId,
     #[command(flatten)]
     app: AppArgs,
 }
@@ -70,6 +80,9 @@ pub(crate) struct Delete {
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
+    /// Keep no former version either: nothing brings it back
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -127,7 +140,7 @@ impl AppArgs {
 }
 
 impl Place {
-    fn credentials(&self, org: &Org) -> AppCredentials {
+    pub(super) fn credentials(&self, org: &Org) -> AppCredentials {
         let app = org.account(self.account.clone()).app(self.app.integration());
         match &self.app.connection {
             Some(connection) => app.connection(connection.clone()),
@@ -179,16 +192,33 @@ impl Place {
         ["accounts", self.account.as_str(), "credentials", integration.as_str()].map(str::to_owned).into()
     }
 
-    fn path_of(&self, key: &CredentialKey) -> Vec<String> {
-        [self.path(), vec![key.to_string()]].concat()
+    pub(super) fn path_of(&self, key: &CredentialKey, rest: &[&str]) -> Vec<String> {
+        let rest = rest.iter().map(|part| (*part).to_owned()).collect();
+        [self.path(), vec![key.to_string()], rest].concat()
     }
 
-    fn query(&self) -> Vec<(&str, &str)> {
+    /// The connection, as the body of a control call has it.
+    pub(super) fn connection(&self) -> Option<String> {
+        self.app.connection.as_ref().map(ToString::to_string)
+    }
+
+    /// The app and the connection, if they are named.
+    pub(super) fn named(&self) -> (Option<&str>, Option<&str>) {
+        let AppArgs { app, connection } = &self.app;
+        (app.as_ref().map(IntegrationId::as_str), connection.as_ref().map(ConnectionId::as_str))
+    }
+
+    pub(super) fn absent(&self, key: &CredentialKey) -> Failure {
+        Failure::not_found(format!("{} has no credential {key}", self.shown()))
+            .next("`strongroom credential list --account ID` lists its credentials")
+    }
+
+    pub(super) fn query(&self) -> Vec<(&str, &str)> {
         self.app.connection.iter().map(|connection| ("connection", connection.as_str())).collect()
     }
 
     /// Whose credentials they are, for people.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match (&self.app.app, &self.app.connection) {
             (None, None) => self.account.to_string(),
             _ => format!("{}, {}", self.account, self.app.shown()),
@@ -209,6 +239,9 @@ impl CredentialCommand {
                 show(all.iter().map(CredentialView::of).collect(), output)
             }
             Self::Delete(delete) => delete.run(org, output).await,
+            Self::History(history) => history.run(org, output).await,
+            Self::Undo(undo) => undo.run(org, output).await,
+            Self::Revert(revert) => revert.run(org, output).await,
         }
     }
 
@@ -217,6 +250,9 @@ impl CredentialCommand {
             Self::Set(set) => set.on_server(client, output),
             Self::List(List { place }) => show(place.listed(client)?, output),
             Self::Delete(delete) => delete.on_server(client, output),
+            Self::History(history) => history.on_server(client, output),
+            Self::Undo(undo) => undo.on_server(client, output),
+            Self::Revert(revert) => revert.on_server(client, output),
         }
     }
 }
@@ -235,9 +271,9 @@ impl Set {
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let value = input::value(self.key.as_str(), &self.value, output)?;
         let by_control = |client: &Client| {
-            let path = self.place.path_of(&self.key);
+            let path = self.place.path_of(&self.key, &[]);
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let connection = self.place.app.connection.as_ref().map(ToString::to_string);
+            let connection = self.place.connection();
             let body = control::NewCredential { value: value.expose().to_owned().into(), connection };
             let set: control::Changed = client.control_put(&path, &body)?;
             Ok(set.done)
@@ -253,24 +289,24 @@ impl Set {
 
     fn done(&self, action: &str, output: &Output) -> Result<(), Failure> {
         let Self { key, place, .. } = self;
-        let view = Written {
-            action,
-            key: key.as_str(),
-            linked_account_id: place.account.as_str(),
-            app: place.app.app.as_ref().map(IntegrationId::as_str),
-            connection: place.app.connection.as_ref().map(ConnectionId::as_str),
-        };
+        let (app, connection) = place.named();
+        let linked_account_id = place.account.as_str();
+        let view = Written { action, key: key.as_str(), linked_account_id, app, connection };
         output.done(&format!("{action} credential {key} of {}", place.shown()), &view)
     }
 }
 
 impl Delete {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let credentials = self.place.credentials(org);
+        let (credentials, mut is_absent) = (self.place.credentials(org), false);
         match pages::all(async |page| credentials.list(page).await).await {
             Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
-                let known = all.iter().map(|info| info.key_name.as_str());
-                return Err(self.absent().meant(closest(self.key.as_str(), known)));
+                is_absent = true;
+                // Of one that was deleted before, former versions may be left.
+                if !(self.purge && self.has_history(&credentials).await?) {
+                    let known = all.iter().map(|info| info.key_name.as_str());
+                    return Err(self.place.absent(&self.key).meant(closest(self.key.as_str(), known)));
+                }
             }
             Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
                 return Err(suggest::of_account(org, &self.place.account, error).await);
@@ -279,10 +315,21 @@ impl Delete {
             Ok(_) | Err(_) => {}
         }
         self.consent.to(&self.deed())?;
-        if !credentials.delete(self.key.as_str()).await? {
-            return Err(self.absent());
-        }
-        self.done(output)
+        let options = match self.purge {
+            true => WriteOptions::default(),
+            false => WriteOptions::default().keep_history(),
+        };
+        let deleted = match credentials.delete_with(self.key.as_str(), options).await {
+            // Nothing of it can be kept.
+            Err(Error::Damaged { .. }) if !self.purge => credentials.delete(self.key.as_str()).await?,
+            deleted => deleted?,
+        };
+        if deleted || is_absent { self.done(output) } else { Err(self.place.absent(&self.key)) }
+    }
+
+    async fn has_history(&self, credentials: &AppCredentials) -> Result<bool, Failure> {
+        let newest = credentials.history(self.key.as_str(), PageRequest::first(1)).await?;
+        Ok(!newest.items.is_empty())
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -294,37 +341,33 @@ impl Delete {
         }
         self.consent.to(&self.deed())?;
         let by_control = |client: &Client| {
-            let path = self.place.path_of(&self.key);
+            let path = self.place.path_of(&self.key, &[]);
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            client.control_delete(Call { path: &path, query: &self.place.query() }).map(|IgnoredAny| ())
+            let purge = if self.purge { "true" } else { "false" };
+            let query = [self.place.query(), vec![("purge", purge)]].concat();
+            client.control_delete(Call { path: &path, query: &query }).map(|IgnoredAny| ())
         };
         let by_document = |client: &Client| {
             let query = [("linked_account_id", self.place.account.as_str())];
             let path = [&BASE[..], &[self.key.as_str()]].concat();
-            client.delete(Call { path: &path, query: &query })
+            client.delete(Call { path: &path, query: &query })?;
+            output.note(&format!("the credential is deleted {FOR_GOOD}"));
+            Ok(())
         };
         self.place.on_server(client, by_control, by_document)?;
         self.done(output)
     }
 
     fn deed(&self) -> String {
-        format!("delete credential {} of {}", self.key, self.place.shown())
-    }
-
-    fn absent(&self) -> Failure {
-        Failure::not_found(format!("{} has no credential {}", self.place.shown(), self.key))
-            .next("`strongroom credential list --account ID` lists its credentials")
+        let deed = format!("delete credential {} of {}", self.key, self.place.shown());
+        if self.purge { format!("{deed} and its former versions, for good") } else { deed }
     }
 
     fn done(&self, output: &Output) -> Result<(), Failure> {
         let Self { key, place, .. } = self;
-        let view = Deleted {
-            key: key.as_str(),
-            linked_account_id: place.account.as_str(),
-            app: place.app.app.as_ref().map(IntegrationId::as_str),
-            connection: place.app.connection.as_ref().map(ConnectionId::as_str),
-            deleted: true,
-        };
+        let (app, connection) = place.named();
+        let linked_account_id = place.account.as_str();
+        let view = Deleted { key: key.as_str(), linked_account_id, app, connection, deleted: true };
         output.done(&format!("deleted credential {key} of {}", place.shown()), &view)
     }
 }

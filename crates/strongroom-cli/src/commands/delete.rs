@@ -178,7 +178,7 @@ impl Delete {
 }
 
 /// What a documented call does, which is all that a key without other rights may make.
-const FOR_GOOD: &str =
+pub(super) const FOR_GOOD: &str =
     "for good: no version is kept with this API key, as one with the right write keeps them";
 
 async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool, Failure> {

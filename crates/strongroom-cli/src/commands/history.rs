@@ -3,6 +3,7 @@
 use strongroom::{DefinitionName, Org};
 use strongroom_http::control::Version;
 
+use super::audit::refuse_unreadable;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -28,8 +29,7 @@ impl History {
         if versions.is_empty() {
             return Err(Failure::no_value(name, &scope));
         }
-        let views = versions.iter().enumerate().map(|(index, version)| Version::of(version, index == 0));
-        show(&views.collect::<Vec<_>>(), output)
+        show(&views(&versions), output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -44,10 +44,18 @@ impl History {
     }
 }
 
-fn show(versions: &[Version], output: &Output) -> Result<(), Failure> {
+/// Versions, the newest first, as a server shows them.
+pub(super) fn views(versions: &[strongroom::Version]) -> Vec<Version> {
+    versions.iter().enumerate().map(|(index, version)| Version::of(version, index == 0)).collect()
+}
+
+/// The versions; one that cannot be read is among them, and the command fails after it.
+pub(super) fn show(versions: &[Version], output: &Output) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let rows = versions.iter().map(|one| {
-        [one.version.clone(), one.state.clone(), one.written_at.clone(), text(&one.author), text(&one.note)]
+        let note = one.unreadable.as_ref().or(one.note.as_ref()).cloned().unwrap_or_default();
+        [one.version.clone(), one.state.clone(), text(&one.written_at), text(&one.author), note]
     });
-    output.list(["VERSION", "STATE", "WRITTEN", "AUTHOR", "NOTE"], rows, &versions)
+    output.list(["VERSION", "STATE", "WRITTEN", "AUTHOR", "NOTE"], rows, &versions)?;
+    refuse_unreadable(versions.iter().filter_map(|one| one.unreadable.as_deref()), "version")
 }

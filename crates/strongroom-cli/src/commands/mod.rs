@@ -9,6 +9,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod credential;
+pub(crate) mod credential_history;
 pub(crate) mod define;
 pub(crate) mod delete;
 pub(crate) mod diff;

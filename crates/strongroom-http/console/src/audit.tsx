@@ -49,6 +49,7 @@ export function Audit() {
                   <td class="mono" data-label="Who">{event.actor ?? <span class="dim">unknown</span>}</td>
                   <td data-label="What">
                     <ul class="changes">
+                      {event.unreadable !== undefined && <li>cannot be read: {event.unreadable}</li>}
                       {event.changes.map((change, index) => (
                         <li key={index}>
                           <What kind={change.kind} name={change.name} />

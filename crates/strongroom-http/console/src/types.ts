@@ -84,11 +84,13 @@ export interface Value {
 
 export interface Version {
   version: string;
-  state: "current" | "former" | "deleted";
-  written_at: string;
+  state: "current" | "former" | "deleted" | "unreadable";
+  written_at: string | null;
   author: string | null;
   note: string | null;
   labels: string[];
+  /** Why it cannot be read; left out if it can. */
+  unreadable?: string;
 }
 
 export interface BatchDone {
@@ -170,6 +172,8 @@ export interface AuditEvent {
     integration: string | null;
     version: string | null;
   }[];
+  /** Why it cannot be read; left out if it can. */
+  unreadable?: string;
 }
 
 export interface Task {

@@ -285,8 +285,9 @@ function History({ definition, scope, turn, onChange }: { definition: Definition
         {versions.map((version) => (
           <li key={version.version}>
             <div>
-              <Badge tone={version.state === "current" ? "good" : version.state === "deleted" ? "danger" : "plain"}>{version.state}</Badge>{" "}
-              <Time at={version.written_at} />
+              <Badge tone={version.state === "current" ? "good" : version.state === "deleted" || version.state === "unreadable" ? "danger" : "plain"}>{version.state}</Badge>{" "}
+              {version.written_at !== null && <Time at={version.written_at} />}
+              {version.unreadable !== undefined && <p class="note">{version.unreadable}</p>}
               {version.author !== null && <span class="dim"> by <span class="mono">{version.author}</span></span>}
               {version.note !== null && <p class="note">“{version.note}”</p>}
             </div>

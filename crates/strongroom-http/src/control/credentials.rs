@@ -4,13 +4,20 @@ use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
-use strongroom::{AppCredentials, AuditNote, ConnectionId, IntegrationId, LinkedAccountId, Secret};
+use strongroom::{
+    AppCredentials, AuditNote, ConnectionId, Error, Expected, IntegrationId, LinkedAccountId, PageRequest,
+    Secret, WriteOptions,
+};
 
 use super::BASE;
 use super::accounts::account_id;
-use super::bodies::{Changed, CredentialInfo, CredentialShown, Deleted, NewCredential, Page};
+use super::bodies::{
+    Changed, CredentialInfo, CredentialShown, CredentialUndone, Deleted, NewCredential, Page,
+    RestoreCredential, UndoCredential, Version,
+};
+use super::definitions::walk;
 use super::operator::{Operator, full};
-use super::queries::{ConnectionPageQuery, ConnectionQuery};
+use super::queries::{ConnectionPageQuery, ConnectionQuery, DeleteCredentialQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
@@ -81,24 +88,100 @@ pub(crate) async fn set(
     Ok(Json(Changed { id: written.info.id.to_string(), done: written.action.as_str().to_owned() }))
 }
 
-/// Deletes a credential
+/// Deletes a credential; `undo` brings it back, if versions of it are kept
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
-    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), ConnectionQuery),
+    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), DeleteCredentialQuery),
     responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
     place: Keyed,
-    Query(query): Query<ConnectionQuery>,
+    Query(query): Query<DeleteCredentialQuery>,
 ) -> Result<Json<Deleted>, Failure> {
     let Keyed { key, place } = place;
     operator.may_account(Right::Write, Some(&place.account))?;
     operator.may_name(Right::Write, &key)?;
-    if !place.credentials(&operator, query.connection()?).delete(&key).await.map_err(full)? {
+    let credentials = place.credentials(&operator, query.connection()?);
+    let options = match query.purges()? {
+        true => WriteOptions::default(),
+        false => WriteOptions::default().keep_history(),
+    };
+    // Of a credential that was deleted before, former versions may be left.
+    let had_history = query.purges()? && {
+        let newest = credentials.history(&key, PageRequest::first(1)).await.map_err(full)?;
+        !newest.items.is_empty()
+    };
+    let deleted = match credentials.delete_with(&key, options).await {
+        // Nothing of it can be kept.
+        Err(Error::Damaged { .. }) => credentials.delete(&key).await,
+        deleted => deleted,
+    };
+    if !deleted.map_err(full)? && !had_history {
         return Err(not_found());
     }
     Ok(Json(Deleted { name: key, deleted: true }))
+}
+
+/// The versions of a credential, the newest first, without the credential
+#[utoipa::path(
+    get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/history",
+    tag = "control: accounts",
+    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), ConnectionPageQuery),
+    responses((status = 200, body = Page<Version>), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn history(
+    operator: Operator,
+    place: Keyed,
+    Query(query): Query<ConnectionPageQuery>,
+) -> Result<Json<Page<Version>>, Failure> {
+    let Keyed { key, place } = place;
+    operator.may_account(Right::Read, Some(&place.account))?;
+    operator.may_name(Right::Read, &key)?;
+    let credentials = place.credentials(&operator, query.connection()?);
+    let found = credentials.history(&key, query.request()?).await.map_err(full)?;
+    // The newest one is on the first page only.
+    let mut is_newest = !query.is_continued();
+    Ok(Json(Page::of(found, |version| Version::of(&version, std::mem::take(&mut is_newest)))))
+}
+
+/// Sets a credential to what it was before its last change, or before it was deleted
+#[utoipa::path(
+    post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/undo",
+    tag = "control: accounts", request_body = UndoCredential,
+    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path)),
+    responses((status = 200, body = CredentialUndone), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn undo(
+    operator: Operator,
+    place: Keyed,
+    Body(body): Body<UndoCredential>,
+) -> Result<Json<CredentialUndone>, Failure> {
+    let (credentials, versions) = place.versions(&operator, body.connection.as_deref()).await?;
+    let last = strongroom::Version::to_undo(&versions);
+    let last = last.ok_or_else(|| {
+        Failure::not_found("the version of the credential before this one is not kept, or cannot be read")
+    })?;
+    bring_back(&credentials, &place.key, (&versions, last), "undo").await.map(Json)
+}
+
+/// Sets a credential to what it was in a former version
+#[utoipa::path(
+    post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/restore",
+    tag = "control: accounts", request_body = RestoreCredential,
+    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path)),
+    responses((status = 200, body = CredentialUndone), Failures), security(("api_key" = [])),
+)]
+pub(crate) async fn restore(
+    operator: Operator,
+    place: Keyed,
+    Body(body): Body<RestoreCredential>,
+) -> Result<Json<CredentialUndone>, Failure> {
+    let (credentials, versions) = place.versions(&operator, body.connection.as_deref()).await?;
+    let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
+    let wanted = wanted.filter(|version| !version.deleted);
+    let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the credential is not kept"))?;
+    bring_back(&credentials, &place.key, (&versions, wanted), "restore").await.map(Json)
 }
 
 /// The integration of a path.
@@ -127,6 +210,45 @@ impl Integrated {
             None => app,
         }
     }
+}
+
+impl Keyed {
+    /// The credentials that the key may set, and the versions of this one, the newest first.
+    async fn versions(
+        &self,
+        operator: &Operator,
+        named: Option<&str>,
+    ) -> Result<(AppCredentials, Vec<strongroom::Version>), Failure> {
+        operator.may_account(Right::Write, Some(&self.place.account))?;
+        operator.may_name(Right::Write, &self.key)?;
+        let credentials = self.place.credentials(operator, connection(named)?);
+        let versions = walk!(|page| credentials.history(&self.key, page));
+        if versions.is_empty() { Err(not_found()) } else { Ok((credentials, versions)) }
+    }
+}
+
+/// Only if nobody has changed the credential since its versions were read.
+async fn bring_back(
+    credentials: &AppCredentials,
+    key: &str,
+    (versions, wanted): (&[strongroom::Version], &strongroom::Version),
+    note: &str,
+) -> Result<CredentialUndone, Failure> {
+    let done = match versions {
+        // It expires when it did before.
+        [deletion, last, ..] if deletion.deleted && last == wanted => credentials.undelete(key).await,
+        [newest, ..] => {
+            let as_read = match newest.deleted {
+                true => Expected::Absent,
+                false => Expected::Revision(newest.revision),
+            };
+            let options = WriteOptions::expecting(as_read).note(note);
+            credentials.restore_with(key, wanted.revision, options).await.map(Some)
+        }
+        [] => Ok(None),
+    };
+    let done = done.map_err(full)?.ok_or_else(not_found)?;
+    Ok(CredentialUndone::of(&done.info, wanted))
 }
 
 /// A connection beside the default one.

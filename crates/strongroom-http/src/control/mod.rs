@@ -27,11 +27,12 @@ use utoipa_axum::routes;
 
 pub use self::bodies::{
     AccountSession, AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone,
-    BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, Definition,
-    DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, Matrix, MatrixRow, MissingValue,
-    NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress, RefusedValue, Resolution,
-    ResolvedValue, Restore, Revoked, Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace, Undo,
-    Undone, UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
+    BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, CredentialUndone,
+    Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, Matrix, MatrixRow,
+    MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress, RefusedValue,
+    Resolution, ResolvedValue, Restore, RestoreCredential, Revoked, Rotate, RotateKey, SettingsChange, Slot,
+    Status, Step, Trace, Undo, UndoCredential, Undone, UnreadableRow, Usage, Value, ValueWritten,
+    VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
 use crate::service::Service;
@@ -65,6 +66,9 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(sessions::revoke_all))
         .routes(routes!(credentials::list))
         .routes(routes!(credentials::get, credentials::set, credentials::delete))
+        .routes(routes!(credentials::history))
+        .routes(routes!(credentials::undo))
+        .routes(routes!(credentials::restore))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::rotate))

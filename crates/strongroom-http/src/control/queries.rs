@@ -54,6 +54,19 @@ pub(super) struct ConnectionPageQuery {
     limit: Option<String>,
 }
 
+/// How to delete a credential.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteCredentialQuery {
+    /// The default one if none is named.
+    #[param(required = false, value_type = String)]
+    connection: Option<String>,
+    /// Keeps no former version either, so that nothing brings the credential back.
+    #[param(required = false, value_type = bool, default = false)]
+    purge: Option<String>,
+}
+
 /// One scope: of the account or workflow that is named, or of the org.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -214,6 +227,25 @@ impl ConnectionPageQuery {
 
     pub(super) fn place(&self) -> Result<Place, Failure> {
         place(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
+    }
+
+    pub(super) fn request(&self) -> Result<PageRequest, Failure> {
+        self.place().map(|place| place.request(place.limit))
+    }
+
+    /// Whether it asks for what follows another page.
+    pub(super) fn is_continued(&self) -> bool {
+        self.after.is_some()
+    }
+}
+
+impl DeleteCredentialQuery {
+    pub(super) fn connection(&self) -> Result<Option<ConnectionId>, Failure> {
+        connection(self.connection.as_deref())
+    }
+
+    pub(super) fn purges(&self) -> Result<bool, Failure> {
+        flag("purge", self.purge.as_deref())
     }
 }
 

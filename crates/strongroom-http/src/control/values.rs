@@ -275,8 +275,9 @@ pub(crate) async fn undo(
     let (stored, versions) = versions(&operator, &name, &scope).await?;
     let newest = versions.first().ok_or_else(Failure::value_not_found)?;
     let last = strongroom::Version::to_undo(&versions);
-    let last =
-        last.ok_or_else(|| Failure::not_found("the version of the value before this one is not kept"))?;
+    let last = last.ok_or_else(|| {
+        Failure::not_found("the version of the value before this one is not kept, or cannot be read")
+    })?;
     bring_back(&operator.org, (&stored, &scope), newest, last, "undo").await.map(Json)
 }
 

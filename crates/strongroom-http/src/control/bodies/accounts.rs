@@ -92,10 +92,45 @@ pub struct NewCredential {
     pub connection: Option<String>,
 }
 
+/// Which credential to undo.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UndoCredential {
+    /// Of this connection of the integration; left out for the default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+}
+
+/// Which version of a credential to bring back.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreCredential {
+    /// The version, as the history lists it.
+    pub version: String,
+    /// Of this connection of the integration; left out for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+}
+
+/// A credential that is what it was before.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct CredentialUndone {
+    /// Its name.
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// The version that is the credential again.
+    pub restored: String,
+    /// The version which it is now.
+    pub version: String,
+    /// When the restored version was first written.
+    pub written_at: String,
+}
+
 /// A session of a linked account.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct AccountSession {
-    /// Its id, which the log and the audit name as `session:ID`; it opens nothing.
+    /// Its id, which the log names as `session:ID`, and the audit as `session:ID@ACCOUNT`; it opens nothing.
     pub id: String,
     /// When its token was issued.
     pub issued_at: String,
@@ -140,6 +175,10 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
     /// What it changed.
     pub changes: Vec<AuditChange>,
+    /// Why it cannot be read, which says which row it is; then only its id and time are known. Left out for one that
+    /// can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// One thing that a write changed.
@@ -160,7 +199,11 @@ pub struct AuditChange {
     /// The connection of it; left out for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// The version after the write.
+    /// The id of the value.
+    pub document_id: Option<String>,
+    /// The version before the write, or that was read; `null` for something new.
+    pub version_before: Option<String>,
+    /// The version after the write; `null` for something deleted or read.
     pub version: Option<String>,
 }
 
@@ -171,6 +214,9 @@ opaque!(
     CredentialInfo,
     CredentialShown,
     NewCredential,
+    UndoCredential,
+    RestoreCredential,
+    CredentialUndone,
     AccountSession,
     Revoked,
     Usage,
@@ -226,6 +272,20 @@ impl CredentialInfo {
     }
 }
 
+impl CredentialUndone {
+    /// What is shown once `restored` is the credential again.
+    #[must_use]
+    pub fn of(written: &strongroom::CredentialInfo, restored: &strongroom::Version) -> Self {
+        Self {
+            key: written.key_name.to_string(),
+            id: written.id.to_string(),
+            restored: restored.revision.as_u64().to_string(),
+            version: written.revision.as_u64().to_string(),
+            written_at: time::iso(restored.written_at),
+        }
+    }
+}
+
 impl From<strongroom::Usage> for Usage {
     fn from(usage: strongroom::Usage) -> Self {
         Self {
@@ -240,13 +300,16 @@ impl From<strongroom::Usage> for Usage {
 }
 
 impl AuditEvent {
-    pub(crate) fn of(event: strongroom::AuditEvent) -> Self {
+    /// The event as it is shown.
+    #[must_use]
+    pub fn of(event: strongroom::AuditEvent) -> Self {
         Self {
             id: event.id.to_string(),
             at: time::iso(event.at),
             actor: event.actor,
             request_id: event.request_id,
             changes: event.changes.into_iter().map(AuditChange::of).collect(),
+            unreadable: event.unreadable,
         }
     }
 }
@@ -261,6 +324,8 @@ impl AuditChange {
             workflow_id: change.workflow.map(|id| id.to_string()),
             integration: change.integration.map(|id| id.to_string()),
             connection: change.connection.map(|id| id.to_string()),
+            document_id: change.document_id.map(|id| id.to_string()),
+            version_before: change.before.map(|revision| revision.as_u64().to_string()),
             version: change.after.map(|revision| revision.as_u64().to_string()),
         }
     }

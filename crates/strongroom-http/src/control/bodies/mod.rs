@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 pub use accounts::{
     AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
-    NewAccount, NewCredential, Revoked, Usage,
+    CredentialUndone, NewAccount, NewCredential, RestoreCredential, Revoked, UndoCredential, Usage,
 };
 pub use definitions::{Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue};
 pub use keys::{ApiKey, ApiKeyRequest, RotateKey};

@@ -159,15 +159,15 @@ pub struct MissingValue {
     pub reason: String,
 }
 
-/// One version of a value.
+/// One version of a value or credential.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Version {
     /// The version, for `restore`.
     pub version: String,
-    /// `current`, `former` or `deleted`.
+    /// `current`, `former` or `deleted`; `unreadable` for one that cannot be read.
     pub state: String,
-    /// When it was written.
-    pub written_at: String,
+    /// When it was written; `null` for one that cannot be read.
+    pub written_at: Option<String>,
     /// By whom.
     pub author: Option<String>,
     /// In which request.
@@ -176,6 +176,9 @@ pub struct Version {
     pub note: Option<String>,
     /// Its labels.
     pub labels: Vec<String>,
+    /// Why it cannot be read, which says which row it is. Left out for one that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// Which value to undo.
@@ -342,6 +345,7 @@ impl Version {
     pub fn of(version: &strongroom::Version, is_newest: bool) -> Self {
         let metadata = &version.metadata;
         let state = match (version.deleted, is_newest) {
+            _ if version.unreadable.is_some() => "unreadable",
             (true, _) => "deleted",
             (false, true) => "current",
             (false, false) => "former",
@@ -349,11 +353,12 @@ impl Version {
         Self {
             version: version.revision.as_u64().to_string(),
             state: state.to_owned(),
-            written_at: time::iso(version.written_at),
+            written_at: version.unreadable.is_none().then(|| time::iso(version.written_at)),
             author: metadata.author().map(str::to_owned),
             request_id: metadata.request_id().map(str::to_owned),
             note: metadata.note().map(str::to_owned),
             labels: metadata.labels().map(str::to_owned).collect(),
+            unreadable: version.unreadable.clone(),
         }
     }
 }

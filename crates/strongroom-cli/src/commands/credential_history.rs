@@ -1,0 +1,185 @@
+//! `credential history`, `undo` and `revert`: a credential as it was.
+
+use serde::Serialize;
+use strongroom::{AppCredentials, CredentialKey, Expected, Org, Version, WriteOptions};
+use strongroom_http::control::{self, CredentialUndone, RestoreCredential, UndoCredential};
+
+use super::credential::Place;
+use super::history::{show, views};
+use crate::client::{Call, Client};
+use crate::consent::Consent;
+use crate::failure::Failure;
+use crate::output::{Output, time};
+use crate::pages;
+use crate::suggest;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct History {
+    key: CredentialKey,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Undo {
+    key: CredentialKey,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct Revert {
+    key: CredentialKey,
+    /// Which version, as `credential history` lists it
+    #[arg(long, value_name = "N")]
+    version: u64,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Serialize)]
+struct UndoneView<'a> {
+    #[serde(flatten)]
+    undone: &'a CredentialUndone,
+    linked_account_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
+}
+
+/// A credential that is to become what it was, and its versions, the newest first.
+struct Target<'t> {
+    key: &'t CredentialKey,
+    place: &'t Place,
+    credentials: AppCredentials,
+    versions: Vec<Version>,
+}
+
+impl History {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        show(&views(&Target::find(org, &self.key, &self.place).await?.versions), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let path = self.place.path_of(&self.key, &["history"]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let versions: Vec<control::Version> =
+            client.control_items(Call { path: &path, query: &self.place.query() })?;
+        if versions.is_empty() {
+            return Err(self.place.absent(&self.key));
+        }
+        show(&versions, output)
+    }
+}
+
+impl Undo {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let target = Target::find(org, &self.key, &self.place).await?;
+        let Some(last) = Version::to_undo(&target.versions) else {
+            return Err(target.gone("the version before this one"));
+        };
+        target.restore(last, self.consent, "undo", output).await
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let Self { key, place, consent } = self;
+        consent.to_reversible(&format!(
+            "set credential {key} of {} to what it was before its last change",
+            place.shown()
+        ))?;
+        let body = UndoCredential { connection: place.connection() };
+        let path = place.path_of(&key, &["undo"]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        done(&client.control_post(&path, &body)?, &place, output)
+    }
+}
+
+impl Revert {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let target = Target::find(org, &self.key, &self.place).await?;
+        let wanted = target.versions.iter().find(|version| version.revision.as_u64() == self.version);
+        let Some(wanted) = wanted.filter(|version| !version.deleted) else {
+            return Err(target.gone(&format!("version {}", self.version)));
+        };
+        target.restore(wanted, self.consent, "revert", output).await
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let Self { key, version, place, consent } = self;
+        consent.to_reversible(&format!(
+            "set credential {key} of {} to what it was in version {version}",
+            place.shown()
+        ))?;
+        let body = RestoreCredential { version: version.to_string(), connection: place.connection() };
+        let path = place.path_of(&key, &["restore"]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        done(&client.control_post(&path, &body)?, &place, output)
+    }
+}
+
+impl<'t> Target<'t> {
+    /// The credential with its versions, of which there is at least one.
+    async fn find(org: &Org, key: &'t CredentialKey, place: &'t Place) -> Result<Self, Failure> {
+        let credentials = place.credentials(org);
+        match pages::all(async |page| credentials.history(key.as_str(), page).await).await {
+            Ok(versions) if versions.is_empty() => Err(place.absent(key)),
+            Ok(versions) => Ok(Self { key, place, credentials, versions }),
+            Err(error) => Err(suggest::of_account(org, &place.account, error).await),
+        }
+    }
+
+    fn gone(&self, what: &str) -> Failure {
+        let Self { key, place, .. } = self;
+        let nothing = format!(
+            "{what} of credential {key} of {} is not kept, cannot be read, or says that it was deleted",
+            place.shown()
+        );
+        Failure::not_found(nothing)
+            .next("`strongroom credential history` lists the versions; nothing was changed")
+    }
+
+    /// Sets the credential to what it was in a version, unless it changed since the versions were read.
+    async fn restore(
+        &self,
+        wanted: &Version,
+        consent: Consent,
+        note: &str,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let (key, place) = (self.key.as_str(), self.place);
+        let written = time(wanted.written_at);
+        consent.to_reversible(&format!(
+            "set credential {key} of {} to what it was from {written} on",
+            place.shown()
+        ))?;
+        let written = match self.versions.as_slice() {
+            // It expires when it did before.
+            [deletion, last, ..] if deletion.deleted && last == wanted => {
+                self.credentials.undelete(key).await?.ok_or_else(|| place.absent(self.key))?
+            }
+            versions => {
+                let current = versions.first().filter(|newest| !newest.deleted);
+                let as_read = current.map_or(Expected::Absent, |newest| Expected::Revision(newest.revision));
+                let options = WriteOptions::expecting(as_read).note(note);
+                self.credentials.restore_with(key, wanted.revision, options).await?
+            }
+        };
+        done(&CredentialUndone::of(&written.info, wanted), place, output)
+    }
+}
+
+fn done(undone: &CredentialUndone, place: &Place, output: &Output) -> Result<(), Failure> {
+    let (app, connection) = place.named();
+    let view = UndoneView { undone, linked_account_id: place.account.as_str(), app, connection };
+    let CredentialUndone { key, written_at, .. } = undone;
+    output.done(
+        &format!("credential {key} of {} is again what it was from {written_at} on", place.shown()),
+        &view,
+    )
+}
