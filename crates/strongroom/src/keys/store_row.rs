@@ -160,8 +160,12 @@ impl StoreRow {
         if body.min_suite > SUITE {
             return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
-        // Before anything is written: a setting that this release does not know must not be lost by it.
+        // Before anything is written: a setting or an entry that this release does not know, also of a slot, must not
+        // be lost by it.
         body.settings()?;
+        if *body.plaintext() != *plaintext {
+            return Err(Error::UnknownVersion { row: ROW.name(), version: SUITE + 1 });
+        }
         Ok(Self { body, row_revision: found.revision, revision: sealed.revision })
     }
 
@@ -602,6 +606,28 @@ mod tests {
         }
         assert!(body.plaintext().len() <= BODY_BYTES_MAX);
         assert!(!has(&body, 6) && has(&body, 1_029), "the oldest made room");
+    }
+
+    #[test]
+    fn an_entry_of_a_later_release_is_refused_before_it_could_be_lost() {
+        let root = SealingKey::derive(&KeyMaterial::default());
+        let mut body = StoreBody::new(root.id());
+        body.hold(&slot(1, 1, Some("a")), at(1)).unwrap();
+        let plaintext = body.plaintext();
+        let opened = |plaintext: &[u8]| {
+            let document = Document { id: None, revision: FIRST, body: plaintext };
+            let value = seal(&root, &[2; 16], &ROW, &document).unwrap();
+            StoreRow::open(&[2; 16], &root, &Versioned { value, revision: RowRevision(1) }).map(drop)
+        };
+        opened(&plaintext).unwrap();
+        let of_row = [&[plaintext[0] + 1], &plaintext[1..], &[0x0b, 0x01]].concat();
+        // The last entry is the list of slots, and the last one of its slot is that of the provider's key.
+        let key = plaintext.iter().rposition(|byte| *byte == 0xa3).unwrap();
+        let mut of_key = [&plaintext[..], &[0x18, 0x20, 0x01]].concat();
+        of_key[key] += 1;
+        for later in [of_row, of_key] {
+            assert!(matches!(opened(&later), Err(Error::UnknownVersion { .. })));
+        }
     }
 
     #[test]
