@@ -154,6 +154,7 @@ fn with_causes() -> Vec<(&'static str, Error)> {
         ("Slot(NoneOfThisKind)", SlotError::NoneOfThisKind("").into()),
         ("Slot(NotFound)", SlotError::NotFound(slot).into()),
         ("Slot(Last)", SlotError::Last.into()),
+        ("Slot(KeyTaken)", SlotError::KeyTaken(slot).into()),
         ("Slot(KeyShredded)", SlotError::KeyShredded(ProviderKey::new("k", 1)).into()),
         ("Slot(TooMany)", SlotError::TooMany(24).into()),
         ("Slot(NotPresented)", SlotError::NotPresented(slot).into()),

@@ -201,7 +201,7 @@ pub enum Error {
     /// copy was put back, or the answer comes from a replica that lags behind. Nothing was written.
     #[error(
         "{row} is older than it was before: an older copy of the store or of this row was put back; \
-         bring the newest one back, or restore the newest backup"
+         bring the newest one back, restore the newest backup, or accept this one as KEYS.md says"
     )]
     RolledBack {
         /// Which row.

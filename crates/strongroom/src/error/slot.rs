@@ -19,6 +19,9 @@ pub enum SlotError {
     /// ([`Vault::settle_shred`](crate::Vault::settle_shred)): a slot that uses it could not be opened.
     #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
     KeyShredded(ProviderKey),
+    /// The raw key or passphrase already opens this slot.
+    #[error("this key already opens slot {0}: give each slot a key of its own")]
+    KeyTaken(SlotId),
     /// The vault has the maximum number of slots: 8 of one kind, or 24 including those that cannot be read.
     #[error("there are {0} key slots, which is the maximum: remove one first")]
     TooMany(usize),

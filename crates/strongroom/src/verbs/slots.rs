@@ -97,6 +97,7 @@ impl Slots {
     /// [`SlotError::TooMany`](crate::SlotError::TooMany) if there are already 8 of this kind, or 24 in all,
     /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] if the provider fails,
     /// [`SlotError::KeyShredded`](crate::SlotError::KeyShredded) for a provider key that a shred destroys,
+    /// [`SlotError::KeyTaken`](crate::SlotError::KeyTaken) for a raw key or passphrase that opens another slot,
     /// [`Error::Contended`], those of [`list`](Self::list).
     pub async fn add(&self, unlock: Unlock) -> Result<SlotInfo, Error> {
         let place = SlotPlace::generate(self.engine.store_id)?;
@@ -175,6 +176,7 @@ impl Slots {
             let (place, expect) = plan(&table)?;
             let id = SlotId::from_bytes(place.id);
             table.check_room(unlock.tag(), id)?;
+            table.refuse_taken(unlock, id).await?;
             let params = unlock.argon2_params(&self.engine.argon2)?;
             let slot = unlock.seal_slot(place, &table.root.bytes, params).await?;
             table.store_row.body.hold(&slot, self.engine.now())?;
@@ -220,6 +222,20 @@ impl<'e> SlotTable<'e> {
         }
         if others().count() >= SLOTS_MAX {
             return Err(Error::Slot(SlotError::TooMany(SLOTS_MAX)));
+        }
+        Ok(())
+    }
+
+    /// Refuses a key that opens another slot: to change or remove one of the two would leave the key as it was. The key
+    /// of a provider wraps another base for each slot, and is not asked.
+    async fn refuse_taken(&self, unlock: &Unlock, place: SlotId) -> Result<(), Error> {
+        let others = self.head.slots.iter().filter(|row| row.id != Some(place) && row.is_of(unlock.tag()));
+        for row in others.filter(|row| unlock.tag() != Provider::EXTERNAL && self.is_usable(row)) {
+            if let (Some(id), Ok(slot)) = (row.id, &row.slot)
+                && unlock.open_slot(slot, &self.engine.argon2).await.is_ok()
+            {
+                return Err(Error::Slot(SlotError::KeyTaken(id)));
+            }
         }
         Ok(())
     }

@@ -31,6 +31,24 @@ fn every_slot_opens_the_same_vault() {
 }
 
 #[test]
+fn a_key_that_opens_a_slot_is_given_to_no_other() {
+    with_vault(async |_, vault| {
+        let first = vault.slots().list().await?.remove(0).id;
+        let words = || Unlock::passphrase("spare");
+        let second = vault.slots().add(words()).await?.id;
+        for (key, opens) in [(unlock(), first), (words(), second)] {
+            let added = vault.slots().add(key).await;
+            assert!(matches!(added, Err(Error::Slot(SlotError::KeyTaken(id))) if id == opens), "{added:?}");
+        }
+        let changed = vault.slots().change(&second, unlock()).await;
+        assert!(matches!(changed, Err(Error::Slot(SlotError::KeyTaken(id))) if id == first), "{changed:?}");
+        vault.slots().change(&second, words()).await?;
+        vault.slots().remove(&second).await?;
+        vault.slots().add(words()).await.map(drop)
+    });
+}
+
+#[test]
 fn a_list_says_what_opens_the_vault_and_since_when() {
     run(async {
         let clock = TestClock::default();

@@ -328,7 +328,7 @@ fn a_provider_s_slot_and_the_history_of_slots_are_decoded() {
     let raw_key = || Unlock::raw_key(RawKey::from_bytes(RAW_KEY));
     let vault = block_on(Vault::create(Arc::clone(&store), raw_key())).unwrap();
     let added = block_on(vault.slots().add(Unlock::provider(Arc::new(XorProvider)))).unwrap();
-    let removed = block_on(vault.slots().add(raw_key())).unwrap();
+    let removed = block_on(vault.slots().add(Unlock::raw_key(RawKey::from_bytes([8; 32])))).unwrap();
     block_on(vault.slots().remove(&removed.id)).unwrap();
 
     let dump = block_on(dump(&*store));
