@@ -102,18 +102,20 @@ impl Engine {
             }
         };
         // In one step, as `lock` is: otherwise a lock in between would find the root back.
-        self.locks.set(|held| {
+        let learns = self.locks.set(|held| {
             if held.vault {
                 return Err(Error::Locked);
             }
             // Every rotation raises the revision: a root of before is that of an older copy of the store.
             self.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
-            self.roots.change(|now| match *now.active.key.id() == known {
+            let learns = self.roots.change(|now| match *now.active.key.id() == known {
                 true => roots.clone().with_coming(now.coming.clone()),
                 false => now.clone(),
             });
             self.kept.state().slot = Some(slot);
-            Ok(())
-        })
+            Ok(learns)
+        })?;
+        self.forget_shredded_if(learns);
+        Ok(())
     }
 }

@@ -39,13 +39,14 @@ impl Engine {
         let store_row = StoreRow::open(&self.store_id, &active.key, &found)?;
         self.caches.refuse_older(&row, store_row.revision, moment)?;
         self.gate.learn_settings(store_row.body.settings()?, store_row.revision);
-        self.roots.change(|known| {
+        let learns = self.roots.change(|known| {
             if known.active.key.id() != roots.active.key.id() {
                 return known.clone();
             }
             let coming = known.coming.clone().filter(|root| *root.key.id() != id);
             Roots::new(active, &store_row).with_coming(coming)
         });
+        self.forget_shredded_if(learns);
         Ok(())
     }
 
@@ -62,6 +63,7 @@ impl Engine {
                 Ok(store_row) => {
                     self.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
                     self.gate.learn(head.pass(&store_row)?, store_row.revision);
+                    self.learn_shreds(&store_row);
                     return Ok((head, store_row, root));
                 }
                 Err(error) => self.if_rotated(error).await,
@@ -70,6 +72,18 @@ impl Engine {
             if !matches!(error, Error::UnknownKey { .. }) || self.roots.id() == before {
                 return Err(error);
             }
+        }
+    }
+
+    /// Takes in what a `store` row that was read notes of shreds.
+    pub(crate) fn learn_shreds(&self, store_row: &StoreRow) {
+        self.forget_shredded_if(self.roots.learn(store_row));
+    }
+
+    /// Once other shreds are known, no keyring stays that was opened before. Shreds are rare, so all of them go.
+    pub(super) fn forget_shredded_if(&self, learns: bool) {
+        if learns {
+            self.caches.forget_all(&[]);
         }
     }
 

@@ -74,7 +74,8 @@ pub struct DestroyedKey {
 pub enum NotDestroyed {
     /// The root that sealed the keys is still in use: rotate it and run its job to the end.
     RootInUse,
-    /// A passphrase or raw key once led to a former root. Nobody can prove that it is forgotten.
+    /// A passphrase or raw key leads, or once led, to the root of that time or a former one. Nobody can prove that it
+    /// is forgotten.
     KnownSecret,
     /// A former root was wrapped by a key that a slot still uses, in this or another version: give the slot a key of
     /// its own, then rotate the root.

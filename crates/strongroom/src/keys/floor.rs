@@ -69,6 +69,13 @@ pub(crate) fn revision_at(now: Timestamp) -> u64 {
     now.as_ms().min(u64::MAX >> (REWRITES_BITS + 1)) << REWRITES_BITS
 }
 
+/// The first moment after the keys of a scope were last dropped as a whole, by the revision of its keyring; 0 if they
+/// never were.
+pub(crate) fn first_after_drop(revision: u64) -> Timestamp {
+    let dropped_ms = revision >> REWRITES_BITS;
+    Timestamp::from_ms(if dropped_ms == 0 { 0 } else { dropped_ms + 1 })
+}
+
 /// The scope of a keyring, and that of its org.
 fn scopes_of<'r>(row: &'r Row<'_>) -> impl Iterator<Item = ScopeHash> + use<'r> {
     let org = match row {
@@ -127,5 +134,7 @@ mod tests {
         let [early, late] = [1, 2].map(|ms| revision_at(Timestamp::from_ms(ms)));
         assert_eq!(late - early, 1 << 20);
         assert!(revision_at(Timestamp::from_ms(u64::MAX)) < u64::MAX >> 1);
+        assert_eq!(first_after_drop(late + 7), Timestamp::from_ms(3));
+        assert_eq!(first_after_drop(7), Timestamp::from_ms(0), "they were never dropped");
     }
 }

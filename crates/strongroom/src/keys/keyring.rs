@@ -136,7 +136,8 @@ impl Keyring {
         let listed = self.deks.iter().rfind(|dek| dek.key.id() == id && dek.generation >= self.min_version);
         match listed {
             Some(dek) => KeyLookup::Listed(&dek.key),
-            None if self.tombstones.contains(id) => KeyLookup::Dropped,
+            // Without any, the scope was deleted, whatever key of it the store had withheld then.
+            None if self.deks.is_empty() || self.tombstones.contains(id) => KeyLookup::Dropped,
             None => KeyLookup::Unknown,
         }
     }

@@ -21,7 +21,7 @@ mod slot_provider;
 mod store_row;
 mod unlock;
 
-pub(crate) use floor::{Floor, revision_at};
+pub(crate) use floor::{Floor, first_after_drop, revision_at};
 pub(crate) use keyring::{KeyLookup, Keyring};
 pub use raw_key::RawKey;
 pub(crate) use root::{Root, RootCell, Roots};

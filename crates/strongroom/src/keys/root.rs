@@ -130,7 +130,7 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// The roots that an engine knows, replaced as a whole. No warm verb reads it.
+/// The roots that an engine knows, replaced as a whole. No warm read of a value or credential reads it.
 #[derive(Debug)]
 pub(crate) struct RootCell(RwLock<Held>);
 
@@ -180,12 +180,26 @@ impl RootCell {
         }
     }
 
-    /// Changes the roots; does nothing while the vault is locked.
-    pub(crate) fn change(&self, change: impl FnOnce(&Roots) -> Roots) {
+    /// Changes the roots; does nothing while the vault is locked. Returns whether other shreds are noted from now on.
+    pub(crate) fn change(&self, change: impl FnOnce(&Roots) -> Roots) -> bool {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Held::Open(roots) = &mut *held {
-            *roots = Arc::new(change(roots));
-        }
+        let Held::Open(roots) = &mut *held else { return false };
+        let changed = change(roots);
+        let others = (&changed.shredded, &changed.floors) != (&roots.shredded, &roots.floors);
+        *roots = Arc::new(changed);
+        others
+    }
+
+    /// Takes in what a later `store` row notes of shreds: another process may have made them since the root was read.
+    /// Returns whether there were any.
+    pub(crate) fn learn(&self, store_row: &StoreRow) -> bool {
+        self.change(|roots| {
+            let is_later = store_row.revision.as_u64() > roots.store_revision.as_u64();
+            if !is_later || *roots.active.key.id().as_bytes() != store_row.body.root_id {
+                return roots.clone();
+            }
+            Roots::new(Arc::clone(&roots.active), store_row).with_coming(roots.coming.clone())
+        })
     }
 
     /// Adds a root that this engine is about to make active. Call it before the commit: if the answer is lost, the
@@ -194,12 +208,19 @@ impl RootCell {
         self.change(|roots| Roots { coming: Some(Arc::clone(coming)), ..roots.clone() });
     }
 
-    /// Notes the new revision after this engine rewrote the `store` row without changing the root, and what the row
-    /// notes of shreds: another process may have made them since the root was read.
+    /// Notes the new revision after this engine rewrote the `store` row without changing the root, and what it notes of
+    /// shreds now.
     pub(crate) fn moved(&self, row: RowRevision, store_row: &StoreRow) {
         self.change(|roots| {
             let noted = Roots::new(Arc::clone(&roots.active), store_row);
-            Roots { row_revision: row, shredded: noted.shredded, floors: noted.floors, ..roots.clone() }
+            let store_revision = store_row.revision.next();
+            Roots {
+                row_revision: row,
+                store_revision,
+                shredded: noted.shredded,
+                floors: noted.floors,
+                ..roots.clone()
+            }
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The keyring of a key scope, as it is in the store.
 
-use super::{Keyring, Roots, open_under_root};
+use super::{Keyring, Roots, first_after_drop, open_under_root};
+use crate::clock::Timestamp;
 use crate::envelope::StoreId;
 use crate::error::Error;
 use crate::model::Revision;
@@ -13,11 +14,14 @@ pub(crate) struct ScopeKeys {
     pub(crate) revision: Revision,
     /// The revision that a write under one of the keys expects of the keyring's row.
     pub(crate) row_revision: RowRevision,
+    /// From when on what is made in the scope counts: what was there before was deleted with its keys.
+    pub(crate) begins_at: Timestamp,
 }
 
 impl ScopeKeys {
     pub(crate) fn new(keyring: Keyring, revision: Revision, row: RowRevision) -> Self {
-        Self { keyring, revision, row_revision: row }
+        let begins_at = first_after_drop(revision.as_u64());
+        Self { keyring, revision, row_revision: row, begins_at }
     }
 
     /// Opens the row of a keyring. A key that was shredded counts as dropped, and so do all of a keyring from before
@@ -31,11 +35,12 @@ impl ScopeKeys {
         let opened = open_under_root(roots, store_id, row, &found.value)?;
         let keyring = Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
         let keyring = roots.without_shredded(row, opened.revision, &keyring).unwrap_or(keyring);
-        Ok(Self::new(keyring, opened.revision, found.revision))
+        let begins_at = first_after_drop(opened.revision.as_u64().max(roots.floor_of(row)));
+        Ok(Self { begins_at, ..Self::new(keyring, opened.revision, found.revision) })
     }
 
     /// The same row, with every key dropped.
     pub(crate) fn dropped(&self) -> Self {
-        Self::new(self.keyring.drop_keys(), self.revision, self.row_revision)
+        Self { keyring: self.keyring.drop_keys(), ..*self }
     }
 }

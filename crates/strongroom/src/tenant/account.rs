@@ -1,8 +1,9 @@
 //! The rows of linked accounts and integrations.
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{AppId, DocumentId, LinkedAccountId};
-use crate::keys::Document;
+use crate::keys::{Document, first_after_drop};
 use crate::model::{AuditChange, EventKind, LinkedAccount, Revision};
 use crate::row::Row;
 use crate::row::body::{AccountBody, IntegrationBody};
@@ -52,15 +53,22 @@ impl Loaded<AccountBody> {
 }
 
 impl Tenant {
+    /// Opens the row of an account. `None` also for one from before the account was deleted or shredded, as far as that
+    /// is known: the org's key seals it, so it opens when the store puts it back.
     pub(crate) fn open_account(
         &self,
         view: &View<'_>,
         account: &LinkedAccountId,
         row: &Versioned,
     ) -> Result<Option<Loaded<AccountBody>>, Error> {
-        self.load(view, &self.id.account(account), row, AccountBody::decode)
+        let loaded = self.load(view, &self.id.account(account), row, AccountBody::decode)?;
+        let begins_at = self.account_begins_at(view, account)?;
+        // The row that marks a delete is the former one, until the sweep ends.
+        let counts = |body: &AccountBody| body.deleting.is_some() || body.created_at() >= begins_at;
+        Ok(loaded.filter(|loaded| counts(&loaded.body)))
     }
 
+    /// The same of a connection.
     pub(crate) fn open_integration(
         &self,
         view: &View<'_>,
@@ -68,7 +76,26 @@ impl Tenant {
         app: &AppId,
         row: &Versioned,
     ) -> Result<Option<Loaded<IntegrationBody>>, Error> {
-        self.load(view, &self.id.integration(account, app), row, IntegrationBody::decode)
+        let loaded = self.load(view, &self.id.integration(account, app), row, IntegrationBody::decode)?;
+        let begins_at = self.account_begins_at(view, account)?;
+        let counts = |body: &IntegrationBody| body.deleting.is_some() || body.created_at() >= begins_at;
+        Ok(loaded.filter(|loaded| counts(&loaded.body)))
+    }
+
+    /// From when on what is made of an account counts: later than its last delete or shred, and than a shred of its
+    /// org, whatever the clock says.
+    pub(crate) fn account_begins_at(
+        &self,
+        view: &View<'_>,
+        account: &LinkedAccountId,
+    ) -> Result<Timestamp, Error> {
+        let org = view.keys(None).map_or(Timestamp::from_ms(0), |keys| keys.begins_at);
+        if let Some(keys) = view.keys(Some(account)) {
+            return Ok(keys.begins_at.max(org));
+        }
+        let row = self.id.keyring(Some(account));
+        let seen = self.engine.caches.newest(&row.key()).map_or(0, Revision::as_u64);
+        Ok(first_after_drop(self.engine.roots.get()?.floor_of(&row).max(seen)).max(org))
     }
 
     /// The account in `row`, unless it is being deleted. Where one registration is meant, another one or none is

@@ -165,7 +165,7 @@ impl Tenant {
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
-        let (mut may_move, mut may_follow) = (true, self.engine.kept.follows());
+        let (mut may_move, mut may_follow, mut may_learn) = (true, self.engine.kept.follows(), true);
         loop {
             // Before the caches are looked at and the store is read: a write in between moves the moment on, and
             // what was read then is neither trusted nor cached.
@@ -208,6 +208,12 @@ impl Tenant {
                 // The root may have been retired since the row was read. Then the next read finds the row under the
                 // new root.
                 Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
+                // It may be one from before a shred that another engine noted: then it is one without keys.
+                Err(Error::RolledBack { .. }) if std::mem::take(&mut may_learn) => {
+                    self.engine.refresh_roots().await?;
+                    freshness = Freshness::Fresh;
+                    continue;
+                }
                 Err(error) => match self.engine.if_rotated(error).await {
                     Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => continue,
                     error => return Err(error),

@@ -87,8 +87,7 @@ impl<'t> Target<'t> {
         if self.find(&row.key()).await?.is_some() {
             return Ok(());
         }
-        let ScopeKeys { keyring, revision, row_revision } = self.new_keys(&row)?;
-        let dropped = ScopeKeys::new(keyring.drop_keys(), revision, row_revision);
+        let dropped = self.new_keys(&row)?.dropped();
         self.push(row.key(), self.side.seal_keyring(&row, &dropped)?).await
     }
 

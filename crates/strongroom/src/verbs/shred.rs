@@ -13,9 +13,10 @@ use crate::jobs::shred::{
 use crate::jobs::shred_org::{begin_shred, dropped_keys};
 use crate::jobs::{run_job, until_landed};
 use crate::keys::provider::KeyProvider;
-use crate::keys::{Floor, StoreRow};
+use crate::keys::{Floor, SlotHeld, StoreRow};
 use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Needs, WriteOptions};
+use crate::verbs::accounts::delete::OnDeleted;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
@@ -33,17 +34,16 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Org::delete_account`].
+    /// Those of [`Org::delete_account`]; not [`Error::AccountNotFound`] for an account that was deleted or shredded
+    /// before, as far as the store shows it.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or the account is deleted and its keys are dropped; what is left goes with
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs). There is no receipt then, since a second call finds no account, and
-    /// no note of the keys: rows that the store puts back later may open. Where that counts, shred the org, or let no
-    /// timeout cut this off.
+    /// Dropped, nothing has happened, or the account is deleted and its keys are dropped, perhaps without a note of it.
+    /// Call it again for the receipt, also of an account that was deleted before. What is left of its rows goes with
+    /// that, or with [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
-        let quiet = self.unobserved();
         let call = Call::of("shred_account").account(account);
-        self.tenant.observed(call, quiet.delete_and_drop(account)).await
+        self.tenant.observed(call, self.delete_and_drop(account)).await
     }
 
     async fn delete_and_drop(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
@@ -53,7 +53,7 @@ impl Org {
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         let mut keys: Vec<DekId> =
             view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
-        let revision = self.delete_with_keys(account, &WriteOptions::default()).await?;
+        let (job, revision) = self.begin_delete(account, &WriteOptions::default(), OnDeleted::Repeat).await?;
         // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {
@@ -64,6 +64,8 @@ impl Org {
         // Whatever the store showed of the account's keys: none from before counts from now on.
         let floor = Floor::of(&self.tenant.id.keyring(Some(account)), revision);
         let slots = note_shredded(engine, &keys, floor).await?;
+        // After the note, so that a sweep that is cut off leaves it.
+        run_job(&self.tenant, &job).await?;
         // Whoever has the root key and an older copy of the store can still open the dropped keys.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
@@ -132,7 +134,10 @@ impl Vault {
     fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
         let body = &store_row.body;
         let in_use = body.root_id == *receipt.root_id.as_bytes() || body.retiring.is_some();
-        let known = body.slots.iter().any(|held| held.root_id != body.root_id && held.key.is_none());
+        // Those of the root of that time too, while it is in use: a rotation would not change what they open.
+        let of_shred =
+            |held: &SlotHeld| held.root_id != body.root_id || held.root_id == *receipt.root_id.as_bytes();
+        let known = body.slots.iter().any(|held| held.key.is_none() && of_shred(held));
         let others = self.engine.is_shared() && !assume.contains(&Assume::NoOtherProcess);
         let reasons = [
             (in_use, NotDestroyed::RootInUse),

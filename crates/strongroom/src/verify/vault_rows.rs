@@ -86,7 +86,9 @@ fn check_header(engine: &Engine, row: &Versioned) -> RowState {
 
 fn check_store_row(engine: &Engine, row: &Versioned, moment: Moment) -> Result<(), Error> {
     let store_row = StoreRow::open(&engine.store_id, &engine.roots.get()?.active.key, row)?;
-    engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)
+    engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
+    engine.learn_shreds(&store_row);
+    Ok(())
 }
 
 fn check_slot(engine: &Engine, id: &[u8; 16], row: &Versioned) -> RowState {

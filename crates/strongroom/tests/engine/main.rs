@@ -44,6 +44,7 @@ mod format_change_memory;
 mod format_change_orders;
 mod formats;
 mod generation;
+mod gone;
 mod handles;
 mod history;
 mod hostile_store;

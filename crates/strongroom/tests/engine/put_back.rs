@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use strongroom::store::{
@@ -160,7 +160,7 @@ fn the_job_of_a_deleted_definition_sweeps_nothing_once_the_definition_is_put_bac
         org.set_value("PORT", Scope::Org, "80").await?;
         let before = store.rows(&[]).await;
 
-        let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+        let stopped = Stopped::after(&store, 1);
         let other = Vault::open(stopped, unlock()).await?;
         assert!(
             org_of(&other).delete_definition("PORT").await.is_err(),
@@ -194,7 +194,7 @@ fn the_job_of_a_finished_narrowing_gives_no_scope_back_when_it_and_an_older_valu
             org.delete_value("PORT", &at_account).await?;
             clock.set(1_000_000 + 61_000);
 
-            let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+            let stopped = Stopped::after(&store, 1);
             let other = options().open(stopped, unlock()).await?;
             let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
             assert!(org_of(&other).update_definition("PORT", narrow).await.is_err(), "it is stopped");
@@ -237,7 +237,7 @@ fn a_value_that_landed_beside_a_narrowing_keeps_its_scope_also_if_the_definition
         org.set_value("PORT", &at_account, "80").await?;
         let with_value = store.rows(&[1]).await;
         org.delete_value("PORT", &at_account).await?;
-        let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+        let stopped = Stopped::after(&store, 1);
         let other = options().open(stopped, unlock()).await?;
         let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
         assert!(org_of(&other).update_definition("PORT", narrow).await.is_err(), "it is stopped");
@@ -355,7 +355,7 @@ fn is_record(key: &Key) -> bool {
 
 /// Shreds the org, and returns the job's row from the middle of it.
 async fn job_of_a_shred(store: &OldNumbers, vault: &Vault) -> Vec<(Key, Vec<u8>)> {
-    let stopped = Stopped { store: store.clone(), commits: Arc::default() };
+    let stopped = Stopped::after(store, 1);
     let other = Vault::open(stopped, unlock()).await.unwrap();
     assert!(org_of(&other).shred().await.is_err(), "it is stopped after its first batch");
     let job = store.rows(JOBS).await;
@@ -365,11 +365,17 @@ async fn job_of_a_shred(store: &OldNumbers, vault: &Vault) -> Vec<(Key, Vec<u8>)
     job
 }
 
-/// A store that takes one batch and no more.
+/// A store that takes so many batches and no more.
 #[derive(Debug, Clone)]
-struct Stopped {
+pub(crate) struct Stopped {
     store: OldNumbers,
-    commits: Arc<AtomicBool>,
+    left: Arc<AtomicUsize>,
+}
+
+impl Stopped {
+    pub(crate) fn after(store: &OldNumbers, batches: usize) -> Self {
+        Self { store: store.clone(), left: Arc::new(AtomicUsize::new(batches)) }
+    }
 }
 
 #[async_trait]
@@ -379,7 +385,8 @@ impl Store for Stopped {
     }
 
     async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        if self.commits.swap(true, Ordering::SeqCst) {
+        let took = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if took.is_err() {
             return Err(StoreError::new(strongroom::store::StoreErrorKind::Unavailable, "stopped"));
         }
         self.store.commit(batch).await

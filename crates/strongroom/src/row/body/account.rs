@@ -42,6 +42,10 @@ impl AccountBody {
         }
     }
 
+    pub(crate) fn created_at(&self) -> Timestamp {
+        Timestamp::from_ms(self.created_ms)
+    }
+
     pub(crate) fn updated_at(&self) -> Timestamp {
         Timestamp::from_ms(self.updated_ms)
     }

@@ -9,6 +9,14 @@ use crate::row::body::{AccountBody, Sweep};
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
+/// What a delete does with an account that was deleted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDeleted {
+    Fail,
+    /// Deletes it again: the former delete may have been cut off.
+    Repeat,
+}
+
 impl Org {
     /// Deletes a linked account with its values, integrations, credentials and data keys.
     ///
@@ -59,27 +67,30 @@ impl Org {
         account: &LinkedAccountId,
         options: WriteOptions,
     ) -> Result<(), Error> {
-        self.delete_with_keys(account, &options).await.map(drop)
+        let delete = async {
+            let (job, _) = self.begin_delete(account, &options, OnDeleted::Fail).await?;
+            run_job(&self.tenant, &job).await
+        };
+        self.tenant.observed(Call::of("delete_account").account(account), delete).await
     }
 
-    /// The same. Returns the revision of the account's keyring, below which none of the account counts any more.
-    pub(crate) async fn delete_with_keys(
+    /// Drops the account's keys, so that it is gone for every reader. Returns the job that sweeps its rows, and the
+    /// revision of its keyring, below which none of the account counts any more.
+    pub(crate) async fn begin_delete(
         &self,
         account: &LinkedAccountId,
         options: &WriteOptions,
-    ) -> Result<Revision, Error> {
-        let delete = async {
-            let delete = |freshness| self.try_delete_account(account, options, freshness);
-            let (job, revision) = until_landed(&self.tenant, delete).await?;
-            run_job(&self.tenant, &job).await.map(|()| revision)
-        };
-        self.tenant.observed(Call::of("delete_account").account(account), delete).await
+        on_deleted: OnDeleted,
+    ) -> Result<(JobId, Revision), Error> {
+        let attempt = |freshness| self.try_delete_account(account, options, on_deleted, freshness);
+        until_landed(&self.tenant, attempt).await
     }
 
     async fn try_delete_account(
         &self,
         account: &LinkedAccountId,
         options: &WriteOptions,
+        on_deleted: OnDeleted,
         freshness: Freshness,
     ) -> Result<Attempt<(JobId, Revision)>, Error> {
         let tenant = &*self.tenant;
@@ -92,8 +103,13 @@ impl Org {
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
         let keys = view.keys(Some(account));
-        // An account that was never registered may still have values, and then it has keys.
-        if live.is_none() && keys.is_none_or(|keys| keys.keyring.active().is_none()) {
+        // An account that was never registered may still have values, and then it has keys. One that was deleted leaves
+        // a keyring without any.
+        let is_there = match on_deleted {
+            OnDeleted::Fail => keys.is_some_and(|keys| keys.keyring.active().is_some()),
+            OnDeleted::Repeat => keys.is_some(),
+        };
+        if live.is_none() && !is_there {
             return Err(Error::AccountNotFound(account.clone()));
         }
         options.check(live.map(|loaded| loaded.revision))?;

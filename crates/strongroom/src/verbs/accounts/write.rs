@@ -155,7 +155,8 @@ impl Org {
                 loaded.body
             }
             Some(None) => {
-                let body = IntegrationBody::new(draft.new_id()?, self.tenant.engine.now());
+                let now = self.tenant.engine.now().max(self.tenant.account_begins_at(draft.view(), account)?);
+                let body = IntegrationBody::new(draft.new_id()?, now);
                 draft.put_integration(account, app, &body, None)?;
                 body
             }
@@ -171,8 +172,8 @@ impl Org {
         Ok(Some((integration.into_model(app), written)))
     }
 
-    /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted. The
-    /// delete is now finished, so read again.
+    /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted, or that
+    /// the row was from before a delete. That is now finished, and the row gone, so read again.
     async fn existing_account(
         &self,
         view: &View<'_>,
@@ -186,6 +187,9 @@ impl Org {
         }
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_account(view, account, row)?;
+        if loaded.is_none() {
+            return self.drop_row(view, self.tenant.id.account(account).key(), row).await.map(|()| None);
+        }
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
             let marked = (self.tenant.id.account(account).key(), row.revision);
             finish_job(&self.tenant, &job, marked).await?;
@@ -410,10 +414,15 @@ impl<'a> AccountSpec<'a> {
         existing: Option<&Loaded<AccountBody>>,
         credentials: usize,
     ) -> Result<AccountBody, Error> {
-        let now = draft.tenant().engine.now();
+        let (tenant, account) = (draft.tenant(), &self.registration.account);
+        let now = tenant.engine.now();
         let mut body = match existing {
             Some(loaded) => loaded.body.clone().touched(now),
-            None => AccountBody::new(draft.new_id()?, now),
+            // Later than what was deleted before, also by a clock that is ahead.
+            None => {
+                let begins_at = tenant.account_begins_at(draft.view(), account)?;
+                AccountBody::new(draft.new_id()?, now.max(begins_at))
+            }
         };
         body.name = self.name.clone().or(body.name);
         body.udf = self.udf.clone().or(body.udf);
