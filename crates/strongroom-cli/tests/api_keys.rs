@@ -54,3 +54,38 @@ fn a_key_that_is_replaced_expires_when_it_would_have_and_not_once_it_has() {
     let refused = shell.run(&["api-key", "rotate", &id(&expired)]);
     assert!(refused.code != 0 && refused.stderr.contains("has expired"), "{}", refused.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn revoking_a_key_names_those_that_it_made_and_refuses_them_too_if_that_is_asked() {
+    for is_remote in [false, true] {
+        let shell = Shell::with_vault();
+        let server = shell::server::Server::start(&shell, &[]);
+        let text = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap_or_default().to_owned();
+        let at = ["--url", server.text("url")];
+        let of = |key: &serde_json::Value| Shell::new().variable("STRONGROOM_API_KEY", &text(key, "api_key"));
+        let admin = shell.json(&["api-key", "create", "admin", "--right", "admin"]);
+        let leaked = shell.json(&["api-key", "create", "leaked", "--right", "admin"]);
+        let create = ["api-key", "create", "child", "--right", "admin"];
+        let child = of(&leaked).json(&[&at[..], &create].concat());
+        let revoke = ["api-key", "revoke", &text(&leaked, "id")];
+        let revoke = |more: &[&str]| match is_remote {
+            true => of(&admin).run(&[&at[..], &revoke, more].concat()),
+            false => shell.run(&[&revoke, more].concat()),
+        };
+        let ran = revoke(&[]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&text(&child, "id")) && ran.stderr.contains("--with-children"),
+            "{}",
+            ran.stderr
+        );
+        let list = [&at[..], &["api-key", "list"]].concat();
+        of(&child).ok(&list);
+        let ran = revoke(&["--with-children"]);
+        assert!(ran.code == 0 && ran.stdout.contains(&text(&child, "id")), "{}{}", ran.stdout, ran.stderr);
+        assert_ne!(of(&child).run(&list).code, 0);
+        assert_eq!(revoke(&["--with-children"]).code, 3);
+        server.stop();
+    }
+}

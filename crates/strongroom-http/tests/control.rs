@@ -6,9 +6,14 @@ mod support;
 
 use std::io::Cursor;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
-use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store as _, WriteBatch};
+use strongroom::store::{
+    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind,
+    WriteBatch,
+};
 use strongroom::{
     AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock,
     VarFormat, VariableDefinition, Vault, VaultOptions,
@@ -535,6 +540,42 @@ async fn a_key_makes_only_keys_that_may_do_no_more_and_is_replaced_with_a_grace(
 }
 
 #[tokio::test]
+async fn a_revoked_key_names_the_keys_that_it_made_and_takes_them_along_if_that_is_asked() {
+    let fixture = Fixture::new().await;
+    let desk = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
+    let made_with = async |by: &Desk<'_>| {
+        let made = by.ok("POST", "/api-keys", json!({"name": "n", "rights": ["admin", "read"]})).await;
+        let key = made["api_key"].as_str().unwrap().to_owned();
+        (made["id"].as_str().unwrap().to_owned(), Desk { fixture: &fixture, key })
+    };
+    let (leaked, with_leaked) = made_with(&desk).await;
+    let (other, with_other) = made_with(&desk).await;
+    let (child, with_child) = made_with(&with_leaked).await;
+    let (grandchild, with_grandchild) = made_with(&with_child).await;
+    // What stood between the two is no longer there.
+    with_child.ok("DELETE", &format!("/api-keys/{child}"), Value::Null).await;
+    let path = format!("/api-keys/{grandchild}/rotate");
+    let replaced = with_grandchild.ok("POST", &path, json!({"grace_secs": 60})).await;
+
+    let path = format!("/api-keys/{leaked}");
+    let revoked = desk.ok("DELETE", &path, Value::Null).await;
+    let names = |answer: &Value| {
+        let children = answer["children"].as_array().unwrap().iter();
+        children.map(|key| key["id"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let made = [grandchild, replaced["id"].as_str().unwrap().to_owned()].into();
+    assert_eq!((names(&revoked), &revoked["children_deleted"]), (made, &json!(false)));
+    assert_eq!(with_grandchild.send("GET", "/definitions", &Value::Null).await.status, 200);
+    assert_eq!(desk.send("DELETE", &path, &Value::Null).await.status, 404);
+
+    let revoked = desk.ok("DELETE", &format!("{path}?with_children=true"), Value::Null).await;
+    assert_eq!((names(&revoked).len(), &revoked["children_deleted"]), (2, &json!(true)));
+    assert_eq!(with_grandchild.send("GET", "/definitions", &Value::Null).await.status, 401);
+    with_other.get("/definitions").await;
+    assert_eq!(desk.ok("DELETE", &format!("/api-keys/{other}"), Value::Null).await["children"], json!([]));
+}
+
+#[tokio::test]
 async fn a_key_shows_the_day_on_which_it_was_last_used() {
     let fixture = Fixture::new().await;
     let desk = Desk::with(&fixture, [Right::Admin]).await;
@@ -597,6 +638,141 @@ async fn all_sessions_of_an_account_or_of_the_org_end() {
     assert_eq!((status(&a).await.as_u16(), status(&b).await.as_u16()), (401, 200));
     assert_eq!(desk.ok("POST", "/revoke-sessions", Value::Null).await["revoked"], 1);
     assert_eq!(status(&b).await, 401);
+}
+
+/// The rows that a store in memory has.
+async fn rows(store: &MemoryStore) -> Vec<(Key, Vec<u8>)> {
+    let scans = vec![Scan::new(KeyRange::all(), 1_000)];
+    let set = store.read(&ReadBatch { gets: Vec::new(), scans }).await.unwrap();
+    set.scans[0].rows.iter().map(|(key, row)| (key.clone(), row.value.clone())).collect()
+}
+
+/// A store that takes so many batches and no more.
+#[derive(Debug)]
+struct Stopped(Arc<MemoryStore>, AtomicUsize);
+
+#[async_trait]
+impl Store for Stopped {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        self.0.read(request).await
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        let took = self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if took.is_err() {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "stopped"));
+        }
+        self.0.commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Where a call is asked about account `a`.
+fn at_account(path: &str) -> String {
+    let takes_it = ["/values", "/resolve", "/explain", "/matrix"].iter().any(|start| path.starts_with(start));
+    match (takes_it, path.contains('?')) {
+        (true, true) => format!("{path}&linked_account_id=a"),
+        (true, false) => format!("{path}?linked_account_id=a"),
+        (false, _) => path.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_was_shredded_elsewhere_is_gone_for_every_call_whatever_the_store_shows() {
+    for (is_cut_off, is_hidden) in [(true, false), (true, true), (false, false), (false, true)] {
+        let store = Arc::new(MemoryStore::new());
+        let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+        let vault = VaultOptions::default().create(Arc::clone(&store), unlock()).await.unwrap();
+        let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+        fixture.define_string("A").await;
+        fixture.register("a").await;
+        let token = fixture.token("a").await;
+        let desk = Desk::with(&fixture, Right::ALL).await;
+        desk.ok("PUT", "/values/A", json!({"value": "x", "linked_account_id": "a"})).await;
+        desk.ok("PUT", "/accounts/a/credentials/default-app/k", json!({"value": "x"})).await;
+        let before = rows(&store).await;
+        let org = support::ORG.parse::<strongroom::OrgId>().unwrap();
+        let mut batch = WriteBatch::default();
+        if is_hidden {
+            // The keyring of the account, and not the index row of its value, whose key is longer.
+            let of_account =
+                before.iter().map(|(key, _)| key).filter(|key| key.as_bytes().ends_with(b"\x01a\0"));
+            batch.delete(of_account.min_by_key(|key| key.as_bytes().len()).unwrap().clone());
+        }
+        store.commit(Arc::new(batch)).await.unwrap();
+        let stopped = Stopped(Arc::clone(&store), AtomicUsize::new(if is_cut_off { 1 } else { 100 }));
+        let other = Vault::open(stopped, unlock()).await.unwrap();
+        let shred =
+            other.org(org, fixture.org.environment().clone()).shred_account(&"a".parse().unwrap()).await;
+        assert_eq!(shred.is_err(), is_cut_off);
+        if !is_cut_off {
+            fixture.vault.slots().list().await.unwrap();
+            let mut batch = WriteBatch::default();
+            let of_org = before.into_iter().filter(|(key, _)| key.as_bytes().starts_with(&[1]));
+            of_org.for_each(|(key, row)| batch.put(key, row));
+            store.commit(Arc::new(batch)).await.unwrap();
+        }
+
+        let answer = fixture.call_with_token(&token, "GET", "/session/active-linked-account").send().await;
+        assert_eq!(answer.status, 401);
+        for (method, path, body, _) in calls() {
+            let path = if method == "GET" { at_account(path) } else { path.to_owned() };
+            let answer = desk.send(method, &path, &body).await;
+            assert!(
+                answer.status.as_u16() < 500,
+                "{is_cut_off} {is_hidden} {method} {path}: {}",
+                answer.body
+            );
+            assert!(!path.starts_with("/accounts/a/c") || answer.status == 404, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_the_store_hid_while_all_were_ended_are_ended_when_it_shows_them_again() {
+    for path in ["/accounts/a/revoke-sessions", "/revoke-sessions"] {
+        let store = Arc::new(MemoryStore::new());
+        let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+        let vault = VaultOptions::default().create(Arc::clone(&store), unlock()).await.unwrap();
+        let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+        let desk = Desk::with(&fixture, [Right::Admin]).await;
+        fixture.register("a").await;
+        let _made_the_signing_key = fixture.token("a").await;
+        fixture.register("b").await;
+        let before = rows(&store).await;
+        let token = |account: &'static str| {
+            let body = format!(r#"{{"linked_account_id":"{account}"}}"#);
+            let call = fixture.call("POST", "/session-token?force_refresh=true");
+            async move { call.json(&body).await.field("token") }
+        };
+        let first = token("a").await;
+        let mut hidden = rows(&store).await;
+        hidden.retain(|row| !before.contains(row));
+        let mut batch = WriteBatch::default();
+        hidden.iter().for_each(|(key, _)| batch.delete(key.clone()));
+        store.commit(Arc::new(batch)).await.unwrap();
+
+        desk.ok("POST", path, Value::Null).await;
+        let mut batch = WriteBatch::default();
+        hidden.into_iter().for_each(|(key, row)| batch.put(key, row));
+        store.commit(Arc::new(batch)).await.unwrap();
+        let status = async |token: &str| {
+            let call = fixture.call_with_token(token, "GET", "/session/active-linked-account");
+            call.send().await.status.as_u16()
+        };
+        assert_eq!(status(&first).await, 401, "{path}");
+        assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
+        for account in ["a", "b"] {
+            assert_eq!(status(&token(account).await).await, 200, "a new one");
+        }
+    }
 }
 
 #[tokio::test]

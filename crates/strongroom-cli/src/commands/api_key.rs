@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
-use strongroom_http::control::{self, ApiKey, ApiKeyRequest, Deleted, OpenSessions, RotateKey};
+use strongroom_http::control::{self, ApiKey, ApiKeyRequest, KeyRevoked, OpenSessions, RotateKey};
 use strongroom_http::{
     ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
@@ -53,6 +53,9 @@ pub(crate) struct Revoke {
     /// End the sessions of all linked accounts too: those whose tokens the key issued are among them
     #[arg(long)]
     with_sessions: bool,
+    /// Refuse the keys too that it made, by itself or through keys that it made
+    #[arg(long)]
+    with_children: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,9 +73,20 @@ pub(crate) struct Rotate {
 struct Revoked {
     id: String,
     revoked: bool,
+    /// The keys that it made.
+    children: Vec<Child>,
+    /// Whether those were revoked too.
+    children_revoked: bool,
     /// How many sessions of accounts were ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<usize>,
+}
+
+/// A key that was made by another one.
+#[derive(Serialize)]
+struct Child {
+    id: String,
+    name: String,
 }
 
 /// A key in a list, which does not show it.
@@ -87,6 +101,8 @@ struct KeyView {
     expires_at: Option<String>,
     /// A day.
     last_used: Option<String>,
+    /// The id of the key that made it.
+    made_by: Option<String>,
 }
 
 impl ApiKeyCommand {
@@ -111,12 +127,14 @@ impl ApiKeyCommand {
                 let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
                 show(keys.into_iter().map(KeyView::of_server).collect(), output)
             }
-            Self::Revoke(Revoke { id, with_sessions }) => {
-                let path = ["api-keys", &id.to_string()];
-                let _: Deleted = client.control_delete(Call { path: &path, query: &[] })?;
+            Self::Revoke(Revoke { id, with_sessions, with_children }) => {
+                let (path, query) = (["api-keys", &id.to_string()], [("with_children", "true")]);
+                let query: &[_] = if with_children { &query } else { &[] };
+                let gone: KeyRevoked = client.control_delete(Call { path: &path, query })?;
+                let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
                 let ended = with_sessions.then(|| client.control_post(&["revoke-sessions"], &NoBody {}));
                 let ended = ended.transpose()?.map(|ended: control::Revoked| ended.revoked);
-                revoked(&id, ended, output)
+                revoked(&id, (children.collect(), with_children), ended, output)
             }
             Self::Rotate(rotate) => {
                 let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
@@ -183,30 +201,52 @@ impl Rotate {
 
 impl Revoke {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let id = self.id;
-        if !ApiKeys::of(org)?.revoke(&id).await? {
+        let (id, keys) = (self.id, ApiKeys::of(org)?);
+        // First, so that it makes no more of them.
+        let was_there = keys.revoke(&id).await?;
+        let made = if self.with_children { keys.revoke_made(&id).await? } else { keys.made_by(&id).await? };
+        if !was_there && (made.is_empty() || !self.with_children) {
             return Err(absent(&id));
         }
+        let children = made.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });
         let ended = match self.with_sessions {
             true => Some(OpenSessions::of(org)?.end_all().await?),
             false => None,
         };
-        revoked(&id, ended, output)
+        revoked(&id, (children.collect(), self.with_children), ended, output)
     }
 }
 
-fn revoked(id: &DocumentId, sessions: Option<usize>, output: &Output) -> Result<(), Failure> {
+fn revoked(
+    id: &DocumentId,
+    (children, children_revoked): (Vec<Child>, bool),
+    sessions: Option<usize>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut what = format!("API key {id}");
+    if !children.is_empty() {
+        let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
+        let (made, names) = (counted(children.len(), "key"), names.join(", "));
+        if children_revoked {
+            what = format!("{what} and the {made} that it made: {names}");
+        } else {
+            output.warn(&format!(
+                "it made {made}, which go on: {names}; the same command with --with-children revokes them"
+            ));
+        }
+    }
     let sentence = match sessions {
-        Some(ended) => format!("revoked API key {id}, and ended {}", counted(ended, "session")),
+        Some(ended) => format!("revoked {what}; ended {}", counted(ended, "session")),
         None => {
             output.note(
                 "sessions whose tokens the key issued go on until they expire: `strongroom account end-sessions --all` \
                  ends those of all accounts",
             );
-            format!("revoked API key {id}")
+            format!("revoked {what}")
         }
     };
-    output.done(&sentence, &Revoked { id: id.to_string(), revoked: true, sessions })
+    output
+        .done(&sentence, &Revoked { id: id.to_string(), revoked: true, children, children_revoked, sessions })
 }
 
 /// Prints only the key on standard output, so that it can be piped to where it is kept.
@@ -264,6 +304,7 @@ impl KeyView {
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used: key.last_used,
+            made_by: key.made_by,
         }
     }
 
@@ -277,6 +318,7 @@ impl KeyView {
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
             last_used: key.last_used.map(|day| time(day).chars().take(DATE_LEN).collect()),
+            made_by: key.made_by.map(|id| id.to_string()),
         }
     }
 }

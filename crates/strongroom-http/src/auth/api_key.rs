@@ -44,6 +44,8 @@ pub struct NewApiKey {
     name: String,
     grant: Grant,
     expires_at: Option<Timestamp>,
+    /// By which keys: the first one, and so on to the one that makes it.
+    makers: Vec<DocumentId>,
 }
 
 /// An API key that was just made.
@@ -72,6 +74,9 @@ pub struct ApiKeyInfo {
     pub expires_at: Option<Timestamp>,
     /// The beginning of the day, in UTC, on which it was last used; `None` if never.
     pub last_used: Option<Timestamp>,
+    /// By which key it was made; `None` for one of a host that has the vault open, or of an earlier release.
+    pub made_by: Option<DocumentId>,
+    makers: Vec<DocumentId>,
 }
 
 /// One page of a list of API keys.
@@ -95,6 +100,8 @@ struct KeyRow {
     /// `None` for the documented calls alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    makers: Vec<DocumentId>,
 }
 
 /// A key that was admitted, for the next request with the same key.
@@ -104,6 +111,7 @@ pub(crate) struct Admitted {
     pub(crate) grant: Arc<Grant>,
     /// Its holder, as the author of what is written.
     actor: Actor,
+    makers: Vec<DocumentId>,
     record: RecordKey,
     stamp: Stamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -119,12 +127,14 @@ struct Admission<'a> {
     expires_at: Option<Timestamp>,
     #[serde(default)]
     grant: Option<GrantRow>,
+    #[serde(default)]
+    makers: Vec<DocumentId>,
 }
 
 impl NewApiKey {
     /// A key with a name for people, of 1 to 256 bytes, that may make the documented calls and does not expire.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), grant: Grant::default(), expires_at: None }
+        Self { name: name.into(), grant: Grant::default(), expires_at: None, makers: Vec::new() }
     }
 
     /// The same with what `grant` says in place of the documented calls.
@@ -138,6 +148,12 @@ impl NewApiKey {
     #[must_use]
     pub fn expires_at(mut self, moment: Timestamp) -> Self {
         self.expires_at = Some(moment);
+        self
+    }
+
+    /// The same, made by the holder of a key, with which it is revoked where that is asked for.
+    pub(crate) fn made_by(mut self, makers: Vec<DocumentId>) -> Self {
+        self.makers = makers;
         self
     }
 
@@ -184,12 +200,23 @@ impl ApiKeys {
         until: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Option<CreatedApiKey>, Error> {
+        self.replace(id, until, expires_at, Vec::new()).await
+    }
+
+    /// The same on behalf of the last of these makers.
+    pub(crate) async fn replace(
+        &self,
+        id: &DocumentId,
+        until: Timestamp,
+        expires_at: Option<Timestamp>,
+        makers: Vec<DocumentId>,
+    ) -> Result<Option<CreatedApiKey>, Error> {
         let key = record_key(id)?;
         let Some(record) = self.records.get(&key).await? else { return Ok(None) };
         let Some(mut old) = KeyRow::decode(&record) else { return Ok(None) };
         let grant = Grant::of_row(old.grant.take());
         let expires_at = expires_at.or(old.expires_at);
-        let new = NewApiKey { name: old.name.clone(), grant: grant.clone(), expires_at };
+        let new = NewApiKey { name: old.name.clone(), grant: grant.clone(), expires_at, makers };
         old.expires_at = Some(old.expires_at.map_or(until, |moment| moment.min(until)));
         old.grant = new.grant_row();
         let last = self.records.write(key, old.encode()).expecting(Expected::Revision(record.revision));
@@ -204,7 +231,8 @@ impl ApiKeys {
             secret: random()?,
         };
         let sha256 = hex::encode(hash(&text.secret));
-        let row = KeyRow { grant: new.grant_row(), name: new.name, sha256, expires_at: new.expires_at };
+        let grant = new.grant_row();
+        let row = KeyRow { grant, name: new.name, sha256, expires_at: new.expires_at, makers: new.makers };
         let key = record_key(&text.id)?;
         // A random id does not repeat; if it ever did, the earlier key must stay as it is.
         let created_at = self.records.put_with(&key, row.encode(), options).await?.created_at;
@@ -215,6 +243,8 @@ impl ApiKeys {
             created_at,
             expires_at: row.expires_at,
             last_used: None,
+            made_by: row.makers.last().copied(),
+            makers: row.makers,
         };
         Ok(CreatedApiKey { info, key: text.format() })
     }
@@ -244,7 +274,54 @@ impl ApiKeys {
         Ok(record.as_ref().and_then(KeyRow::info))
     }
 
-    /// Revokes a key: from now on it is refused. Returns whether there was one.
+    /// The keys that are there of those that a key made, by itself or through keys that it made, in the order of their
+    /// ids; whether the key itself is there or not. Which key made it is noted from this release on, and of a line of
+    /// more than 64 keys, each made by the one before, for the first and the last 32 of them.
+    ///
+    /// # Errors
+    /// Those of [`Records::list`].
+    pub async fn made_by(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
+        let (mut made, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+        loop {
+            let found = self.records.list(page).await?;
+            made.extend(found.items.iter().filter_map(KeyRow::info).filter(|key| key.makers.contains(id)));
+            let Some(next) = found.next else { return Ok(made) };
+            page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+        }
+    }
+
+    /// Revokes the keys that a key [made](Self::made_by), and returns them. Revoke the key itself first, so that it
+    /// makes no more.
+    ///
+    /// # Errors
+    /// Those of [`revoke`](Self::revoke).
+    pub async fn revoke_made(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
+        let mut revoked = Vec::new();
+        loop {
+            // Again, for what one of them made meanwhile.
+            let made = self.made_by(id).await?;
+            if made.is_empty() {
+                return Ok(revoked);
+            }
+            for key in &made {
+                self.revoke(&key.id).await?;
+            }
+            revoked.extend(made);
+        }
+    }
+
+    /// Whether a key was made here, and is neither revoked nor expired.
+    ///
+    /// # Errors
+    /// Those of [`Records::get`].
+    pub async fn admits(&self, key: &Secret, clock: &dyn Clock) -> Result<bool, Error> {
+        let is_of = |key: &KeyText| key.org == *self.org.id() && key.environment == *self.org.environment();
+        let Some(key) = KeyText::parse(key.expose()).filter(is_of) else { return Ok(false) };
+        Ok(self.clone().admit(&key, clock).await?.is_some())
+    }
+
+    /// Revokes a key: from now on it is refused. Returns whether there was one. The keys that it made go on: see
+    /// [`made_by`](Self::made_by).
     ///
     /// # Errors
     /// Those of [`Records::delete`].
@@ -271,6 +348,7 @@ impl ApiKeys {
             id: key.id,
             grant: Arc::new(Grant::of_row(row.grant)),
             actor: format!("api-key:{}", key.id).parse()?,
+            makers: row.makers,
             record,
             stamp,
             expires_at: row.expires_at,
@@ -299,6 +377,17 @@ impl Admitted {
         self.org().acting_as(in_request(self.actor.clone(), request))
     }
 
+    /// The makers of a key that its holder makes.
+    pub(crate) fn makers_of_next(&self) -> Vec<DocumentId> {
+        let mut makers = self.makers.clone();
+        makers.push(self.id);
+        // A key that replaces itself every night stays known by where its line began, and by its latest turns.
+        if makers.len() > MAKERS_MAX {
+            makers.remove(MAKERS_MAX / 2);
+        }
+        makers
+    }
+
     /// Its holder in the log.
     pub(crate) fn caller(&self) -> &str {
         self.actor.name().as_str()
@@ -324,6 +413,7 @@ impl Admitted {
             keys: self.keys.clone(),
             id: self.id,
             actor: self.actor.clone(),
+            makers: self.makers.clone(),
             grant: Arc::new(Grant::of_row(row.grant)),
             record: self.record.clone(),
             stamp,
@@ -369,9 +459,10 @@ impl KeyRow {
 
     /// `None` for a record that is not a key's.
     fn info(record: &Record) -> Option<ApiKeyInfo> {
-        let Self { name, expires_at, grant, .. } = Self::decode(record)?;
+        let Self { name, expires_at, grant, makers, .. } = Self::decode(record)?;
         let (id, grant) = (record.key.as_str().parse().ok()?, Grant::of_row(grant));
-        Some(ApiKeyInfo { id, name, grant, created_at: record.created_at, expires_at, last_used: None })
+        let (created_at, made_by) = (record.created_at, makers.last().copied());
+        Some(ApiKeyInfo { id, name, grant, created_at, expires_at, last_used: None, made_by, makers })
     }
 }
 
@@ -389,4 +480,6 @@ fn namespace() -> Result<Namespace, Error> {
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
+/// Some 1.7 KB of a record.
+const MAKERS_MAX: usize = 64;
 const SHA256_LEN: usize = 32;

@@ -103,6 +103,9 @@ impl Sessions {
         if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS) {
             return Ok(None);
         }
+        if claims.iat <= self.signing_keys.ended(&self.org, &claims.linked_account_id) {
+            return Ok(None);
+        }
         let Ok(jti) = claims.jti.parse::<RecordKey>() else { return Ok(None) };
         let Some(record) = self.sessions.get(&jti).await? else { return Ok(None) };
         let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
@@ -121,8 +124,10 @@ impl Sessions {
         secs: u64,
         now: Timestamp,
     ) -> Result<IssuedToken, Error> {
-        let now = now.as_ms() / 1_000;
         let key = self.signing_key_or_new().await?;
+        // Later than those that were ended in this very second.
+        let ended = self.signing_keys.ended(&self.org, &account.account_id);
+        let now = (now.as_ms() / 1_000).max(ended.saturating_add(1));
         let listed = self.listed(&account.account_id).await?;
         if reuse == Reuse::Allowed
             && let Some(session) = self.still_valid(&listed, account, now).await?
@@ -144,8 +149,10 @@ impl Sessions {
         let (now, mut valid) = (now.as_ms() / 1_000, Vec::new());
         // A session of an account that had the id before is none of this one's.
         let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
+        let ended = self.signing_keys.ended(&self.org, account);
         for session in self.listed(account).await? {
-            let is_taken = session.account == known.id && session.exp.saturating_add(SKEW_SECS) > now;
+            let is_in_time = session.exp.saturating_add(SKEW_SECS) > now && session.iat > ended;
+            let is_taken = session.account == known.id && is_in_time;
             if is_taken && self.sessions.get(&session.jti.parse()?).await?.is_some() {
                 valid.push(session);
             }
@@ -158,16 +165,23 @@ impl Sessions {
         self.sessions.delete(&jti.parse()?).await
     }
 
-    /// Revokes all sessions of one account, or of all; returns how many there were. One that is issued meanwhile may
-    /// stay.
-    pub(crate) async fn revoke_all(&self, account: Option<&LinkedAccountId>) -> Result<usize, Error> {
+    /// Revokes all sessions of one account, or of all, and returns how many there were. What was issued before counts
+    /// no more in this process, whatever the store shows; of all accounts, nor in one that reads so. One that is issued
+    /// meanwhile may stay.
+    pub(crate) async fn revoke_all(
+        &self,
+        account: Option<&LinkedAccountId>,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
         let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
+        let until = self.signing_keys.end(&self.org, account, now.as_ms() / 1_000);
         if let Some(account) = account {
             for session in self.listed(account).await? {
                 revoked += usize::from(self.sessions.delete(&session.jti.parse()?).await?);
             }
             return Ok(revoked);
         }
+        self.signing_records()?.put(&ENDED.parse()?, until.to_string()).await?;
         loop {
             let found = self.sessions.list(page).await?;
             for record in &found.items {
@@ -218,8 +232,10 @@ impl Sessions {
         account: &LinkedAccount,
         now: u64,
     ) -> Result<Option<ListedSession>, Error> {
+        let ended = self.signing_keys.ended(&self.org, &account.account_id);
         for session in listed.iter().rev() {
-            let usable = session.exp > now && session.iat <= now && session.account == account.id;
+            let is_of_now = session.exp > now && session.iat <= now && session.iat > ended;
+            let usable = is_of_now && session.account == account.id;
             if usable && self.sessions.get(&session.jti.parse()?).await?.is_some() {
                 return Ok(Some(session.clone()));
             }
@@ -266,13 +282,21 @@ impl Sessions {
     }
 
     async fn signing_key(&self) -> Result<Option<Arc<SigningKey>>, Error> {
-        let record = self.org.reserved_records("signing-key".parse()?).get(&SIGNING_KEY.parse()?).await?;
-        let Some(record) = record else { return Ok(None) };
+        let records = self.signing_records()?;
+        let Some(record) = records.get(&SIGNING_KEY.parse()?).await? else { return Ok(None) };
+        let ended = records.get(&ENDED.parse()?).await?;
+        if let Some(secs) = ended.and_then(|ended| ended.value.expose().parse().ok()) {
+            self.signing_keys.end(&self.org, None, secs);
+        }
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
         let key = Arc::new(SigningKey::new(bytes));
         self.signing_keys.remember(&self.org, &key);
         Ok(Some(key))
+    }
+
+    fn signing_records(&self) -> Result<Records, Error> {
+        Ok(self.org.reserved_records("signing-key".parse()?))
     }
 
     /// The key that signs. The first caller makes it; the loser of a race uses the winner's.
@@ -281,7 +305,7 @@ impl Sessions {
             return Ok(key);
         }
         let new = hex::encode(*random::<32>()?);
-        let records = self.org.reserved_records("signing-key".parse()?);
+        let records = self.signing_records()?;
         let if_first = WriteOptions::expecting(Expected::Absent);
         match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
             // Another server was faster: its key is the one that is read below.
@@ -308,6 +332,8 @@ fn json(row: &impl Serialize) -> String {
 }
 
 const SIGNING_KEY: &str = "hs256";
+/// Beside the key: up to which second all sessions were ended.
+const ENDED: &str = "sessions-ended";
 /// How far the clocks of two servers may be apart.
 const SKEW_SECS: u64 = 60;
 /// How many sessions an account has at a time: the oldest goes when one more is forced.

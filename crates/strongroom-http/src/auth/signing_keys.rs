@@ -1,11 +1,11 @@
-//! The signing keys that were read lately, so that a forged token costs no read.
+//! The signing keys that were read lately, so that a forged token costs no read, and until when sessions were ended.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use strongroom::{Environment, Org, OrgId};
+use strongroom::{Environment, LinkedAccountId, Org, OrgId};
 use tokio::time::Instant;
 
 use super::token::SigningKey;
@@ -13,7 +13,12 @@ use super::token::SigningKey;
 /// The signing keys of the orgs whose tokens were checked or issued lately.
 ///
 /// No token is valid just because its key is kept: the row of its session is read for every request.
-pub(crate) struct SigningKeys(Cache<Tenant, Known>);
+pub(crate) struct SigningKeys {
+    keys: Cache<Tenant, Known>,
+    /// Sessions that were issued up to this second were ended: of all accounts, or of one. It stays when a key is
+    /// wiped, and holds also for a session that the store hid from who ended it.
+    ended: Cache<(Tenant, Option<LinkedAccountId>), u64>,
+}
 
 type Tenant = (OrgId, Environment);
 
@@ -35,8 +40,15 @@ pub(crate) enum Signature {
 
 impl SigningKeys {
     pub(super) fn check(&self, org: &Org, token: &str) -> Signature {
-        match self.0.get(&tenant(org)) {
-            Some(known) if known.key.has_signed(token) => Signature::Good,
+        match self.keys.get(&tenant(org)) {
+            Some(known) if known.key.has_signed(token) => {
+                if known.read_at.elapsed() < LOOK_AGAIN_AFTER {
+                    return Signature::Good;
+                }
+                // One looks whether sessions were ended elsewhere; the others go on meanwhile.
+                self.keys.insert(tenant(org), Known { read_at: Instant::now(), ..known });
+                Signature::Unknown
+            }
             // The org may have a new key: it is looked for again, but not for every forged token.
             Some(known) if known.read_at.elapsed() < READ_AGAIN_AFTER => Signature::Bad,
             Some(_) | None => Signature::Unknown,
@@ -44,12 +56,27 @@ impl SigningKeys {
     }
 
     pub(super) fn remember(&self, org: &Org, key: &Arc<SigningKey>) {
-        self.0.insert(tenant(org), Known { key: Arc::clone(key), read_at: Instant::now() });
+        self.keys.insert(tenant(org), Known { key: Arc::clone(key), read_at: Instant::now() });
     }
 
     /// Wipes the key of an org, as is due when the org is locked.
     pub(super) fn forget(&self, org: &Org) {
-        self.0.remove(&tenant(org));
+        self.keys.remove(&tenant(org));
+    }
+
+    /// The sessions that were issued up to this second are ended, of one account or of all. Returns that second, or a
+    /// later one up to which they were ended before.
+    pub(super) fn end(&self, org: &Org, account: Option<&LinkedAccountId>, secs: u64) -> u64 {
+        let key = (tenant(org), account.cloned());
+        let until = self.ended.get(&key).unwrap_or(0).max(secs);
+        self.ended.insert(key, until);
+        until
+    }
+
+    /// Up to which second the sessions of an account were ended, as far as this process knows.
+    pub(super) fn ended(&self, org: &Org, account: &LinkedAccountId) -> u64 {
+        let of = |account| self.ended.get(&(tenant(org), account)).unwrap_or(0);
+        of(None).max(of(Some(account.clone())))
     }
 }
 
@@ -59,16 +86,17 @@ fn tenant(org: &Org) -> Tenant {
 
 impl Default for SigningKeys {
     fn default() -> Self {
-        Self(Cache::new(KEYS_MAX))
+        Self { keys: Cache::new(KEYS_MAX), ended: Cache::new(KEYS_MAX) }
     }
 }
 
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKeys").field("keys", &self.0.len()).finish()
+        f.debug_struct("SigningKeys").field("keys", &self.keys.len()).finish()
     }
 }
 
 /// About 200 bytes each.
 const KEYS_MAX: usize = 10_000;
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);

@@ -5,9 +5,9 @@ use strongroom::Timestamp;
 use zeroize::Zeroizing;
 
 use super::BASE;
-use super::bodies::{ApiKey, ApiKeyRequest, Deleted, Page, RotateKey};
+use super::bodies::{ApiKey, ApiKeyRequest, KeyRevoked, Page, RotateKey};
 use super::operator::{Operator, full};
-use super::queries::{PageQuery, moment};
+use super::queries::{PageQuery, RevokeKeyQuery, moment};
 use crate::auth::{ApiKeys, CreatedApiKey, Right};
 use crate::error::Failure;
 use crate::openapi::Failures;
@@ -48,7 +48,7 @@ pub(crate) async fn create(
     if !operator.grant().covers(&grant) {
         return Err(Failure::outranked());
     }
-    let mut new = crate::auth::NewApiKey::named(body.name).with(grant);
+    let mut new = crate::auth::NewApiKey::named(body.name).with(grant).made_by(operator.makers.clone());
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
     if let Some(moment) = operator.bounded_expiry(expires_at)? {
         new = new.expires_at(moment);
@@ -58,18 +58,31 @@ pub(crate) async fn create(
 
 /// Revokes an API key: from now on it is refused
 ///
-/// The sessions whose tokens it issued go on until they expire: `POST /revoke-sessions` ends those of all accounts.
+/// The keys that it made go on, and are listed, unless `with_children` revokes them too. The sessions whose tokens it
+/// issued go on until they expire: `POST /revoke-sessions` ends those of all accounts.
 #[utoipa::path(
-    delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys", params(("id" = String, Path)),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys",
+    params(("id" = String, Path), RevokeKeyQuery),
+    responses((status = 200, body = KeyRevoked), Failures), security(("api_key" = [])),
 )]
-pub(crate) async fn revoke(operator: Operator, Segment(id): Segment) -> Result<Json<Deleted>, Failure> {
+pub(crate) async fn revoke(
+    operator: Operator,
+    Segment(id): Segment,
+    Query(query): Query<RevokeKeyQuery>,
+) -> Result<Json<KeyRevoked>, Failure> {
     operator.may(Right::Admin)?;
     let key = id.parse().map_err(|_| not_found())?;
-    if !keys(&operator)?.revoke(&key).await.map_err(full)? {
+    let (keys, with_children) = (keys(&operator)?, query.with_children()?);
+    // First, so that it makes no more of them.
+    let was_there = keys.revoke(&key).await.map_err(full)?;
+    let made = if with_children { keys.revoke_made(&key).await } else { keys.made_by(&key).await };
+    let made = made.map_err(full)?;
+    if !was_there && (made.is_empty() || !with_children) {
         return Err(not_found());
     }
-    Ok(Json(Deleted { name: id, deleted: true }))
+    let environment = operator.org.environment().as_str();
+    let children = made.iter().map(|info| ApiKey::of(info, environment, None)).collect();
+    Ok(Json(KeyRevoked { name: id, deleted: true, children, children_deleted: with_children }))
 }
 
 /// Makes an API key in place of another one, which is taken for a while yet
@@ -98,7 +111,8 @@ pub(crate) async fn rotate(
     let until = Timestamp::from_ms(now.as_ms().saturating_add(grace_ms));
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
     let expires_at = operator.bounded_expiry(expires_at.or(old.expires_at))?;
-    let made = keys.rotate(&key, until, expires_at).await.map_err(full)?.ok_or_else(not_found)?;
+    let made = keys.replace(&key, until, expires_at, operator.makers.clone()).await.map_err(full)?;
+    let made = made.ok_or_else(not_found)?;
     shown(&operator, &made)
 }
 

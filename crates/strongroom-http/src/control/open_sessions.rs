@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use strongroom::{Error, LinkedAccountId, Org, Timestamp};
+use strongroom::{Clock as _, Error, LinkedAccountId, Org, SystemClock, Timestamp};
 
 use super::bodies::AccountSession;
 use crate::auth::Sessions;
@@ -38,7 +38,7 @@ impl OpenSessions {
     /// # Errors
     /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].
     pub async fn end_of(&self, account: &LinkedAccountId) -> Result<usize, Error> {
-        self.0.revoke_all(Some(account)).await
+        self.0.revoke_all(Some(account), now()).await
     }
 
     /// The same of all accounts.
@@ -46,8 +46,12 @@ impl OpenSessions {
     /// # Errors
     /// Those of [`end_of`](Self::end_of).
     pub async fn end_all(&self) -> Result<usize, Error> {
-        self.0.revoke_all(None).await
+        self.0.revoke_all(None, now()).await
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_ms(SystemClock.now_ms())
 }
 
 impl fmt::Debug for OpenSessions {

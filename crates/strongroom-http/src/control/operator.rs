@@ -26,6 +26,8 @@ use crate::time;
 pub(crate) struct Operator {
     pub(super) org: Org,
     pub(super) key_id: DocumentId,
+    /// The makers of a key that it makes.
+    pub(super) makers: Vec<DocumentId>,
     /// When its key expires.
     expires_at: Option<Timestamp>,
     grant: Arc<Grant>,
@@ -43,12 +45,13 @@ impl FromRequestParts<Service> for Operator {
         note(admitted.caller());
         let org = admitted.acting(parts.extensions.get());
         let (key_id, grant) = (admitted.id, Arc::clone(&admitted.grant));
-        let expires_at = admitted.expires_at;
+        let (makers, expires_at) = (admitted.makers_of_next(), admitted.expires_at);
         if let Some(Narrowed(narrowed)) = parts.extensions.get() {
             narrowed.store(grant.is_narrowed(), Ordering::Relaxed);
         }
         parts.extensions.insert(Standing::Key(admitted));
-        Ok(Self { org, key_id, expires_at, grant, vault: service.vault(), service: service.clone() })
+        let (vault, service) = (service.vault(), service.clone());
+        Ok(Self { org, key_id, makers, expires_at, grant, vault, service })
     }
 }
 

@@ -142,6 +142,16 @@ pub(super) struct RemoveSlotQuery {
     own: Option<String>,
 }
 
+/// Which API keys to revoke with another one.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RevokeKeyQuery {
+    /// Revokes those too that it made, by itself or through others.
+    #[param(required = false, value_type = bool, default = false)]
+    with_children: Option<String>,
+}
+
 /// Whether to say what would be done, and do nothing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -317,6 +327,12 @@ impl DeleteQuery {
 impl RemoveSlotQuery {
     pub(super) fn takes_own(&self) -> Result<bool, Failure> {
         flag("own", self.own.as_deref())
+    }
+}
+
+impl RevokeKeyQuery {
+    pub(super) fn with_children(&self) -> Result<bool, Failure> {
+        flag("with_children", self.with_children.as_deref())
     }
 }
 

@@ -64,7 +64,8 @@ pub(crate) async fn revoke_of_account(
 ) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
     let id = account_id(&text)?;
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id)).await.map_err(full)?;
+    let now = operator.service.now();
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id), now).await.map_err(full)?;
     Ok(Json(Revoked { revoked }))
 }
 
@@ -78,7 +79,8 @@ pub(crate) async fn revoke_all(
     Body(NoFields {}): Body<NoFields>,
 ) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None).await.map_err(full)?;
+    let now = operator.service.now();
+    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None, now).await.map_err(full)?;
     Ok(Json(Revoked { revoked }))
 }
 

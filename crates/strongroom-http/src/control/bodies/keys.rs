@@ -35,6 +35,22 @@ pub struct ApiKey {
     pub expires_at: Option<String>,
     /// The day on which it was last used, in UTC.
     pub last_used: Option<String>,
+    /// The id of the key that made it; none for one that was made where the vault is, or by an earlier release.
+    #[serde(default)]
+    pub made_by: Option<String>,
+}
+
+/// An API key that was revoked.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct KeyRevoked {
+    /// Its id.
+    pub name: String,
+    /// Always `true`.
+    pub deleted: bool,
+    /// The keys that it made, by itself or through others.
+    pub children: Vec<ApiKey>,
+    /// Whether those were revoked too. Otherwise they go on.
+    pub children_deleted: bool,
 }
 
 /// An API key to be made.
@@ -69,7 +85,7 @@ pub struct RotateKey {
     pub expires_at: Option<String>,
 }
 
-opaque!(ApiKey, ApiKeyRequest, RotateKey);
+opaque!(ApiKey, ApiKeyRequest, KeyRevoked, RotateKey);
 
 impl ApiKey {
     pub(crate) fn of(info: &ApiKeyInfo, environment: &str, key: Option<Zeroizing<String>>) -> Self {
@@ -84,6 +100,7 @@ impl ApiKey {
             created_at: time::iso(info.created_at),
             expires_at: info.expires_at.map(time::iso),
             last_used: info.last_used.map(|day| time::iso(day).chars().take(DATE_LEN).collect()),
+            made_by: info.made_by.map(|id| id.to_string()),
         }
     }
 }

@@ -15,7 +15,7 @@ pub use accounts::{
     CredentialUndone, NewAccount, NewCredential, RestoreCredential, Revoked, UndoCredential, Usage,
 };
 pub use definitions::{Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue};
-pub use keys::{ApiKey, ApiKeyRequest, RotateKey};
+pub use keys::{ApiKey, ApiKeyRequest, KeyRevoked, RotateKey};
 pub use matrix::{Cell, Column, EntryState, Matrix, MatrixRow};
 pub use operations::{
     Job, JobAction, Progress, Rotate, SettingsChange, Slot, Status, UnreadableRow, VaultSettings,
