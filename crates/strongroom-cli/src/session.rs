@@ -57,6 +57,7 @@ impl Session {
         if !is_empty(&*store).await? {
             return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
+        KeptMark::of(config)?.refuse_empty(&config.store)?;
         let vault = options(config).create(store, unlock()?).await?;
         Ok(Self::of(vault, config, KeptMark::unset(&config.store)?))
     }

@@ -28,6 +28,8 @@ fn a_backup_comes_back_with_the_key_of_the_vault() {
     shell.ok(&["--store", "back", "--root-key-file", &key, "restore", "vault.backup", "--replaces-original"]);
     let value = shell.ok(&["--store", "back", "--root-key-file", &key, "get", "A", "--reveal"]);
     assert_eq!(value, "hunter2");
+    let ran = shell.run(&["restore", "vault.backup", "--replaces-original"]);
+    assert!(ran.code == 6 && ran.stderr.contains("move that store away first"), "{}", ran.stderr);
     assert_eq!(shell.run(&["backup", "vault.backup"]).code, 2, "no file is overwritten");
 }
 

@@ -124,7 +124,7 @@ fn a_weak_passphrase_is_accepted_only_by_name() {
         &["--store", "new", "--passphrase-file", "p", "init"][..],
         &["--store", "new", "--passphrase-file", "p", "serve", "--listen", "127.0.0.1:0"],
         &["slot", "add", "--new-passphrase-file", "p"],
-        &["slot", "change", &id, "--new-passphrase-file", "p"],
+        &["slot", "change", &id, "--new-passphrase-file", "p", "--yes"],
     ] {
         let ran = shell.run(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);

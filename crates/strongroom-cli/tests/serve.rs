@@ -120,6 +120,20 @@ fn a_vault_made_by_init_is_served_as_it_is() {
 }
 
 #[test]
+fn a_first_key_that_was_revoked_is_printed_no_more() {
+    let shell = Shell::new();
+    assert_eq!(Server::start(&shell, &[]).stop(), 0);
+    let server = Server::start(&shell, &[]);
+    assert!(server.ready["api_key_file"].is_string(), "it is valid, and still in its file");
+    let id = shell.json(&["api-key", "list"])[0]["id"].as_str().unwrap().to_owned();
+    shell.ok(&["api-key", "revoke", &id]);
+    assert_eq!(server.stop(), 0);
+    let server = Server::start(&shell, &[]);
+    assert!(server.ready.get("api_key_file").is_none(), "{}", server.ready);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
 fn a_vault_in_memory_can_be_served() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--store", "memory"]);

@@ -29,8 +29,13 @@ fn a_changed_slot_opens_with_a_new_root_key_file_that_is_made() {
     let shell = Shell::with_vault();
     let slots = shell.json(&["slot", "list"]);
     let id = slots[0]["id"].as_str().unwrap();
-    shell.ok(&["slot", "change", id, "--new-root-key-file", "new.key"]);
-    assert_eq!(shell.run(&["list"]).code, 5);
+    let change = ["slot", "change", id, "--new-root-key-file", "new.key"];
+    let ran = shell.run(&change);
+    assert!(ran.code == 2 && ran.stderr.contains("opened the vault for this command"), "{}", ran.stderr);
+    shell.ok(&["list"]);
+    shell.ok(&[&change[..], &["--yes"]].concat());
+    let ran = shell.run(&["list"]);
+    assert!(ran.code == 5 && ran.stderr.contains("the key of that time"), "{}", ran.stderr);
     shell.ok(&["--root-key-file", "new.key", "list"]);
 }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::input;
 use crate::keys;
+use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
 use crate::session::Session;
@@ -37,6 +38,9 @@ impl Init {
         // Asked first where there is no store yet, so that whoever gives up leaves nothing behind; where there is one,
         // only once it is seen to be empty.
         let is_new = config.store.path().is_some_and(|path| !path.exists());
+        if is_new {
+            KeptMark::of(config)?.refuse_empty(&config.store)?;
+        }
         let asked = is_new.then(ask).transpose()?;
         let unlock = || match asked.map_or_else(ask, Ok)? {
             Some(passphrase) => Ok(Unlock::passphrase(passphrase)),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{Backup, Environment, Error, OrgId, Unlock, Vault};
+use strongroom::{Backup, Environment, Error, OrgId, Unlock, Vault, WrongStore};
 
 use crate::config::{Config, default_key_file_of};
 use crate::failure::Failure;
@@ -105,12 +105,14 @@ async fn write(
     match target {
         Target::Original => {
             let mark = KeptMark::unset(&config.store)?;
-            Ok((backup.replace_original(config.store.open()?, show).await?, mark, rows))
+            let vault = backup.replace_original(config.store.open()?, show).await.map_err(emptied_first)?;
+            Ok((vault, mark, rows))
         }
         Target::NewVault(new) => {
             let unlock = keys::for_new_vault(config, new, output)?;
             let mark = KeptMark::unset(&config.store)?;
-            Ok((backup.restore_as_new(config.store.open()?, unlock, show).await?, mark, rows))
+            let vault = backup.restore_as_new(config.store.open()?, unlock, show).await;
+            Ok((vault.map_err(emptied_first)?, mark, rows))
         }
         Target::Org(org) => {
             let session = Session::open(config, output).await?;
@@ -127,6 +129,17 @@ async fn write(
             }
         }
     }
+}
+
+/// A restore never writes over a vault.
+fn emptied_first(error: Error) -> Failure {
+    let is_taken = matches!(error, Error::WrongStore(WrongStore::HoldsVault));
+    let failure = Failure::from(error);
+    if !is_taken {
+        return failure;
+    }
+    Failure::new(failure.exit, "the store already holds a vault, and a restore only writes to an empty one")
+        .next("move that store away first, or name another one with --store; nothing was written")
 }
 
 /// The backup holds other orgs than the one that was asked for.

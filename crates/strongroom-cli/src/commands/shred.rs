@@ -1,10 +1,10 @@
 //! `shred`: deletes a linked account and its keys, and reports how far that can be relied on.
 
 use serde::Serialize;
-use strongroom::{LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt};
+use strongroom::{Error, LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt};
 
 use crate::consent::Consent;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::holdings::Holdings;
 use crate::output::{Output, time};
 use crate::session::Session;
@@ -51,10 +51,19 @@ struct EvidenceView<'a> {
 impl ShredAccount {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let (id, org) = (&self.id, &session.org);
-        let holdings = Holdings::of(org, id).await?;
+        let known = Holdings::of(org, id).await;
+        let holdings = match &known {
+            Ok(holdings) => holdings.to_string(),
+            // One that was deleted, or whose shred was cut off, is shredded to the end.
+            Err(failure) if failure.exit == Exit::NotFound => LEFT.to_owned(),
+            Err(_) => return known.map(drop),
+        };
         let whose = format!("org {}, environment {}", org.id(), org.environment());
         self.consent.to(&format!("shred linked account {id} of {whose}: {holdings}"))?;
-        let receipt = org.shred_account(id).await?;
+        let receipt = match (org.shred_account(id).await, known) {
+            (Err(Error::AccountNotFound(_)), Err(absent)) => return Err(absent),
+            (receipt, _) => receipt?,
+        };
         // Without a provider nothing is destroyed here: settling only adds reasons to those in the receipt.
         let settled = session.vault.settle_shred(receipt.clone(), &[], &[]).await;
         show(id, &settled.unwrap_or(receipt), output)
@@ -63,7 +72,7 @@ impl ShredAccount {
 
 fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result<(), Failure> {
     let mut text = match receipt.keys.len() {
-        0 => format!("shredded linked account {id}, which had no data key of its own\n"),
+        0 => format!("shredded linked account {id}; the store showed no data key of its own\n"),
         keys => format!("shredded linked account {id}: {keys} data keys are no longer accepted\n"),
     };
     text.push_str(&worth(&receipt.effect));
@@ -74,6 +83,9 @@ fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result
     );
     Ok(())
 }
+
+/// What may be left of an account that is gone.
+const LEFT: &str = "what is left of it, since it is gone";
 
 /// How far the shred can be relied on, one reason per line.
 fn worth(effect: &ShredEffect) -> String {
@@ -148,7 +160,7 @@ fn sentence(reason: &NotDestroyed) -> String {
                 .to_owned()
         }
         NotDestroyed::KnownSecret => {
-            "a passphrase or root key file opened a former root, and nobody can prove that no copy is left"
+            "a passphrase or root key file leads or led to its root, and nobody can prove that no copy is left"
                 .to_owned()
         }
         NotDestroyed::KeyInUse(key) => {

@@ -22,7 +22,7 @@ pub(crate) enum SlotCommand {
     List,
     /// Add a key that opens the vault; asks for a passphrase unless a file is named
     Add(Add),
-    /// Replace the key of a slot; the old key no longer opens the vault
+    /// Replace the key of a slot; the old key no longer opens the vault, and that of the key in use asks first
     Change(Change),
     /// Remove a slot; the last one that opens the vault stays, and that of the key in use asks first
     Remove(Remove),
@@ -43,6 +43,8 @@ pub(crate) struct Change {
     key: NewKeyArgs,
     #[command(flatten)]
     new: NewPassphrase,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,12 +118,17 @@ impl SlotCommand {
                 let sentence = format!("added key slot {}, opened by {}", slot.id, opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
             }
-            Self::Change(Change { id, key, new }) => {
+            Self::Change(Change { id, key, new, consent }) => {
+                let all = slots.list().await?;
+                ask(&all, config, consent, ("change the key of", id))?;
                 let unlock = keys::for_slot(key.source(), new, output)?;
                 let change = async { Ok(slots.change(&id, unlock).await?) };
                 let slot = session.operate(&format!("slot change {id}"), change).await?;
                 if slot.is_own {
-                    output.note("the key that this command was given no longer opens the vault: use the new one, also for a server");
+                    output.note(
+                        "the key that this command was given no longer opens the vault: use the new one, also for \
+                         a server",
+                    );
                 }
                 let sentence = format!("key slot {id} is now opened by {}", opened_by(&slot.kind));
                 output.done(&sentence, &SlotView::of(&slot))
@@ -129,14 +136,8 @@ impl SlotCommand {
             Self::Remove(Remove { id, consent }) => {
                 let all = slots.list().await?;
                 // The last one is refused anyway.
-                let is_last = !all.iter().any(|slot| slot.id != id && slot.is_usable);
-                let is_own = all.iter().any(|slot| slot.id == id && slot.is_own);
-                if !is_last && is_own {
-                    consent.to(&format!(
-                        "remove key slot {id}, which opened the vault for this command: {GONE}"
-                    ))?;
-                } else if !is_last && config.store.is_served() {
-                    consent.to(&format!("remove key slot {id} while a server has the vault open: {GONE}"))?;
+                if all.iter().any(|slot| slot.id != id && slot.is_usable) {
+                    ask(&all, config, consent, ("remove", id))?;
                 }
                 let remove = async { Ok(slots.remove(&id).await?) };
                 session.operate(&format!("slot remove {id}"), remove).await?;
@@ -175,6 +176,22 @@ impl SlotCommand {
             Self::Add(_) | Self::Change(_) => Err(Failure::not_on_server("a key of the vault never travels")),
         }
     }
+}
+
+/// Asks before the key of a slot goes with which this command, or perhaps a server, opened the vault.
+fn ask(
+    all: &[SlotInfo],
+    config: &Config,
+    consent: Consent,
+    (what, id): (&str, SlotId),
+) -> Result<(), Failure> {
+    if all.iter().any(|slot| slot.id == id && slot.is_own) {
+        return consent.to(&format!("{what} key slot {id}, which opened the vault for this command: {GONE}"));
+    }
+    if config.store.is_served() {
+        return consent.to(&format!("{what} key slot {id} while a server has the vault open: {GONE}"));
+    }
+    Ok(())
 }
 
 fn list(slots: &[SlotInfo], output: &Output) -> Result<(), Failure> {

@@ -79,7 +79,7 @@ const SECRET_PREFIXES: &[&str] =
 fn exit_of(error: &Error) -> Exit {
     match error {
         Error::Slot(SlotError::NotPresented(_)) => Exit::Usage,
-        Error::Slot(SlotError::Last | SlotError::TooMany(_)) => Exit::Invalid,
+        Error::Slot(SlotError::Last | SlotError::TooMany(_) | SlotError::KeyTaken(_)) => Exit::Invalid,
         Error::System(SystemError::Random | SystemError::Thread) | Error::BackupFile(_) => Exit::Other,
         Error::Provider(_) => Exit::Key,
         Error::Store(store) if store.kind() != StoreErrorKind::Corrupt => Exit::Store,
@@ -103,11 +103,14 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::OverQuota { .. } => {
             "the table [quotas] of the configuration file raises it, or STRONGROOM_ with its name in capitals"
         }
-        Error::WrongKey => "check --root-key-file or --passphrase-file; nothing was written",
+        Error::WrongKey => {
+            "check --root-key-file or --passphrase-file; a copy or backup from before a key was changed opens with \
+             the key of that time; nothing was written"
+        }
         Error::Slot(SlotError::NoneOfThisKind(_)) => {
             "give the key with --root-key-file, or the passphrase with --passphrase-file"
         }
-        Error::Slot(SlotError::NotFound(_) | SlotError::TooMany(_)) => {
+        Error::Slot(SlotError::NotFound(_) | SlotError::TooMany(_) | SlotError::KeyTaken(_)) => {
             "`strongroom slot list` lists the slots"
         }
         Error::Slot(SlotError::Last) => "`strongroom slot add` adds another one",

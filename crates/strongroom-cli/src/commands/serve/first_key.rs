@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
 
 use strongroom::Secret;
+use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places};
@@ -53,6 +54,15 @@ impl FirstKey {
     /// The file of an earlier run, if it is still there.
     pub(super) fn find(store_id: &str) -> Option<Self> {
         places::first_api_key(store_id).filter(|file| file.is_file()).map(Self::File)
+    }
+
+    /// The key itself; empty if its file cannot be read.
+    pub(super) fn read(&self) -> Secret {
+        let text = Zeroizing::new(match self {
+            Self::Shown(key) => key.expose().to_owned(),
+            Self::File(file) => std::fs::read_to_string(file).unwrap_or_default(),
+        });
+        Secret::from(text.trim())
     }
 }
 

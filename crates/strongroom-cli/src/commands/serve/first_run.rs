@@ -1,6 +1,6 @@
 //! The contents of a new vault that `serve` makes: enough for the first two requests.
 
-use strongroom::{DefinitionId, LinkedAccountId, Org, VarFormat, VariableDefinition};
+use strongroom::{DefinitionId, LinkedAccountId, Org, SystemClock, VarFormat, VariableDefinition};
 use strongroom_http::{ApiKeys, NewApiKey};
 
 use super::first_key::{FirstKey, KeyPlace};
@@ -31,7 +31,12 @@ pub(super) async fn find(org: &Org, store_id: &str) -> Result<Contents, Failure>
     let definition = org.definition(DEFINITION).await?.map(|stored| stored.id);
     let account: LinkedAccountId = ACCOUNT.parse().map_err(strongroom::Error::from)?;
     let account = org.linked_account(&account).await?.map(|found| found.account_id);
-    Ok(Contents { api_key: FirstKey::find(store_id), definition, account })
+    // A key that was revoked since helps nobody.
+    let api_key = match FirstKey::find(store_id) {
+        Some(found) if ApiKeys::of(org)?.admits(&found.read(), &SystemClock).await? => Some(found),
+        _ => None,
+    };
+    Ok(Contents { api_key, definition, account })
 }
 
 const DEFINITION: &str = "API_SECRET";
