@@ -640,13 +640,6 @@ async fn all_sessions_of_an_account_or_of_the_org_end() {
     assert_eq!(status(&b).await, 401);
 }
 
-/// The rows that a store in memory has.
-async fn rows(store: &MemoryStore) -> Vec<(Key, Vec<u8>)> {
-    let scans = vec![Scan::new(KeyRange::all(), 1_000)];
-    let set = store.read(&ReadBatch { gets: Vec::new(), scans }).await.unwrap();
-    set.scans[0].rows.iter().map(|(key, row)| (key.clone(), row.value.clone())).collect()
-}
-
 /// A store that takes so many batches and no more.
 #[derive(Debug)]
 struct Stopped(Arc<MemoryStore>, AtomicUsize);

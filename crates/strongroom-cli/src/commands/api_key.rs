@@ -262,7 +262,7 @@ fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
 /// The same, of a key that was made here.
 fn show_created(created: CreatedApiKey, org: &Org, output: &Output) -> Result<(), Failure> {
     let api_key = Some(Zeroizing::new(created.key.expose().to_owned()));
-    let KeyView { id, name, rights, names, linked_account_ids, created_at, expires_at, last_used } =
+    let KeyView { id, name, rights, names, linked_account_ids, created_at, expires_at, last_used, made_by } =
         KeyView::of(created.info);
     let environment = org.environment().to_string();
     let made = ApiKey {
@@ -276,6 +276,7 @@ fn show_created(created: CreatedApiKey, org: &Org, output: &Output) -> Result<()
         created_at,
         expires_at,
         last_used,
+        made_by,
     };
     show_made(&made, output)
 }
