@@ -28,11 +28,11 @@ use utoipa_axum::routes;
 pub use self::bodies::{
     AccountSession, AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone,
     BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, CredentialUndone,
-    Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, KeyRevoked, Matrix, MatrixRow,
-    MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress, RefusedValue,
-    Resolution, ResolvedValue, Restore, RestoreCredential, Revoked, Rotate, RotateKey, SettingsChange, Slot,
-    Status, Step, Trace, Undo, UndoCredential, Undone, UnreadableRow, Usage, Value, ValueWritten,
-    VaultSettings, Version,
+    Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, KeyRevoked, Matrix,
+    MatrixRow, MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress,
+    RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential, Revoked, Rotate, RotateKey,
+    SettingsChange, Slot, Status, Step, Trace, Undo, UndoCredential, Undone, UnreadableRow, Usage, Value,
+    ValueWritten, VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
 use crate::service::Service;
