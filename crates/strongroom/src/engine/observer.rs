@@ -14,8 +14,9 @@ use crate::row::TenantId;
 use crate::scope::{Scope, ScopePath};
 
 /// Called once for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
-/// host. It never gets a value. It runs on the task of the verb, so it should be quick. A call whose arguments cannot
-/// be parsed is refused before it begins, and not observed.
+/// host. It never gets a value. It runs on the task of the verb, so it should be quick. Not observed are calls that are
+/// refused before they begin, as for arguments that cannot be parsed or a name that a narrowed handle does not know;
+/// and what is of a whole vault: checks, jobs, backups and copies.
 ///
 /// ```
 /// use strongroom::{Observation, Observer, VaultOptions};
@@ -51,7 +52,9 @@ impl<O: Observer> Observer for Arc<O> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Observation<'o> {
-    /// The verb, such as `resolve` or `set_values`: the one that does the work, so `set_value` is `set_values` of one.
+    /// The verb, such as `resolve` or `set_values`: the one that does the work, so `set_value` is `set_values` of one,
+    /// `replace_all` is `set_credentials`, `get_all` is `credentials`, `refresh` is `refresh_credentials`, and to
+    /// create, upsert or update an account is `write_account`.
     pub verb: &'static str,
     /// On whose behalf.
     pub actor: Option<&'o Actor>,

@@ -41,7 +41,9 @@ impl NewCredential {
         self
     }
 
-    /// Says when the credential expires, instead of what the options say of all of them.
+    /// Says when the credential expires, instead of what the options say of all of them. A write of one that has
+    /// expired already is refused ([`Error::InvalidMetadata`]), with all that is written beside it; only what a refresh
+    /// returns is stored even then.
     #[must_use]
     pub fn expires_at(mut self, at: Timestamp) -> Self {
         self.expires_at = Some(at);

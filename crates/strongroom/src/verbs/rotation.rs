@@ -1,6 +1,7 @@
 //! Verbs that rotate keys.
 
 use crate::engine::ATTEMPTS_MAX;
+use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::jobs::rotation::root_begin::try_rotate_root;
 use crate::jobs::rotation::{DataKeys, JobReport, KeyJob, NewRoot, RootRotation};
@@ -92,7 +93,9 @@ impl Org {
     /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let keys = DataKeys::of_org(*self.id(), self.environment().clone());
-        KeyJob::begin(&self.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await
+        let rotate =
+            async { KeyJob::begin(&self.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await };
+        self.tenant.observed(Call::of("rotate_keys"), rotate).await
     }
 }
 
@@ -114,12 +117,16 @@ impl Account {
     /// # Cancellation
     /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
-        self.refuse_ended().await?;
         let org = self.org();
-        let keys = DataKeys::of_account(*org.id(), org.environment().clone(), self.id().clone());
-        let keys = keys.registered_as(self.registration().id);
-        let report = KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?.run().await?;
-        self.refuse_ended().await?;
-        Ok(report)
+        let rotate = async {
+            self.refuse_ended().await?;
+            let keys = DataKeys::of_account(*org.id(), org.environment().clone(), self.id().clone());
+            let keys = keys.registered_as(self.registration().id);
+            let job = KeyJob::begin(&org.tenant.engine, TaskBody::DataKeys(keys.body())).await?;
+            let report = job.run().await?;
+            self.refuse_ended().await?;
+            Ok(report)
+        };
+        org.tenant.observed(Call::of("rotate_keys").account(self.id()), rotate).await
     }
 }

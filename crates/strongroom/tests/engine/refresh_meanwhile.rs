@@ -159,4 +159,43 @@ fn a_lease_that_was_written_without_an_answer_of_the_store_is_used() {
     }
 }
 
+#[test]
+fn what_the_provider_issued_and_nobody_stored_is_named() {
+    type Connect = for<'a> fn(&'a Account, &'a AppCredentials) -> BoxedResult<'a>;
+    let cases: [(Connect, RefreshedBy, &[&str]); 4] = [
+        (|_, _| Box::pin(async { Ok(()) }), RefreshedBy::ThisCall, &[]),
+        (
+            |_, app| Box::pin(async { app.upsert("refresh", "new").await.map(drop) }),
+            RefreshedBy::ThisCall,
+            &["refresh"],
+        ),
+        (
+            |_, app| Box::pin(async { app.delete("refresh").await.map(drop) }),
+            RefreshedBy::ThisCall,
+            &["refresh"],
+        ),
+        (
+            |_, app| Box::pin(async { app.replace_all(&[NewCredential::new("a", "b")]).await.map(drop) }),
+            RefreshedBy::Another,
+            &["access", "refresh"],
+        ),
+    ];
+    for (meanwhile, by, unstored) in cases {
+        run(async {
+            let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+            let (app, provider) = (app(&vault).await?, Provider::default());
+            provider.connect(&app).await?;
+            let account = org_of(&vault).account(id("a"));
+            let exchange = async |old: &Credentials| {
+                meanwhile(&account, &app).await.unwrap();
+                provider.answer(old)
+            };
+            let done = app.refresh(app.get_all().await?, &refresh(), exchange).await?;
+            let named: Vec<_> = done.unstored.iter().map(|name| name.as_str()).collect();
+            assert_eq!((done.by, named.as_slice()), (by, unstored));
+            Ok(())
+        });
+    }
+}
+
 type BoxedResult<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;

@@ -311,7 +311,8 @@ macro_rules! account_fields {
             }
 
             /// Adds an integration with these credentials, unless it is there; then they are added or updated in it.
-            /// All in the same batch: a customer who connects is there as a whole, or not at all.
+            /// All in the same batch: a customer who connects is there as a whole, or not at all. For one who connects
+            /// again, [`replace_all`](crate::AppCredentials::replace_all) also ends a refresh of unknown outcome.
             pub fn with_integration(
                 mut self,
                 integration: IntegrationId,

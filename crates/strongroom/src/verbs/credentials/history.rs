@@ -66,7 +66,8 @@ impl AppCredentials {
         self.observed("credential_version", Some(&key_name), read).await
     }
 
-    /// Sets a credential to what it was in a former version: a new version, which does not expire.
+    /// Sets a credential to what it was in a former version: a new version, which does not expire. A token that was
+    /// refreshed since has been used up: a provider that sees it again may revoke what it issued afterwards.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {

@@ -100,16 +100,13 @@ impl AppCredentials {
             let Some(found) = now.rows.take() else { continue };
             // What somebody set or deleted meanwhile stays so. The rest is not to be had again, and a token that was
             // used up must not stay in its place.
-            landing.new.retain(|new| revision(&now, &new.key_name) == revision(&current, &new.key_name));
+            landing.leave_out(|new| revision(&now, &new.key_name) != revision(&current, &new.key_name));
             if landing.new.is_empty() {
                 contest.leave();
                 let fault = landing.fault();
                 let ending = fault.map_or(Ending::Unused, |_| Ending::Unknown);
                 self.end(found, ending).await.map_err(unknown)?;
-                return match fault {
-                    Some(fault) => Err(fault.into()),
-                    None => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
-                };
+                return landing.refreshed(now, RefreshedBy::Another);
             }
             (current, rows) = (now, found);
         }
@@ -183,6 +180,8 @@ struct Landing<'n> {
     sound: usize,
     /// The places of those that cannot be stored.
     refused: Vec<usize>,
+    /// Those that somebody set or deleted meanwhile.
+    overtaken: Vec<CredentialKey>,
     /// How long the shortest of the tokens lives.
     token_life: Option<Duration>,
     /// The credentials that were exchanged.
@@ -193,7 +192,13 @@ struct Landing<'n> {
 impl<'n> Landing<'n> {
     fn new(answer: ParsedAnswer<'n>, stale: &Credentials, note: RefreshNote) -> Self {
         let ParsedAnswer { new, refused } = answer;
-        Self { sound: new.len(), new, refused, token_life: None, stale: Stale::of(stale), note }
+        let (sound, stale) = (new.len(), Stale::of(stale));
+        Self { sound, new, refused, overtaken: Vec::new(), token_life: None, stale, note }
+    }
+
+    fn leave_out(&mut self, is_overtaken: impl Fn(&ParsedCredential<'_>) -> bool) {
+        let left_out = self.new.extract_if(.., |new| is_overtaken(new));
+        self.overtaken.extend(left_out.map(|new| new.key_name));
     }
 
     /// What is wrong with the answer, if anything is.
@@ -206,8 +211,18 @@ impl<'n> Landing<'n> {
     fn refreshed(&self, credentials: Credentials, by: RefreshedBy) -> Result<Refreshed, Error> {
         match self.fault() {
             Some(fault) => Err(fault.into()),
-            None => Ok(Refreshed { credentials, by }),
+            None => Ok(self.beside(credentials, by)),
         }
+    }
+
+    /// What is stored, and which part of the answer is not.
+    fn beside(&self, credentials: Credentials, by: RefreshedBy) -> Refreshed {
+        let is_held = |new: &&ParsedCredential<'_>| {
+            credentials.get(new.key_name.as_str()).is_some_and(|found| new.has_value(&found.value))
+        };
+        let rest = self.new.iter().filter(|new| !is_held(new)).map(|new| &new.key_name);
+        let unstored = self.overtaken.iter().chain(rest).cloned().collect();
+        Refreshed { credentials, by, unstored }
     }
 
     /// The credentials as the batch left them: what was written, and what stayed.
@@ -236,7 +251,7 @@ impl<'n> Landing<'n> {
             }
             // Whoever took over has not refreshed them either, or not yet. The provider has answered this caller.
             _ if !self.stale.is_replaced(&now) => Err(RefreshError::Uncertain { since }.into()),
-            _ => Ok(Refreshed { credentials: now, by: RefreshedBy::Another }),
+            _ => Ok(self.beside(now, RefreshedBy::Another)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Error, ErrorKind, RefreshError};
+use crate::id::CredentialKey;
 use crate::model::{
     AuditChange, Credential, EventKind, OnUncertain, Refresh, RefreshState, RefreshedBy, Revision,
     Unrefreshed,
@@ -26,6 +27,9 @@ pub struct Refreshed {
     pub credentials: Credentials,
     /// Who refreshed them.
     pub by: RefreshedBy,
+    /// The key names of what the provider issued to this call and that is stored nowhere, since somebody set or deleted
+    /// the same credentials meanwhile: revoke those, of which only the exchange has seen the values.
+    pub unstored: Vec<CredentialKey>,
 }
 
 impl AppCredentials {
@@ -43,9 +47,9 @@ impl AppCredentials {
     /// The provider has used up the old token, so whatever of its answer can be stored is stored: also with an expiry
     /// in the past, and without asking for the condition of a [`NewCredential`]. What cannot be stored is refused with
     /// [`RefreshError::AnswerRefused`], and the outcome is uncertain: an old token is left in its place. What the
-    /// provider issued is not stored if somebody else set or deleted the same credentials meanwhile (then
-    /// [`Refreshed::by`] may be another one although `exchange` ran), or if the account or connection was deleted
-    /// ([`RefreshError::Gone`]). To revoke it then, let `exchange` keep a copy.
+    /// provider issued is not stored if somebody else set or deleted the same credentials meanwhile
+    /// ([`Refreshed::unstored`]), and may not be if an error is returned, such as [`RefreshError::Gone`] where the
+    /// account or connection was deleted. To revoke it then, let `exchange` keep a copy.
     ///
     /// Refreshes of different connections do not wait for each other, also those of one account. A lease that is longer
     /// than the tokens live that the provider gave at the last refresh is [`RefreshError::LeaseOutlivesToken`]; a token
@@ -141,7 +145,8 @@ impl AppCredentials {
         let lease = match self.lease(seen, refresh).await? {
             Turn::Ours(lease) => *lease,
             Turn::Taken(credentials) => {
-                return Ok(Ok(Refreshed { credentials: *credentials, by: RefreshedBy::Another }));
+                let (by, unstored) = (RefreshedBy::Another, Vec::new());
+                return Ok(Ok(Refreshed { credentials: *credentials, by, unstored }));
             }
         };
         let (error, ending) = match exchange(&lease.current).await {

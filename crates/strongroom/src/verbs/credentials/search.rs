@@ -3,6 +3,7 @@
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::model::{CredentialFilter, CredentialPlace, Listing, PageRequest};
+use crate::verbs::credentials::AppCredentials;
 use crate::verbs::org::Org;
 
 impl Org {
@@ -42,5 +43,24 @@ impl Org {
             None => call,
         };
         self.tenant.observed(call, search).await
+    }
+
+    /// The credentials of a connection that was found, to refresh them, say. One of which two credentials were found is
+    /// found twice.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::{CredentialFilter, PageRequest};
+    /// let org = account.org();
+    /// let without = CredentialFilter::missing("api_key".parse()?);
+    /// for place in org.credentials_where(&without, PageRequest::default()).await?.items {
+    ///     org.app_of(&place).upsert("api_key", "k1").await?;
+    /// }
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn app_of(&self, place: &CredentialPlace) -> AppCredentials {
+        let app = self.account(place.account.clone()).app(place.integration.clone());
+        place.connection.clone().map_or(app.clone(), |connection| app.connection(connection))
     }
 }
