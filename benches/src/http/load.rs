@@ -47,14 +47,6 @@ impl Load {
         let until = start + time;
         let connections = std::mem::take(&mut self.connections);
         let done = self.runtime.block_on(async {
-            // While every connection waits, this thread does too, but awake: else each answer would pay for waking it,
-            // which over a network nobody does, and only a server that is slower than this thread.
-            tokio::spawn(async move {
-                while Instant::now() < until {
-                    std::thread::yield_now();
-                    tokio::task::yield_now().await;
-                }
-            });
             let tasks = connections.into_iter().map(|mut connection| {
                 tokio::spawn(async move {
                     let taken = connection.send_until(until).await;
