@@ -191,7 +191,7 @@ fn what_the_provider_issued_and_nobody_stored_is_named() {
                 provider.answer(old)
             };
             let done = app.refresh(app.get_all().await?, &refresh(), exchange).await?;
-            let named: Vec<_> = done.unstored.iter().map(|name| name.as_str()).collect();
+            let named: Vec<_> = done.unstored.iter().map(strongroom::CredentialKey::as_str).collect();
             assert_eq!((done.by, named.as_slice()), (by, unstored));
             Ok(())
         });
