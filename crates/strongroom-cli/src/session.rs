@@ -6,7 +6,7 @@ use strongroom_http::{MeasuredStore, Metrics};
 use strongroom_socket::{Door, DoorStore};
 
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
@@ -147,9 +147,11 @@ impl Session {
     }
 
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
-    /// Fails as the command did: one that failed leaves the mark as it is, since most such commands wrote nothing.
+    /// Fails as the command did: one that failed may have written before, as one that could not print what it did.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
-        if self.writes && done.is_ok() {
+        let wrote_nothing =
+            done.as_ref().is_err_and(|failure| matches!(failure.exit, Exit::Usage | Exit::NotFound));
+        if self.writes && !wrote_nothing {
             self.mark.advance(&self.vault, output).await;
         }
         // First, so that no command uses the store while it closes.

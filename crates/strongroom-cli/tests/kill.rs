@@ -69,7 +69,7 @@ fn noted(shell: &Shell) -> BTreeMap<String, usize> {
         let event: Value = serde_json::from_str(line).unwrap();
         for change in event["changes"].as_array().unwrap() {
             if change["kind"] == "Variable Value Set" {
-                *noted.entry(change["linked_account"].as_str().unwrap().to_owned()).or_default() += 1;
+                *noted.entry(change["linked_account_id"].as_str().unwrap().to_owned()).or_default() += 1;
             }
         }
     }

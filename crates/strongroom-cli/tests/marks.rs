@@ -156,6 +156,20 @@ fn a_new_vault_a_restore_a_rotation_and_a_move_are_no_alarm() {
     shell.ok(&["list"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_that_did_its_work_and_could_not_say_so_moves_the_mark_too() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    let copy = shell.path("copy");
+    copy_all(&shell.store(), &copy);
+    let mut define = shell.command(&["define", "HOST", "--format", "string"]);
+    define.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert!(!define.status().unwrap().success());
+    put_back(&shell, &copy);
+    assert_eq!(shell.run(&["list"]).code, 6);
+}
+
 #[test]
 fn kill_9_is_no_alarm_and_a_copy_from_before_a_server_ran_is_one() {
     let shell = Shell::with_vault();

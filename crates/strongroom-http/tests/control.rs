@@ -568,8 +568,13 @@ async fn a_revoked_key_names_the_keys_that_it_made_and_takes_them_along_if_that_
     assert_eq!(with_grandchild.send("GET", "/definitions", &Value::Null).await.status, 200);
     assert_eq!(desk.send("DELETE", &path, &Value::Null).await.status, 404);
 
-    let revoked = desk.ok("DELETE", &format!("{path}?with_children=true"), Value::Null).await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    let too = format!("{path}?with_children=true&with_sessions=true");
+    let revoked = desk.ok("DELETE", &too, Value::Null).await;
     assert_eq!((names(&revoked).len(), &revoked["children_deleted"]), (2, &json!(true)));
+    assert_eq!(revoked["sessions_ended"], 1);
+    assert_eq!(fixture.call_with_token(&token, "GET", "/linked-account/a").send().await.status, 401);
     assert_eq!(with_grandchild.send("GET", "/definitions", &Value::Null).await.status, 401);
     with_other.get("/definitions").await;
     assert_eq!(desk.ok("DELETE", &format!("/api-keys/{other}"), Value::Null).await["children"], json!([]));

@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
-use strongroom_http::control::{self, ApiKey, ApiKeyRequest, KeyRevoked, OpenSessions, RotateKey};
+use strongroom_http::control::{ApiKey, ApiKeyRequest, KeyRevoked, OpenSessions, RotateKey};
 use strongroom_http::{
     ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
 use zeroize::Zeroizing;
 
-use crate::client::{Call, Client, NoBody};
+use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::{Output, counted, time};
 use crate::scope_args::refuse_blank_ends;
@@ -128,13 +128,14 @@ impl ApiKeyCommand {
                 show(keys.into_iter().map(KeyView::of_server).collect(), output)
             }
             Self::Revoke(Revoke { id, with_sessions, with_children }) => {
-                let (path, query) = (["api-keys", &id.to_string()], [("with_children", "true")]);
-                let query: &[_] = if with_children { &query } else { &[] };
-                let gone: KeyRevoked = client.control_delete(Call { path: &path, query })?;
+                let too = [("with_children", with_children), ("with_sessions", with_sessions)];
+                let query: Vec<_> =
+                    too.iter().filter(|(_, too)| *too).map(|(name, _)| (*name, "true")).collect();
+                let path = ["api-keys", &id.to_string()];
+                // All of it in one call: the key may be the one that calls, or one that made it.
+                let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
                 let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
-                let ended = with_sessions.then(|| client.control_post(&["revoke-sessions"], &NoBody {}));
-                let ended = ended.transpose()?.map(|ended: control::Revoked| ended.revoked);
-                revoked(&id, (children.collect(), with_children), ended, output)
+                revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)
             }
             Self::Rotate(rotate) => {
                 let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
@@ -213,17 +214,21 @@ impl Revoke {
             true => Some(OpenSessions::of(org)?.end_all().await?),
             false => None,
         };
-        revoked(&id, (children.collect(), self.with_children), ended, output)
+        revoked((&id, was_there), (children.collect(), self.with_children), ended, output)
     }
 }
 
 fn revoked(
-    id: &DocumentId,
+    (id, was_there): (&DocumentId, bool),
     (children, children_revoked): (Vec<Child>, bool),
     sessions: Option<usize>,
     output: &Output,
 ) -> Result<(), Failure> {
     let mut what = format!("API key {id}");
+    if !was_there {
+        output.warn(&format!("{what} was not there to be revoked: only keys that it made were"));
+        what = format!("not {what}, which was not there");
+    }
     if !children.is_empty() {
         let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
         let (made, names) = (counted(children.len(), "key"), names.join(", "));
@@ -245,8 +250,10 @@ fn revoked(
             format!("revoked {what}")
         }
     };
-    output
-        .done(&sentence, &Revoked { id: id.to_string(), revoked: true, children, children_revoked, sessions })
+    output.done(
+        &sentence,
+        &Revoked { id: id.to_string(), revoked: was_there, children, children_revoked, sessions },
+    )
 }
 
 /// Prints only the key on standard output, so that it can be piped to where it is kept.

@@ -238,7 +238,7 @@ mod tests {
         let step = missing("alice", "slack", Some("nope"));
         assert!(step.contains("`strongroom account add-app alice --app slack --connection nope`"), "{step}");
         let step = missing("it's me", "default-app", None);
-        assert!(step.contains(r"`strongroom account add-app 'it'\''s me`"), "{step}");
+        assert!(step.contains(r"`strongroom account add-app 'it'\''s me'`"), "{step}");
     }
 
     #[test]

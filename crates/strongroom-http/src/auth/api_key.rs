@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Actor, Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Namespace, Org, PageRequest,
-    Record, RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
+    Actor, Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Org, PageRequest, Record,
+    RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -36,6 +36,8 @@ pub struct ApiKeys {
     records: Records,
     /// On which day each was last used.
     uses: Records,
+    /// Those that make no more keys, nor do the keys that they made.
+    ended_lines: Records,
 }
 
 /// A new API key.
@@ -168,9 +170,9 @@ impl ApiKeys {
     /// # Errors
     /// None that a caller could cause.
     pub fn of(org: &Org) -> Result<Self, Error> {
-        let (records, uses) =
-            (org.reserved_records(namespace()?), org.reserved_records("api-key-use".parse()?));
-        Ok(Self { org: org.clone(), records, uses })
+        let [records, uses, ended_lines] = ["api-key", "api-key-use", "api-key-line"]
+            .map(|name| name.parse().map(|it| org.reserved_records(it)));
+        Ok(Self { org: org.clone(), records: records?, uses: uses?, ended_lines: ended_lines? })
     }
 
     /// Makes a key. This is the only time that it is shown.
@@ -185,7 +187,9 @@ impl ApiKeys {
         if new.name.len() > NAME_BYTES_MAX {
             return Err(Error::TooLong { what: "an API key's name", max: NAME_BYTES_MAX });
         }
-        self.make(new, WriteOptions::expecting(Expected::Absent)).await
+        let options = WriteOptions::expecting(Expected::Absent);
+        let options = self.while_makers_may(&new.makers, None, options).await?;
+        self.make(new, options).await
     }
 
     /// Makes a key that may do what the key `id` may, which is refused from `until` on, or earlier if it expires before
@@ -220,7 +224,9 @@ impl ApiKeys {
         old.expires_at = Some(old.expires_at.map_or(until, |moment| moment.min(until)));
         old.grant = new.grant_row();
         let last = self.records.write(key, old.encode()).expecting(Expected::Revision(record.revision));
-        self.make(new, WriteOptions::expecting(Expected::Absent).with_record(last)).await.map(Some)
+        let options = WriteOptions::expecting(Expected::Absent).with_record(last);
+        let options = self.while_makers_may(&new.makers, Some(id), options).await?;
+        self.make(new, options).await.map(Some)
     }
 
     async fn make(&self, new: NewApiKey, options: WriteOptions) -> Result<CreatedApiKey, Error> {
@@ -247,6 +253,30 @@ impl ApiKeys {
             makers: row.makers,
         };
         Ok(CreatedApiKey { info, key: text.format() })
+    }
+
+    /// On the condition that the last of these makers is not revoked when the batch lands, however long ago its request
+    /// was admitted, and that the line of none of them was ended.
+    /// The record of the one that is `replaced` is in the batch already.
+    async fn while_makers_may(
+        &self,
+        makers: &[DocumentId],
+        replaced: Option<&DocumentId>,
+        mut options: WriteOptions,
+    ) -> Result<WriteOptions, Error> {
+        if let Some(last) = makers.last().filter(|last| replaced != Some(*last)) {
+            let key = record_key(last)?;
+            let Some(maker) = self.records.get(&key).await? else {
+                return Err(Error::Unexpected { found: None });
+            };
+            let is_there = self.records.condition(key, Expected::Revision(maker.revision));
+            options = options.with_record(is_there);
+        }
+        for maker in makers {
+            let ended = self.ended_lines.condition(record_key(maker)?, Expected::Absent);
+            options = options.with_record(ended);
+        }
+        Ok(options)
     }
 
     /// The keys that were made and not revoked, expired ones included.
@@ -290,24 +320,18 @@ impl ApiKeys {
         }
     }
 
-    /// Revokes the keys that a key [made](Self::made_by), and returns them. Revoke the key itself first, so that it
-    /// makes no more.
+    /// Revokes the keys that a key [made](Self::made_by), and returns them. From now on neither it nor any of them makes
+    /// another, so that those who go on making keys do not hold this up. Revoke the key itself too.
     ///
     /// # Errors
     /// Those of [`revoke`](Self::revoke).
     pub async fn revoke_made(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
-        let mut revoked = Vec::new();
-        loop {
-            // Again, for what one of them made meanwhile.
-            let made = self.made_by(id).await?;
-            if made.is_empty() {
-                return Ok(revoked);
-            }
-            for key in &made {
-                self.revoke(&key.id).await?;
-            }
-            revoked.extend(made);
+        self.ended_lines.put(&record_key(id)?, "").await?;
+        let made = self.made_by(id).await?;
+        for key in &made {
+            self.revoke(&key.id).await?;
         }
+        Ok(made)
     }
 
     /// Whether a key was made here, and is neither revoked nor expired.
@@ -474,12 +498,44 @@ fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
     Ok(id.to_string().parse()?)
 }
 
-fn namespace() -> Result<Namespace, Error> {
-    Ok("api-key".parse()?)
-}
-
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
 /// Some 1.7 KB of a record.
 const MAKERS_MAX: usize = 64;
 const SHA256_LEN: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use strongroom::{Environment, RawKey, Unlock, Vault};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_that_was_revoked_since_its_request_was_admitted_makes_none_nor_does_one_of_an_ended_line()
+    {
+        let unlock = Unlock::raw_key(RawKey::generate().unwrap());
+        let vault = Vault::create(strongroom_memory::MemoryStore::new(), unlock).await.unwrap();
+        let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+        let keys = ApiKeys::of(&org).unwrap();
+        let made = async |makers: &[DocumentId]| {
+            keys.create(NewApiKey::named("n").made_by(makers.to_vec())).await.map(|made| made.info.id)
+        };
+        let first = made(&[]).await.unwrap();
+        let child = made(&[first]).await.unwrap();
+        let other = made(&[]).await.unwrap();
+        assert!(keys.revoke(&first).await.unwrap());
+        assert!(matches!(made(&[first]).await, Err(Error::Unexpected { .. })));
+        let grandchild = made(&[first, child]).await.unwrap();
+        assert_eq!(keys.revoke_made(&first).await.unwrap().len(), 2);
+        for line in [&[first, child][..], &[first, child, grandchild]] {
+            assert!(matches!(made(line).await, Err(Error::Unexpected { .. })));
+        }
+        // One that is there yet, as far as this batch could see.
+        let unseen = made(&[other]).await.unwrap();
+        assert!(matches!(made(&[first, unseen]).await, Err(Error::Unexpected { .. })));
+        let until = Timestamp::from_ms(4_000_000_000_000);
+        assert!(keys.replace(&unseen, until, None, vec![other, unseen]).await.unwrap().is_some());
+        assert!(keys.replace(&other, until, None, vec![first, other]).await.is_err());
+        vault.close().await.unwrap();
+    }
+}

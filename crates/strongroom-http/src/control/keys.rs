@@ -59,7 +59,7 @@ pub(crate) async fn create(
 /// Revokes an API key: from now on it is refused
 ///
 /// The keys that it made go on, and are listed, unless `with_children` revokes them too. The sessions whose tokens it
-/// issued go on until they expire: `POST /revoke-sessions` ends those of all accounts.
+/// issued go on until they expire, unless `with_sessions` ends those of all accounts.
 #[utoipa::path(
     delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys",
     params(("id" = String, Path), RevokeKeyQuery),
@@ -72,7 +72,11 @@ pub(crate) async fn revoke(
 ) -> Result<Json<KeyRevoked>, Failure> {
     operator.may(Right::Admin)?;
     let key = id.parse().map_err(|_| not_found())?;
-    let (keys, with_children) = (keys(&operator)?, query.with_children()?);
+    let (keys, with_children, with_sessions) =
+        (keys(&operator)?, query.with_children()?, query.with_sessions()?);
+    if with_sessions {
+        operator.may_all(Right::Admin)?;
+    }
     // First, so that it makes no more of them.
     let was_there = keys.revoke(&key).await.map_err(full)?;
     let made = if with_children { keys.revoke_made(&key).await } else { keys.made_by(&key).await };
@@ -80,9 +84,22 @@ pub(crate) async fn revoke(
     if !was_there && (made.is_empty() || !with_children) {
         return Err(not_found());
     }
+    let sessions_ended = match with_sessions {
+        true => {
+            let sessions = operator.service.sessions(&operator.org)?;
+            Some(sessions.revoke_all(None, operator.service.now()).await.map_err(full)?)
+        }
+        false => None,
+    };
     let environment = operator.org.environment().as_str();
     let children = made.iter().map(|info| ApiKey::of(info, environment, None)).collect();
-    Ok(Json(KeyRevoked { name: id, deleted: true, children, children_deleted: with_children }))
+    Ok(Json(KeyRevoked {
+        name: id,
+        deleted: was_there,
+        children,
+        children_deleted: with_children,
+        sessions_ended,
+    }))
 }
 
 /// Makes an API key in place of another one, which is taken for a while yet

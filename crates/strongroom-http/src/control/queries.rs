@@ -150,6 +150,9 @@ pub(super) struct RevokeKeyQuery {
     /// Revokes those too that it made, by itself or through others.
     #[param(required = false, value_type = bool, default = false)]
     with_children: Option<String>,
+    /// Ends all sessions of all linked accounts too, those whose tokens the key issued among them.
+    #[param(required = false, value_type = bool, default = false)]
+    with_sessions: Option<String>,
 }
 
 /// Whether to say what would be done, and do nothing.
@@ -333,6 +336,10 @@ impl RemoveSlotQuery {
 impl RevokeKeyQuery {
     pub(super) fn with_children(&self) -> Result<bool, Failure> {
         flag("with_children", self.with_children.as_deref())
+    }
+
+    pub(super) fn with_sessions(&self) -> Result<bool, Failure> {
+        flag("with_sessions", self.with_sessions.as_deref())
     }
 }
 

@@ -212,8 +212,12 @@ impl RootCell {
     /// shreds now.
     pub(crate) fn moved(&self, row: RowRevision, store_row: &StoreRow) {
         self.change(|roots| {
-            let noted = Roots::new(Arc::clone(&roots.active), store_row);
             let store_revision = store_row.revision.next();
+            // Another task has learned of a later row meanwhile, and of the shreds in it.
+            if store_revision.as_u64() <= roots.store_revision.as_u64() {
+                return roots.clone();
+            }
+            let noted = Roots::new(Arc::clone(&roots.active), store_row);
             Roots {
                 row_revision: row,
                 store_revision,

@@ -45,12 +45,15 @@ pub struct ApiKey {
 pub struct KeyRevoked {
     /// Its id.
     pub name: String,
-    /// Always `true`.
+    /// Whether it was there: `false` where only keys that it made were revoked.
     pub deleted: bool,
     /// The keys that it made, by itself or through others.
     pub children: Vec<ApiKey>,
     /// Whether those were revoked too. Otherwise they go on.
     pub children_deleted: bool,
+    /// How many sessions were ended, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_ended: Option<usize>,
 }
 
 /// An API key to be made.
