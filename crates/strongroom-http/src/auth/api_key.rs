@@ -320,8 +320,8 @@ impl ApiKeys {
         }
     }
 
-    /// Revokes the keys that a key [made](Self::made_by), and returns them. From now on neither it nor any of them makes
-    /// another, so that those who go on making keys do not hold this up. Revoke the key itself too.
+    /// Revokes the keys that a key [made](Self::made_by), and returns them. From now on neither it nor any of them
+    /// makes another, so that those who go on making keys do not hold this up. Revoke the key itself too.
     ///
     /// # Errors
     /// Those of [`revoke`](Self::revoke).

@@ -175,8 +175,8 @@ impl Org {
     ///
     /// # Cancellation
     /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt, before anything is written to the org:
-    /// what was written since is shredded too.
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt, before anything is written to the
+    /// org: what was written since is shredded too.
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
         let begin = until_landed(tenant, |freshness| begin_shred(tenant, freshness));
