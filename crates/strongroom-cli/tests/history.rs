@@ -177,6 +177,34 @@ fn what_cannot_be_read_is_in_the_list_with_the_rest_and_the_command_fails() {
     }
 }
 
+#[test]
+fn what_cannot_be_read_is_deleted_with_its_versions_or_not_at_all() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["set", "X"]);
+        shell.ok_with(value, &["credential", "set", "k", "--account", "a"]);
+    }
+    let deletes: [(&[&str], &[&str], &[u8]); 2] = [
+        (&["delete", "X"], &["history", "X"], &[0x20]),
+        (
+            &["credential", "delete", "k", "--account", "a"],
+            &["credential", "history", "k", "--account", "a"],
+            &[0x32],
+        ),
+    ];
+    for (delete, history, kind) in deletes {
+        damage(&shell, kind);
+        let before = shell.run(history).stdout;
+        let refused = shell.run(&[delete, &["--yes"]].concat());
+        assert!(refused.code == 5 && refused.stderr.contains("--purge"), "{refused:?}");
+        assert_eq!(shell.run(history).stdout, before);
+        shell.ok(&[delete, &["--purge", "--yes"]].concat());
+        assert!(!shell.run(history).stdout.contains("altered"));
+    }
+}
+
 /// Flips a bit of the first row whose key begins so.
 fn damage(shell: &Shell, kind: &[u8]) {
     let store = RedbStore::open(shell.store()).unwrap();

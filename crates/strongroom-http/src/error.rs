@@ -147,6 +147,11 @@ impl Failure {
         Self { retry_after, names_row, ..failure }
     }
 
+    /// Says what else to know, or what to do.
+    pub(crate) fn adding(self, step: &str) -> Self {
+        Self { message: format!("{}; {step}", self.message).into(), ..self }
+    }
+
     /// 404: nothing has this name.
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)

@@ -1316,6 +1316,38 @@ async fn a_narrowed_key_is_not_told_the_name_of_a_damaged_row() {
     }
 }
 
+#[tokio::test]
+async fn a_damaged_value_or_credential_is_deleted_with_its_versions_or_not_at_all() {
+    let store = Arc::new(MemoryStore::new());
+    let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let vault =
+        VaultOptions::default().history_versions(10).create(Arc::clone(&store), unlock).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    fixture.register("a").await;
+    let account = fixture.org.account("a".parse().unwrap());
+    fixture.org.define(VariableDefinition::new("X", VarFormat::String)).await.unwrap();
+    for value in ["one", "two"] {
+        fixture.org.set_value("X", Scope::Org, value).await.unwrap();
+        account.upsert_credential("k", value).await.unwrap();
+    }
+    let tenant_len = 1 + 24 + 1 + fixture.org.environment().as_str().len() + 1;
+    for (key, mut value) in rows(&store).await {
+        if matches!(key.as_bytes().get(tenant_len), Some(0x20 | 0x32)) {
+            *value.last_mut().unwrap() ^= 1;
+            let mut batch = WriteBatch::default();
+            batch.put(key, value);
+            store.commit(Arc::new(batch)).await.unwrap();
+        }
+    }
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    for path in ["/values/X", "/accounts/a/credentials/default-app/k"] {
+        let refused = desk.send("DELETE", path, &Value::Null).await;
+        assert!(refused.status == 500 && refused.body.contains("purge=true"), "{}", refused.body);
+        let done = desk.send("DELETE", &format!("{path}?purge=true"), &Value::Null).await;
+        assert_eq!(done.status, 200, "{}", done.body);
+    }
+}
+
 async fn rows(store: &MemoryStore) -> Vec<(Key, Vec<u8>)> {
     let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
     let page = store.read(&request).await.unwrap().scans.remove(0);

@@ -9,7 +9,7 @@ use strongroom::{
 use strongroom_http::control;
 
 use super::credential_history::{History, Revert, Undo};
-use super::delete::FOR_GOOD;
+use super::delete::{FOR_GOOD, unless_purged};
 
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
@@ -319,11 +319,8 @@ impl Delete {
             true => WriteOptions::default(),
             false => WriteOptions::default().keep_history(),
         };
-        let deleted = match credentials.delete_with(self.key.as_str(), options).await {
-            // Nothing of it can be kept.
-            Err(Error::Damaged { .. }) if !self.purge => credentials.delete(self.key.as_str()).await?,
-            deleted => deleted?,
-        };
+        let deleted = credentials.delete_with(self.key.as_str(), options).await;
+        let deleted = deleted.map_err(|error| unless_purged(self.purge, error))?;
         if deleted || is_absent { self.done(output) } else { Err(self.place.absent(&self.key)) }
     }
 

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionId, DefinitionName, DeletedValue, Error, Org, PageRequest, Scope, ScopeKind, Scopes,
-    WriteOptions,
+    DefinitionId, DefinitionName, Error, Org, PageRequest, Scope, ScopeKind, Scopes, WriteOptions,
 };
 use strongroom_http::control;
 
@@ -64,7 +63,8 @@ impl Delete {
             return Err(Failure::no_value(name, &scope));
         }
         self.consent.to(&self.deed(&scope))?;
-        let deleted = self.delete(org).await?;
+        let deleted = org.delete_value_with(&self.name, &scope, self.options()).await;
+        let deleted = deleted.map_err(|error| unless_purged(self.purge, error))?;
         if is_absent {
             return self.value_deleted(None, output);
         }
@@ -79,15 +79,6 @@ impl Delete {
         match self.purge {
             true => WriteOptions::default(),
             false => WriteOptions::default().keep_history(),
-        }
-    }
-
-    async fn delete(&self, org: &Org) -> Result<Option<DeletedValue>, Failure> {
-        let scope = self.scope.scope();
-        match org.delete_value_with(&self.name, &scope, self.options()).await {
-            // Nothing of it can be kept.
-            Err(Error::Damaged { .. }) if !self.purge => Ok(org.delete_value(&self.name, &scope).await?),
-            deleted => Ok(deleted?),
         }
     }
 
@@ -180,6 +171,16 @@ impl Delete {
 /// What a documented call does, which is all that a key without other rights may make.
 pub(super) const FOR_GOOD: &str =
     "for good: no version is kept with this API key, as one with the right write keeps them";
+
+/// What cannot be opened can only be deleted with its former versions, if it has any.
+pub(super) fn unless_purged(purges: bool, error: Error) -> Failure {
+    match error {
+        Error::Damaged { .. } | Error::UnknownKey { .. } if !purges => Failure::from(error).next(
+            "nothing was deleted: its former versions may be whole; --purge deletes it together with them",
+        ),
+        error => error.into(),
+    }
+}
 
 async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool, Failure> {
     let newest = org.value_history(*id, scope, PageRequest::first(1)).await?;

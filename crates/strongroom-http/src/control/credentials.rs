@@ -5,8 +5,8 @@ use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
 use strongroom::{
-    AppCredentials, AuditNote, ConnectionId, Error, Expected, IntegrationId, LinkedAccountId, PageRequest,
-    Secret, WriteOptions,
+    AppCredentials, AuditNote, ConnectionId, Expected, IntegrationId, LinkedAccountId, PageRequest, Secret,
+    WriteOptions,
 };
 
 use super::BASE;
@@ -16,7 +16,7 @@ use super::bodies::{
     RestoreCredential, UndoCredential, Version,
 };
 use super::definitions::walk;
-use super::operator::{Operator, full};
+use super::operator::{Operator, full, unless_purged};
 use super::queries::{ConnectionPageQuery, ConnectionQuery, DeleteCredentialQuery};
 use super::visible::visible;
 use crate::auth::Right;
@@ -112,12 +112,8 @@ pub(crate) async fn delete(
         let newest = credentials.history(&key, PageRequest::first(1)).await.map_err(full)?;
         !newest.items.is_empty()
     };
-    let deleted = match credentials.delete_with(&key, options).await {
-        // Nothing of it can be kept.
-        Err(Error::Damaged { .. }) => credentials.delete(&key).await,
-        deleted => deleted,
-    };
-    if !deleted.map_err(full)? && !had_history {
+    let deleted = credentials.delete_with(&key, options).await;
+    if !deleted.map_err(unless_purged)? && !had_history {
         return Err(not_found());
     }
     Ok(Json(Deleted { name: key, deleted: true }))

@@ -209,3 +209,12 @@ pub(super) fn path_of(
 pub(super) fn full(error: Error) -> Failure {
     Failure::in_full(&error)
 }
+
+/// The same of a delete: what cannot be opened is only deleted with its former versions, if it has any.
+pub(super) fn unless_purged(error: Error) -> Failure {
+    match error {
+        Error::Damaged { .. } | Error::UnknownKey { .. } => Failure::in_full(&error)
+            .adding("nothing was deleted: its former versions may be whole; purge=true deletes it with them"),
+        error => full(error),
+    }
+}

@@ -14,7 +14,7 @@ use super::bodies::{
     Value, ValueWritten, Version, scope_of,
 };
 use super::definitions::{self, walk};
-use super::operator::{Operator, full};
+use super::operator::{Operator, full, unless_purged};
 use super::queries::{self, DeleteQuery, ScopePageQuery, ScopeQuery};
 use super::visible::visible;
 use crate::auth::Right;
@@ -133,12 +133,8 @@ pub(crate) async fn delete(
         let one = PageRequest::first(1);
         !operator.org.value_history(stored.id, &scope, one).await.map_err(full)?.items.is_empty()
     };
-    let deleted = match operator.org.delete_value_with(stored.id, &scope, options).await {
-        // Nothing of it can be kept.
-        Err(Error::Damaged { .. }) => operator.org.delete_value(stored.id, &scope).await,
-        deleted => deleted,
-    };
-    if deleted.map_err(full)?.is_none() && !had_history {
+    let deleted = operator.org.delete_value_with(stored.id, &scope, options).await;
+    if deleted.map_err(unless_purged)?.is_none() && !had_history {
         return Err(Failure::value_not_found());
     }
     Ok(Json(Deleted { name, deleted: true }))

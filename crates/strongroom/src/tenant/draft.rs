@@ -37,6 +37,8 @@ pub(crate) struct Draft<'t> {
     follows_shred: bool,
     /// Rows that are deleted again once the batch has landed.
     vacant: Vec<Key>,
+    /// Rows of the history of documents that are gone for good once the batch has landed.
+    rest: Vec<Key>,
     charges: Charges,
     /// Whether it waits for the turns of others.
     waits: bool,
@@ -64,6 +66,7 @@ impl<'t> Draft<'t> {
             changes: Vec::new(),
             follows_shred: false,
             vacant: Vec::new(),
+            rest: Vec::new(),
             charges: Charges::default(),
             waits: view.waits,
         }
@@ -449,6 +452,7 @@ impl<'t> Draft<'t> {
             // What was asked for has landed, and what stays behind here reads as absent, so a failure is no error.
             let _ = engine.commit(batch, Touches::Data).await;
         }
+        self.tenant.delete_rest_of_history(&self.rest).await?;
         Ok(Attempt::Landed(committed))
     }
 
@@ -464,6 +468,11 @@ impl<'t> Draft<'t> {
     /// Deletes a row that this batch puts once it has landed.
     pub(crate) fn vacate_after(&mut self, key: Key) {
         self.vacant.push(key);
+    }
+
+    /// Deletes these rows of a history, for which the batch has no room, once it has landed.
+    pub(crate) fn delete_after(&mut self, keys: impl Iterator<Item = Key>) {
+        self.rest.extend(keys);
     }
 
     fn first_key(

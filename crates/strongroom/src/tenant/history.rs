@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::{Document, ScopeKeys};
@@ -14,8 +15,14 @@ use crate::row::body::{Times, ValueBody, decode_definition};
 use crate::row::{Row, SealedRow, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::store::{Key, Scan, Versioned};
-use crate::tenant::{Draft, Existing, Expiry, List, Needs, NewValue, Tenant, View, WriteOptions};
+use crate::store::{Key, Scan, Versioned, WriteBatch};
+use crate::tenant::{Draft, Existing, Expiry, Freshness, List, Needs, NewValue, Tenant, View, WriteOptions};
+
+/// What a delete did with the history of a document.
+pub(crate) enum Ended {
+    Kept,
+    Deleted,
+}
 
 /// The rows of a value as they were read for a write.
 #[derive(Default)]
@@ -239,14 +246,55 @@ impl Tenant {
         .await
     }
 
-    /// The rows of the history of a document that a batch deletes: few enough for one batch, so that the history is
-    /// lost with the document or not at all.
+    /// The rows of the history of a document, all of them, that a batch deletes.
     pub(crate) async fn history_to_delete(
         &self,
         subject: &Subject<'_>,
     ) -> Result<Vec<(Key, Versioned)>, Error> {
-        let scan = Scan::new(self.id.history(subject), HISTORY_ROWS_MAX).keys_only();
-        Ok(self.engine.read(scan).await?.rows)
+        let (mut range, mut rows) = (self.id.history(subject), Vec::new());
+        loop {
+            let page = self.engine.read(Scan::new(range.clone(), HISTORY_ROWS_MAX).keys_only()).await?;
+            rows.extend(page.rows);
+            match rows.last() {
+                Some((last, _)) if page.more => range = range.after(last.as_bytes()),
+                _ => return Ok(rows),
+            }
+        }
+    }
+
+    /// Whether a document that is absent is as it was when its `history` was read: not set since, nor deleted again.
+    /// Then none of these rows is of a document that can be continued, but by what the deletion among them says, which
+    /// the batch that deletes them expects.
+    pub(crate) async fn is_still_absent(
+        &self,
+        subject: &Subject<'_>,
+        row: Option<&Versioned>,
+        history: &[(Key, Versioned)],
+    ) -> Result<bool, Error> {
+        let deletion = self.id.deleted(subject).key();
+        let read = history.iter().find(|(key, _)| *key == deletion).map(|(_, row)| row.revision);
+        let [now, deleted] = self.engine.read([self.current(subject).key(), deletion]).await?;
+        let revision = |row: &Versioned| row.revision;
+        Ok(now.as_ref().map(revision) == row.map(revision) && deleted.as_ref().map(revision) == read)
+    }
+
+    /// Deletes rows of the history of a document that is gone for good: none of them is ever written again.
+    pub(super) async fn delete_rest_of_history(&self, rest: &[Key]) -> Result<(), Error> {
+        for keys in rest.chunks(HISTORY_ROWS_MAX) {
+            let mut attempts = 0;
+            loop {
+                let mut batch = WriteBatch::default();
+                keys.iter().for_each(|key| batch.delete(key.clone()));
+                if self.engine.commit(batch, Touches::Data).await?.is_some() {
+                    break;
+                }
+                attempts += 1;
+                if attempts == ATTEMPTS_MAX {
+                    return Err(Error::Contended(ATTEMPTS_MAX));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -299,6 +347,36 @@ impl Draft<'_> {
         self.put_deletion(subject, &document)
     }
 
+    /// Deletes the history of the value or credential in `row` with it, or keeps it if that is what the options say.
+    /// One that cannot be opened is deleted for good where it has no former version, as nothing of it can be kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownKey`] if it cannot be opened and has former versions, which are to be kept.
+    pub(crate) async fn end_history(
+        &mut self,
+        subject: &Subject<'_>,
+        row: &Versioned,
+        (kept, freshness): (u8, Freshness),
+        options: &WriteOptions,
+    ) -> Result<Ended, Error> {
+        let keeps = options.keeps_history && kept > 0;
+        let refused = match keeps.then(|| self.note_deletion(subject, row, kept, options)) {
+            Some(Ok(())) => return Ok(Ended::Kept),
+            Some(Err(error @ Error::Damaged { .. })) => Some(error),
+            // Not by keys that may be out of date.
+            Some(Err(error @ Error::UnknownKey { .. })) if freshness != Freshness::Cached => Some(error),
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
+        let history = self.tenant().history_to_delete(subject).await?;
+        match refused {
+            Some(error) if !history.is_empty() => return Err(error),
+            Some(_) | None => {}
+        }
+        self.delete_history(history);
+        Ok(Ended::Deleted)
+    }
+
     /// Puts the row that says that a document was deleted.
     pub(crate) fn put_deletion(
         &mut self,
@@ -348,9 +426,12 @@ impl Draft<'_> {
     }
 
     /// Deletes the history of documents. Returns whether it says that one of them was deleted. `rows` are those of
-    /// [`Tenant::history_to_delete`].
-    pub(crate) fn delete_history(&mut self, rows: Vec<(Key, Versioned)>) -> bool {
+    /// [`Tenant::history_to_delete`], the newest first: as many as one batch has room for are lost with the document
+    /// or not at all, and the others go as soon as it has landed.
+    pub(crate) fn delete_history(&mut self, mut rows: Vec<(Key, Versioned)>) -> bool {
         let mut was_deleted = false;
+        let rest = rows.split_off(rows.len().min(HISTORY_ROWS_MAX));
+        self.delete_after(rest.into_iter().map(|(key, _)| key));
         for (key, row) in rows {
             let is_deletion =
                 matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));
@@ -381,8 +462,11 @@ impl Tenant {
         limit: usize,
     ) -> Listing<Version> {
         let Some(current) = current else { return listing };
-        // It may have become a former version since it was read.
-        listing.items.retain(|version| version.revision != current.revision);
+        // It may have become a former version since it was read. What a row that cannot be opened says of itself
+        // hides none.
+        if current.unreadable.is_none() {
+            listing.items.retain(|version| version.revision != current.revision);
+        }
         listing.items.insert(0, current);
         if listing.items.len() > limit {
             listing.items.truncate(limit);
@@ -400,10 +484,10 @@ impl Tenant {
 
 /// The list of a document's former versions.
 const HISTORY: &str = "history";
-/// More than the history of a document ever has.
+/// More than the history of a document has, unless versions between the others are missing.
 pub(crate) const VERSIONS_MAX: usize = 128;
-/// A hundred versions, and that it was deleted. With the rows of the document itself, a batch stays within 128
-/// operations.
+/// A hundred versions, and that it was deleted: all that a document has unless versions between them are missing, so
+/// that fewer are dropped than are added. With the rows of the document itself, a batch stays within 128 operations.
 const HISTORY_ROWS_MAX: usize = 101;
 /// How many versions that are too old or too many one batch deletes.
 const SURPLUS_MAX: usize = 32;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     Backup, DefinitionChange, Environment, Error, Expected, FormatChange, OnMismatch, Org, PageRequest,
-    Revision, Scope, ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
+    Revision, Scope, ScopeKind, Scopes, VarFormat, Vault, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -584,6 +584,71 @@ fn a_history_is_lost_with_its_value_or_not_at_all() {
 }
 
 #[test]
+fn a_plain_delete_leaves_no_version_of_a_history_longer_than_a_batch() {
+    for commits in 0..3 {
+        run(async {
+            let store = Arc::new(FailingStore::default());
+            let vault = with_a_long_history(&store).await?;
+            let org = org_of(&vault);
+            let before = history(&org, "V", &Scope::Org).await?.len();
+            assert!(before > 101, "{before}");
+            if commits == 2 {
+                // Also of one that was deleted before.
+                org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+            }
+            store.fail_after(commits, StoreErrorKind::Unavailable);
+            let deleted = org.delete_value("V", Scope::Org).await;
+            store.recover();
+            let left = history(&org, "V", &Scope::Org).await?.len();
+            match commits {
+                0 => assert!(deleted.is_err() && left == before),
+                1 => assert!(deleted.is_err() && left > 0 && left < before, "{left}"),
+                _ => assert!(deleted.is_ok() && left == 0, "{left}"),
+            }
+            org.delete_value("V", Scope::Org).await?;
+            assert_eq!(history(&org, "V", &Scope::Org).await?, []);
+            is_verified(&vault).await
+        });
+    }
+}
+
+#[test]
+fn a_damaged_value_hides_no_version_and_is_not_deleted_without_them() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V").history_age_secs(60)).await?;
+        org.define(text("W")).await?;
+        let kept = || WriteOptions::default().keep_history();
+        let first = org.set_value("V", Scope::Org, "a").await?.revision;
+        let (place, mut row) = value_row(&store).await?;
+        org.set_value("V", Scope::Org, "b").await?;
+        // It states the revision of the first version.
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        let listed = history(&org, "V", &Scope::Org).await?;
+        let seen: Vec<_> = listed.iter().map(|one| (one.revision, one.unreadable.is_some())).collect();
+        assert_eq!(seen, [(first, true), (first, false)]);
+
+        let refused = org.delete_value_with("V", Scope::Org, kept()).await;
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        assert_eq!(org.value_history("V", Scope::Org, PageRequest::default()).await?.items, listed);
+        assert!(org.delete_value("V", Scope::Org).await?.is_some());
+        assert_eq!(past_rows(&store).await?, []);
+
+        // Where there is no version, nothing is lost.
+        org.set_value("W", Scope::Org, "w").await?;
+        let (place, mut row) = value_row(&store).await?;
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        assert!(org.delete_value_with("W", Scope::Org, kept()).await?.is_some());
+        assert!(org.value("W", Scope::Org).await?.is_none());
+        is_verified(&vault).await
+    });
+}
+
+#[test]
 fn a_value_is_set_also_where_the_version_that_is_too_many_is_too_old() {
     with_kept_clock(async |org, clock| {
         org.define(text("V").history_age_secs(60)).await?;
@@ -690,6 +755,21 @@ async fn with_history(org: &Org) -> Result<Vec<(Scope, Vec<&'static str>)>, Erro
         _ => vec!["c", "b", "a"],
     };
     Ok(scopes.map(|scope| (scope.clone(), wanted(&scope))).into())
+}
+
+/// A value of which fewer versions were kept for a while: of the gap that this left, none is dropped when others are
+/// added.
+async fn with_a_long_history(store: &Arc<FailingStore>) -> Result<Vault, Error> {
+    let options = |kept| VaultOptions::default().history_versions(kept);
+    let mut vault = vault(Arc::clone(store), options(100)).await?;
+    org_of(&vault).define(text("V")).await?;
+    for (sets, kept) in [(110, 100), (25, 1), (100, 100)] {
+        vault = options(kept).open(Arc::clone(store), unlock()).await?;
+        for _ in 0..sets {
+            org_of(&vault).set_value("V", Scope::Org, "v").await?;
+        }
+    }
+    Ok(vault)
 }
 
 async fn history(org: &Org, name: &str, scope: &Scope) -> Result<Vec<Version>, Error> {

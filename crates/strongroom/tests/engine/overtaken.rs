@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
-    DefinitionChange, Error, Org, PageRequest, RootRotation, Scope, ScopeKind, ScopePath, Scopes,
+    DefinitionChange, Error, Expected, Org, PageRequest, RootRotation, Scope, ScopeKind, ScopePath, Scopes,
+    WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 
@@ -59,6 +60,35 @@ fn a_reader_who_is_overtaken_by_a_delete_never_sees_the_definition_without_its_v
         let all = block_on(org.resolve_all(&ScopePath::org())).unwrap();
         assert!(all.values.iter().all(|one| one.value.expose() == "v"));
         assert_eq!(hooked.hooks_left(), 0);
+    }
+}
+
+#[test]
+fn a_delete_of_what_was_deleted_before_spares_the_versions_of_what_is_set_meanwhile() {
+    let base = base(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await.map(drop)
+    });
+    for point in [Point::BeforeRead, Point::AfterRead, Point::BeforeCommit] {
+        for skip in 0.. {
+            let hooked = Hooked::new(load(&rows(&base)));
+            let vault = open(hooked.clone());
+            let other = org(&vault);
+            hooked.once_after(point, skip, move || {
+                block_on(other.set_value("V", Scope::Org, "b")).unwrap();
+            });
+            let absent = WriteOptions::expecting(Expected::Absent);
+            let deleted = block_on(org(&vault).delete_value_with("V", Scope::Org, absent));
+            if hooked.hooks_left() > 0 {
+                break;
+            }
+            let versions =
+                block_on(org(&vault).value_history("V", Scope::Org, PageRequest::default())).unwrap();
+            // Refused, it has deleted nothing.
+            let left = if deleted.is_ok() { 1 } else { 3 };
+            assert_eq!(versions.items.len(), left, "{skip}: {deleted:?}");
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use strongroom::store::{
 };
 use strongroom::{
     Account, Backup, Error, IntegrationId, Org, Quota, Quotas, Scope, Usage, Vault, VaultOptions,
+    WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -200,6 +201,24 @@ fn what_is_over_a_quota_is_read_updated_and_deleted() {
         org.delete_account(a.id()).await?;
         assert_eq!(org.usage().await?, Usage::default());
         Ok(())
+    });
+}
+
+#[test]
+fn what_is_over_a_quota_is_deleted_also_if_its_history_is_kept() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        let a = furnish(&org).await?;
+        let large = "x".repeat(60_000);
+        a.set_value("V0", large.as_str()).await?;
+        a.upsert_credential("k", large.as_str()).await?;
+        org.define(text("LARGE").default_value("x".repeat(4_096))).await?;
+        let org = reopen(&store, every_quota(1)).await?;
+        let (a, kept) = (org.account(id("a")), || WriteOptions::default().keep_history());
+        assert!(org.delete_value_with("V0", account("a"), kept()).await?.is_some());
+        assert!(a.app(IntegrationId::default_app()).delete_with("k", kept()).await?);
+        org.delete_definition_with("LARGE", kept()).await
     });
 }
 

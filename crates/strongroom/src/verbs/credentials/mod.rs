@@ -13,11 +13,14 @@ use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
 use crate::id::{AppId, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{Credential, CredentialInfo, CredentialWritten, Listing, PageRequest};
+use crate::model::{
+    Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Listing, PageRequest,
+};
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::row::{Subject, parse_last_id};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
+use crate::tenant::credential::credential_change;
 use crate::tenant::{
     Attempt, Draft, Freshness, List, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale,
     listed_id,
@@ -221,7 +224,8 @@ impl AppCredentials {
     }
 
     /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written.
-    /// [`WriteOptions::keep_history`] lets the credential be brought back ([`undelete`](Self::undelete)).
+    /// [`WriteOptions::keep_history`] lets the credential be brought back ([`undelete`](Self::undelete)). One that
+    /// cannot be opened is refused then if it has former versions: a delete that keeps none deletes it with them.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -234,7 +238,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete`, and [`Error::Unexpected`].
+    /// Those of `delete`, [`Error::Unexpected`], and [`Error::Damaged`] and [`Error::UnknownKey`] for a row that cannot
+    /// be opened if there is a condition, or former versions that are to be kept.
     pub async fn delete_with(&self, key_name: &str, options: WriteOptions) -> Result<bool, Error> {
         let key_name = key_name.parse()?;
         let tenant = &*self.account.org().tenant;
@@ -291,16 +296,17 @@ impl AppCredentials {
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
         let address = (self.account.id(), &self.app, key_name);
         let row = read.app.rows.get(key_name);
-        let found = match row {
-            Some(row) => tenant.find_credential(&read.view, address, row)?,
-            None => None,
+        let (found, is_damaged) = match row.map(|row| tenant.find_credential(&read.view, address, row)) {
+            // With a condition it is refused, since the condition cannot be checked.
+            Some(Err(Error::Damaged { .. })) if options.expected == Expected::Any => (None, true),
+            found => (found.transpose()?.flatten(), false),
         };
         options.check(found)?;
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
         let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let kept = tenant.engine.history_versions;
-        let (Some(_), Some(row)) = (found, row) else {
+        let Some(row) = row.filter(|_| found.is_some() || is_damaged) else {
             // Nothing to delete but a history that was kept: not the records, which belong to a change of a credential.
             if !options.keeps_history {
                 draft.delete_history(tenant.history_to_delete(&subject).await?);
@@ -312,11 +318,10 @@ impl AppCredentials {
             return Ok(draft.commit().await?.map(|_| false));
         };
         draft.delete_credential(address, row, found);
-        if options.keeps_history && kept > 0 {
-            draft.note_deletion(&subject, row, kept, options)?;
-        } else {
-            draft.delete_history(tenant.history_to_delete(&subject).await?);
+        if is_damaged {
+            draft.note(|| credential_change(EventKind::CredentialDeleted, address));
         }
+        draft.end_history(&subject, row, (kept, freshness), options).await?;
         self.note_change(&mut draft, &read.app)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))

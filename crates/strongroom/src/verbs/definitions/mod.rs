@@ -157,6 +157,7 @@ impl Org {
         options.check(Some(definition.stored.revision))?;
 
         let mut draft = Draft::new(tenant, &view);
+        draft.makes_room();
         draft.delete_definition(definition, options).await?;
         draft.put_definition_count(count.as_ref(), -1)?;
         let job = draft.put_job(&Sweep::Definition(id))?;

@@ -11,6 +11,7 @@ use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revis
 use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
+use crate::tenant::history::Ended;
 use crate::tenant::value::value_change;
 use crate::tenant::{Attempt, Draft, Freshness, Tenant, ValuesRead, View, WriteOptions};
 use crate::verbs::org::Org;
@@ -41,9 +42,11 @@ impl Org {
     /// Deletes the value of a definition at a scope. Returns `None` if there was none.
     ///
     /// A damaged row is deleted too, and [`DeletedValue::damaged`] says so. With a condition it is refused, since the
-    /// condition cannot be checked. With [`WriteOptions::keep_history`] it is refused too.
+    /// condition cannot be checked. With [`WriteOptions::keep_history`] it is refused too if it has former versions: a
+    /// delete that keeps none deletes it with them.
     ///
-    /// The former versions of the value are deleted too, unless the options keep them.
+    /// The former versions of the value are deleted too, unless the options keep them. If there are more than a
+    /// hundred, the oldest go in batches of their own once the value is gone; after an error, call this again.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -78,8 +81,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] for a damaged row if there is a
-    /// condition.
+    /// Those of `delete_value`, [`Error::Unexpected`], and [`Error::Damaged`] and [`Error::UnknownKey`] for a row that
+    /// cannot be opened if there is a condition, or former versions that are to be kept.
     pub async fn delete_value_with(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -151,8 +154,8 @@ impl Org {
             None => None,
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
-        let (Some(found), Some(row)) = (found, row) else {
-            return purge(tenant, &view, (scope, &definition.stored), only, options).await;
+        let (Some(found), Some(row)) = (found, row.as_ref()) else {
+            return purge(tenant, &view, (scope, &definition.stored, row.as_ref()), only, options).await;
         };
         // Another value took the place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
@@ -160,14 +163,13 @@ impl Org {
         }
 
         let mut draft = Draft::new(tenant, &view);
-        draft.delete_counted(tenant.id.value(scope, &id).key(), &row);
+        draft.makes_room();
+        draft.delete_counted(tenant.id.value(scope, &id).key(), row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         let kept = tenant.versions_kept(&definition.stored.definition);
-        if options.keeps_history && kept > 0 {
-            draft.note_deletion(&Subject::value(scope, &id), &row, kept, options)?;
-        } else {
+        let subject = Subject::value(scope, &id);
+        if let Ended::Deleted = draft.end_history(&subject, row, (kept, freshness), options).await? {
             draft.delete(tenant.id.definition_value(&id, scope).key());
-            draft.delete_history(tenant.history_to_delete(&Subject::value(scope, &id)).await?);
         }
         draft.note(|| AuditChange {
             document_id: found.ids.first().copied(),
@@ -213,7 +215,7 @@ async fn to_delete(
 async fn purge(
     tenant: &Tenant,
     view: &View<'_>,
-    (scope, stored): (&Scope, &StoredDefinition),
+    (scope, stored, row): (&Scope, &StoredDefinition, Option<&Versioned>),
     only: Option<&DocumentId>,
     options: &WriteOptions,
 ) -> Result<Attempt<Option<DeletedValue>>, Error> {
@@ -222,7 +224,11 @@ async fn purge(
         return Ok(Attempt::Landed(None));
     }
     let mut draft = Draft::new(tenant, view);
-    let history = tenant.history_to_delete(&Subject::value(scope, definition)).await?;
+    let subject = Subject::value(scope, definition);
+    let history = tenant.history_to_delete(&subject).await?;
+    if !history.is_empty() && !tenant.is_still_absent(&subject, row, &history).await? {
+        return Ok(Attempt::AGAIN);
+    }
     if draft.delete_history(history) {
         draft.delete(tenant.id.definition_value(definition, scope).key());
     }

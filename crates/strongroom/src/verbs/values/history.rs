@@ -53,7 +53,8 @@ impl Org {
             let mut listing = tenant.list_history(&subject, &page).await?;
             if stored.definition.history_age_secs.is_some() {
                 let mut replaced_at = match (&current, listing.items.first()) {
-                    (Some(current), _) => Some(current.written_at),
+                    // One that cannot be read does not say when it was written.
+                    (Some(current), _) => current.unreadable.is_none().then_some(current.written_at),
                     (None, Some(first)) => tenant.replaced_at(&subject, first.revision).await?,
                     (None, None) => None,
                 };
