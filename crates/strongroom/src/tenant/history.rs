@@ -351,7 +351,7 @@ impl Draft<'_> {
     /// One that cannot be opened is deleted for good where it has no former version, as nothing of it can be kept.
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownKey`] if it cannot be opened and has former versions, which are to be kept.
+    /// [`Error::Damaged`] and [`Error::UnknownKey`] if it cannot be opened and has former versions that are to be kept.
     pub(crate) async fn end_history(
         &mut self,
         subject: &Subject<'_>,
