@@ -174,11 +174,13 @@ pub(super) const FOR_GOOD: &str =
 
 /// What cannot be opened can only be deleted with its former versions, if it has any.
 pub(super) fn unless_purged(purges: bool, error: Error) -> Failure {
-    match error {
-        Error::Damaged { .. } | Error::UnknownKey { .. } if !purges => Failure::from(error).next(
+    let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
+    let failure = Failure::from(error);
+    match is_unreadable && !purges {
+        true => failure.next(
             "nothing was deleted: its former versions may be whole; --purge deletes it together with them",
         ),
-        error => error.into(),
+        false => failure,
     }
 }
 

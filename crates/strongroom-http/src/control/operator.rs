@@ -212,9 +212,11 @@ pub(super) fn full(error: Error) -> Failure {
 
 /// The same of a delete: what cannot be opened is only deleted with its former versions, if it has any.
 pub(super) fn unless_purged(error: Error) -> Failure {
-    match error {
-        Error::Damaged { .. } | Error::UnknownKey { .. } => Failure::in_full(&error)
+    let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
+    let failure = full(error);
+    match is_unreadable {
+        true => failure
             .adding("nothing was deleted: its former versions may be whole; purge=true deletes it with them"),
-        error => full(error),
+        false => failure,
     }
 }
