@@ -186,7 +186,7 @@ async fn admit_token(
     let known = sessions.known_signature(token);
     if known != Signature::Good {
         let _check = permit.begin_check()?;
-        if known == Signature::Bad || !sessions.has_signed(token).await? {
+        if known == Signature::Bad || !sessions.has_signed(token, service.now()).await? {
             return Err(failed());
         }
     }

@@ -18,6 +18,7 @@ use strongroom::{
     AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock,
     VarFormat, VariableDefinition, Vault, VaultOptions,
 };
+use strongroom_http::control::OpenSessions;
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
 use strongroom_memory::MemoryStore;
 
@@ -769,6 +770,114 @@ async fn sessions_that_the_store_hid_while_all_were_ended_are_ended_when_it_show
         assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
         for account in ["a", "b"] {
             assert_eq!(status(&token(account).await).await, 200, "a new one");
+        }
+    }
+}
+
+const ENDINGS: [&str; 2] = ["/accounts/a/revoke-sessions", "/revoke-sessions"];
+
+/// What `fixture` answers a request with `token`.
+async fn status_of(fixture: &Fixture, token: &str) -> u16 {
+    fixture.call_with_token(token, "GET", "/session/active-linked-account").send().await.status.as_u16()
+}
+
+/// Up to which second sessions were ended at `path`, as the store has it.
+async fn noted(fixture: &Fixture, path: &str) -> u64 {
+    let is_of_one = path.starts_with("/accounts");
+    let (namespace, key) =
+        if is_of_one { ("account-session", "a") } else { ("signing-key", "sessions-ended") };
+    let records = fixture.org.records(namespace.parse().unwrap());
+    let record = records.get(&key.parse().unwrap()).await.unwrap().expect("a note");
+    let noted: Value = serde_json::from_str(record.value.expose()).unwrap();
+    if is_of_one { &noted["ended"] } else { &noted }.as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn what_another_server_issues_after_sessions_were_ended_is_later_than_that() {
+    for path in ENDINGS {
+        for is_behind in [0, 60] {
+            let here = Fixture::new().await;
+            here.register("a").await;
+            let first = here.token("a").await;
+            let there = here.beside().await;
+            here.clock.forward(is_behind);
+            Desk::with(&here, [Right::Admin]).await.ok("POST", path, Value::Null).await;
+            let token = there.token("a").await;
+            assert_eq!(there.token("a").await, token, "it is used again");
+            for server in [&here, &there] {
+                assert_eq!(status_of(server, &token).await, 200, "{path} {is_behind}");
+                assert_eq!(status_of(server, &first).await, 401, "{path} {is_behind}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_hidden_from_who_ended_it_elsewhere_ends_once_one_is_issued() {
+    let store = Arc::new(MemoryStore::new());
+    let unlock = || Unlock::raw_key(RawKey::from_bytes([7; 32]));
+    let vault = VaultOptions::default().create(Arc::clone(&store), unlock()).await.unwrap();
+    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    fixture.register("a").await;
+    fixture.token("a").await;
+    let before = rows(&store).await;
+    let forced = fixture.call("POST", "/session-token?force_refresh=true");
+    let hidden_token = forced.json(r#"{"linked_account_id":"a"}"#).await.field("token");
+    let is_new = |key: &Key| before.iter().all(|(old, _)| old != key);
+    let hidden: Vec<_> = rows(&store).await.into_iter().filter(|(key, _)| is_new(key)).collect();
+    let mut batch = WriteBatch::default();
+    hidden.iter().for_each(|(key, _)| batch.delete(key.clone()));
+    store.commit(Arc::new(batch)).await.unwrap();
+    let beside = Vault::open(Arc::clone(&store), unlock()).await.unwrap();
+    let org = beside.org(*fixture.org.id(), fixture.org.environment().clone());
+    OpenSessions::of(&org).unwrap().end_of(&"a".parse().unwrap()).await.unwrap();
+    let mut batch = WriteBatch::default();
+    hidden.into_iter().for_each(|(key, row)| batch.put(key, row));
+    store.commit(Arc::new(batch)).await.unwrap();
+
+    let token = fixture.token("a").await;
+    assert_ne!(token, hidden_token);
+    assert_eq!((status_of(&fixture, &token).await, status_of(&fixture, &hidden_token).await), (200, 401));
+}
+
+#[tokio::test]
+async fn a_note_of_a_clock_that_ran_ahead_counts_once_its_time_has_come() {
+    for path in ENDINGS {
+        let here = Fixture::new().await;
+        here.register("a").await;
+        let ended = here.token("a").await;
+        let ahead = here.beside().await;
+        ahead.clock.forward(3_600);
+        Desk::with(&ahead, [Right::Admin]).await.ok("POST", path, Value::Null).await;
+        for server in [&here, &here.beside().await] {
+            let token = server.token("a").await;
+            assert_eq!((status_of(server, &token).await, status_of(server, &ended).await), (200, 401), "{path}");
+        }
+        let before = here.token("a").await;
+        here.clock.forward(3_600 - 60);
+        let token = here.token("a").await;
+        assert_eq!((status_of(&here, &token).await, status_of(&here, &before).await), (200, 401), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_note_of_ended_sessions_moves_back_only_from_a_clock_that_ran_ahead() {
+    for path in ENDINGS {
+        let behind = Fixture::new().await;
+        behind.register("a").await;
+        behind.token("a").await;
+        let here = behind.beside().await;
+        here.clock.forward(60);
+        let now = support::NOW_MS / 1_000;
+        for (server, then) in [(&here, now + 60), (&behind, now + 60)] {
+            Desk::with(server, [Right::Admin]).await.ok("POST", path, Value::Null).await;
+            assert_eq!(noted(server, path).await, then, "{path}");
+        }
+        let ahead = here.beside().await;
+        ahead.clock.forward(3_600);
+        for (server, then) in [(&ahead, now + 3_660), (&here, now + 60)] {
+            Desk::with(server, [Right::Admin]).await.ok("POST", path, Value::Null).await;
+            assert_eq!(noted(server, path).await, then, "{path}");
         }
     }
 }

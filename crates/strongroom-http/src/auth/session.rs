@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, RecordKey,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Record, RecordKey,
     Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use super::random;
-use super::signing_keys::{Signature, SigningKeys};
+use super::signing_keys::{SKEW_SECS, Signature, SigningKeys, later};
 use super::token::{Claims, SigningKey};
 
 /// The sessions of one org in one environment.
@@ -41,8 +41,11 @@ struct SessionRow {
 
 /// What the list of an account's sessions holds.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct AccountSessions {
     sessions: Vec<ListedSession>,
+    /// Up to which second they were ended together: what any server issues afterwards is later.
+    ended: u64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -78,8 +81,8 @@ impl Sessions {
     }
 
     /// Whether `token` was signed here, by the key that the store holds.
-    pub(crate) async fn has_signed(&self, token: &str) -> Result<bool, Error> {
-        Ok(self.signing_key().await?.is_some_and(|key| key.has_signed(token)))
+    pub(crate) async fn has_signed(&self, token: &str, now: Timestamp) -> Result<bool, Error> {
+        Ok(self.signing_key(secs(now)).await?.is_some_and(|key| key.has_signed(token)))
     }
 
     pub(crate) fn org(&self) -> &Org {
@@ -98,12 +101,13 @@ impl Sessions {
     }
 
     async fn find(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
-        let now = now.as_ms() / 1_000;
-        // A token from the future was signed by a server whose clock is wrong, and would outlive its time.
-        if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS) {
+        let now = secs(now);
+        // A token from the future was signed by a server whose clock is wrong, and would outlive its time. One that was
+        // issued after others were ended is a second later than that.
+        if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS + 1) {
             return Ok(None);
         }
-        if claims.iat <= self.signing_keys.ended(&self.org, &claims.linked_account_id) {
+        if claims.iat <= self.signing_keys.ended(&self.org, &claims.linked_account_id, now) {
             return Ok(None);
         }
         let Ok(jti) = claims.jti.parse::<RecordKey>() else { return Ok(None) };
@@ -124,19 +128,14 @@ impl Sessions {
         secs: u64,
         now: Timestamp,
     ) -> Result<IssuedToken, Error> {
-        let key = self.signing_key_or_new().await?;
-        // Later than those that were ended in this very second.
-        let ended = self.signing_keys.ended(&self.org, &account.account_id);
-        let now = (now.as_ms() / 1_000).max(ended.saturating_add(1));
-        let listed = self.listed(&account.account_id).await?;
+        let now = self::secs(now);
+        let key = self.signing_key_or_new(now).await?;
         if reuse == Reuse::Allowed
-            && let Some(session) = self.still_valid(&listed, account, now).await?
+            && let Some(session) = self.still_valid(account, now).await?
         {
             return self.token(&key, account, &session, now);
         }
-        let jti = hex::encode(*random::<16>()?);
-        let session = ListedSession { jti, iat: now, exp: now.saturating_add(secs), account: account.id };
-        self.add(account, &session, now).await?;
+        let session = self.add(account, secs, now).await?;
         self.token(&key, account, &session, now)
     }
 
@@ -146,11 +145,12 @@ impl Sessions {
         account: &LinkedAccountId,
         now: Timestamp,
     ) -> Result<Vec<ListedSession>, Error> {
-        let (now, mut valid) = (now.as_ms() / 1_000, Vec::new());
+        let (now, mut valid) = (secs(now), Vec::new());
         // A session of an account that had the id before is none of this one's.
         let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
-        let ended = self.signing_keys.ended(&self.org, account);
-        for session in self.listed(account).await? {
+        let listed = self.listed(account, now).await?;
+        let ended = self.signing_keys.ended(&self.org, account, now);
+        for session in listed {
             let is_in_time = session.exp.saturating_add(SKEW_SECS) > now && session.iat > ended;
             let is_taken = session.account == known.id && is_in_time;
             if is_taken && self.sessions.get(&session.jti.parse()?).await?.is_some() {
@@ -166,22 +166,23 @@ impl Sessions {
     }
 
     /// Revokes all sessions of one account, or of all, and returns how many there were. What was issued before counts
-    /// no more in this process, whatever the store shows; of all accounts, nor in one that reads so. One that is issued
-    /// meanwhile may stay.
+    /// no more in this process, whatever the store shows, nor in one that reads so. One that is issued meanwhile may
+    /// stay.
     pub(crate) async fn revoke_all(
         &self,
         account: Option<&LinkedAccountId>,
         now: Timestamp,
     ) -> Result<usize, Error> {
         let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
-        let until = self.signing_keys.end(&self.org, account, now.as_ms() / 1_000);
+        let now = secs(now);
+        self.signing_keys.end(&self.org, account, now, now);
         if let Some(account) = account {
-            for session in self.listed(account).await? {
+            for session in self.note_ended_of(account, now).await? {
                 revoked += usize::from(self.sessions.delete(&session.jti.parse()?).await?);
             }
             return Ok(revoked);
         }
-        self.signing_records()?.put(&ENDED.parse()?, until.to_string()).await?;
+        self.note_ended(now).await?;
         loop {
             let found = self.sessions.list(page).await?;
             for record in &found.items {
@@ -192,15 +193,51 @@ impl Sessions {
         }
     }
 
+    /// Notes in the list of an account that its sessions are ended, and returns them. Who is not registered gets no
+    /// list, which would outlast the account.
+    async fn note_ended_of(&self, account: &LinkedAccountId, now: u64) -> Result<Vec<ListedSession>, Error> {
+        let known = self.org.linked_account(account).await?;
+        let key: RecordKey = account.as_str().parse()?;
+        for _ in 0..ATTEMPTS_MAX {
+            let record = self.by_account.get(&key).await?;
+            let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
+            let Some(known) = &known else { return Ok(list.sessions) };
+            list.ended = later(list.ended, now, now);
+            let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
+            match self.by_account.put_with(&key, json(&list), options).await {
+                Err(Error::Unexpected { .. }) => {}
+                // Deleted meanwhile.
+                Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Notes beside the signing key that the sessions of all accounts are ended.
+    async fn note_ended(&self, now: u64) -> Result<(), Error> {
+        let (records, key) = (self.signing_records()?, ENDED.parse()?);
+        for _ in 0..ATTEMPTS_MAX {
+            let record = records.get(&key).await?;
+            let until = later(record.as_ref().map_or(0, seconds), now, now);
+            let options = WriteOptions::expecting(as_read(record.as_ref()));
+            match records.put_with(&key, until.to_string(), options).await {
+                Err(Error::Unexpected { .. }) => {}
+                noted => return noted.map(drop),
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
     /// What the deletion of an account also deletes: its sessions and their list. It fails with [`Error::Unexpected`]
     /// if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
         let list = self.by_account.get(&key).await?;
-        let as_read = list.as_ref().map_or(Expected::Absent, |list| Expected::Revision(list.revision));
-        let mut options =
-            WriteOptions::default().with_record(self.by_account.removal(key).expecting(as_read));
-        for session in list.map(|list| read_list(list.value.expose())).unwrap_or_default() {
+        let removal = self.by_account.removal(key).expecting(as_read(list.as_ref()));
+        let mut options = WriteOptions::default().with_record(removal);
+        let list = list.map(|list| read_list(list.value.expose())).unwrap_or_default();
+        for session in list.sessions {
             options = options.with_record(self.sessions.removal(session.jti.parse()?));
         }
         Ok(options)
@@ -222,17 +259,20 @@ impl Sessions {
             jti: session.jti.clone(),
         };
         let token = key.sign(&claims).ok_or(Error::InvalidKey)?;
-        Ok(IssuedToken { token: Zeroizing::new(token), expires_in: session.exp.saturating_sub(now) })
+        let expires_in = session.exp.saturating_sub(now.max(session.iat));
+        Ok(IssuedToken { token: Zeroizing::new(token), expires_in })
     }
 
     /// The newest session of the account that was neither revoked nor expired.
     async fn still_valid(
         &self,
-        listed: &[ListedSession],
         account: &LinkedAccount,
         now: u64,
     ) -> Result<Option<ListedSession>, Error> {
-        let ended = self.signing_keys.ended(&self.org, &account.account_id);
+        let listed = self.listed(&account.account_id, now).await?;
+        let ended = self.signing_keys.ended(&self.org, &account.account_id, now);
+        // The first that was issued after others were ended is a second later than that.
+        let now = now.max(ended.saturating_add(1));
         for session in listed.iter().rev() {
             let is_of_now = session.exp > now && session.iat <= now && session.iat > ended;
             let usable = is_of_now && session.account == account.id;
@@ -243,50 +283,61 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Writes the row of a new session, lists it, and deletes sessions that expired and the oldest of too many: in one
-    /// batch, so that every session is listed and deleted with its account, and only while the account is registered.
-    async fn add(&self, account: &LinkedAccount, session: &ListedSession, now: u64) -> Result<(), Error> {
-        let linked_account_id = account.account_id.clone();
-        let row = json(&SessionRow { linked_account_id, account: account.id, exp: session.exp });
-        let key: RecordKey = account.account_id.as_str().parse()?;
+    /// Writes the row of a new session, later than those that were ended, lists it, and deletes sessions that expired
+    /// and the oldest of too many: in one batch, so that every session is listed and deleted with its account, and only
+    /// while the account is registered.
+    async fn add(&self, account: &LinkedAccount, secs: u64, now: u64) -> Result<ListedSession, Error> {
+        let (id, jti) = (&account.account_id, hex::encode(*random::<16>()?));
+        let key: RecordKey = id.as_str().parse()?;
         for _ in 0..ATTEMPTS_MAX {
             let record = self.by_account.get(&key).await?;
-            let expected =
-                record.as_ref().map_or(Expected::Absent, |record| Expected::Revision(record.revision));
-            let session_row = self.sessions.write(session.jti.parse()?, row.as_str());
-            let mut options =
-                WriteOptions::expecting(expected).while_registered(account).with_record(session_row);
-            let mut listed = record.map(|record| read_list(record.value.expose())).unwrap_or_default();
-            listed.push(session.clone());
-            let surplus = listed.len().saturating_sub(SESSIONS_MAX);
-            let (gone, kept): (Vec<_>, Vec<_>) = listed
+            let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
+            let iat = now.max(self.signing_keys.ended(&self.org, id, now).saturating_add(1));
+            let exp = iat.saturating_add(secs);
+            let session = ListedSession { jti: jti.clone(), iat, exp, account: account.id };
+            let row = SessionRow { linked_account_id: id.clone(), account: account.id, exp };
+            let mut options = WriteOptions::expecting(as_read(record.as_ref()))
+                .while_registered(account)
+                .with_record(self.sessions.write(jti.parse()?, json(&row)));
+            list.sessions.push(session.clone());
+            let surplus = list.sessions.len().saturating_sub(SESSIONS_MAX);
+            let (gone, kept): (Vec<_>, Vec<_>) = list
+                .sessions
                 .into_iter()
                 .enumerate()
                 .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
             for (_, old) in gone {
                 options = options.with_record(self.sessions.removal(old.jti.parse()?));
             }
-            let sessions = kept.into_iter().map(|(_, session)| session).collect();
-            match self.by_account.put_with(&key, json(&AccountSessions { sessions }), options).await {
-                // Another session was listed meanwhile.
+            list.sessions = kept.into_iter().map(|(_, session)| session).collect();
+            match self.by_account.put_with(&key, json(&list), options).await {
+                // Another session was listed meanwhile, or all were ended.
                 Err(Error::Unexpected { .. }) => {}
-                listed => return listed.map(drop),
+                listed => return listed.map(|_| session),
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    async fn listed(&self, account: &LinkedAccountId) -> Result<Vec<ListedSession>, Error> {
+    async fn listed(&self, account: &LinkedAccountId, now: u64) -> Result<Vec<ListedSession>, Error> {
         let record = self.by_account.get(&account.as_str().parse()?).await?;
-        Ok(record.map(|record| read_list(record.value.expose())).unwrap_or_default())
+        Ok(record.map(|record| self.learn(account, &record, now)).unwrap_or_default().sessions)
     }
 
-    async fn signing_key(&self) -> Result<Option<Arc<SigningKey>>, Error> {
+    /// Reads the list of an account, and remembers up to when its sessions were ended.
+    fn learn(&self, account: &LinkedAccountId, record: &Record, now: u64) -> AccountSessions {
+        let list = read_list(record.value.expose());
+        if list.ended > 0 {
+            self.signing_keys.end(&self.org, Some(account), list.ended, now);
+        }
+        list
+    }
+
+    async fn signing_key(&self, now: u64) -> Result<Option<Arc<SigningKey>>, Error> {
         let records = self.signing_records()?;
         let Some(record) = records.get(&SIGNING_KEY.parse()?).await? else { return Ok(None) };
-        let ended = records.get(&ENDED.parse()?).await?;
-        if let Some(secs) = ended.and_then(|ended| ended.value.expose().parse().ok()) {
-            self.signing_keys.end(&self.org, None, secs);
+        if let Some(ended) = records.get(&ENDED.parse()?).await? {
+            self.signing_keys.end(&self.org, None, seconds(&ended), now);
         }
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
@@ -300,8 +351,8 @@ impl Sessions {
     }
 
     /// The key that signs. The first caller makes it; the loser of a race uses the winner's.
-    async fn signing_key_or_new(&self) -> Result<Arc<SigningKey>, Error> {
-        if let Some(key) = self.signing_key().await? {
+    async fn signing_key_or_new(&self, now: u64) -> Result<Arc<SigningKey>, Error> {
+        if let Some(key) = self.signing_key(now).await? {
             return Ok(key);
         }
         let new = hex::encode(*random::<32>()?);
@@ -312,7 +363,7 @@ impl Sessions {
             Ok(_) | Err(Error::Unexpected { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.signing_key().await?.ok_or(Error::InvalidKey)
+        self.signing_key(now).await?.ok_or(Error::InvalidKey)
     }
 }
 
@@ -323,8 +374,20 @@ pub(crate) enum Reuse {
     Refused,
 }
 
-fn read_list(text: &str) -> Vec<ListedSession> {
-    serde_json::from_str(text).map(|list: AccountSessions| list.sessions).unwrap_or_default()
+fn read_list(text: &str) -> AccountSessions {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn as_read(record: Option<&Record>) -> Expected {
+    record.map_or(Expected::Absent, |record| Expected::Revision(record.revision))
+}
+
+fn seconds(record: &Record) -> u64 {
+    record.value.expose().parse().unwrap_or(0)
+}
+
+fn secs(at: Timestamp) -> u64 {
+    at.as_ms() / 1_000
 }
 
 fn json(row: &impl Serialize) -> String {
@@ -334,8 +397,6 @@ fn json(row: &impl Serialize) -> String {
 const SIGNING_KEY: &str = "hs256";
 /// Beside the key: up to which second all sessions were ended.
 const ENDED: &str = "sessions-ended";
-/// How far the clocks of two servers may be apart.
-const SKEW_SECS: u64 = 60;
 /// How many sessions an account has at a time: the oldest goes when one more is forced.
 const SESSIONS_MAX: usize = 16;
 const ATTEMPTS_MAX: u32 = 16;

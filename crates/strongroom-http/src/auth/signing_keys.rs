@@ -1,7 +1,9 @@
 //! The signing keys that were read lately, so that a forged token costs no read, and until when sessions were ended.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -17,7 +19,7 @@ pub(crate) struct SigningKeys {
     keys: Cache<Tenant, Known>,
     /// Sessions that were issued up to this second were ended: of all accounts, or of one. It stays when a key is
     /// wiped, and holds also for a session that the store hid from who ended it.
-    ended: Cache<(Tenant, Option<LinkedAccountId>), u64>,
+    ended: Cache<(Tenant, Option<LinkedAccountId>), Arc<AtomicU64>>,
 }
 
 type Tenant = (OrgId, Environment);
@@ -64,20 +66,27 @@ impl SigningKeys {
         self.keys.remove(&tenant(org));
     }
 
-    /// The sessions that were issued up to this second are ended, of one account or of all. Returns that second, or a
-    /// later one up to which they were ended before.
-    pub(super) fn end(&self, org: &Org, account: Option<&LinkedAccountId>, secs: u64) -> u64 {
+    /// The sessions that were issued up to this second are ended, of one account or of all, unless they were ended up
+    /// to a later one before. A second that does not count at `now` is passed over.
+    pub(super) fn end(&self, org: &Org, account: Option<&LinkedAccountId>, secs: u64, now: u64) {
         let key = (tenant(org), account.cloned());
-        let until = self.ended.get(&key).unwrap_or(0).max(secs);
-        self.ended.insert(key, until);
-        until
+        let Ok(noted) = self.ended.get_or_insert_with(&key, || Ok::<_, Infallible>(Arc::default()));
+        let until = |noted| Some(later(noted, secs, now));
+        let _ = noted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, until);
     }
 
-    /// Up to which second the sessions of an account were ended, as far as this process knows.
-    pub(super) fn ended(&self, org: &Org, account: &LinkedAccountId) -> u64 {
-        let of = |account| self.ended.get(&(tenant(org), account)).unwrap_or(0);
-        of(None).max(of(Some(account.clone())))
+    /// Up to which second the sessions of an account were ended, as far as this process knows and it counts at `now`.
+    pub(super) fn ended(&self, org: &Org, account: &LinkedAccountId, now: u64) -> u64 {
+        let of = |account| self.ended.get(&(tenant(org), account)).map_or(0, |at| at.load(Ordering::Relaxed));
+        later(of(None), of(Some(account.clone())), now)
     }
+}
+
+/// The later of two seconds, of those that count at `now`: one that is further ahead was noted by a clock that is
+/// wrong, and would lock everybody out until then.
+pub(super) fn later(one: u64, other: u64, now: u64) -> u64 {
+    let counting = [one, other].into_iter().filter(|secs| *secs <= now.saturating_add(SKEW_SECS));
+    counting.max().unwrap_or(0)
 }
 
 fn tenant(org: &Org) -> Tenant {
@@ -96,6 +105,8 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
+/// How far the clocks of two servers may be apart.
+pub(super) const SKEW_SECS: u64 = 60;
 /// About 200 bytes each.
 const KEYS_MAX: usize = 10_000;
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);

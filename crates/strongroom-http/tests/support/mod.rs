@@ -77,6 +77,12 @@ impl Fixture {
         Self::assemble(vault, Hand(Arc::new(AtomicU64::new(NOW_MS))), options).await
     }
 
+    /// Another server of the same vault, with a clock of its own that shows the same time.
+    pub(crate) async fn beside(&self) -> Self {
+        let clock = Hand(Arc::new(AtomicU64::new(self.clock.now_ms())));
+        Self::assemble(self.vault.clone(), clock.clone(), ServiceOptions::default().clock(clock)).await
+    }
+
     async fn assemble(vault: Vault, clock: Hand, options: ServiceOptions) -> Self {
         let org = vault.org(ORG.parse().unwrap(), Environment::test());
         let key = api_key(&org).await;
