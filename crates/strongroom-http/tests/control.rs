@@ -851,7 +851,11 @@ async fn a_note_of_a_clock_that_ran_ahead_counts_once_its_time_has_come() {
         Desk::with(&ahead, [Right::Admin]).await.ok("POST", path, Value::Null).await;
         for server in [&here, &here.beside().await] {
             let token = server.token("a").await;
-            assert_eq!((status_of(server, &token).await, status_of(server, &ended).await), (200, 401), "{path}");
+            assert_eq!(
+                (status_of(server, &token).await, status_of(server, &ended).await),
+                (200, 401),
+                "{path}"
+            );
         }
         let before = here.token("a").await;
         here.clock.forward(3_600 - 60);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Record, RecordKey,
-    Records, Timestamp, WriteOptions,
+    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Record,
+    RecordKey, Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -264,11 +264,7 @@ impl Sessions {
     }
 
     /// The newest session of the account that was neither revoked nor expired.
-    async fn still_valid(
-        &self,
-        account: &LinkedAccount,
-        now: u64,
-    ) -> Result<Option<ListedSession>, Error> {
+    async fn still_valid(&self, account: &LinkedAccount, now: u64) -> Result<Option<ListedSession>, Error> {
         let listed = self.listed(&account.account_id, now).await?;
         let ended = self.signing_keys.ended(&self.org, &account.account_id, now);
         // The first that was issued after others were ended is a second later than that.
