@@ -49,9 +49,9 @@ impl Org {
     /// found twice.
     ///
     /// ```
-    /// # strongroom_conformance::with_account(async |account| {
+    /// # strongroom_conformance::with_org(async |org| {
     /// use strongroom::{CredentialFilter, PageRequest};
-    /// let org = account.org();
+    /// org.create_account("user_12345".parse()?).with_default_app().await?;
     /// let without = CredentialFilter::missing("api_key".parse()?);
     /// for place in org.credentials_where(&without, PageRequest::default()).await?.items {
     ///     org.app_of(&place).upsert("api_key", "k1").await?;
