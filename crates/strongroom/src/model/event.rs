@@ -29,7 +29,7 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    pub(crate) fn unreadable(id: EventId, why: String) -> Self {
+    pub(crate) fn damaged(id: EventId, why: String) -> Self {
         Self { id, at: id.at, actor: None, request_id: None, changes: Vec::new(), unreadable: Some(why) }
     }
 }

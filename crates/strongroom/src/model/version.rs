@@ -55,7 +55,7 @@ impl Version {
         }
     }
 
-    pub(crate) fn unreadable(revision: Revision, deleted: bool, why: String) -> Self {
+    pub(crate) fn damaged(revision: Revision, deleted: bool, why: String) -> Self {
         Self {
             id: DocumentId::from([0; 12]),
             revision,

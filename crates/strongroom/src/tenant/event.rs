@@ -159,7 +159,7 @@ impl Tenant {
                 unreadable: None,
             })),
             Err(error) if error.is_damage() => {
-                Ok(EventId::nearest(id).map(|id| AuditEvent::unreadable(id, error.to_string())))
+                Ok(EventId::nearest(id).map(|id| AuditEvent::damaged(id, error.to_string())))
             }
             Err(error) => Err(error),
         }

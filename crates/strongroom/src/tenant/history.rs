@@ -193,7 +193,7 @@ impl Tenant {
                             .map_or(Revision::UNWRITTEN, |sealed| sealed.revision),
                     ),
                 };
-                Ok(Some(Version::unreadable(revision, deleted, error.to_string())))
+                Ok(Some(Version::damaged(revision, deleted, error.to_string())))
             }
             opened => opened,
         }
