@@ -80,7 +80,7 @@ pub(crate) struct Delete {
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
-    /// Keep no former version either: nothing brings it back
+    /// Keep no former version either: nothing brings it back. Needed for one that cannot be read and has versions
     #[arg(long)]
     purge: bool,
     #[command(flatten)]

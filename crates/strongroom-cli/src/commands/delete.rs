@@ -24,7 +24,7 @@ pub(crate) struct Delete {
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
-    /// Keep no former version either: nothing brings it back
+    /// Keep no former version either: nothing brings it back. Needed for one that cannot be read and has versions
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
