@@ -1,5 +1,6 @@
 //! The vault of a command: opened, used, closed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
@@ -20,6 +21,7 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
+    wrote: AtomicBool,
     /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
 }
@@ -105,7 +107,12 @@ impl Session {
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
         let org = acting(vault.org(config.org, config.environment.clone()));
-        Self { vault, org, mark, writes: config.writes, door: None }
+        Self { vault, org, mark, writes: config.writes, wrote: AtomicBool::new(false), door: None }
+    }
+
+    /// The command has written what an older copy of the store would take back, whether or not it fails from now on.
+    pub(crate) fn note_written(&self) {
+        self.wrote.store(true, Ordering::Relaxed);
     }
 
     /// Another org or environment of the vault, on behalf of the same user.
@@ -149,9 +156,12 @@ impl Session {
     /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
     /// Fails as the command did: one that failed may have written before, as one that could not print what it did.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
-        let wrote_nothing =
-            done.as_ref().is_err_and(|failure| matches!(failure.exit, Exit::Usage | Exit::NotFound));
-        if self.writes && !wrote_nothing {
+        let may_have_written = match &done {
+            Ok(_) => true,
+            // Who cannot print what was done has done it.
+            Err(failure) => self.wrote.load(Ordering::Relaxed) || matches!(failure.exit, Exit::Other | Exit::ReaderGone),
+        };
+        if self.writes && may_have_written {
             self.mark.advance(&self.vault, output).await;
         }
         // First, so that no command uses the store while it closes.

@@ -65,10 +65,17 @@ impl Root {
         }
         let dropped = self.drop.iter().map(|id| format!(", dropping slot {id}"));
         let deed = format!("rotate root{}", dropped.collect::<String>());
-        session.operate(&deed, self.rotate(&session.vault, own, &others, output)).await
+        session.operate(&deed, self.rotate(session, own, &others, output)).await
     }
 
-    async fn rotate(&self, vault: &Vault, own: &Key, others: &[Key], output: &Output) -> Result<(), Failure> {
+    async fn rotate(
+        &self,
+        session: &Session,
+        own: &Key,
+        others: &[Key],
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let vault = &session.vault;
         let rotated = match vault.rotate_root(self.rotation(Some(own), others)?).await {
             // The slot of the key that opened the vault may be among the dropped ones, and nothing was written yet.
             Err(Error::WrongKey) if !self.drop.is_empty() => {
@@ -77,6 +84,7 @@ impl Root {
             rotated => rotated,
         };
         let new = rotated.map_err(refused)?;
+        session.note_written();
         output.note("older copies of the store still open with the old keys");
         let report = job::run_to_end(&new.job).await?;
         job::show_unreadable(&report.progress, output)?;
