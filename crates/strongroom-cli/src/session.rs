@@ -1,6 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
 use strongroom_http::{MeasuredStore, Metrics};
@@ -21,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
+    /// Whether it has, also if it fails now.
     wrote: AtomicBool,
     /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
@@ -159,7 +161,9 @@ impl Session {
         let may_have_written = match &done {
             Ok(_) => true,
             // Who cannot print what was done has done it.
-            Err(failure) => self.wrote.load(Ordering::Relaxed) || matches!(failure.exit, Exit::Other | Exit::ReaderGone),
+            Err(failure) => {
+                self.wrote.load(Ordering::Relaxed) || matches!(failure.exit, Exit::Other | Exit::ReaderGone)
+            }
         };
         if self.writes && may_have_written {
             self.mark.advance(&self.vault, output).await;
