@@ -284,7 +284,8 @@ impl Environment {
 }
 
 impl Namespace {
-    /// Whether it is reserved: for API keys, the keys that sign session tokens, sessions, and the lists of those. Only
+    /// Whether it is reserved: for API keys and what is kept of them, the keys that sign session tokens, sessions, and
+    /// the lists of those. Only
     /// [`Org::reserved_records`](crate::Org::reserved_records) writes there.
     ///
     /// ```
@@ -303,8 +304,8 @@ impl Namespace {
     }
 }
 
-const RESERVED_NAMESPACES: [&str; 5] =
-    ["api-key", "api-key-use", "signing-key", "session", "account-session"];
+const RESERVED_NAMESPACES: [&str; 6] =
+    ["api-key", "api-key-use", "api-key-line", "signing-key", "session", "account-session"];
 
 impl IntegrationId {
     /// The default app, under the slug `default-app`.

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::grant::{Grant, GrantRow};
 use super::key_text::{KeyText, SECRET_LEN};
-use super::random;
+use super::{own_records, random};
 
 /// The API keys of one org in one environment.
 ///
@@ -170,9 +170,9 @@ impl ApiKeys {
     /// # Errors
     /// None that a caller could cause.
     pub fn of(org: &Org) -> Result<Self, Error> {
-        let [records, uses, ended_lines] = ["api-key", "api-key-use", "api-key-line"]
-            .map(|name| name.parse().map(|it| org.reserved_records(it)));
-        Ok(Self { org: org.clone(), records: records?, uses: uses?, ended_lines: ended_lines? })
+        let (records, uses) = (own_records(org, "api-key")?, own_records(org, "api-key-use")?);
+        let ended_lines = own_records(org, "api-key-line")?;
+        Ok(Self { org: org.clone(), records, uses, ended_lines })
     }
 
     /// Makes a key. This is the only time that it is shown.
@@ -256,27 +256,26 @@ impl ApiKeys {
     }
 
     /// On the condition that the last of these makers is not revoked when the batch lands, however long ago its request
-    /// was admitted, and that the line of none of them was ended.
-    /// The record of the one that is `replaced` is in the batch already.
+    /// was admitted. The record of the one that is `replaced` is in the batch already.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if it is revoked, or if the line of any of them was ended.
     async fn while_makers_may(
         &self,
         makers: &[DocumentId],
         replaced: Option<&DocumentId>,
-        mut options: WriteOptions,
+        options: WriteOptions,
     ) -> Result<WriteOptions, Error> {
-        if let Some(last) = makers.last().filter(|last| replaced != Some(*last)) {
-            let key = record_key(last)?;
-            let Some(maker) = self.records.get(&key).await? else {
-                return Err(Error::Unexpected { found: None });
-            };
-            let is_there = self.records.condition(key, Expected::Revision(maker.revision));
-            options = options.with_record(is_there);
-        }
+        // Before the record is read: whoever ends a line looks for the keys of it afterwards.
         for maker in makers {
-            let ended = self.ended_lines.condition(record_key(maker)?, Expected::Absent);
-            options = options.with_record(ended);
+            if self.ended_lines.get(&record_key(maker)?).await?.is_some() {
+                return Err(Error::Unexpected { found: None });
+            }
         }
-        Ok(options)
+        let Some(last) = makers.last().filter(|last| replaced != Some(*last)) else { return Ok(options) };
+        let key = record_key(last)?;
+        let maker = self.records.get(&key).await?.ok_or(Error::Unexpected { found: None })?;
+        Ok(options.with_record(self.records.condition(key, Expected::Revision(maker.revision))))
     }
 
     /// The keys that were made and not revoked, expired ones included.
@@ -320,18 +319,25 @@ impl ApiKeys {
         }
     }
 
-    /// Revokes the keys that a key [made](Self::made_by), and returns them. From now on neither it nor any of them
-    /// makes another, so that those who go on making keys do not hold this up. Revoke the key itself too.
+    /// Revokes the keys that a key [made](Self::made_by), and returns them. Revoke the key itself first. From now on
+    /// none of its line makes another, so that those who go on making keys do not hold this up.
     ///
     /// # Errors
     /// Those of [`revoke`](Self::revoke).
     pub async fn revoke_made(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
         self.ended_lines.put(&record_key(id)?, "").await?;
-        let made = self.made_by(id).await?;
-        for key in &made {
-            self.revoke(&key.id).await?;
+        let mut revoked = Vec::new();
+        loop {
+            // Again, for what was being made when the line was ended: that lands only while its maker is there.
+            let made = self.made_by(id).await?;
+            if made.is_empty() {
+                return Ok(revoked);
+            }
+            for key in &made {
+                self.revoke(&key.id).await?;
+            }
+            revoked.extend(made);
         }
-        Ok(made)
     }
 
     /// Whether a key was made here, and is neither revoked nor expired.
@@ -510,32 +516,64 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_key_that_was_revoked_since_its_request_was_admitted_makes_none_nor_does_one_of_an_ended_line()
-    {
+    async fn keys() -> ApiKeys {
         let unlock = Unlock::raw_key(RawKey::generate().unwrap());
         let vault = Vault::create(strongroom_memory::MemoryStore::new(), unlock).await.unwrap();
-        let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
-        let keys = ApiKeys::of(&org).unwrap();
-        let made = async |makers: &[DocumentId]| {
-            keys.create(NewApiKey::named("n").made_by(makers.to_vec())).await.map(|made| made.info.id)
-        };
-        let first = made(&[]).await.unwrap();
-        let child = made(&[first]).await.unwrap();
-        let other = made(&[]).await.unwrap();
+        ApiKeys::of(&vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())).unwrap()
+    }
+
+    async fn made(keys: &ApiKeys, makers: &[DocumentId]) -> Result<DocumentId, Error> {
+        keys.create(NewApiKey::named("n").made_by(makers.to_vec())).await.map(|made| made.info.id)
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_revoked_since_its_request_was_admitted_makes_none() {
+        let keys = keys().await;
+        let first = made(&keys, &[]).await.unwrap();
+        let child = made(&keys, &[first]).await.unwrap();
         assert!(keys.revoke(&first).await.unwrap());
-        assert!(matches!(made(&[first]).await, Err(Error::Unexpected { .. })));
-        let grandchild = made(&[first, child]).await.unwrap();
-        assert_eq!(keys.revoke_made(&first).await.unwrap().len(), 2);
-        for line in [&[first, child][..], &[first, child, grandchild]] {
-            assert!(matches!(made(line).await, Err(Error::Unexpected { .. })));
+        assert!(matches!(made(&keys, &[first]).await, Err(Error::Unexpected { .. })));
+        made(&keys, &[first, child]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn none_of_an_ended_line_makes_or_replaces_a_key() {
+        let keys = keys().await;
+        let (first, other) = (made(&keys, &[]).await.unwrap(), made(&keys, &[]).await.unwrap());
+        let child = made(&keys, &[first]).await.unwrap();
+        assert_eq!(keys.revoke_made(&first).await.unwrap().len(), 1);
+        for line in [&[first][..], &[first, child], &[first, other]] {
+            assert!(matches!(made(&keys, line).await, Err(Error::Unexpected { .. })));
         }
-        // One that is there yet, as far as this batch could see.
-        let unseen = made(&[other]).await.unwrap();
-        assert!(matches!(made(&[first, unseen]).await, Err(Error::Unexpected { .. })));
         let until = Timestamp::from_ms(4_000_000_000_000);
-        assert!(keys.replace(&unseen, until, None, vec![other, unseen]).await.unwrap().is_some());
-        assert!(keys.replace(&other, until, None, vec![first, other]).await.is_err());
-        vault.close().await.unwrap();
+        let replaced = async |line: &[DocumentId]| keys.replace(&other, until, None, line.to_vec()).await;
+        assert!(matches!(replaced(&[first, other]).await, Err(Error::Unexpected { .. })));
+        assert!(replaced(&[other]).await.unwrap().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn keys_that_go_on_making_keys_neither_outlive_nor_hold_up_that_their_line_is_revoked() {
+        let keys = keys().await;
+        for _ in 0..20 {
+            let first = made(&keys, &[]).await.unwrap();
+            let mut makers = Vec::new();
+            for _ in 0..8 {
+                let (keys, child) = (keys.clone(), made(&keys, &[first]).await.unwrap());
+                makers.push(tokio::spawn(async move {
+                    let mut line = vec![first, child];
+                    // Each key makes the next one, until one is refused.
+                    while let Ok(next) = made(&keys, &line).await {
+                        line.push(next);
+                    }
+                }));
+            }
+            tokio::task::yield_now().await;
+            keys.revoke(&first).await.unwrap();
+            assert!(keys.revoke_made(&first).await.unwrap().len() >= 8);
+            for maker in makers {
+                maker.await.unwrap();
+            }
+            assert!(keys.made_by(&first).await.unwrap().is_empty());
+        }
     }
 }

@@ -12,7 +12,7 @@ mod token;
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::{Error, SystemError};
+use strongroom::{Error, Namespace, Org, Records, SystemError};
 use zeroize::Zeroizing;
 
 pub(crate) use admitted::{AdmittedKeys, KeyDigest};
@@ -29,4 +29,11 @@ pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> 
     let mut bytes = Zeroizing::new([0; LEN]);
     SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::System(SystemError::Random))?;
     Ok(bytes)
+}
+
+/// The records of a namespace that nobody but this crate writes.
+fn own_records(org: &Org, namespace: &str) -> Result<Records, Error> {
+    let namespace: Namespace = namespace.parse()?;
+    debug_assert!(namespace.is_reserved(), "a host could write {namespace} too");
+    Ok(org.reserved_records(namespace))
 }

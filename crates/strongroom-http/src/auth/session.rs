@@ -9,9 +9,9 @@ use strongroom::{
 };
 use zeroize::Zeroizing;
 
-use super::random;
 use super::signing_keys::{SKEW_SECS, Signature, SigningKeys, later};
 use super::token::{Claims, SigningKey};
+use super::{own_records, random};
 
 /// The sessions of one org in one environment.
 ///
@@ -70,8 +70,8 @@ impl ListedSession {
 
 impl Sessions {
     pub(crate) fn new(org: Org, signing_keys: Arc<SigningKeys>) -> Result<Self, Error> {
-        let sessions = org.reserved_records("session".parse()?);
-        let by_account = org.reserved_records("account-session".parse()?);
+        let sessions = own_records(&org, "session")?;
+        let by_account = own_records(&org, "account-session")?;
         Ok(Self { org, sessions, by_account, signing_keys })
     }
 
@@ -343,7 +343,7 @@ impl Sessions {
     }
 
     fn signing_records(&self) -> Result<Records, Error> {
-        Ok(self.org.reserved_records("signing-key".parse()?))
+        own_records(&self.org, "signing-key")
     }
 
     /// The key that signs. The first caller makes it; the loser of a race uses the winner's.

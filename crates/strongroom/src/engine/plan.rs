@@ -98,8 +98,8 @@ impl Engine {
         self.plan.as_ref().is_some_and(is_in)
     }
 
-    /// Refuses a verb that acts outside of the store by what it wrote: what is in a plan may never be written.
-    pub(crate) fn refuse_plan(&self) -> Result<(), Error> {
+    /// Refuses a refresh in a plan: it calls the provider, while its lease may never be written.
+    pub(crate) fn refuse_planned_refresh(&self) -> Result<(), Error> {
         match self.plan {
             Some(_) => {
                 Err(unsupported("a refresh cannot be part of a plan: nobody else would see its lease").into())

@@ -369,7 +369,9 @@ fn records_in(rows: &Rows) -> usize {
 fn a_reserved_namespace_is_written_by_its_door_only_and_read_by_all() {
     with_org(async |org| {
         org.define(text("V")).await?;
-        for name in ["api-key", "signing-key", "session", "account-session"] {
+        let door_only =
+            ["api-key", "api-key-use", "api-key-line", "signing-key", "session", "account-session"];
+        for name in door_only {
             let (host, door) = (org.records(id(name)), org.reserved_records(id(name)));
             door.put(&id("k"), "kept").await?;
             let in_a_batch = async |companion| {

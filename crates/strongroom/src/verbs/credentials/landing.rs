@@ -48,7 +48,6 @@ impl AppCredentials {
         let (mut patience, mut contest) =
             (Patience::new(refresh, refresh.lease), Contest::new(&tenant.engine.turns));
         let mut is_stale = false;
-        let unknown = |error| unless_known(error, note.since());
         if landing.new.is_empty() {
             self.end(rows, Ending::Unknown).await.ok();
             return Err(landing
@@ -59,12 +58,7 @@ impl AppCredentials {
         loop {
             if tenant.engine.now() >= note.until() {
                 contest.leave();
-                let was = rows.integration.body.clone();
-                // Says that the lease is over, unless the answer landed or somebody else has said so.
-                if self.end(rows, Ending::Unknown).await.map_err(unknown)? {
-                    return Err(RefreshError::Uncertain { since: note.since() }.into());
-                }
-                return landing.outcome(self.read_same(&was).await.map_err(unknown)?);
+                return self.out_of_time(rows, &landing).await;
             }
             let read = match self.try_land(&rows, &landing, contest.lets_pass()).await {
                 Ok(Attempt::Landed(written)) => return landing.landed(current, written),
@@ -105,11 +99,21 @@ impl AppCredentials {
                 contest.leave();
                 let fault = landing.fault();
                 let ending = fault.map_or(Ending::Unused, |_| Ending::Unknown);
-                self.end(found, ending).await.map_err(unknown)?;
+                self.end(found, ending).await.map_err(|error| unless_known(error, note.since()))?;
                 return landing.refreshed(now, RefreshedBy::Another);
             }
             (current, rows) = (now, found);
         }
+    }
+
+    /// Says that the lease is over, unless the answer landed or somebody else has said so.
+    async fn out_of_time(&self, rows: AppRows, landing: &Landing<'_>) -> Result<Refreshed, Error> {
+        let (was, since) = (rows.integration.body.clone(), landing.note.since());
+        let unknown = |error| unless_known(error, since);
+        if self.end(rows, Ending::Unknown).await.map_err(unknown)? {
+            return Err(RefreshError::Uncertain { since }.into());
+        }
+        landing.outcome(self.read_same(&was).await.map_err(unknown)?)
     }
 
     /// All credentials, if the integration is still the same one: one that was deleted and added again is not what the

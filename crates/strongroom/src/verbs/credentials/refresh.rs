@@ -138,7 +138,7 @@ impl AppCredentials {
         if seen.of != self.key() {
             return Err(RefreshError::OfAnother.into());
         }
-        self.account.org().tenant.engine.refuse_plan()?;
+        self.account.org().tenant.engine.refuse_planned_refresh()?;
         if !(LEASE_MIN..=LEASE_MAX).contains(&refresh.lease) {
             return Err(RefreshError::LeaseOutOfBounds.into());
         }

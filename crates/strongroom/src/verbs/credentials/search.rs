@@ -61,6 +61,9 @@ impl Org {
     #[must_use]
     pub fn app_of(&self, place: &CredentialPlace) -> AppCredentials {
         let app = self.account(place.account.clone()).app(place.integration.clone());
-        place.connection.clone().map_or(app.clone(), |connection| app.connection(connection))
+        match &place.connection {
+            Some(connection) => app.connection(connection.clone()),
+            None => app,
+        }
     }
 }
