@@ -2,17 +2,14 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{
-    Clock as _, ConnectionId, Error, Integration, IntegrationId, LinkedAccount, LinkedAccountId, Org,
-    SystemClock, Timestamp,
-};
+use strongroom::{Clock as _, Error, LinkedAccount, LinkedAccountId, Org, SystemClock, Timestamp};
 use strongroom_http::control::{self, OpenSessions};
 
+use super::account_apps::{AddApp, Apps, RemoveApp};
 use crate::client::docs::Account;
-use crate::client::{Call, Client, NoBody, lacks_right};
-use crate::commands::credential::AppArgs;
+use crate::client::{Call, Client, NoBody};
 use crate::consent::Consent;
-use crate::failure::{Failure, word};
+use crate::failure::Failure;
 use crate::holdings::Holdings;
 use crate::output::{Output, counted, time, unless_unknown};
 use crate::pages;
@@ -27,7 +24,7 @@ pub(crate) enum AccountCommand {
     /// Add the default app, which credentials need, another one or a further connection of one, to a linked account
     AddApp(AddApp),
     /// List the apps of a linked account, and the connections of each
-    Apps(OfAccount),
+    Apps(Apps),
     /// Remove an app from a linked account, or a connection beside its default one, with the credentials
     RemoveApp(RemoveApp),
     /// List the registered linked accounts
@@ -66,22 +63,6 @@ pub(crate) struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct AddApp {
-    id: LinkedAccountId,
-    #[command(flatten)]
-    app: AppArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RemoveApp {
-    id: LinkedAccountId,
-    #[command(flatten)]
-    app: AppArgs,
-    #[command(flatten)]
-    consent: Consent,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     id: LinkedAccountId,
     #[command(flatten)]
@@ -100,34 +81,9 @@ struct Ended {
 }
 
 #[derive(Serialize)]
-struct Added<'a> {
-    linked_account_id: &'a str,
-    app: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Removed<'a> {
-    #[serde(flatten)]
-    of: Added<'a>,
-    deleted: bool,
-}
-
-#[derive(Serialize)]
 struct Deleted<'a> {
     linked_account_id: &'a str,
     deleted: bool,
-}
-
-/// A connection in a list.
-#[derive(Serialize)]
-struct AppView {
-    app: String,
-    /// Left out for the default one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<String>,
-    created_at: String,
 }
 
 /// An account in a list.
@@ -163,26 +119,8 @@ impl AccountCommand {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(org, output).await,
-            Self::AddApp(AddApp { id, app }) => {
-                refuse_blank_ends(&id)?;
-                let (account, integration) = (org.account(id.clone()), app.integration());
-                let add = match &app.connection {
-                    Some(connection) => account.add_connection(&integration, connection).await,
-                    None => account.add_integration(&integration).await,
-                };
-                match add {
-                    Ok(_) => added(&id, &app, output),
-                    Err(error) => Err(suggest::of_account(org, &id, error).await),
-                }
-            }
-            Self::Apps(OfAccount { id }) => {
-                let account = org.account(id.clone());
-                if org.linked_account(&id).await?.is_none() {
-                    return Err(suggest::no_account(org, &id).await);
-                }
-                let apps = pages::all(async |page| account.integrations(page).await).await?;
-                show_apps(&apps.iter().map(AppView::of).collect::<Vec<_>>(), output)
-            }
+            Self::AddApp(add) => add.run(org, output).await,
+            Self::Apps(apps) => apps.run(org, output).await,
             Self::RemoveApp(remove) => remove.run(org, output).await,
             Self::List => {
                 let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
@@ -217,18 +155,8 @@ impl AccountCommand {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.on_server(client, output),
-            Self::AddApp(AddApp { id, app }) => {
-                let integration = app.integration();
-                let _: control::Connection =
-                    client.control_put(&path_of(&id, &app, &integration), &NoBody {})?;
-                added(&id, &app, output)
-            }
-            Self::Apps(OfAccount { id }) => {
-                let path = ["accounts", id.as_str(), "connections"];
-                let apps: Vec<control::Connection> =
-                    client.control_items(Call { path: &path, query: &[] })?;
-                show_apps(&apps.into_iter().map(AppView::of_control).collect::<Vec<_>>(), output)
-            }
+            Self::AddApp(add) => add.on_server(client, output),
+            Self::Apps(apps) => apps.on_server(client, output),
             Self::RemoveApp(remove) => remove.on_server(client, output),
             Self::List => {
                 let by_control = |client: &Client| {
@@ -279,122 +207,6 @@ fn show_sessions(sessions: &[control::AccountSession], output: &Output) -> Resul
 
 fn ended(ended: usize, output: &Output) -> Result<(), Failure> {
     output.done(&format!("{} ended", counted(ended, "session")), &Ended { ended })
-}
-
-fn path_of<'a>(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Vec<&'a str> {
-    let mut path = vec!["accounts", id.as_str(), "connections", integration.as_str()];
-    path.extend(app.connection.as_ref().map(ConnectionId::as_str));
-    path
-}
-
-fn added(id: &LinkedAccountId, app: &AppArgs, output: &Output) -> Result<(), Failure> {
-    let integration = app.integration();
-    let view = Added::of(id, app, &integration);
-    output.done(&format!("linked account {id} has the {}", app.shown()), &view)
-}
-
-fn show_apps(apps: &[AppView], output: &Output) -> Result<(), Failure> {
-    let rows = apps
-        .iter()
-        .map(|one| [one.app.clone(), one.connection.clone().unwrap_or_default(), one.created_at.clone()]);
-    output.list(["APP", "CONNECTION", "CREATED"], rows, &apps)
-}
-
-impl<'a> Added<'a> {
-    fn of(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Self {
-        let connection = app.connection.as_ref().map(ConnectionId::as_str);
-        Self { linked_account_id: id.as_str(), app: integration.as_str(), connection }
-    }
-}
-
-impl AppView {
-    fn of(of: &Integration) -> Self {
-        Self {
-            app: of.integration.to_string(),
-            connection: of.connection.as_ref().map(ToString::to_string),
-            created_at: time(of.created_at),
-        }
-    }
-
-    fn of_control(of: control::Connection) -> Self {
-        Self { app: of.integration, connection: of.connection, created_at: of.created_at }
-    }
-}
-
-impl RemoveApp {
-    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let Self { id, app, consent } = &self;
-        let (account, integration) = (org.account(id.clone()), app.integration());
-        // Asked of what is there alone.
-        let all = pages::all(async |page| account.integrations(page).await).await?;
-        let is_meant = |one: &Integration| {
-            one.integration == integration
-                && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
-        };
-        let count = all.iter().filter(|one| is_meant(one)).count();
-        if count == 0 {
-            let is_known = org.linked_account(id).await?.is_some();
-            return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
-        }
-        consent.to(&self.deed(count))?;
-        let removed = match &app.connection {
-            Some(connection) => account.delete_connection(&integration, connection).await,
-            None => account.delete_integration(&integration).await,
-        };
-        match removed {
-            Ok(()) => self.done(output),
-            Err(error) => Err(suggest::of_account(org, id, error).await),
-        }
-    }
-
-    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let integration = self.app.integration();
-        let path = ["accounts", self.id.as_str(), "connections"];
-        let listed: Result<Vec<control::Connection>, _> =
-            client.control_items(Call { path: &path, query: &[] });
-        let is_meant = |one: &&control::Connection| {
-            let named = self.app.connection.as_ref().map(ConnectionId::as_str);
-            one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
-        };
-        match listed.map(|all| all.iter().filter(is_meant).count()) {
-            Ok(0) => return Err(self.absent()),
-            Ok(count) => self.consent.to(&self.deed(count))?,
-            // A key that may write need not be one that may read.
-            Err(refused) if lacks_right(&refused) => self.consent.to(&self.deed_unseen())?,
-            Err(refused) => return Err(refused),
-        }
-        let path = path_of(&self.id, &self.app, &integration);
-        let IgnoredAny = client.control_delete(Call { path: &path, query: &[] })?;
-        self.done(output)
-    }
-
-    fn deed(&self, connections: usize) -> String {
-        let Self { id, app, .. } = self;
-        let and_all = match &app.connection {
-            Some(_) => String::new(),
-            None => format!(", its {}", counted(connections, "connection")),
-        };
-        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
-    }
-
-    fn deed_unseen(&self) -> String {
-        let Self { id, app, .. } = self;
-        let and_all = if app.connection.is_some() { "" } else { ", all of its connections" };
-        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
-    }
-
-    fn absent(&self) -> Failure {
-        let Self { id, app, .. } = self;
-        Failure::not_found(format!("linked account {id} does not have the {}", app.shown()))
-            .next(format!("`strongroom account apps {}` lists what is there", word(id.as_str())))
-    }
-
-    fn done(&self, output: &Output) -> Result<(), Failure> {
-        let Self { id, app, .. } = self;
-        let integration = app.integration();
-        let view = Removed { of: Added::of(id, app, &integration), deleted: true };
-        output.done(&format!("removed the {} of linked account {id}", app.shown()), &view)
-    }
 }
 
 impl Create {

@@ -224,21 +224,17 @@ fn revoked(
     sessions: Option<usize>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut what = format!("API key {id}");
-    if !was_there {
-        output.warn(&format!("{what} was not there to be revoked: only keys that it made were"));
-        what = format!("not {what}, which was not there");
-    }
-    if !children.is_empty() {
-        let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
-        let (made, names) = (counted(children.len(), "key"), names.join(", "));
-        if children_revoked {
-            what = format!("{what} and the {made} that it made: {names}");
-        } else {
-            output.warn(&format!(
-                "it made {made}, which go on: {names}; the same command with --with-children revokes them"
-            ));
-        }
+    let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
+    let (made, names) = (counted(children.len(), "key"), names.join(", "));
+    let what = match (was_there, children_revoked && !children.is_empty()) {
+        (true, true) => format!("API key {id} and the {made} that it made: {names}"),
+        (false, _) => format!("the {made} that API key {id} made, which is not there itself: {names}"),
+        (true, false) => format!("API key {id}"),
+    };
+    if !children.is_empty() && !children_revoked {
+        output.warn(&format!(
+            "it made {made}, which can be used yet: {names}; the same command with --with-children revokes them"
+        ));
     }
     let sentence = match sessions {
         Some(ended) => format!("revoked {what}; ended {}", counted(ended, "session")),

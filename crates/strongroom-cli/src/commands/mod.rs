@@ -1,6 +1,7 @@
 //! The commands, one noun or verb per file: its grammar, its output, and its work on a vault or on a server.
 
 pub(crate) mod account;
+pub(crate) mod account_apps;
 pub(crate) mod allow;
 pub(crate) mod api_key;
 pub(crate) mod audit;

@@ -1,0 +1,215 @@
+//! `account add-app`, `apps` and `remove-app`: the apps of a linked account, and the connections of each.
+
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use strongroom::{ConnectionId, Integration, IntegrationId, LinkedAccountId, Org};
+use strongroom_http::control;
+
+use super::credential::AppArgs;
+use crate::client::{Call, Client, NoBody, lacks_right};
+use crate::consent::Consent;
+use crate::failure::{Failure, word};
+use crate::output::{Output, counted, time};
+use crate::pages;
+use crate::scope_args::refuse_blank_ends;
+use crate::suggest;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddApp {
+    id: LinkedAccountId,
+    #[command(flatten)]
+    app: AppArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apps {
+    id: LinkedAccountId,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveApp {
+    id: LinkedAccountId,
+    #[command(flatten)]
+    app: AppArgs,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Serialize)]
+struct Added<'a> {
+    linked_account_id: &'a str,
+    app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Removed<'a> {
+    #[serde(flatten)]
+    of: Added<'a>,
+    deleted: bool,
+}
+
+/// A connection in a list.
+#[derive(Serialize)]
+struct AppView {
+    app: String,
+    /// Left out for the default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    created_at: String,
+}
+
+fn path_of<'a>(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Vec<&'a str> {
+    let mut path = vec!["accounts", id.as_str(), "connections", integration.as_str()];
+    path.extend(app.connection.as_ref().map(ConnectionId::as_str));
+    path
+}
+
+impl AddApp {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let Self { id, app } = &self;
+        refuse_blank_ends(id)?;
+        let (account, integration) = (org.account(id.clone()), app.integration());
+        let added = match &app.connection {
+            Some(connection) => account.add_connection(&integration, connection).await,
+            None => account.add_integration(&integration).await,
+        };
+        match added {
+            Ok(_) => self.done(output),
+            Err(error) => Err(suggest::of_account(org, id, error).await),
+        }
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let integration = self.app.integration();
+        let path = path_of(&self.id, &self.app, &integration);
+        let _: control::Connection = client.control_put(&path, &NoBody {})?;
+        self.done(output)
+    }
+
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let Self { id, app } = self;
+        let integration = app.integration();
+        let view = Added::of(id, app, &integration);
+        output.done(&format!("linked account {id} has the {}", app.shown()), &view)
+    }
+}
+
+impl Apps {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let Self { id } = self;
+        if org.linked_account(&id).await?.is_none() {
+            return Err(suggest::no_account(org, &id).await);
+        }
+        let account = org.account(id);
+        let apps = pages::all(async |page| account.integrations(page).await).await?;
+        show(&apps.iter().map(AppView::of).collect::<Vec<_>>(), output)
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let path = ["accounts", self.id.as_str(), "connections"];
+        let apps: Vec<control::Connection> = client.control_items(Call { path: &path, query: &[] })?;
+        show(&apps.into_iter().map(AppView::of_control).collect::<Vec<_>>(), output)
+    }
+}
+
+fn show(apps: &[AppView], output: &Output) -> Result<(), Failure> {
+    let rows = apps
+        .iter()
+        .map(|one| [one.app.clone(), one.connection.clone().unwrap_or_default(), one.created_at.clone()]);
+    output.list(["APP", "CONNECTION", "CREATED"], rows, &apps)
+}
+
+impl<'a> Added<'a> {
+    fn of(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Self {
+        let connection = app.connection.as_ref().map(ConnectionId::as_str);
+        Self { linked_account_id: id.as_str(), app: integration.as_str(), connection }
+    }
+}
+
+impl AppView {
+    fn of(of: &Integration) -> Self {
+        Self {
+            app: of.integration.to_string(),
+            connection: of.connection.as_ref().map(ToString::to_string),
+            created_at: time(of.created_at),
+        }
+    }
+
+    fn of_control(of: control::Connection) -> Self {
+        Self { app: of.integration, connection: of.connection, created_at: of.created_at }
+    }
+}
+
+impl RemoveApp {
+    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let Self { id, app, consent } = &self;
+        let (account, integration) = (org.account(id.clone()), app.integration());
+        // Asked of what is there alone.
+        let all = pages::all(async |page| account.integrations(page).await).await?;
+        let is_meant = |one: &Integration| {
+            one.integration == integration
+                && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
+        };
+        let count = all.iter().filter(|one| is_meant(one)).count();
+        if count == 0 {
+            let is_known = org.linked_account(id).await?.is_some();
+            return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
+        }
+        consent.to(&self.deed(Some(count)))?;
+        let removed = match &app.connection {
+            Some(connection) => account.delete_connection(&integration, connection).await,
+            None => account.delete_integration(&integration).await,
+        };
+        match removed {
+            Ok(()) => self.done(output),
+            Err(error) => Err(suggest::of_account(org, id, error).await),
+        }
+    }
+
+    pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let integration = self.app.integration();
+        let path = ["accounts", self.id.as_str(), "connections"];
+        let listed: Result<Vec<control::Connection>, _> =
+            client.control_items(Call { path: &path, query: &[] });
+        let is_meant = |one: &&control::Connection| {
+            let named = self.app.connection.as_ref().map(ConnectionId::as_str);
+            one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
+        };
+        match listed.map(|all| all.iter().filter(is_meant).count()) {
+            Ok(0) => return Err(self.absent()),
+            Ok(count) => self.consent.to(&self.deed(Some(count)))?,
+            // A key that may write need not be one that may read.
+            Err(refused) if lacks_right(&refused) => self.consent.to(&self.deed(None))?,
+            Err(refused) => return Err(refused),
+        }
+        let path = path_of(&self.id, &self.app, &integration);
+        let IgnoredAny = client.control_delete(Call { path: &path, query: &[] })?;
+        self.done(output)
+    }
+
+    /// `None` for as many connections as there are.
+    fn deed(&self, connections: Option<usize>) -> String {
+        let Self { id, app, .. } = self;
+        let and_all = match (&app.connection, connections) {
+            (Some(_), _) => String::new(),
+            (None, Some(connections)) => format!(", its {}", counted(connections, "connection")),
+            (None, None) => ", all of its connections".to_owned(),
+        };
+        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
+    }
+
+    fn absent(&self) -> Failure {
+        let Self { id, app, .. } = self;
+        Failure::not_found(format!("linked account {id} does not have the {}", app.shown()))
+            .next(format!("`strongroom account apps {}` lists what is there", word(id.as_str())))
+    }
+
+    fn done(&self, output: &Output) -> Result<(), Failure> {
+        let Self { id, app, .. } = self;
+        let integration = app.integration();
+        let view = Removed { of: Added::of(id, app, &integration), deleted: true };
+        output.done(&format!("removed the {} of linked account {id}", app.shown()), &view)
+    }
+}
