@@ -233,7 +233,7 @@ fn revoked(
     };
     if !children.is_empty() && !children_revoked {
         output.warn(&format!(
-            "it made {made}, which can be used yet: {names}; the same command with --with-children revokes them"
+            "it made {made}, which stay valid: {names}; the same command with --with-children revokes them"
         ));
     }
     let sentence = match sessions {

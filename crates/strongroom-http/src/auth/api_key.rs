@@ -350,7 +350,7 @@ impl ApiKeys {
         Ok(self.clone().admit(&key, clock).await?.is_some())
     }
 
-    /// Revokes a key: from now on it is refused. Returns whether there was one. The keys that it made go on: see
+    /// Revokes a key: from now on it is refused. Returns whether there was one. The keys that it made stay valid: see
     /// [`made_by`](Self::made_by).
     ///
     /// # Errors

@@ -58,8 +58,8 @@ pub(crate) async fn create(
 
 /// Revokes an API key: from now on it is refused
 ///
-/// The keys that it made go on, and are listed, unless `with_children` revokes them too. The sessions whose tokens it
-/// issued go on until they expire, unless `with_sessions` ends those of all accounts.
+/// The keys that it made stay valid, and are listed, unless `with_children` revokes them too. The sessions whose tokens
+/// it issued last until they expire, unless `with_sessions` ends those of all accounts.
 #[utoipa::path(
     delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys",
     params(("id" = String, Path), RevokeKeyQuery),

@@ -49,7 +49,7 @@ pub struct KeyRevoked {
     pub deleted: bool,
     /// The keys that it made, by itself or through others.
     pub children: Vec<ApiKey>,
-    /// Whether those were revoked too. Otherwise they go on.
+    /// Whether those were revoked too. Otherwise they stay valid.
     pub children_deleted: bool,
     /// How many sessions were ended, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
