@@ -123,7 +123,10 @@ pub enum Error {
     #[error("linked account {0} exists")]
     AccountExists(LinkedAccountId),
     /// The linked account has no such integration, or not this connection of it.
-    #[error("{} not found for linked account {account}: add it first", missing(integration, connection.as_ref()))]
+    #[error(
+        "{} not found for linked account {account}: add it first, or register the account with it",
+        missing(integration, connection.as_ref())
+    )]
     IntegrationNotFound {
         /// Which account.
         account: LinkedAccountId,

@@ -1,6 +1,7 @@
 //! The rows of a value: itself, its id, and its place in its definition's index.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -136,21 +137,25 @@ impl Tenant {
         }
     }
 
-    /// One page of the values of a scope. Rows of a deleted definition are skipped.
+    /// One page of the values of a scope, of the variables of these names alone, if there is a list. Rows of a deleted
+    /// definition are skipped.
     pub(crate) async fn list_values(
         &self,
         scope: &Scope,
         page: &PageRequest,
+        names: Option<&BTreeSet<String>>,
     ) -> Result<Listing<ScopedValue>, Error> {
         // From the cache, where it can be: the page itself is one read.
         let definitions = self.catalog().await?;
         let range = self.id.values(scope);
         let list = List::new("values", &range).of_account(scope.linked_account());
-        self.list(list, page, |view, key, row| match value_definition(key) {
-            Some(id) if find_definition(&definitions, &id).is_some() => {
-                self.open_value(view, scope, &id, row)
-            }
-            _ => Ok(None),
+        let known = |key: &Key| {
+            let known = find_definition(&definitions, &value_definition(key)?)?;
+            names.is_none_or(|names| names.contains(&known.stored.definition.name)).then_some(known.stored.id)
+        };
+        self.list_known(list, page, |key| known(key).is_some(), |view, key, row| match known(key) {
+            Some(id) => self.open_value(view, scope, &id, row),
+            None => Ok(None),
         })
         .await
     }

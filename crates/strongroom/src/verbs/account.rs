@@ -1,5 +1,7 @@
 //! The handle of one linked account.
 
+use std::collections::BTreeSet;
+
 use crate::error::Error;
 use crate::id::{DocumentId, IntegrationId, LinkedAccountId};
 use crate::model::{
@@ -216,7 +218,16 @@ impl Account {
     /// # Errors
     /// Those of [`Org::values`].
     pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
-        let found = self.org.values(self.scope(), page).await?;
+        self.values_known(page, None).await
+    }
+
+    /// The same of the variables of these names alone, if there is a list.
+    pub(crate) async fn values_known(
+        &self,
+        page: PageRequest,
+        names: Option<&BTreeSet<String>>,
+    ) -> Result<Listing<ScopedValue>, Error> {
+        let found = self.org.values_known(self.scope(), page, names).await?;
         self.refuse_ended().await?;
         Ok(found)
     }

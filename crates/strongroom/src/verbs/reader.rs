@@ -222,6 +222,22 @@ impl Viewer {
         self.account.value(name).await
     }
 
+    /// The account's own values of the variables that the handle knows. Pages are as if there were no others.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// account.set_value("PORT", "80").await?;
+    /// let page = account.viewer().only(["PORT"]).values(strongroom::PageRequest::default()).await?;
+    /// assert_eq!(page.items[0].value.expose(), "80");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Account::values`].
+    pub async fn values(&self, page: PageRequest) -> Result<Listing<ScopedValue>, Error> {
+        self.account.values_known(page, self.names.list()).await
+    }
+
     /// The credential of an integration with this key name, if there is one that the handle knows.
     ///
     /// ```

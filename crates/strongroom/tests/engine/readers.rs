@@ -47,12 +47,17 @@ fn a_viewer_reads_what_its_account_has_under_its_names() {
         let (viewer, app) = (owner.viewer().only(["A", "k"]), IntegrationId::default_app);
         assert_eq!(viewer.value("A").await?.unwrap().value.expose(), "1");
         assert!(matches!(viewer.value("B").await, Err(Error::DefinitionNotFound(_))));
+        let page = viewer.values(PageRequest::first(1)).await?;
+        assert_eq!(page.items.iter().map(|found| found.value.expose()).collect::<Vec<_>>(), ["1"]);
+        assert!(page.next.is_none(), "it would say that there are others");
         assert_eq!(viewer.credential(app(), "k").await?.unwrap().value.expose(), "3");
         assert!(viewer.only(["A"]).credential(app(), "k").await?.is_none());
         assert_eq!(viewer.credentials(app(), PageRequest::default()).await?.items.len(), 1);
         assert!(viewer.only(["A"]).credentials(app(), PageRequest::default()).await?.items.is_empty());
         org.delete_account(&id("a")).await?;
         assert!(matches!(viewer.value("A").await, Err(Error::AccountNotFound(_))));
+        let listed = viewer.values(PageRequest::default()).await;
+        assert!(matches!(listed, Err(Error::AccountNotFound(_))));
         Ok(())
     });
 }

@@ -6,6 +6,7 @@ pub(crate) mod history;
 pub(crate) mod set;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::{iter, slice};
 
 use crate::engine::observer::Call;
@@ -93,8 +94,18 @@ impl Org {
         scope: impl Into<Cow<'_, Scope>>,
         page: PageRequest,
     ) -> Result<Listing<ScopedValue>, Error> {
+        self.values_known(scope, page, None).await
+    }
+
+    /// The same of the variables of these names alone, if there is a list.
+    pub(crate) async fn values_known(
+        &self,
+        scope: impl Into<Cow<'_, Scope>>,
+        page: PageRequest,
+        names: Option<&BTreeSet<String>>,
+    ) -> Result<Listing<ScopedValue>, Error> {
         let scope = scope.into();
-        let list = self.tenant.list_values(&scope, &page);
+        let list = self.tenant.list_values(&scope, &page, names);
         self.tenant.observed(Call::of("values").at(&scope), list).await
     }
 
