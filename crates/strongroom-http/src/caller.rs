@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use strongroom::{Account, Actor, DocumentId, Error, LinkedAccountId, Org, RequestId, WorkflowId};
+use strongroom::{Account, Actor, Error, LinkedAccountId, Org, RequestId, WorkflowId};
 
 use crate::auth::{Admitted, Claims, KeyDigest, Right, Signature, Standing, in_request};
 use crate::error::Failure;
 use crate::load::{Party, RequestPermit};
-use crate::request::{Stated, single_header};
+use crate::request::{AccountHeader, AccountQuery, Query, Stated, single_header};
 use crate::service::Service;
 
 /// Who may call: the holder of an API key, or of a session token. A token names its own account and replaces the key,
@@ -23,7 +23,6 @@ pub(crate) enum Caller {
 /// The holder of an API key: the whole org, in one environment.
 pub(crate) struct KeyCaller {
     pub(crate) org: Org,
-    pub(crate) key_id: DocumentId,
 }
 
 /// The holder of a session token: one linked account.
@@ -93,6 +92,20 @@ impl FromRequestParts<Service> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
+        let caller = Self::admit(parts, service).await?;
+        if let Self::Token(_) = &caller {
+            // Here, also for calls that take no account: a token that comes with another one is in the wrong place.
+            let header = AccountHeader::from_request_parts(parts, service).await?;
+            let Query(AccountQuery { linked_account_id }) = Query::from_request_parts(parts, service).await?;
+            caller.linked_account(&Stated::in_header(&header).or_query(linked_account_id.as_deref()))?;
+        }
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// Whoever has shown a good key or token.
+    async fn admit(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
         let request = parts.extensions.get();
         if let Some(token) = bearer(&parts.headers)? {
@@ -105,7 +118,7 @@ impl FromRequestParts<Service> for Caller {
             return Err(Failure::lacks(Right::Documented.as_str()));
         }
         note(admitted.caller());
-        let caller = KeyCaller { org: admitted.acting(request), key_id: admitted.id };
+        let caller = KeyCaller { org: admitted.acting(request) };
         parts.extensions.insert(Standing::Key(admitted));
         Ok(Self::Key(caller))
     }
@@ -116,7 +129,7 @@ impl FromRequestParts<Service> for KeyCaller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
-        match Caller::from_request_parts(parts, service).await? {
+        match Caller::admit(parts, service).await? {
             Caller::Key(caller) => Ok(caller),
             Caller::Token(_) => Err(Failure::bad_key()),
         }

@@ -326,9 +326,14 @@ fn message(error: &Error) -> Cow<'static, str> {
             };
             return format!("{which} not found for linked account {account}").into();
         }
-        Error::Invalid(
-            Invalid::Id(_) | Invalid::Scope(_) | Invalid::Definition { .. } | Invalid::Default { .. },
-        )
+        // Without the name, which was submitted: it may be a secret in the wrong field.
+        Error::Invalid(Invalid::Definition { rule, .. }) => {
+            return format!("the variable definition is invalid: {rule}").into();
+        }
+        Error::Invalid(Invalid::Default { rule, .. }) => {
+            return format!("the default of the variable definition is invalid: {rule}").into();
+        }
+        Error::Invalid(Invalid::Id(_) | Invalid::Scope(_))
         | Error::TooLong { .. }
         | Error::Invalid(Invalid::NamePattern)
         | Error::TooManyDefinitions(_)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::Route;
@@ -57,8 +57,6 @@ impl tower::Service<Request> for Observed {
         let seen = Seen::of(&request, &self.request_ids);
         let limits = &service.inner.limits;
         let too_large = header_bytes(request.headers()) > limits.header_bytes_max;
-        // Counted as the bytes come, so that a body without a declared length is cut off too.
-        DefaultBodyLimit::max(limits.body_bytes_max).apply(&mut request);
         let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
         let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
         request.extensions_mut().insert(Arc::clone(&permit));

@@ -36,8 +36,9 @@ impl PageNumber {
         let number = |text: Option<&str>, usual: usize, max: usize| match text {
             None => Some(usual),
             // `parse` would take a sign too.
-            Some(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
-            Some(text) => text.parse::<usize>().ok().filter(|number| (1..=max).contains(number)),
+            Some(text) if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
+            // Digits that are too many are more than any limit.
+            Some(text) => Some(text.parse().unwrap_or(usize::MAX)).filter(|number| (1..=max).contains(number)),
         };
         let page = number(page, 1, PAGE_MAX)
             .ok_or_else(|| Failure::bad_request(format!("page must be a number from 1 to {PAGE_MAX}")))?;
@@ -101,7 +102,9 @@ mod tests {
     fn a_page_number_out_of_its_rule_is_refused() {
         assert_eq!(PageNumber::parse(None, None).unwrap(), PageNumber { page: 1, limit: 10 });
         assert_eq!(PageNumber::parse(None, Some("1000")).unwrap().limit, 100);
-        for bad in ["", "0", "-1", "+1", "1.0", "x", "99999999999999999999999"] {
+        assert_eq!(PageNumber::parse(None, Some("99999999999999999999999")).unwrap().limit, 100);
+        assert!(PageNumber::parse(Some("99999999999999999999999"), None).is_err());
+        for bad in ["", "0", "-1", "+1", "1.0", "x"] {
             assert!(PageNumber::parse(Some(bad), None).is_err(), "{bad}");
             assert!(PageNumber::parse(None, Some(bad)).is_err(), "{bad}");
         }

@@ -50,6 +50,11 @@ async fn a_body_of_the_wrong_shape_is_a_400() {
     {
         is_refused(&fixture.call("POST", SET).json(body).await, 400);
     }
+    // The fields of the body, in the order in which they stand in the code.
+    let id = fixture.define_string("A").await;
+    let list = format!(r#" ["{id}","v",null,null]"#);
+    let answer = fixture.call("POST", SET).json(&list).await;
+    answer.is_bad_request("the request body must be a JSON object");
 }
 
 #[tokio::test]

@@ -68,6 +68,15 @@ async fn a_change_of_the_format_is_refused_and_the_same_format_is_none() {
 }
 
 #[tokio::test]
+async fn the_author_of_a_definition_is_an_api_key_or_not_shown() {
+    let fixture = Fixture::new().await;
+    let host = fixture.org.acting_as("os:0".parse().unwrap());
+    host.define(VariableDefinition::new("A", VarFormat::String)).await.unwrap();
+    let list = fixture.call("GET", "/env/definitions").send().await;
+    assert!(list.body.contains(r#""created_by":"","updated_by":"","#), "{}", list.body);
+}
+
+#[tokio::test]
 async fn a_definition_that_breaks_a_rule_is_a_400() {
     let fixture = Fixture::new().await;
     fixture.define_string("TAKEN").await;
@@ -82,8 +91,10 @@ async fn a_definition_that_breaks_a_rule_is_a_400() {
     create(r#"{"name":1}"#).await.is_bad_request("name has the wrong type");
     let body = r#"{"name":"E","var_format":{"enum":["a","b"]},"default_value":"c"}"#;
     create(body).await.is_bad_request(
-        "the default of variable definition \"E\" is invalid: one of the values of the definition's list is required",
+        "the default of the variable definition is invalid: one of the values of the definition's list is required",
     );
+    let body = r#"{"name":"secret_in_the_wrong_field","encrypted":true,"default_value":"x"}"#;
+    create(body).await.is_bad_request("the variable definition is invalid: an encrypted definition has no default");
     let id = fixture.define(VariableDefinition::new("S", VarFormat::String).encrypted()).await;
     let answer =
         fixture.call("PATCH", &format!("/env/definitions/{id}")).json(r#"{"encrypted":false}"#).await;

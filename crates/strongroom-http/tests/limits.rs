@@ -167,6 +167,30 @@ async fn a_body_that_declares_itself_too_large_is_never_asked_for() {
     server.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_client_that_sends_all_of_a_body_that_is_too_large_reads_the_refusal() {
+    let fixture = Fixture::new().await;
+    let (_server, address) = start(&fixture, &Arc::new(Notify::new())).await;
+    let body = "x".repeat(5 << 20);
+    let head = |length: &str| {
+        format!(
+            "POST /api/v2/public/env/values HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\
+             content-type: application/json\r\n{length}\r\n\r\n",
+            fixture.key
+        )
+    };
+    let declared = format!("{}{body}", head(&format!("content-length: {}", body.len())));
+    let chunked = format!("{}{:x}\r\n{body}\r\n0\r\n\r\n", head("transfer-encoding: chunked"), body.len());
+    for request in [declared, chunked] {
+        let mut stream = sent(address, &request).await;
+        // On the same connection, which goes on.
+        stream.write_all(get(&fixture, "/healthz").as_bytes()).await.unwrap();
+        let answers = rest(stream).await;
+        assert!(answers.starts_with("HTTP/1.1 413 Payload Too Large"), "{answers}");
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{answers}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_more_than_the_limit_waits_for_one_to_end() {
     let (fixture, gate) = fixture(Limits::default().connections_max(1).request_timeout(LONG)).await;

@@ -161,6 +161,14 @@ async fn a_token_reaches_its_own_account_alone() {
         call("DELETE", &path).send().await.is_bad_request(own);
     }
     call("GET", "/env/definitions?scope=org").send().await.is_bad_request(own);
+    for (method, path) in [
+        ("GET", "/env/definitions"),
+        ("GET", "/session/active-linked-account"),
+        ("POST", "/session-token/revoke"),
+    ] {
+        call(method, path).header("linked_account_id", "b").send().await.is_bad_request(own);
+        call(method, &format!("{path}?linked_account_id=b")).send().await.is_bad_request(own);
+    }
     let list = call("GET", "/env/definitions").send().await;
     assert!(list.body.contains(r#""totalDocs":2,"#) && !list.body.contains("HIDDEN"), "{}", list.body);
 }

@@ -170,6 +170,42 @@ async fn a_workflow_in_the_query_is_not_passed_over() {
 }
 
 #[tokio::test]
+async fn a_delete_takes_only_the_value_of_the_workflow_that_it_names() {
+    let fixture = Fixture::new().await;
+    let id = fixture.define_string("A").await;
+    let body = format!(r#"{{"variable_definition_id":"{id}","value":"v"}}"#);
+    let of_org = fixture.call("POST", "/env/values").json(&body).await.field("_id");
+    let of_workflow = fixture.call("POST", "/env/values?workflow_id=wf_1").json(&body).await.field("_id");
+    let not_found = "Variable value not found";
+    for value in [&of_org, &of_workflow] {
+        let path = format!("/env/values/{value}");
+        let other = fixture.call("DELETE", &format!("{path}?workflow_id=wf_2")).send().await;
+        other.is_coded_not_found(not_found);
+        let two = fixture.call("DELETE", &format!("{path}?workflow_id=wf_1"));
+        let two = two.json(r#"{"workflow_id":"wf_2"}"#).await;
+        two.is_bad_request("workflow_id differs between query and body");
+    }
+    fixture.register("user_1").await;
+    let token = fixture.token("user_1").await;
+    let own = fixture.call_with_token(&token, "POST", "/env/values").json(&body).await.field("_id");
+    let path = format!("/env/values/{own}?workflow_id=wf_1");
+    let foreign = fixture.call_with_token(&token, "DELETE", &path).send().await;
+    foreign.is_bad_request("linked account auth must match the target scope");
+    let path = format!("/env/values/{of_workflow}?workflow_id=wf_1");
+    assert_eq!(fixture.call("DELETE", &path).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_header_with_hyphens_sets_nothing_for_the_whole_org() {
+    let fixture = Fixture::new().await;
+    let id = fixture.define_string("A").await;
+    let body = format!(r#"{{"variable_definition_id":"{id}","value":"v"}}"#);
+    let set = fixture.call("POST", "/env/values").header("linked-account-id", "user_1").json(&body).await;
+    let message = "the header is linked_account_id, with underscores";
+    set.is_error(400, "BAD_REQUEST", "INVALID_LINKED_ACCOUNT_ID", message);
+}
+
+#[tokio::test]
 async fn a_value_that_breaks_a_rule_is_a_400_without_echo() {
     let fixture = Fixture::new().await;
     let number = fixture.define(VariableDefinition::new("N", VarFormat::Number)).await;

@@ -377,7 +377,7 @@ impl ApiKeys {
             keys: self,
             id: key.id,
             grant: Arc::new(Grant::of_row(row.grant)),
-            actor: format!("api-key:{}", key.id).parse()?,
+            actor: format!("{API_KEY}{}", key.id).parse()?,
             makers: row.makers,
             record,
             stamp,
@@ -504,6 +504,8 @@ fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
     Ok(id.to_string().parse()?)
 }
 
+/// Before the id of a key where it is an author.
+pub(crate) const API_KEY: &str = "api-key:";
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
 /// Some 1.7 KB of a record.

@@ -16,7 +16,7 @@ use strongroom::{Error, Namespace, Org, Records, SystemError};
 use zeroize::Zeroizing;
 
 pub(crate) use admitted::{AdmittedKeys, KeyDigest};
-pub(crate) use api_key::{Admitted, in_request};
+pub(crate) use api_key::{API_KEY, Admitted, in_request};
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
 pub(crate) use session::{ListedSession, Reuse, Sessions};

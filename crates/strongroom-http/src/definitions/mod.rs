@@ -60,7 +60,7 @@ pub(crate) async fn create(
     caller: KeyCaller,
     Body(body): Body<NewDefinition>,
 ) -> Result<Json<OneDefinition>, Failure> {
-    let definition = body.definition()?.author(caller.key_id.to_string());
+    let definition = body.definition()?;
     let id = caller.org.define(definition).await?;
     find(&caller, &id.to_string()).await
 }
@@ -84,7 +84,7 @@ pub(crate) async fn update(
     if known.is_some_and(|known| body.names_other_than(&known.definition.var_format)) {
         return Err(Failure::bad_request("var_format cannot be changed: values would no longer match it"));
     }
-    let change = body.change()?.author(caller.key_id.to_string());
+    let change = body.change()?;
     let changed = caller.org.update_definition(id, change).await;
     let stored = changed.map_err(|error| Failure::from(error).with_error_code())?;
     Ok(Json(OneDefinition { definition: DefinitionDoc::of(*caller.org.id(), stored) }))

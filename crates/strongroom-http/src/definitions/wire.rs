@@ -9,6 +9,7 @@ use strongroom::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::{parse_scope, wire_scope};
+use crate::auth::API_KEY;
 use crate::error::Failure;
 use crate::request::{present, var_format};
 use crate::time;
@@ -29,7 +30,7 @@ pub(crate) struct DefinitionDoc {
     scope: ScopeKind,
     var_format: String,
     encrypted: bool,
-    /// The id of the API key that made it; empty, if it was not made here.
+    /// The id of the API key that made it; empty, if it was made otherwise.
     created_by: String,
     /// The id of the API key that last changed it.
     updated_by: String,
@@ -218,10 +219,15 @@ impl DefinitionDoc {
             scope: wire_scope(definition.scopes),
             var_format: definition.var_format.name().to_owned(),
             encrypted: definition.encrypted,
-            created_by: stored.created_by.unwrap_or_default(),
-            updated_by: definition.author.unwrap_or_default(),
+            created_by: api_key_id(stored.created_by.as_deref()),
+            updated_by: api_key_id(definition.author.as_deref()),
             created_at: time::iso(stored.created_at),
             updated_at: time::iso(stored.updated_at),
         }
     }
+}
+
+/// The API key of an author. Who else may be one is the operator's business, and not a tenant's.
+fn api_key_id(author: Option<&str>) -> String {
+    author.and_then(|author| author.strip_prefix(API_KEY)).unwrap_or_default().to_owned()
 }

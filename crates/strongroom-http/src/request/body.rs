@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use axum::body::{Bytes, HttpBody as _};
+use axum::body::{Body as AnyBody, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse as _;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -25,7 +25,8 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
     async fn from_request(request: Request, service: &Service) -> Result<Self, Failure> {
         let declared = is_json(request.headers());
         // Refused by what it declares, so that a client that waits for `100 Continue` never sends it.
-        if request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
+        let waits = request.headers().contains_key(header::EXPECT);
+        if waits && request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
             return Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         // What has no body takes neither its permit back nor any time.
@@ -39,6 +40,10 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
         // Where all fields can come in another way, a client may send no body.
         let bytes = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
         let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
+        // A list would be read as the fields in the order in which they stand in the code.
+        if text.trim_ascii_start().starts_with('[') {
+            return Err(not_an_object());
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong_field(&error))?;
         reader.end().map_err(|_| not_json())?;
@@ -52,10 +57,9 @@ async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> 
     let permit = RequestPermit::of(request.extensions())?;
     let (standing, begun) = (request.extensions().get::<Standing>().cloned(), Instant::now());
     permit.pause();
-    let body = Bytes::from_request(request, service);
+    let body = read(request.into_body(), service.inner.limits.body_bytes_max);
     let received = tokio::time::timeout(service.inner.limits.body_timeout, body).await;
-    let received = received.map_err(|_| Failure::of_status(StatusCode::REQUEST_TIMEOUT))?;
-    let received = received.map_err(|rejection| Failure::of_status(rejection.into_response().status()))?;
+    let received = received.map_err(|_| Failure::of_status(StatusCode::REQUEST_TIMEOUT))??;
     permit.resume()?;
     // One that comes with its headers was admitted a moment ago.
     if begun.elapsed() >= RECHECK_AFTER
@@ -68,6 +72,33 @@ async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> 
         });
     }
     Ok(received)
+}
+
+/// The bytes of a body, counted as they come. Of one that is too large, some more are read and dropped: most clients
+/// read no answer before they have sent all of it, and would only see that the connection ends.
+async fn read(mut body: AnyBody, bytes_max: usize) -> Result<Bytes, Failure> {
+    let (mut first, mut rest, mut len) = (Bytes::new(), Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Failure::of_status(StatusCode::BAD_REQUEST))?;
+        let Ok(data) = frame.into_data() else { continue };
+        len = len.saturating_add(data.len());
+        if len > bytes_max {
+            (first, rest) = (Bytes::new(), Vec::new());
+            if len > bytes_max.saturating_add(DROPPED_BYTES_MAX) {
+                break;
+            }
+        } else if first.is_empty() {
+            // Most bodies come in one piece, which is not copied.
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    match len <= bytes_max {
+        true if rest.is_empty() => Ok(first),
+        true => Ok([&first[..], &rest].concat().into()),
+        false => Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE)),
+    }
 }
 
 /// A JSON string that goes into a [`Secret`] at once.
@@ -143,10 +174,16 @@ fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure
         Some(serde_path_to_error::Segment::Map { key }) => {
             Failure::bad_request(format!("{key} has the wrong type"))
         }
-        _ => Failure::bad_request("the request body must be a JSON object"),
+        _ => not_an_object(),
     }
 }
 
+fn not_an_object() -> Failure {
+    Failure::bad_request("the request body must be a JSON object")
+}
+
+/// How much of a body that is too large is read, so that its client comes to read the answer.
+const DROPPED_BYTES_MAX: usize = 16 << 20;
 /// How long a body may take to come without the caller being looked at again.
 const RECHECK_AFTER: Duration = Duration::from_millis(20);
 

@@ -17,6 +17,10 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        // Passed over, what is meant for one account would be set for the whole org.
+        if parts.headers.contains_key("linked-account-id") {
+            return Err(Failure::linked_account("the header is linked_account_id, with underscores"));
+        }
         let header = single_header(&parts.headers, "linked_account_id").map_err(|_| {
             Failure::linked_account("the header linked_account_id must be UTF-8 and occur once")
         })?;

@@ -1,10 +1,10 @@
 //! Deleting values.
 
 use axum::Json;
-use strongroom::{Account, DocumentId};
+use strongroom::{Account, DocumentId, Scope};
 
-use super::SUCCESS;
 use super::wire::{ValueDeleted, ValueQuery};
+use super::{SUCCESS, stated_workflow};
 use crate::caller::Caller;
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
@@ -31,18 +31,28 @@ pub(crate) async fn delete(
         .or_query(query.linked_account_id.as_deref())
         .or_body(body.linked_account_id.as_deref());
     let account = caller.linked_account(&stated)?.map(|account| caller.account(account));
-    remove(&caller, &id, account.as_ref()).await.map(Json).map_err(Failure::with_error_code)
+    let workflow = stated_workflow(query.workflow_id.as_deref(), body.workflow_id.as_deref())?;
+    let workflow = caller.workflow(workflow)?.map(Scope::Workflow);
+    let removed = remove(&caller, &id, account.as_ref(), workflow.as_ref()).await;
+    removed.map(Json).map_err(Failure::with_error_code)
 }
 
-/// Deletes a value, if it is the account's own where one was named.
-async fn remove(caller: &Caller, id: &str, account: Option<&Account>) -> Result<ValueDeleted, Failure> {
+/// Deletes a value, if it is the own one of the account or workflow that was named.
+async fn remove(
+    caller: &Caller,
+    id: &str,
+    account: Option<&Account>,
+    workflow: Option<&Scope>,
+) -> Result<ValueDeleted, Failure> {
     let (id, org) = (id.parse::<DocumentId>().map_err(|_| Failure::value_not_found())?, caller.org());
     // Someone else's is not found rather than refused, so that an id shows nothing.
     let found = match account {
         Some(account) => account.value_by_id(&id).await,
         None => org.value_by_id(&id).await,
     };
-    let found = found.map_err(|error| caller.failure(error))?.ok_or_else(Failure::value_not_found)?;
+    let found = found.map_err(|error| caller.failure(error))?;
+    let found = found.filter(|found| workflow.is_none_or(|scope| found.scope == *scope));
+    let found = found.ok_or_else(Failure::value_not_found)?;
     // Read before the delete: the response names it.
     let definition = org.definition(found.definition_id).await?.ok_or_else(Failure::value_not_found)?;
     let deleted = match account {

@@ -15,7 +15,7 @@ use crate::time;
 
 /// Lists the values of a scope, redacted
 ///
-/// Sorted by the `_id` of their definitions.
+/// Sorted by `_id`.
 #[utoipa::path(
     get, context_path = BASE, path = "/env/values/{scope_or_id}", tag = "variables",
     params(
@@ -93,7 +93,9 @@ async fn all_values(caller: &Caller, scope: &Scope) -> Result<Vec<ScopedValue>, 
         Caller::Key(holder) => holder.org.values(scope, page).await,
         Caller::Token(holder) => holder.account.values(page).await,
     };
-    Ok(listed.map_err(|error| caller.failure(error))?.items)
+    let mut values = listed.map_err(|error| caller.failure(error))?.items;
+    values.sort_unstable_by_key(|value| value.id);
+    Ok(values)
 }
 
 impl ValueDoc {

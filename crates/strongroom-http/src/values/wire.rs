@@ -124,13 +124,16 @@ pub(crate) struct ValueDefinition {
     pub(super) encrypted: bool,
 }
 
-/// The account of the value.
+/// The account or workflow of the value.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ValueQuery {
     /// A value that is not this account's own is not found.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
+    /// Nor is one that is not this workflow's own.
+    #[param(required = false, value_type = String)]
+    pub(super) workflow_id: Option<String>,
 }
 
 /// A value that was deleted.
