@@ -32,7 +32,14 @@ struct Current(RwLock<Certified>);
 #[derive(Debug, Clone)]
 struct Certified {
     key: Arc<CertifiedKey>,
+    not_before: SystemTime,
     not_after: SystemTime,
+}
+
+impl Certified {
+    fn is_valid_at(&self, now: SystemTime) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
 }
 
 impl Tls {
@@ -54,12 +61,18 @@ impl Tls {
     }
 
     /// Reads the files again, and notes in the log how that went. New connections get what they hold now; if they
-    /// cannot be used, what they held before.
+    /// cannot be used, what they held before, and so they do while that is valid and the new certificate is not.
     ///
     /// # Errors
-    /// Those of [`from_files`](Self::from_files).
+    /// Those of [`from_files`](Self::from_files); `InvalidData` for a certificate that is not valid in place of one that
+    /// is.
     pub fn reload(&self) -> io::Result<()> {
         let read = read(&self.certificates, &self.key, self.acceptor_config.crypto_provider());
+        let now = SystemTime::now();
+        let read = read.and_then(|read| match read.is_valid_at(now) || !self.current.get().is_valid_at(now) {
+            true => Ok(read),
+            false => Err(in_file(&self.certificates, "the certificate has expired, or is not valid yet")),
+        });
         let read =
             read.inspect_err(|error| tracing::error!(%error, "the certificate could not be read again"))?;
         let not_after = humantime::format_rfc3339_seconds(read.not_after);
@@ -117,12 +130,17 @@ impl ResolvesServerCert for Current {
 
 fn read(certificates: &Path, key: &Path, provider: &CryptoProvider) -> io::Result<Certified> {
     let chain = CertificateDer::pem_slice_iter(&read_file(certificates)?).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(invalid)?;
-    let not_after = chain.iter().map(not_after).collect::<Result<Vec<_>, _>>().map_err(invalid)?;
-    let not_after = not_after.into_iter().min().ok_or_else(|| invalid("the file holds no certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(invalid)?;
-    let key = Arc::new(CertifiedKey::from_der(chain, key, provider).map_err(invalid)?);
-    Ok(Certified { key, not_after })
+    let chain = chain.map_err(|error| in_file(certificates, error))?;
+    let validity = chain.iter().map(validity).collect::<Result<Vec<_>, _>>();
+    let validity = validity.map_err(|error| in_file(certificates, error))?;
+    let not_before = validity.iter().map(|(not_before, _)| *not_before).max();
+    let not_after = validity.iter().map(|(_, not_after)| *not_after).min();
+    let (Some(not_before), Some(not_after)) = (not_before, not_after) else {
+        return Err(in_file(certificates, "the file holds no certificate"));
+    };
+    let private = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(|error| in_file(key, error))?;
+    let pair = CertifiedKey::from_der(chain, private, provider).map_err(|error| in_file(key, error))?;
+    Ok(Certified { key: Arc::new(pair), not_before, not_after })
 }
 
 /// Says which of the two files it is that cannot be read.
@@ -130,8 +148,14 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<SystemTime> {
-    Ok(Certificate::from_der(certificate)?.tbs_certificate.validity.not_after.to_system_time())
+fn validity(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<(SystemTime, SystemTime)> {
+    let validity = Certificate::from_der(certificate)?.tbs_certificate.validity;
+    Ok((validity.not_before.to_system_time(), validity.not_after.to_system_time()))
+}
+
+/// Says which of the two files it is that cannot be used.
+fn in_file(path: &Path, error: impl std::fmt::Display) -> io::Error {
+    invalid(format!("{}: {error}", path.display()))
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

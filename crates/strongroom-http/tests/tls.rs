@@ -84,6 +84,31 @@ async fn a_new_certificate_is_shown_to_new_connections_and_a_bad_one_changes_not
     server.await.unwrap();
 }
 
+#[test]
+fn a_certificate_that_is_not_valid_replaces_none_that_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    let write = |from: i32, until: i32| {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (parameters.not_before, parameters.not_after) =
+            (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+        let pair = KeyPair::generate().unwrap();
+        fs::write(&certificate, parameters.self_signed(&pair).unwrap().pem()).unwrap();
+        fs::write(&key, pair.serialize_pem()).unwrap();
+    };
+    write(2000, 2020);
+    let tls = Tls::from_files(&certificate, &key).unwrap();
+    write(2000, 2099);
+    tls.reload().unwrap();
+    let valid = tls.not_after();
+    for (from, until) in [(2000, 2021), (2090, 2099)] {
+        write(from, until);
+        let refused = tls.reload().unwrap_err().to_string();
+        assert!(refused.contains("cert.pem"), "{refused}");
+        assert_eq!(tls.not_after(), valid);
+    }
+}
+
 #[tokio::test]
 async fn a_session_of_the_console_over_tls_is_a_cookie_that_only_this_host_can_set() {
     let directory = tempfile::tempdir().unwrap();
@@ -132,10 +157,10 @@ async fn the_metrics_say_when_the_certificate_expires_or_the_first_of_its_chain(
     let _server =
         tokio::spawn(serve_tls(listener, fixture.service.clone(), tls.clone(), std::future::pending()));
     assert!(get(address, &trusted).await.unwrap().starts_with("HTTP/1.1 200"));
-    // 2098-01-01 and, once it was read again, 2020-01-01.
+    // 2098-01-01 and, once it was read again, 2090-01-01.
     let shown = async || fixture.call_at_root("GET", "/metrics").send().await.body;
     assert!(shown().await.contains("strongroom_tls_certificate_not_after_seconds 4039372800\n"));
-    write([2020, 2099]);
+    write([2090, 2099]);
     tls.reload().unwrap();
-    assert!(shown().await.contains("strongroom_tls_certificate_not_after_seconds 1577836800\n"));
+    assert!(shown().await.contains("strongroom_tls_certificate_not_after_seconds 3786912000\n"));
 }
