@@ -49,6 +49,7 @@ impl Session {
         let mut mark = KeptMark::of(config)?;
         let vault = mark.guard(options(config)).open(store, unlock).await?;
         mark.accept(&vault, output).await;
+        warn_if_moved(&vault, output).await?;
         Ok(Self::of(vault, config, mark))
     }
 
@@ -104,6 +105,7 @@ impl Session {
         let unlock = keys::existing(config, output)?;
         let vault = mark.guard(observed(config, metrics)).open(store, unlock).await?;
         mark.accept(&vault, output).await;
+        warn_if_moved(&vault, output).await?;
         Ok((Self::of(vault, config, mark).with_door(shown, config, output), None))
     }
 
@@ -175,6 +177,14 @@ impl Session {
         closed?;
         Ok(done)
     }
+}
+
+/// The old store can be read, and what it shows was true when the vault left it.
+async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
+    if vault.is_retired().await? {
+        output.warn("the vault was moved to another store: what is read here is from before, and nothing can be written");
+    }
+    Ok(())
 }
 
 /// How every command opens a vault: `undo` needs the former versions.

@@ -105,6 +105,8 @@ fn a_vault_moves_to_another_store_and_the_old_one_takes_no_more_writes() {
     let there = ["--store", "moved", "--root-key-file", &key];
     assert_eq!(shell.ok(&[&there[..], &["get", "A", "--reveal"]].concat()), "hunter2");
     shell.ok_with("next", &[&there[..], &["set", "A"]].concat());
+    let old = shell.run(&["get", "A", "--reveal"]);
+    assert!(old.stdout == "hunter2" && old.stderr.contains("is from before"), "{old:?}");
     let ran = shell.pipe("late", &["set", "A"]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains("moved"), "{}", ran.stderr);

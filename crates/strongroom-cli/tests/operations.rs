@@ -87,6 +87,17 @@ fn each_command_has_a_manual_page() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn everybody_may_read_the_manual_pages() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shell = Shell::new();
+    shell.ok(&["man", "man1"]);
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(shell.path("man1")), 0o755);
+    assert_eq!(mode(shell.path("man1").join("strongroom.1")), 0o644);
+}
+
 #[test]
 fn a_server_is_asked_whether_it_is_well() {
     let shell = Shell::new();

@@ -6,10 +6,14 @@ mod shell;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use futures_executor::block_on;
 use serde_json::Value;
 use shell::Shell;
 use shell::server::Server;
+use strongroom::store::{Key, Store as _, WriteBatch};
+use strongroom_redb::RedbStore;
 
 #[test]
 fn the_first_run_makes_all_that_the_first_requests_need() {
@@ -82,6 +86,23 @@ fn a_later_run_serves_what_is_there_and_makes_no_key() {
 }
 
 #[cfg(target_os = "linux")]
+#[test]
+fn a_job_that_cannot_be_read_keeps_nobody_from_being_served() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("v", &["set", "A"]);
+    let store = RedbStore::open(shell.store()).unwrap();
+    let mut batch = WriteBatch::default();
+    // Where jobs are, as FORMAT.md has it.
+    batch.put(Key::from([&[0x00, 0x04][..], b"damaged"].concat()), vec![0xff]);
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    block_on(store.close()).unwrap();
+    assert_eq!(shell.run(&["job", "run"]).code, 5);
+    let server = Server::start(&shell, &[]);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "v");
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_server_dumps_no_core() {
     let shell = Shell::new();

@@ -223,6 +223,7 @@ fn a_revoked_key_leaves_no_session_if_that_is_asked() {
     session();
     assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 1);
     assert_eq!(shell.json(&["account", "end-sessions", "user_1"])["ended"], 1);
+    assert_eq!(shell.run(&["account", "end-sessions", "nobody"]).code, 3);
     assert_eq!(shell.json(&["account", "sessions", "user_1"]).as_array().unwrap().len(), 0);
     session();
     let other = shell.json(&["api-key", "create", "other"]);

@@ -141,13 +141,12 @@ impl AccountCommand {
             }
             Self::EndSessions(EndSessions { id, .. }) => {
                 let sessions = OpenSessions::of(org)?;
-                ended(
-                    match &id {
-                        Some(id) => sessions.end_of(id).await?,
-                        None => sessions.end_all().await?,
-                    },
-                    output,
-                )
+                let Some(id) = &id else { return ended(sessions.end_all().await?, output) };
+                // First, since a store may hide the account.
+                match sessions.end_of(id).await? {
+                    0 if org.linked_account(id).await?.is_none() => Err(suggest::no_account(org, id).await),
+                    count => ended(count, output),
+                }
             }
         }
     }

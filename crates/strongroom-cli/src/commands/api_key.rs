@@ -43,7 +43,7 @@ pub(crate) struct Create {
     #[arg(long = "account", value_name = "ID")]
     accounts: Vec<LinkedAccountId>,
     /// Refuse it after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     expires_in: Option<Duration>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Rotate {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
     grace: Duration,
     /// Refuse the new key after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     expires_in: Option<Duration>,
 }
 
@@ -353,6 +353,12 @@ fn right(text: &str) -> Result<Right, UnknownRight> {
 }
 
 const DATE_LEN: usize = 10;
+
+/// A time that is not over at once.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("a key of no time is refused at once".to_owned()) } else { Ok(time) }
+}
 
 fn after(life: Duration) -> Result<Timestamp, Failure> {
     let moment =

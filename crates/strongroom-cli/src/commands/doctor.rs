@@ -102,7 +102,7 @@ impl Report {
             true => {
                 self.slots(&slots_of(client)?);
                 let jobs: Vec<control::Job> = client.control_items(Call { path: &["jobs"], query: &[] })?;
-                self.jobs(jobs.len());
+                self.jobs(&jobs);
             }
             false => self.unseen("keys", "operate"),
         }
@@ -160,7 +160,8 @@ impl Report {
         };
         let slots: Vec<_> = session.vault.slots().list().await?.iter().map(seen).collect();
         self.slots(&slots);
-        self.jobs(pages::all(async |page| session.vault.jobs(page).await).await?.len());
+        let jobs = pages::all(async |page| session.vault.jobs(page).await).await?;
+        self.jobs(&jobs.iter().map(control::Job::of).collect::<Vec<_>>());
         self.variables(session).await
     }
 
@@ -248,9 +249,15 @@ impl Report {
         }
     }
 
-    fn jobs(&mut self, count: usize) {
-        match count {
+    fn jobs(&mut self, jobs: &[control::Job]) {
+        let blocked = jobs.iter().filter(|job| job.state == "blocked").count();
+        match jobs.len() {
             0 => self.well("jobs", "none is unfinished"),
+            _ if blocked > 0 => self.warn(
+                "jobs",
+                format!("{} that cannot open its rows", counted(blocked, "job")),
+                "`strongroom verify` shows the rows: set or delete them, then `strongroom job retry ID`",
+            ),
             count => {
                 self.warn("jobs", counted(count, "unfinished job"), "`strongroom job run` finishes them");
             }

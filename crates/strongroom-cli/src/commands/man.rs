@@ -1,7 +1,7 @@
 //! `man`: the manual pages, from the same description as `--help`.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::failure::{Exit, Failure};
 
@@ -14,12 +14,36 @@ pub(crate) struct Man {
 
 impl Man {
     pub(crate) fn run(self, grammar: clap::Command) -> Result<(), Failure> {
+        let is_new = !self.directory.exists();
         let written = fs::create_dir_all(&self.directory)
-            .and_then(|()| clap_mangen::generate_to(grammar, &self.directory));
+            .and_then(|()| clap_mangen::generate_to(grammar, &self.directory))
+            .and_then(|()| publish(&self.directory, is_new));
         written.map_err(|error| {
             let shown = self.directory.display();
             Failure::new(Exit::Other, format!("no manual page could be written to {shown}: {error}"))
                 .next("name a directory that you may write to")
         })
     }
+}
+
+/// Everybody may read the pages, unlike all else that this program writes.
+#[cfg(unix)]
+fn publish(directory: &Path, is_new: bool) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if is_new {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    }
+    for page in fs::read_dir(directory)? {
+        let page = page?;
+        let is_ours = page.file_name().to_str().is_some_and(|name| name.starts_with("strongroom"));
+        if is_ours && page.file_type()?.is_file() {
+            fs::set_permissions(page.path(), fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn publish(_: &Path, _: bool) -> io::Result<()> {
+    Ok(())
 }

@@ -14,7 +14,7 @@ use crate::store::Spec;
 /// `migrate` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
-    /// The new store: `redb:PATH`, `sled:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
+    /// The new store: `redb:PATH`, `sled:PATH`, `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
     #[arg(long, value_name = "SPEC")]
     to: String,
     #[command(flatten)]

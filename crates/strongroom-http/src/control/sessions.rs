@@ -66,6 +66,10 @@ pub(crate) async fn revoke_of_account(
     let id = account_id(&text)?;
     let now = operator.service.now();
     let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id), now).await.map_err(full)?;
+    // Only now, since a store may hide the account.
+    if revoked == 0 {
+        operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
+    }
     Ok(Json(Revoked { revoked }))
 }
 

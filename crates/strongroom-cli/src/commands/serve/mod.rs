@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub(crate) struct Serve {
     /// Serve the HTTP calls alone, without the console at `/`
     #[arg(long)]
     no_console: bool,
+    /// How long a session token is valid, such as 8h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "24h")]
+    session_lifetime: Duration,
     /// Note in the audit who was shown which value, encrypted or not; a read that cannot be noted, because too many
     /// notes wait to be written, is refused, or answered and counted as lost
     #[arg(long, value_name = "IF_FULL", value_enum)]
@@ -124,13 +127,16 @@ impl Serve {
     }
 
     fn options(&self) -> Result<ServiceOptions, Failure> {
-        let options = ServiceOptions::default();
+        let options = ServiceOptions::default().session_secs(self.session_lifetime.as_secs());
         let options = if self.no_console { options } else { options.with_console() };
         let options = match self.note_reads {
             None => options,
             Some(NoteReads::Refuse) => options.note_reads(WhenFull::Refuse, READ_NOTES_MAX),
             Some(NoteReads::Lose) => options.note_reads(WhenFull::Lose, READ_NOTES_MAX),
         };
+        if self.session_lifetime < Duration::from_secs(1) {
+            return Err(Failure::usage("--session-lifetime is at least 1s"));
+        }
         options.origins(self.origins.iter().map(String::as_str)).map_err(|_| {
             Failure::usage("--cors-origin is a scheme and a host").next("write it as https://console.example")
         })
@@ -210,6 +216,7 @@ async fn serve(
     let options = options.metrics(metrics.clone()).limits(limits).store_health(health);
     let service = options.reopen_with(reopening(config, store, metrics)).serve(session.vault.clone());
     let served_vault = service.clone();
+    let jobs = tokio::spawn(finish_jobs(service.clone()));
     let served = async {
         tokio::select! {
             served = serve_vault(&session, started, (listener, address, tls), service, stop, output) => served,
@@ -217,6 +224,9 @@ async fn serve(
         }
     };
     let served = served.await;
+    jobs.abort();
+    // Before the store is closed.
+    let _ = jobs.await;
     session.mark = mark;
     // With the root key that it has now.
     session.vault = served_vault.vault();
@@ -276,11 +286,6 @@ async fn serve_vault(
     stop: impl Future<Output = ()>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut stop = pin!(stop);
-    tokio::select! {
-        done = session.vault.run_jobs() => drop(done?),
-        () = &mut stop => return Ok(()),
-    }
     let store_id = session.vault.store_id();
     let contents = match started {
         Some(place) => {
@@ -356,6 +361,24 @@ async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     }
 }
 
+/// Finishes what was left: at once, and from time to time what another process has left since. A job that fails is tried
+/// again, and keeps nothing else from being served. Never ends.
+async fn finish_jobs(service: Service) {
+    let mut said = None;
+    loop {
+        let failed = service.vault().run_jobs().await.err().map(|error| error.to_string());
+        if let Some(error) = failed.as_ref().filter(|_| failed != said) {
+            tracing::error!(
+                target: LOG_TARGET,
+                %error,
+                "a job cannot be finished: `strongroom verify` says what is damaged"
+            );
+        }
+        said = failed;
+        tokio::time::sleep(JOBS_INTERVAL).await;
+    }
+}
+
 /// Logs on standard error. Libraries stay silent: what they log is not checked for secrets.
 fn start_log(level: LevelFilter, format: LogFormat) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
@@ -397,8 +420,9 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
 
-#[cfg(unix)]
 const LOG_TARGET: &str = "strongroom";
+/// As long as the lease of a job that a process was running when it was killed.
+const JOBS_INTERVAL: Duration = Duration::from_secs(30);
 #[cfg(unix)]
 const NOTHING_TO_READ: &str = "SIGHUP is ignored: there is no certificate to read again";
 /// Some 3 MB.
