@@ -64,8 +64,8 @@ impl Tls {
     /// cannot be used, what they held before, and so they do while that is valid and the new certificate is not.
     ///
     /// # Errors
-    /// Those of [`from_files`](Self::from_files); `InvalidData` for a certificate that is not valid in place of one that
-    /// is.
+    /// Those of [`from_files`](Self::from_files); `InvalidData` for a certificate that is not valid in place of one
+    /// that is.
     pub fn reload(&self) -> io::Result<()> {
         let read = read(&self.certificates, &self.key, self.acceptor_config.crypto_provider());
         let now = SystemTime::now();

@@ -361,8 +361,8 @@ async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     }
 }
 
-/// Finishes what was left: at once, and from time to time what another process has left since. A job that fails is tried
-/// again, and keeps nothing else from being served. Never ends.
+/// Finishes what was left: at once, and from time to time what another process has left since. A job that fails is
+/// tried again, and keeps nothing else from being served. Never ends.
 async fn finish_jobs(service: Service) {
     let mut said = None;
     loop {
