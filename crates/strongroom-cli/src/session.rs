@@ -182,7 +182,9 @@ impl Session {
 /// The old store can be read, and what it shows was true when the vault left it.
 async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
     if vault.is_retired().await? {
-        output.warn("the vault was moved to another store: what is read here is from before, and no write is taken");
+        output.warn(
+            "the vault was moved to another store: what is read here is from before, and no write is taken",
+        );
     }
     Ok(())
 }

@@ -38,7 +38,9 @@ impl PageNumber {
             // `parse` would take a sign too.
             Some(text) if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
             // Digits that are too many are more than any limit.
-            Some(text) => Some(text.parse().unwrap_or(usize::MAX)).filter(|number| (1..=max).contains(number)),
+            Some(text) => {
+                Some(text.parse().unwrap_or(usize::MAX)).filter(|number| (1..=max).contains(number))
+            }
         };
         let page = number(page, 1, PAGE_MAX)
             .ok_or_else(|| Failure::bad_request(format!("page must be a number from 1 to {PAGE_MAX}")))?;

@@ -69,10 +69,11 @@ impl Tls {
     pub fn reload(&self) -> io::Result<()> {
         let read = read(&self.certificates, &self.key, self.acceptor_config.crypto_provider());
         let now = SystemTime::now();
-        let read = read.and_then(|read| match read.is_valid_at(now) || !self.current.get().is_valid_at(now) {
-            true => Ok(read),
-            false => Err(in_file(&self.certificates, "the certificate has expired, or is not valid yet")),
-        });
+        let read =
+            read.and_then(|read| match read.is_valid_at(now) || !self.current.get().is_valid_at(now) {
+                true => Ok(read),
+                false => Err(in_file(&self.certificates, "the certificate has expired, or is not valid yet")),
+            });
         let read =
             read.inspect_err(|error| tracing::error!(%error, "the certificate could not be read again"))?;
         let not_after = humantime::format_rfc3339_seconds(read.not_after);

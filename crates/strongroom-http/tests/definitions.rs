@@ -94,7 +94,9 @@ async fn a_definition_that_breaks_a_rule_is_a_400() {
         "the default of the variable definition is invalid: one of the values of the definition's list is required",
     );
     let body = r#"{"name":"secret_in_the_wrong_field","encrypted":true,"default_value":"x"}"#;
-    create(body).await.is_bad_request("the variable definition is invalid: an encrypted definition has no default");
+    create(body)
+        .await
+        .is_bad_request("the variable definition is invalid: an encrypted definition has no default");
     let id = fixture.define(VariableDefinition::new("S", VarFormat::String).encrypted()).await;
     let answer =
         fixture.call("PATCH", &format!("/env/definitions/{id}")).json(r#"{"encrypted":false}"#).await;

@@ -153,10 +153,15 @@ impl Tenant {
             let known = find_definition(&definitions, &value_definition(key)?)?;
             names.is_none_or(|names| names.contains(&known.stored.definition.name)).then_some(known.stored.id)
         };
-        self.list_known(list, page, |key| known(key).is_some(), |view, key, row| match known(key) {
-            Some(id) => self.open_value(view, scope, &id, row),
-            None => Ok(None),
-        })
+        self.list_known(
+            list,
+            page,
+            |key| known(key).is_some(),
+            |view, key, row| match known(key) {
+                Some(id) => self.open_value(view, scope, &id, row),
+                None => Ok(None),
+            },
+        )
         .await
     }
 }
