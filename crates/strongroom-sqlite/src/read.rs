@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use strongroom_store::{
     KEY_BYTES_MAX, Key, Page, ReadBatch, ReadSet, RowRevision, Scan, StoreError, Versioned,
@@ -53,9 +54,14 @@ impl Pool {
     }
 }
 
-/// The value at a column and the revision after it.
+/// The value at a column and the revision after it. A value of another type, which some other program has put there, is
+/// no row that the engine can open: that is for it to say of this row, and keeps nobody from the others.
 fn versioned(row: &Row<'_>, column: usize) -> rusqlite::Result<Versioned> {
-    Ok(Versioned { value: row.get(column)?, revision: RowRevision(row.get(column + 1)?) })
+    let value = match row.get_ref(column)? {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    };
+    Ok(Versioned { value, revision: RowRevision(row.get(column + 1)?) })
 }
 
 const AFTER_EVERY_KEY: [u8; KEY_BYTES_MAX + 1] = [0xff; KEY_BYTES_MAX + 1];

@@ -10,7 +10,7 @@ use std::thread;
 use futures_executor::block_on;
 use rusqlite::Connection;
 use strongroom_sqlite::SqliteStore;
-use strongroom_store::{Durability, Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
+use strongroom_store::{Durability, Key, KeyRange, ReadBatch, Scan, Store, StoreErrorKind, WriteBatch};
 use tempfile::TempDir;
 
 fn place() -> (TempDir, PathBuf) {
@@ -219,6 +219,27 @@ fn a_database_that_is_cut_off_or_overwritten_is_an_error_and_no_panic() {
     let mut zeroed = whole.clone();
     zeroed[4_096..].fill(0);
     assert!(is_refused(&zeroed));
+}
+
+#[test]
+fn a_value_of_another_type_is_one_damaged_row_and_hides_no_other() {
+    let (_directory, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    [b"a", b"b", b"c"].iter().for_each(|key| put(&store, *key));
+    let host = Connection::open(&path).unwrap();
+    for (key, value) in [("a", "'text'"), ("b", "7")] {
+        let text = format!("UPDATE strongroom_rows SET v = {value} WHERE k = CAST('{key}' AS BLOB)");
+        assert_eq!(host.execute(&text, []).unwrap(), 1);
+    }
+    let values = || {
+        let scans = vec![Scan::new(KeyRange::all(), 10)];
+        let set = block_on(store.read(&ReadBatch { gets: vec![Key::from(b"a".as_slice())], scans })).unwrap();
+        assert_eq!(set.gets[0].as_ref().unwrap().value, set.scans[0].rows[0].1.value);
+        set.scans[0].rows.iter().map(|(_, row)| row.value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(), [&b"text"[..], b"", b"v"]);
+    put(&store, b"a");
+    assert_eq!(values(), [&b"v"[..], b"", b"v"]);
 }
 
 #[test]
