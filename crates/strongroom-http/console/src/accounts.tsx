@@ -5,6 +5,7 @@ import { go, link, useAction, useLoad } from "./hooks";
 import { useList } from "./list";
 import type { Account, Credential, Deletion, Page, Session, Usage } from "./types";
 import { bytes, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time } from "./ui";
+import { History } from "./variable";
 
 export function Accounts({ open }: { open: string | undefined }) {
   const { may } = useMe();
@@ -193,8 +194,11 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
   const { data, error, again } = useLoad((signal) => get<Page<Credential>>(path, { limit }, signal), [path, limit]);
   const [editing, edit] = useState<string>();
   const [asking, ask] = useState<string>();
+  const [opened, open] = useState<string>();
+  const [turn, setTurn] = useState(0);
   const changed = () => {
     again();
+    setTurn(turn + 1);
     onChange();
   };
   return (
@@ -211,6 +215,7 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
           <li key={credential.id}>
             <div class="row">
               <strong class="mono">{credential.key}</strong>
+              <button type="button" class="button small" aria-label={`History of ${credential.key}`} aria-expanded={opened === credential.key} onClick={() => open(opened === credential.key ? undefined : credential.key)}>History</button>
               {may("write") && (
                 <span class="row-tools">
                   <button type="button" class="button small" aria-label={`Replace ${credential.key}`} onClick={() => edit(credential.key)}>Replace</button>
@@ -220,6 +225,7 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
             </div>
             <Secret label={credential.key} allowed={may("reveal")} load={async () => (await get<{ value: string }>(`${path}/${part(credential.key)}`)).value} />
             <p class="dim">Set <Time at={credential.updated_at} />{credential.author !== null && <> by <span class="mono">{credential.author}</span></>}</p>
+            {opened === credential.key && <History path={`${path}/${part(credential.key)}`} scope={{}} turn={turn} onChange={changed} />}
           </li>
         ))}
       </ul>
@@ -235,7 +241,7 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
             changed();
           }}
         >
-          <p>Whatever uses this credential of the account stops working. This cannot be undone.</p>
+          <p>Whatever uses this credential of the account stops working. <span class="mono">strongroom credential undo</span> brings it back, if versions of it are kept.</p>
         </Confirm>
       )}
     </section>

@@ -172,7 +172,7 @@ function AtScope({ definition, scope, turn, onChange }: { definition: Definition
           {value !== null && <button type="button" class="button small danger-text" onClick={() => ask(true)}>Remove this value</button>}
         </>
       )}
-      <History definition={definition} scope={scope} turn={turn} onChange={onChange} />
+      <History path={path} scope={scope} turn={turn} onChange={onChange} />
       {asking && (
         <Confirm
           title="Remove the value?" action="Remove"
@@ -248,9 +248,9 @@ function Edit({ definition, scope, value, onChange }: { definition: Definition; 
   );
 }
 
-function History({ definition, scope, turn, onChange }: { definition: Definition; scope: Scope; turn: number; onChange: () => void }) {
+/** The versions of a value or credential. */
+export function History({ path, scope, turn, onChange }: { path: string; scope: Scope; turn: number; onChange: () => void }) {
   const { may } = useMe();
-  const path = `/values/${part(definition.name)}`;
   const [limit, setLimit] = useState(10);
   const { data, error, again } = useLoad(
     (signal) => get<Page<Version>>(`${path}/history`, { ...scope, limit }, signal).catch((error) => {
@@ -400,7 +400,7 @@ function Delete({ definition, onGone }: { definition: Definition; onGone: () => 
             onGone();
           }}
         >
-          <p>{plan.values === 0 ? "It has no values." : <>{plural(plan.values, "value")} of all scopes will go with it.</>} This cannot be undone.</p>
+          <p>{plan.values === 0 ? "It has no values." : <>{plural(plan.values, "value")} of all scopes will go with it, for good.</>} The definition itself comes back with <span class="mono">strongroom undo {definition.name} --definition</span>.</p>
         </Confirm>
       )}
     </section>

@@ -233,6 +233,10 @@ function flows() {
       await page.getByRole("dialog", { name: "Replace token" }).waitFor({ state: "detached" });
       await dialog.getByRole("button", { name: "Reveal token" }).click();
       await page.locator("output", { hasText: "c-78" }).waitFor();
+      await dialog.getByRole("button", { name: "History of token" }).click();
+      await dialog.getByRole("button", { name: "Undo the last change" }).click();
+      await text("The earlier value is back");
+      await dialog.locator(".versions > li").nth(2).waitFor();
       await dialog.getByRole("button", { name: "Delete token" }).click();
       await page.getByRole("button", { name: "Delete", exact: true }).click();
       await dialog.getByText("No credentials.").waitFor();
