@@ -78,7 +78,9 @@ fn the_list_is_narrowed_by_time_and_actor() {
     assert_eq!(lines(&shell, &["--since", &at]).len(), 1);
     assert_eq!(lines(&shell, &["--since", "2999-01-01T00:00:00Z"]).len(), 0);
     assert_eq!(lines(&shell, &["--actor", "nobody"]).len(), 0);
-    assert_eq!(shell.run(&["audit", "--since", "yesterday"]).code, 2);
+    assert_eq!(lines(&shell, &["--since", "5m"]).len(), 2);
+    let wrong = shell.run(&["audit", "--since", "yesterday"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("such as 5m"), "{}", wrong.stderr);
     assert_eq!(shell.run(&["audit", "--on", "--off"]).code, 2);
 }
 

@@ -205,6 +205,150 @@ fn what_cannot_be_read_is_deleted_with_its_versions_or_not_at_all() {
     }
 }
 
+#[test]
+fn a_version_takes_the_place_of_what_cannot_be_read_where_that_is_asked_for() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    for value in ["one", "two", "three"] {
+        shell.ok_with(value, &["set", "X"]);
+        shell.ok_with(value, &["credential", "set", "k", "--account", "a"]);
+    }
+    let of_credential = |words: &[&'static str]| [&["credential"], words, &["--account", "a"]].concat();
+    let cases = [
+        (vec!["undo", "X"], vec!["history", "X"], vec!["revert", "X", "--version"], 0x20),
+        (
+            of_credential(&["undo", "k"]),
+            of_credential(&["history", "k"]),
+            of_credential(&["revert", "k"]),
+            0x32,
+        ),
+    ];
+    for (undo, history, revert, kind) in &cases {
+        damage(&shell, &[*kind]);
+        let before = shell.run(history).stdout;
+        let refused = shell.run(undo);
+        assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
+        assert_eq!(shell.run(history).stdout, before);
+        shell.ok(&[&undo[..], &["--replace-damaged"]].concat());
+        let versions = shell.json(history);
+        let first = versions[2]["version"].as_str().unwrap();
+        let version: &[&str] =
+            if revert.ends_with(&["--version"]) { &[first] } else { &["--version", first] };
+        damage(&shell, &[*kind]);
+        let refused = shell.run(&[&revert[..], version].concat());
+        assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
+        shell.ok(&[&revert[..], version, &["--replace-damaged"]].concat());
+        shell.ok(history);
+    }
+    assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+    shell.ok(&["verify"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["set", "X"]);
+    }
+    damage(&shell, &[0x20]);
+    let server = shell::server::Server::start(&shell, &[]);
+    let create = ["api-key", "create", "remote", "--right", "read", "--right", "write", "--right", "reveal"];
+    let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", &key);
+    for command in [
+        &["get", "X", "--reveal"][..],
+        &["history", "X"],
+        &["delete", "X", "--yes"],
+        &["undo", "X"],
+        &["list", "--values"],
+    ] {
+        let (here, there) = (shell.run(command), remote.run(command));
+        assert_eq!((here.code, there.code), (5, 5), "{command:?}: {}{}", here.stderr, there.stderr);
+    }
+    assert!(remote.run(&["undo", "X"]).stderr.contains("--replace-damaged does that"));
+    assert!(remote.run(&["delete", "X", "--yes"]).stderr.contains("--purge does that"));
+    remote.ok(&["undo", "X", "--replace-damaged"]);
+    assert_eq!(remote.ok(&["get", "X", "--reveal"]), "one");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn an_export_of_a_damaged_audit_has_the_rest_and_fails_with_what_it_lacks() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok(&["audit", "--export", "whole.audit"]);
+    damage(&shell, &[0x60]);
+    shell.ok_with("one", &["set", "X"]);
+    let named = shell.run(&["verify"]).stdout;
+    let path = named.lines().find(|line| line.contains("altered")).unwrap().split("  ").next().unwrap();
+    let ran = shell.run(&["audit", "--export", "rest.audit"]);
+    assert!(ran.code == 5 && ran.stderr.contains(path), "{ran:?}");
+    let ran = shell.run(&["audit", "--check", "rest.audit", "--json"]);
+    assert!(ran.code == 5 && ran.stderr.contains(path), "{ran:?}");
+    assert!(ran.stdout.contains("Variable Value Set") && !ran.stdout.contains("unchecked"), "{}", ran.stdout);
+    let ran = shell.run(&["audit", "--check", "rest.audit", "--digest", "whole.audit.digest"]);
+    assert!(
+        ran.code == 5 && ran.stdout.is_empty() && ran.stderr.contains("the digest of that export"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_deletion_that_cannot_be_read_does_not_keep_another_definition_from_coming_back() {
+    let shell = Shell::with_vault();
+    for name in ["X", "Y"] {
+        shell.define(name, "string");
+        shell.ok(&["delete", name, "--definition", "--yes"]);
+    }
+    damage(&shell, &[0x50, 0x10]);
+    let mut ran = ["X", "Y"].map(|name| shell.run(&["undo", name, "--definition"]));
+    assert!(ran.iter().all(|ran| ran.stderr.contains("left out: ")), "{ran:?}");
+    ran.sort_by_key(|ran| ran.code);
+    assert_eq!(ran.each_ref().map(|ran| ran.code), [0, 5], "{ran:?}");
+    assert_eq!(shell.json(&["list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_not_known_of_a_time_is_listed_beside_what_differs() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    for name in ["KEPT", "FEW", "PURGED", "GONE", "WIPED", "NEVER"] {
+        shell.define(name, "string");
+    }
+    for name in ["KEPT", "FEW", "PURGED", "GONE", "WIPED"] {
+        shell.ok_with("before", &["set", name]);
+    }
+    let at = shell.json(&["history", "WIPED"])[0]["written_at"].as_str().unwrap().to_owned();
+    shell.ok_with("after", &["set", "KEPT"]);
+    shell.ok(&["define", "FEW", "--change", "--keep-versions", "1"]);
+    for value in ["after", "later"] {
+        shell.ok_with(value, &["set", "FEW"]);
+    }
+    shell.ok(&["delete", "PURGED", "--purge", "--yes"]);
+    shell.ok(&["delete", "GONE", "--definition", "--yes"]);
+    shell.ok(&["delete", "WIPED", "--definition", "--purge", "--yes"]);
+    shell.ok_with("new", &["set", "NEVER"]);
+    let row = |name, definition, value| json!({"name": name, "definition": definition, "value": value});
+    let listed = json!([
+        row("FEW", "differs", "not_known"),
+        row("GONE", "only_b", "not_known"),
+        row("KEPT", "same", "differs"),
+        row("NEVER", "same", "only_a"),
+        row("PURGED", "same", "not_known"),
+        row("WIPED", "not_known", "not_known"),
+    ]);
+    assert_eq!(shell.json(&["diff", "--at", &at])["differences"], listed);
+    assert!(shell.ok(&["diff", "--at", &at]).contains("not known at that time"));
+    assert_eq!(shell.json(&["diff", "--at", "0s"])["differences"], json!([]));
+    shell.ok(&["audit", "--off"]);
+    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without an audit"));
+}
+
 /// Flips a bit of the first row whose key begins so.
 fn damage(shell: &Shell, kind: &[u8]) {
     let store = RedbStore::open(shell.store()).unwrap();

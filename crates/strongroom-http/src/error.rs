@@ -239,6 +239,13 @@ impl Failure {
         Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }
 
+    /// 500: a row that cannot be read is in the way, which `why` names, and what to do.
+    pub(crate) fn damaged(why: &str, step: &str) -> Self {
+        tracing::error!(error = why, "a request failed");
+        let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError);
+        Self { names_row: true, ..Self::new(status, code, format!("{why}; {step}")) }
+    }
+
     /// 500, for a key that may not see what cannot be read.
     pub(crate) fn unreadable() -> Self {
         let message = "A row that this call reads cannot be read: a key that is not narrowed is told which";

@@ -1430,7 +1430,7 @@ async fn a_narrowed_key_is_not_told_the_name_of_a_damaged_row() {
 }
 
 #[tokio::test]
-async fn a_damaged_value_or_credential_is_deleted_with_its_versions_or_not_at_all() {
+async fn a_damaged_value_or_credential_is_replaced_or_deleted_with_its_versions_only_if_that_is_asked_for() {
     let store = Arc::new(MemoryStore::new());
     let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
     let vault =
@@ -1444,15 +1444,25 @@ async fn a_damaged_value_or_credential_is_deleted_with_its_versions_or_not_at_al
         account.upsert_credential("k", value).await.unwrap();
     }
     let tenant_len = 1 + 24 + 1 + fixture.org.environment().as_str().len() + 1;
-    for (key, mut value) in rows(&store).await {
-        if matches!(key.as_bytes().get(tenant_len), Some(0x20 | 0x32)) {
-            *value.last_mut().unwrap() ^= 1;
-            let mut batch = WriteBatch::default();
-            batch.put(key, value);
-            store.commit(Arc::new(batch)).await.unwrap();
+    let damage = async |store: &Arc<MemoryStore>| {
+        for (key, mut value) in rows(store).await {
+            if matches!(key.as_bytes().get(tenant_len), Some(0x20 | 0x32)) {
+                *value.last_mut().unwrap() ^= 1;
+                let mut batch = WriteBatch::default();
+                batch.put(key, value);
+                store.commit(Arc::new(batch)).await.unwrap();
+            }
         }
-    }
+    };
+    damage(&store).await;
     let desk = Desk::with(&fixture, [Right::Write]).await;
+    for path in ["/values/X", "/accounts/a/credentials/default-app/k"] {
+        let refused = desk.send("POST", &format!("{path}/undo"), &json!({})).await;
+        assert!(refused.status == 500 && refused.body.contains("replace_damaged"), "{}", refused.body);
+        let undone = desk.ok("POST", &format!("{path}/undo"), json!({"replace_damaged": true})).await;
+        assert_ne!(undone["version"], undone["restored"]);
+    }
+    damage(&store).await;
     for path in ["/values/X", "/accounts/a/credentials/default-app/k"] {
         let refused = desk.send("DELETE", path, &Value::Null).await;
         assert!(refused.status == 500 && refused.body.contains("purge=true"), "{}", refused.body);

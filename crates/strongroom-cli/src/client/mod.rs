@@ -201,7 +201,8 @@ impl Client {
             return Ok(task);
         }
         let said = task.message.unwrap_or_default();
-        Err(Failure::new(Exit::Store, format!("the server could not finish it: {said}"))
+        let exit = if is_damage(&said) { Exit::Key } else { Exit::Store };
+        Err(Failure::new(exit, format!("the server could not finish it: {said}"))
             .next("its log says more; the same command starts it again"))
     }
 
@@ -422,7 +423,31 @@ fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
             Failure::new(Exit::Store, message).next("use the server of the store that it was moved to")
         }
         StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Store, message).next("try again later"),
+        // As where the store is.
+        _ if said.as_deref().is_some_and(is_damage) => {
+            Failure::new(Exit::Key, message).next(step_of_damage(said.as_deref().unwrap_or_default()))
+        }
         _ => Failure::new(Exit::Store, message).next("the log of the server says why"),
+    }
+}
+
+/// Whether a server says that something cannot be read, in the engine's words or its own.
+pub(crate) fn is_damage(said: &str) -> bool {
+    [
+        "; restore it from a backup",
+        ": restore it from a backup",
+        "cannot read: use a newer",
+        "cannot be read: a key",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
+fn step_of_damage(said: &str) -> &'static str {
+    match () {
+        () if said.contains("purge=true") => "--purge does that",
+        () if said.contains("replace_damaged") => "--replace-damaged does that",
+        () => "`strongroom verify` names all damaged rows, and a backup from before has them whole",
     }
 }
 
@@ -435,6 +460,9 @@ fn step_of_absent(said: Option<&str>) -> &'static str {
             "`strongroom account add-app ID` adds it to an account of `strongroom account list`"
         }
         () if is_about("account") => "`strongroom account list` lists the accounts",
+        () if is_about("version") && is_about("credential") => {
+            "`strongroom credential history KEY --account ID` lists the versions; nothing was changed"
+        }
         () if is_about("version") => "`strongroom history NAME` lists the versions; nothing was changed",
         () if is_about("credential") => "`strongroom credential list --account ID` lists its credentials",
         () if is_about("slot") => "`strongroom slot list` lists the slots",

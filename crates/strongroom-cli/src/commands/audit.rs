@@ -28,13 +28,14 @@ pub(crate) struct Audit {
     /// Note no more writes; what was noted stays
     #[arg(long, conflicts_with_all = ["since", "actor"])]
     off: bool,
-    /// Only what was written at this time or later, such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Only what was written at this time or later, such as 2026-01-31T12:00:00Z, or since so long ago, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = moment_or_age)]
     since: Option<Timestamp>,
     /// Only what was written on behalf of this actor
     #[arg(long)]
     actor: Option<String>,
-    /// Write all events to this new file, and what it can be checked by to FILE.digest, to be kept elsewhere
+    /// Write all events to this new file, and what it can be checked by to FILE.digest, to be kept elsewhere; if any
+    /// cannot be read or is missing, both have the rest and say so, and the command exits with 5
     #[arg(long, value_name = "FILE", conflicts_with_all = NARROWED)]
     export: Option<PathBuf>,
     /// Check a file of --export without a vault or a key, and list its events
@@ -43,10 +44,11 @@ pub(crate) struct Audit {
     /// The digest for --check [default: FILE.digest]
     #[arg(long, value_name = "FILE", requires = "check")]
     digest: Option<PathBuf>,
-    /// With --check: events from before this time were dropped since the digest was made
-    #[arg(long, value_name = "TIME", value_parser = moment, requires = "check")]
+    /// With --check: events from before this time, or older than this, were dropped since the digest was made
+    #[arg(long, value_name = "TIME", value_parser = moment_or_age, requires = "check")]
     dropped_before: Option<Timestamp>,
-    /// Drop events from before this time, or older than this, such as 90d; those of the last two hours stay
+    /// Drop events from before this time, or older than this, such as 90d; those of the last two hours stay whatever it
+    /// says
     #[arg(long, value_name = "TIME", value_parser = moment_or_age,
         conflicts_with_all = [&NARROWED[..], &["export", "check"]].concat())]
     drop_before: Option<Timestamp>,
@@ -60,9 +62,11 @@ struct SwitchView {
 }
 
 #[derive(Serialize)]
-struct Exported {
+struct Exported<'e> {
     file: String,
     digest_file: String,
+    /// What is damaged or missing.
+    lacks: &'e [String],
 }
 
 #[derive(Serialize)]
@@ -110,7 +114,8 @@ impl Audit {
                 format!("{} is not what {} says: {}", file.display(), digest.display(), failure.message);
             Failure::new(failure.exit, sentence).next(
                 "use another copy; somebody or something has changed this one. If events were dropped since, \
-                 say from before when with --dropped-before",
+                 say from before when with --dropped-before. If it was exported after the audit was damaged, what is \
+                 left is checked by the digest of that export",
             )
         })?;
         if !later.is_empty() {
@@ -124,10 +129,12 @@ impl Audit {
         if output.is_json() {
             covered.iter().try_for_each(|event| output.json_line(event))?;
             let mut later = later.into_iter().map(|event| Unchecked { event, unchecked: true });
-            return later.try_for_each(|event| output.json_line(&event));
+            later.try_for_each(|event| output.json_line(&event))?;
+        } else {
+            let rows = rows_of(&covered, "yes").chain(rows_of(&later, "no"));
+            output.list(["CHECKED", "TIME", "ACTOR", "EVENT", "OF"], rows, &())?;
         }
-        let rows = rows_of(&covered, "yes").chain(rows_of(&later, "no"));
-        output.list(["CHECKED", "TIME", "ACTOR", "EVENT", "OF"], rows, &())
+        refuse_lacking(&digest_kept, output)
     }
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
@@ -159,6 +166,9 @@ impl Audit {
 
     async fn trim(&self, org: &Org, before: Timestamp, output: &Output) -> Result<(), Failure> {
         let at = time(before);
+        if SystemClock.now_ms().saturating_sub(before.as_ms()) < TWO_HOURS_MS {
+            output.note("events of the last two hours stay");
+        }
         self.consent.to(&format!("drop the events of the audit from before {at}"))?;
         let dropped = org.drop_audit_before(before).await?;
         let sentence = format!("{} dropped, from before {at}", counted(dropped, "event"));
@@ -219,7 +229,22 @@ async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> 
     files::write_new(&digest_file, &digest.to_string())?;
     let (file, digest_file) = (file.display().to_string(), digest_file.display().to_string());
     let sentence = format!("{file} has the events; keep {digest_file} elsewhere, for `audit --check`");
-    output.done(&sentence, &Exported { file, digest_file })
+    output.done(&sentence, &Exported { file, digest_file, lacks: digest.lacks() })?;
+    refuse_lacking(&digest, output)
+}
+
+/// Fails after an export, or the list of one, that is not whole, and names what it lacks.
+fn refuse_lacking(digest: &AuditDigest, output: &Output) -> Result<(), Failure> {
+    let lacks = digest.lacks();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    lacks.iter().for_each(|lack| output.warn(&format!("not in the export: {lack}")));
+    let sentence =
+        format!("the audit was not whole when it was exported: {}", counted(lacks.len() as u64, "finding"));
+    Err(Failure::new(Exit::Key, sentence).next(
+        "the file has every event that could be read; an earlier export or a backup may have the others",
+    ))
 }
 
 fn digest_of(file: &Path) -> PathBuf {
@@ -304,8 +329,10 @@ fn words(change: &AuditChange) -> String {
 }
 
 /// A moment as it is typed, or how long ago it is.
-fn moment_or_age(text: &str) -> Result<Timestamp, String> {
-    let Ok(age) = humantime::parse_duration(text) else { return moment(text) };
+pub(super) fn moment_or_age(text: &str) -> Result<Timestamp, String> {
+    let Ok(age) = humantime::parse_duration(text) else {
+        return moment(text).map_err(|wrong| format!("{wrong}, or how long ago it is, such as 5m or 90d"));
+    };
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     Ok(Timestamp::from_ms(SystemClock.now_ms().saturating_sub(age)))
 }
@@ -315,6 +342,9 @@ With --json, each event is an object on a line of its own, with the same fields 
 at, actor, request_id and changes, each of which has kind, name, variable_definition_id, linked_account_id, \
 workflow_id, integration, connection (but for the default one), document_id, version_before and version. One that \
 cannot be read has unreadable, which says why; the command then exits with 5 after the list.";
+
+/// What is younger is not dropped.
+const TWO_HOURS_MS: u64 = 2 * 60 * 60 * 1_000;
 
 /// Options that narrow a list down or switch the audit.
 const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];

@@ -1,11 +1,12 @@
 //! `credential history`, `undo` and `revert`: a credential as it was.
 
 use serde::Serialize;
-use strongroom::{AppCredentials, CredentialKey, Expected, Org, Version, WriteOptions};
+use strongroom::{AppCredentials, CredentialKey, Org, Version, WriteOptions};
 use strongroom_http::control::{self, CredentialUndone, RestoreCredential, UndoCredential};
 
 use super::credential::Place;
 use super::history::{show, views};
+use super::undo::Replace;
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::Failure;
@@ -26,6 +27,8 @@ pub(crate) struct Undo {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     consent: Consent,
 }
 
@@ -38,6 +41,8 @@ pub(crate) struct Revert {
     version: u64,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    replace: Replace,
     #[command(flatten)]
     consent: Consent,
 }
@@ -84,16 +89,16 @@ impl Undo {
         let Some(last) = Version::to_undo(&target.versions) else {
             return Err(target.gone("the version before this one"));
         };
-        target.restore(last, self.consent, "undo", output).await
+        target.restore(last, (self.replace, self.consent), "undo", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Self { key, place, consent } = self;
+        let Self { key, place, replace: Replace { replace_damaged }, consent } = self;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was before its last change",
             place.shown()
         ))?;
-        let body = UndoCredential { connection: place.connection() };
+        let body = UndoCredential { connection: place.connection(), replace_damaged };
         let path = place.path_of(&key, &["undo"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         done(&client.control_post(&path, &body)?, &place, output)
@@ -107,16 +112,17 @@ impl Revert {
         let Some(wanted) = wanted.filter(|version| !version.deleted) else {
             return Err(target.gone(&format!("version {}", self.version)));
         };
-        target.restore(wanted, self.consent, "revert", output).await
+        target.restore(wanted, (self.replace, self.consent), "revert", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Self { key, version, place, consent } = self;
+        let Self { key, version, place, replace: Replace { replace_damaged }, consent } = self;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was in version {version}",
             place.shown()
         ))?;
-        let body = RestoreCredential { version: version.to_string(), connection: place.connection() };
+        let (version, connection) = (version.to_string(), place.connection());
+        let body = RestoreCredential { version, connection, replace_damaged };
         let path = place.path_of(&key, &["restore"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         done(&client.control_post(&path, &body)?, &place, output)
@@ -148,25 +154,24 @@ impl<'t> Target<'t> {
     async fn restore(
         &self,
         wanted: &Version,
-        consent: Consent,
+        (replace, consent): (Replace, Consent),
         note: &str,
         output: &Output,
     ) -> Result<(), Failure> {
         let (key, place) = (self.key.as_str(), self.place);
         let written = time(wanted.written_at);
+        let as_listed = replace.as_listed(&self.versions)?;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was from {written} on",
             place.shown()
         ))?;
         let written = match self.versions.as_slice() {
             // It expires when it did before.
-            [deletion, last, ..] if deletion.deleted && last == wanted => {
+            [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
                 self.credentials.undelete(key).await?.ok_or_else(|| place.absent(self.key))?
             }
-            versions => {
-                let current = versions.first().filter(|newest| !newest.deleted);
-                let as_read = current.map_or(Expected::Absent, |newest| Expected::Revision(newest.revision));
-                let options = WriteOptions::expecting(as_read).note(note);
+            _ => {
+                let options = WriteOptions::expecting(as_listed).note(note);
                 self.credentials.restore_with(key, wanted.revision, options).await?
             }
         };

@@ -7,7 +7,7 @@ use strongroom::{
 use strongroom_http::control;
 
 use crate::client::docs::ListedValue;
-use crate::client::{Call, Client, lacks_right};
+use crate::client::{Call, Client, is_damage, lacks_right};
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -117,6 +117,8 @@ impl Delete {
                 Ok(found) => Ok((Some(found.id), true)),
                 // Of a value that was deleted, the former versions may be there.
                 Err(failure) if self.purge && failure.exit == Exit::NotFound => Ok((None, true)),
+                // What cannot be read can be deleted.
+                Err(failure) if is_damage(&failure.message) => Ok((None, true)),
                 Err(failure) => Err(failure),
             }
         };

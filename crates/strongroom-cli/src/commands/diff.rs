@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionId, Error, Org, Origin, Scope, ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp,
-    VariableDefinition,
+    AuditFilter, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, Resolved, Scope, ScopePath,
+    ScopedValue, Secret, StoredDefinition, Timestamp, VariableDefinition, Version,
 };
 
-use super::audit::moment;
+use super::audit::moment_or_age;
 use super::place::{OtherKey, Place};
 use crate::client::Client;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::output::{Output, time};
 use crate::pages;
 use crate::session::Session;
@@ -27,8 +27,9 @@ pub(crate) struct Diff {
     /// The place to compare it with
     #[arg(value_name = "B", required_unless_present = "at")]
     other: Option<Place>,
-    /// Compare it with what it was at this time, such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "other")]
+    /// Compare it with what it was at this time, such as 2026-01-31T12:00:00Z, or so long ago, such as 90d; what is no
+    /// longer kept is listed as not known, and what was purged since only if the audit has it
+    #[arg(long, value_name = "TIME", value_parser = moment_or_age, conflicts_with = "other")]
     at: Option<Timestamp>,
     #[command(flatten)]
     other_key: OtherKey,
@@ -41,9 +42,19 @@ struct Sides {
     other: Option<Side>,
 }
 
+#[derive(Default)]
 struct Side {
-    definition: VariableDefinition,
-    value: Option<Secret>,
+    definition: Held<VariableDefinition>,
+    value: Held<Secret>,
+}
+
+/// What a place holds, or held at a time.
+#[derive(Default)]
+enum Held<T> {
+    Known(T),
+    #[default]
+    Nothing,
+    NotKnown,
 }
 
 #[derive(Serialize)]
@@ -69,6 +80,8 @@ enum Found {
     OnlyA,
     OnlyB,
     Nowhere,
+    /// At the time that was asked for.
+    NotKnown,
 }
 
 impl Diff {
@@ -80,7 +93,7 @@ impl Diff {
         let one = self.one.unwrap_or_else(|| Place::chosen(session));
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
-                (sides_at(session, &one, at).await?, format!("{} at {}", one.as_str(), time(at)))
+                (sides_at(session, &one, at, output).await?, format!("{} at {}", one.as_str(), time(at)))
             }
             (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
             // Never: one of the two is required.
@@ -125,11 +138,10 @@ fn show((a, one): (&str, Named), (b, other): (&str, Named), output: &Output) -> 
 
 impl Difference {
     fn of(name: String, sides: &Sides) -> Self {
-        let definition =
-            compare(sides.one.as_ref(), sides.other.as_ref(), |one, other| asked(one) == asked(other));
-        let value = compare(value_of(&sides.one), value_of(&sides.other), |one, other| {
-            one.expose() == other.expose()
-        });
+        let none = Side::default();
+        let [one, other] = [&sides.one, &sides.other].map(|side| side.as_ref().unwrap_or(&none));
+        let definition = compare(&one.definition, &other.definition, |one, other| asked(one) == asked(other));
+        let value = compare(&one.value, &other.value, |one, other| one.expose() == other.expose());
         Self { name, definition, value }
     }
 
@@ -146,28 +158,32 @@ impl Found {
             Self::OnlyA => "only in A",
             Self::OnlyB => "only in B",
             Self::Nowhere => "",
+            Self::NotKnown => "not known at that time",
         }
     }
 }
 
 /// Without who wrote it, which says nothing about what it asks of a value.
-fn asked(side: &Side) -> VariableDefinition {
-    let mut definition = side.definition.clone();
-    definition.author = None;
-    definition
+fn asked(definition: &VariableDefinition) -> VariableDefinition {
+    let mut asked = definition.clone();
+    asked.author = None;
+    asked
 }
 
-fn value_of(side: &Option<Side>) -> Option<&Secret> {
-    side.as_ref()?.value.as_ref()
-}
-
-fn compare<T>(one: Option<&T>, other: Option<&T>, is_same: impl Fn(&T, &T) -> bool) -> Found {
+fn compare<T>(one: &Held<T>, other: &Held<T>, is_same: impl Fn(&T, &T) -> bool) -> Found {
     match (one, other) {
-        (Some(one), Some(other)) if is_same(one, other) => Found::Same,
-        (Some(_), Some(_)) => Found::Differs,
-        (Some(_), None) => Found::OnlyA,
-        (None, Some(_)) => Found::OnlyB,
-        (None, None) => Found::Nowhere,
+        (Held::NotKnown, _) | (_, Held::NotKnown) => Found::NotKnown,
+        (Held::Known(one), Held::Known(other)) if is_same(one, other) => Found::Same,
+        (Held::Known(_), Held::Known(_)) => Found::Differs,
+        (Held::Known(_), Held::Nothing) => Found::OnlyA,
+        (Held::Nothing, Held::Known(_)) => Found::OnlyB,
+        (Held::Nothing, Held::Nothing) => Found::Nowhere,
+    }
+}
+
+impl<T> From<Option<T>> for Held<T> {
+    fn from(found: Option<T>) -> Self {
+        found.map_or(Self::Nothing, Self::Known)
     }
 }
 
@@ -177,8 +193,8 @@ fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
     let mut values: HashMap<_, _> = place.shown_values(client, &[])?.into_iter().collect();
     let definitions = client.definitions()?.into_iter();
     let side = |definition: VariableDefinition| {
-        let value = values.remove(&definition.name);
-        (definition.name.clone(), Side { definition, value })
+        let value = values.remove(&definition.name).into();
+        (definition.name.clone(), Side { definition: Held::Known(definition), value })
     };
     Ok(definitions.map(side).collect())
 }
@@ -191,62 +207,127 @@ async fn sides(session: &Session, place: &Place) -> Result<Named, Failure> {
         .map(|value| (value.definition_id, value))
         .collect();
     let side = |stored: StoredDefinition| {
-        let value = values.remove(&stored.id).map(|value| value.value);
-        (stored.definition.name.clone(), Side { definition: stored.definition, value })
+        let value = values.remove(&stored.id).map(|value| value.value).into();
+        (stored.definition.name.clone(), Side { definition: Held::Known(stored.definition), value })
     };
     Ok(pages::definitions(&org).await?.into_iter().map(side).collect())
 }
 
-/// What a place held at a moment, from the versions that are kept.
-async fn sides_at(session: &Session, place: &Place, at: Timestamp) -> Result<Named, Failure> {
+/// What a place held at a moment, from the versions that are kept, and what the audit says was there and is not kept.
+async fn sides_at(
+    session: &Session,
+    place: &Place,
+    at: Timestamp,
+    output: &Output,
+) -> Result<Named, Failure> {
     let org = place.org(session);
     let path = match &place.scope {
         Scope::Org => ScopePath::org(),
         Scope::LinkedAccount(id) => ScopePath::org().linked_account(id.clone()),
         Scope::Workflow(id) => ScopePath::org().workflow(id.clone()),
     };
-    let seen = match org.resolve_all_at(&path, at).await {
-        Err(Error::VersionNotFound(_)) => return Err(not_kept(&org, &path, at).await?),
-        seen => seen?.values.into_iter(),
-    };
-    // What a less specific scope or the default would have filled in is not of this place.
-    let here = seen.filter(|resolved| resolved.scope == Origin::Scope(place.scope.clone()));
-    let mut values: HashMap<DefinitionId, Secret> =
-        here.map(|resolved| (resolved.definition_id, resolved.value)).collect();
-    let mut sides = Vec::new();
-    for stored in pages::definitions(&org).await? {
-        let Some(then) = definition_at(&org, stored, at).await? else { continue };
-        let value = values.remove(&then.id);
-        sides.push((then.definition.name.clone(), Side { definition: then.definition, value }));
+    if !session.vault.settings().await?.audit {
+        output.note("without an audit, what was purged since then is not known and not listed");
     }
+    let mut noted = noted_since(&org, &place.scope, at).await?;
+    let mut sides = Vec::new();
+    for deleted in pages::all(async |page| org.deleted_definitions(page).await).await? {
+        match deleted {
+            Ok(stored) if stored.updated_at > at => {
+                noted.definitions.remove(&stored.id);
+                if let Some((name, definition)) = definition_at(&org, stored, at).await? {
+                    // They are deleted with it.
+                    sides.push((name, Side { definition, value: Held::NotKnown }));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => output.warn(&format!("left out: {}", Failure::from(error))),
+        }
+    }
+    for stored in pages::definitions(&org).await? {
+        let id = stored.id;
+        noted.definitions.remove(&id);
+        let Some((name, definition)) = definition_at(&org, stored, at).await? else { continue };
+        // What a less specific scope or the default would have filled in is not of this place.
+        let is_here = |resolved: &Resolved| resolved.scope == Origin::Scope(place.scope.clone());
+        let value = match org.resolve_at(id, &path, at).await {
+            Err(Error::VersionNotFound(_)) => Held::NotKnown,
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                output.warn(&Failure::from(error).to_string());
+                Held::NotKnown
+            }
+            found => match found?.filter(is_here) {
+                Some(resolved) => Held::Known(resolved.value),
+                None if noted.values.get(&id) == Some(&true) => Held::NotKnown,
+                None => Held::Nothing,
+            },
+        };
+        sides.push((name, Side { definition, value }));
+    }
+    let purged = noted.definitions.into_values().filter_map(|(name, was_there)| was_there.then_some(name));
+    sides.extend(purged.map(|name| (name, Side { definition: Held::NotKnown, value: Held::NotKnown })));
     Ok(sides)
 }
 
-/// That a place cannot be compared, and for which variables.
-async fn not_kept(org: &Org, path: &ScopePath, at: Timestamp) -> Result<Failure, Failure> {
-    let mut names = Vec::new();
-    for stored in pages::definitions(org).await? {
-        if let Err(Error::VersionNotFound(_)) = org.resolve_at(stored.id, path, at).await {
-            names.push(stored.definition.name);
-        }
-    }
-    let gone = format!("what {} was at that time is no longer kept", names.join(", "));
-    Ok(Failure::new(Exit::NotFound, gone)
-        .next("ask for a later time; `strongroom define NAME --change --keep-versions COUNT` keeps more from now on"))
+/// What the audit says of a place since a time: of each value and definition that was written, whether it was there.
+#[derive(Default)]
+struct Noted {
+    values: HashMap<DefinitionId, bool>,
+    definitions: HashMap<DefinitionId, (String, bool)>,
 }
 
+async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, Failure> {
+    let since = AuditFilter::all().since(Timestamp::from_ms(at.as_ms().saturating_add(1)));
+    let (mut noted, account, workflow) = (Noted::default(), scope.linked_account(), scope.workflow());
+    for event in pages::all(async |page| org.audit(&since, page).await).await? {
+        for change in event.changes {
+            let Some(id) = change.definition_id else { continue };
+            // The first write since then says whether there was something before.
+            let was_there = change.before.is_some();
+            match change.kind {
+                EventKind::ValueSet | EventKind::ValueDeleted
+                    if (change.linked_account.as_ref(), change.workflow.as_ref()) == (account, workflow) =>
+                {
+                    noted.values.entry(id).or_insert(was_there);
+                }
+                EventKind::DefinitionCreated
+                | EventKind::DefinitionUpdated
+                | EventKind::DefinitionDeleted => {
+                    noted.definitions.entry(id).or_insert((change.name.unwrap_or_default(), was_there));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(noted)
+}
+
+/// The name of a definition and what it was at a moment; `None` if it was not there.
 async fn definition_at(
     org: &Org,
     stored: StoredDefinition,
     at: Timestamp,
-) -> Result<Option<StoredDefinition>, Failure> {
-    if stored.updated_at <= at || stored.created_at > at {
-        return Ok((stored.created_at <= at).then_some(stored));
+) -> Result<Option<(String, Held<VariableDefinition>)>, Failure> {
+    if stored.created_at > at {
+        return Ok(None);
     }
+    if stored.updated_at <= at {
+        return Ok(Some((stored.definition.name.clone(), Held::Known(stored.definition))));
+    }
+    let not_known = Ok(Some((stored.definition.name.clone(), Held::NotKnown)));
     let versions = pages::all(async |page| org.definition_history(stored.id, page).await).await?;
-    let Some(then) = versions.into_iter().find(|version| version.written_at <= at) else {
-        let gone = format!("what {} was at that time is no longer kept", stored.definition.name);
-        return Err(Failure::new(Exit::NotFound, gone));
-    };
-    Ok(Some(org.definition_version(stored.id, then.revision).await?))
+    let is_then = |version: &Version| version.unreadable.is_some() || version.written_at <= at;
+    let Some(place) = versions.iter().position(is_then) else { return not_known };
+    let (newer, then) = versions.split_at(place);
+    let Some(then) = then.first().filter(|then| then.unreadable.is_none()) else { return not_known };
+    // One between them that is not kept may be of that moment.
+    let adjoins = |newer: &Version| newer.revision.as_u64() == then.revision.as_u64().wrapping_add(1);
+    if !newer.last().is_none_or(adjoins) {
+        return not_known;
+    }
+    if then.deleted {
+        return Ok(None);
+    }
+    let then = org.definition_version(stored.id, then.revision).await?.definition;
+    Ok(Some((then.name.clone(), Held::Known(then))))
 }

@@ -3,7 +3,7 @@
 use strongroom::{DefinitionName, Org};
 use strongroom_http::control::Restore;
 
-use super::undo::{Target, consent_to, ids, show};
+use super::undo::{Replace, Target, consent_to, ids, show};
 use crate::client::Client;
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
@@ -21,6 +21,8 @@ pub(crate) struct Revert {
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     consent: Consent,
 }
 
@@ -37,7 +39,7 @@ impl Revert {
             return Err(Failure::new(Exit::NotFound, nothing)
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };
-        target.restore(org, wanted, self.consent, "revert", output).await
+        target.restore(org, wanted, (self.replace, self.consent), "revert", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -45,7 +47,12 @@ impl Revert {
         let deed = format!("set {name} at {scope} to what it was in version {version}");
         consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
-        let body = Restore { version, linked_account_id, workflow_id };
+        let body = Restore {
+            version,
+            linked_account_id,
+            workflow_id,
+            replace_damaged: self.replace.replace_damaged,
+        };
         show(&client.control_post(&["values", name.as_str(), "restore"], &body)?, &scope, output)
     }
 }

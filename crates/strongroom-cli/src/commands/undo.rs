@@ -19,10 +19,20 @@ pub(crate) struct Undo {
     #[command(flatten)]
     scope: ScopeArgs,
     /// Bring back the definition of this name that was deleted last, without its values
-    #[arg(long, conflicts_with_all = ["account", "workflow"])]
+    #[arg(long, conflicts_with_all = ["account", "workflow", "replace_damaged"])]
     definition: bool,
     #[command(flatten)]
+    replace: Replace,
+    #[command(flatten)]
     consent: Consent,
+}
+
+/// What brings back a version takes this.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Replace {
+    /// Put it in the place of a present one that cannot be read, too: what that held is lost
+    #[arg(long)]
+    pub(super) replace_damaged: bool,
 }
 
 /// A definition that is back.
@@ -55,7 +65,7 @@ impl Undo {
             return Err(Failure::new(Exit::NotFound, nothing)
                 .next("`strongroom history` lists the versions; nothing was changed"));
         };
-        target.restore(org, last, self.consent, "undo", output).await
+        target.restore(org, last, (self.replace, self.consent), "undo", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -69,7 +79,8 @@ impl Undo {
         let deed = format!("set {name} at {scope} to what it was before its last change");
         consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
-        let body = control::Undo { linked_account_id, workflow_id };
+        let Replace { replace_damaged } = self.replace;
+        let body = control::Undo { linked_account_id, workflow_id, replace_damaged };
         show(&client.control_post(&["values", name.as_str(), "undo"], &body)?, &scope, output)
     }
 }
@@ -81,11 +92,25 @@ impl Undo {
             return Err(Failure::invalid(format!("there is a definition {name}"))
                 .next("give it another name with `strongroom define NAME --change --rename OTHER` first"));
         }
-        let mut deleted = pages::all(async |page| org.deleted_definitions(page).await).await?;
+        let all = pages::all(async |page| org.deleted_definitions(page).await).await?;
+        let (mut deleted, mut unreadable) = (Vec::new(), 0);
+        for one in all {
+            match one {
+                Ok(stored) => deleted.push(stored),
+                Err(error) => {
+                    output.warn(&format!("left out: {}", Failure::from(error)));
+                    unreadable += 1;
+                }
+            }
+        }
         deleted.retain(|stored| stored.definition.name == name.as_str());
         let Some(last) = deleted.into_iter().max_by_key(|stored| stored.updated_at.as_ms()) else {
             let nothing = format!("no deleted definition {name} is kept");
-            return Err(Failure::not_found(nothing).next("`strongroom define` makes one"));
+            return Err(match unreadable {
+                0 => Failure::not_found(nothing).next("`strongroom define` makes one"),
+                _ => Failure::new(Exit::Key, format!("{nothing}, unless it is one that cannot be read"))
+                    .next("nothing was changed; a backup from before may have it whole"),
+            });
         };
         self.consent.to_reversible(&format!("define {name} as it was"))?;
         match org.undelete_definition(last.id).await? {
@@ -120,17 +145,14 @@ impl<'t> Target<'t> {
         &self,
         org: &Org,
         wanted: &Version,
-        consent: Consent,
+        (replace, consent): (Replace, Consent),
         note: &str,
         output: &Output,
     ) -> Result<(), Failure> {
         let (name, scope, written) = (self.name, self.scope, time(wanted.written_at));
+        let as_listed = replace.as_listed(&self.versions)?;
         consent_to(consent, &format!("set {name} at {scope} to what it was from {written} on"), self.keeps)?;
-        let as_read = match self.versions.first() {
-            Some(newest) if !newest.deleted => Expected::Revision(newest.revision),
-            _ => Expected::Absent,
-        };
-        let options = WriteOptions::expecting(as_read).note(note);
+        let options = WriteOptions::expecting(as_listed).note(note);
         let restored = org.restore_value_with(self.definition, scope, wanted.revision, options).await?;
         let view = Undone {
             name: name.to_string(),
@@ -143,6 +165,21 @@ impl<'t> Target<'t> {
         show(&view, scope, output)
     }
 }
+
+impl Replace {
+    /// What the write expects: the newest version as it was listed. One that cannot be read is only replaced if that
+    /// was asked for.
+    pub(super) fn as_listed(self, versions: &[Version]) -> Result<Expected, Failure> {
+        let Some(newest) = versions.first() else { return Ok(Expected::Absent) };
+        match &newest.unreadable {
+            Some(why) if !self.replace_damaged => Err(Failure::new(Exit::Key, why.clone()).next(REPLACES)),
+            Some(_) | None => Ok(newest.as_expected()),
+        }
+    }
+}
+
+const REPLACES: &str =
+    "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost";
 
 /// Asks as for what can be undone, unless nothing is kept of what the deed overwrites.
 pub(super) fn consent_to(consent: Consent, deed: &str, keeps: bool) -> Result<(), Failure> {

@@ -105,8 +105,7 @@ impl Verify {
         if task.findings.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(Exit::Key, task.message.unwrap_or_default())
-            .next("nothing was changed; set or delete what is damaged, or restore the store from a backup"))
+        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(UNCLEAN))
     }
 }
 
@@ -114,9 +113,11 @@ impl Verify {
 pub(super) fn unclean(report: &VerifyReport) -> Failure {
     let sentence =
         format!("damaged or misplaced: {} of {}", report.findings_total, counted(report.rows, "row"));
-    Failure::new(Exit::Key, sentence)
-        .next("nothing was changed; set or delete what is damaged, or restore the store from a backup")
+    Failure::new(Exit::Key, sentence).next(UNCLEAN)
 }
+
+const UNCLEAN: &str = "nothing was changed; `undo --replace-damaged` sets a value or credential back, `delete --purge` \
+                       deletes it, and a backup from before has all of it";
 
 fn open(file: &Path) -> Result<File, Failure> {
     File::open(file).map_err(|error| {

@@ -117,6 +117,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::Slot(SlotError::NotPresented(_)) => {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
         }
+        Error::Damaged { .. } | Error::UnknownKey { .. } => {
+            "`strongroom verify` names all damaged rows; a value or credential is set back by `undo --replace-damaged`"
+        }
         Error::RotationUnderway => "`strongroom job run` finishes it",
         Error::RolledBack { .. } => {
             "find out who put an older copy there; if it was you, give --accept-rollback; KEYS.md has a page on it"

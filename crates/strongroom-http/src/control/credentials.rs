@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
 use strongroom::{
-    AppCredentials, AuditNote, ConnectionId, Expected, IntegrationId, LinkedAccountId, PageRequest, Secret,
+    AppCredentials, AuditNote, ConnectionId, IntegrationId, LinkedAccountId, PageRequest, Secret,
     WriteOptions,
 };
 
@@ -16,7 +16,7 @@ use super::bodies::{
     RestoreCredential, UndoCredential, Version,
 };
 use super::definitions::walk;
-use super::operator::{Operator, full, unless_purged};
+use super::operator::{Operator, as_listed, full, unless_purged};
 use super::queries::{ConnectionPageQuery, ConnectionQuery, DeleteCredentialQuery};
 use super::visible::visible;
 use crate::auth::Right;
@@ -158,7 +158,7 @@ pub(crate) async fn undo(
     let last = last.ok_or_else(|| {
         Failure::not_found("the version of the credential before this one is not kept, or cannot be read")
     })?;
-    bring_back(&credentials, &place.key, (&versions, last), "undo").await.map(Json)
+    bring_back(&credentials, &place.key, (&versions, last), (body.replace_damaged, "undo")).await.map(Json)
 }
 
 /// Sets a credential to what it was in a former version
@@ -177,7 +177,9 @@ pub(crate) async fn restore(
     let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
     let wanted = wanted.filter(|version| !version.deleted);
     let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the credential is not kept"))?;
-    bring_back(&credentials, &place.key, (&versions, wanted), "restore").await.map(Json)
+    bring_back(&credentials, &place.key, (&versions, wanted), (body.replace_damaged, "restore"))
+        .await
+        .map(Json)
 }
 
 /// The integration of a path.
@@ -228,17 +230,15 @@ async fn bring_back(
     credentials: &AppCredentials,
     key: &str,
     (versions, wanted): (&[strongroom::Version], &strongroom::Version),
-    note: &str,
+    (replaces, note): (bool, &str),
 ) -> Result<CredentialUndone, Failure> {
     let done = match versions {
         // It expires when it did before.
-        [deletion, last, ..] if deletion.deleted && last == wanted => credentials.undelete(key).await,
+        [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
+            credentials.undelete(key).await
+        }
         [newest, ..] => {
-            let as_read = match newest.deleted {
-                true => Expected::Absent,
-                false => Expected::Revision(newest.revision),
-            };
-            let options = WriteOptions::expecting(as_read).note(note);
+            let options = WriteOptions::expecting(as_listed(newest, replaces)?).note(note);
             credentials.restore_with(key, wanted.revision, options).await.map(Some)
         }
         [] => Ok(None),

@@ -169,10 +169,19 @@ pub(crate) async fn undelete(
     // The answer shows the definition, its default included.
     operator.may_name(Right::Read, &text)?;
     let (org, name) = (&operator.org, name(&text)?);
-    let mut deleted = walk!(|page| org.deleted_definitions(page));
-    deleted.retain(|stored| stored.definition.name == name.as_str());
-    let last = deleted.into_iter().max_by_key(|stored| stored.updated_at.as_ms());
-    let last = last.ok_or_else(|| Failure::not_found("no deleted definition of this name is kept"))?;
+    let (mut last, mut unreadable) = (None::<StoredDefinition>, None);
+    for deleted in walk!(|page| org.deleted_definitions(page)) {
+        match deleted {
+            Ok(stored) if stored.definition.name == name.as_str() => {
+                last = last.into_iter().chain([stored]).max_by_key(|stored| stored.updated_at.as_ms());
+            }
+            Ok(_) => {}
+            // It stands in nobody's way.
+            Err(error) => unreadable = Some(full(error)),
+        }
+    }
+    let none = || Failure::not_found("no deleted definition of this name is kept");
+    let last = last.ok_or_else(|| unreadable.unwrap_or_else(none))?;
     let restored = org.undelete_definition(last.id).await.map_err(full)?;
     restored.map(Definition::of).map(Json).ok_or_else(Failure::definition_not_found)
 }

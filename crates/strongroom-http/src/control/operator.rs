@@ -10,7 +10,8 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use strongroom::{
-    AuditNote, DocumentId, Error, LinkedAccount, LinkedAccountId, Org, Scope, ScopePath, Timestamp, Vault,
+    AuditNote, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, Scope, ScopePath, Timestamp,
+    Vault, Version,
 };
 
 use super::bodies::AccountView;
@@ -208,6 +209,18 @@ pub(super) fn path_of(
 #[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
 pub(super) fn full(error: Error) -> Failure {
     Failure::in_full(&error)
+}
+
+/// What a write that brings back a version expects: the newest one as it was listed. What cannot be opened is only
+/// replaced for who asks for that.
+pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Failure> {
+    match &newest.unreadable {
+        Some(why) if !replaces => Err(Failure::damaged(
+            why,
+            "nothing was changed: replace_damaged puts the version in its place, and what it held is lost",
+        )),
+        Some(_) | None => Ok(newest.as_expected()),
+    }
 }
 
 /// The same of a delete: what cannot be opened is only deleted with its former versions, if it has any.

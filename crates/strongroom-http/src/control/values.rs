@@ -14,7 +14,7 @@ use super::bodies::{
     Value, ValueWritten, Version, scope_of,
 };
 use super::definitions::{self, walk};
-use super::operator::{Operator, full, unless_purged};
+use super::operator::{Operator, as_listed, full, unless_purged};
 use super::queries::{self, DeleteQuery, ScopePageQuery, ScopeQuery};
 use super::visible::visible;
 use crate::auth::Right;
@@ -274,7 +274,8 @@ pub(crate) async fn undo(
     let last = last.ok_or_else(|| {
         Failure::not_found("the version of the value before this one is not kept, or cannot be read")
     })?;
-    bring_back(&operator.org, (&stored, &scope), newest, last, "undo").await.map(Json)
+    let as_listed = as_listed(newest, body.replace_damaged)?;
+    bring_back(&operator.org, (&stored, &scope), as_listed, last, "undo").await.map(Json)
 }
 
 /// Sets a value to what it was in a former version
@@ -294,7 +295,8 @@ pub(crate) async fn restore(
     let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
     let wanted = wanted.filter(|version| !version.deleted);
     let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the value is not kept"))?;
-    bring_back(&operator.org, (&stored, &scope), newest, wanted, "restore").await.map(Json)
+    let as_listed = as_listed(newest, body.replace_damaged)?;
+    bring_back(&operator.org, (&stored, &scope), as_listed, wanted, "restore").await.map(Json)
 }
 
 /// All definitions by their ids.
@@ -321,15 +323,11 @@ async fn versions(
 async fn bring_back(
     org: &Org,
     (stored, scope): (&StoredDefinition, &Scope),
-    newest: &strongroom::Version,
+    as_listed: Expected,
     wanted: &strongroom::Version,
     note: &str,
 ) -> Result<Undone, Failure> {
-    let as_read = match newest.deleted {
-        true => Expected::Absent,
-        false => Expected::Revision(newest.revision),
-    };
-    let options = WriteOptions::expecting(as_read).note(note);
+    let options = WriteOptions::expecting(as_listed).note(note);
     let done = org.restore_value_with(stored.id, scope, wanted.revision, options).await.map_err(full)?;
     Ok(Undone {
         name: stored.definition.name.clone(),

@@ -7,7 +7,6 @@ use crate::jobs::{JOBS_PAGE, PAGE_ROWS, Sweeper, document_id, run_job};
 use crate::model::DefinitionRef;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, Subject, TenantRow, encode_index};
-use crate::scope::Scope;
 use crate::store::{Key, RowRevision, Scan};
 use crate::tenant::{GRANDFATHERED, IndexedValue, Needs, Tenant};
 
@@ -53,10 +52,17 @@ impl Sweeper<'_> {
                 scopes.extend(scope);
             }
             if values.is_empty() {
-                return self.finish(None).await;
+                let own = Subject::Definition(*id);
+                // What a delete that keeps no history had no room for in its batch, if it was cut short.
+                let is_kept = self.tenant.engine.get(keys.deleted(&own).key()).await?.is_some();
+                if is_kept || self.sweep_history(&[own]).await? {
+                    return self.finish(None).await;
+                }
+                return Ok(());
             }
             // Before the index rows that lead to it.
-            if !self.sweep_history(id, &scopes).await? {
+            let subjects: Vec<_> = scopes.iter().map(|scope| Subject::value(scope, id)).collect();
+            if !self.sweep_history(&subjects).await? {
                 return Ok(());
             }
             if !self.delete_values(&values).await? && self.is_gone().await? {
@@ -65,11 +71,11 @@ impl Sweeper<'_> {
         }
     }
 
-    /// Deletes the history of the values at some scopes. `false` if another runner finished the job.
-    async fn sweep_history(&self, id: &DefinitionId, scopes: &[Scope]) -> Result<bool, Error> {
+    /// Deletes the history of some documents. `false` if another runner finished the job.
+    async fn sweep_history(&self, subjects: &[Subject<'_>]) -> Result<bool, Error> {
         let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         loop {
-            let ranges = scopes.iter().map(|scope| self.tenant.id.history(&Subject::value(scope, id)));
+            let ranges = subjects.iter().map(|subject| self.tenant.id.history(subject));
             let scans: Vec<Scan> = ranges.map(|range| Scan::new(range, PAGE_ROWS).keys_only()).collect();
             let pages = self.tenant.engine.read(scans).await?;
             let found: Vec<Key> = pages.into_iter().flat_map(|page| page.rows).map(|(key, _)| key).collect();

@@ -57,7 +57,8 @@ pub struct AuditChange {
     pub connection: Option<ConnectionId>,
     /// The document id of a value.
     pub document_id: Option<DocumentId>,
-    /// The revision before, or that was read; `None` for something new.
+    /// The revision before, or that was read; `None` for something new, and for what could not be read and was deleted,
+    /// or replaced by one of its versions: a value or credential as deleted and set, a definition as updated.
     pub before: Option<Revision>,
     /// The revision after; `None` for something deleted.
     pub after: Option<Revision>,

@@ -38,6 +38,7 @@ pub use resolved::{Found, Origin, ReadError, Resolution, Resolved, Step, Trace, 
 pub use settings::Settings;
 pub use slot::{SlotId, SlotInfo, SlotKind};
 pub use usage::Usage;
+pub(crate) use value::Standing;
 pub use value::{
     Credential, CredentialInfo, CredentialWritten, Expected, Revision, ScopedValue, Upsert, ValueWritten,
 };

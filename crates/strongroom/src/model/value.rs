@@ -103,15 +103,50 @@ pub enum Expected {
     Absent,
     /// It is at this revision.
     Revision(Revision),
+    /// It was deleted with its history kept, where its deletion has this revision, and not set since. A write of a
+    /// value or credential can tell; for all others this does not hold.
+    Deleted(Revision),
+    /// It, or that it was deleted, cannot be opened, and one of its former versions can. The write takes the place of
+    /// what is damaged and continues the document with its history. A write of a value or credential can tell, and what
+    /// restores a definition; for all others this does not hold.
+    Unreadable,
 }
 
 impl Expected {
-    pub(crate) fn holds(self, found: Option<Revision>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Absent => found.is_none(),
-            Self::Revision(revision) => found == Some(revision),
+    pub(crate) fn holds(self, found: Standing) -> bool {
+        match (self, found) {
+            (Self::Any, _) | (Self::Unreadable, Standing::Unreadable) => true,
+            (Self::Absent, found) => matches!(found, Standing::Absent | Standing::Deleted(_)),
+            (Self::Revision(revision), Standing::At(found)) => revision == found,
+            (Self::Deleted(revision), Standing::Deleted(found)) => revision == found,
+            (Self::Revision(_) | Self::Deleted(_) | Self::Unreadable, _) => false,
         }
+    }
+}
+
+/// What a write finds in the place of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Absent,
+    At(Revision),
+    /// It was deleted with its history kept.
+    Deleted(Revision),
+    Unreadable,
+}
+
+impl Standing {
+    /// The revision of the document, if there is one that can be read.
+    pub(crate) fn revision(self) -> Option<Revision> {
+        match self {
+            Self::At(revision) => Some(revision),
+            Self::Absent | Self::Deleted(_) | Self::Unreadable => None,
+        }
+    }
+}
+
+impl From<Option<Revision>> for Standing {
+    fn from(found: Option<Revision>) -> Self {
+        found.map_or(Self::Absent, Self::At)
     }
 }
 

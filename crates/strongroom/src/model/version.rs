@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::DocumentId;
-use crate::model::{Metadata, Revision, StoredDefinition};
+use crate::model::{Expected, Metadata, Revision, StoredDefinition};
 
 /// One version of a value, credential or definition: who wrote it and when, not what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,18 @@ impl Version {
         let adjoin = |(newer, older): (&Self, &Self)| older.revision.next() == newer.revision;
         let without_gap = std::iter::once(newest).chain(between).zip(between).all(adjoin);
         between.last().filter(|version| without_gap && version.unreadable.is_none())
+    }
+
+    /// Of the newest of some versions: what a write expects that brings one of them back, so that it overwrites nothing
+    /// that was written since they were listed. Of one that cannot be read it is [`Expected::Unreadable`]: what is
+    /// damaged is lost with the write, so ask first.
+    #[must_use]
+    pub fn as_expected(&self) -> Expected {
+        match self {
+            Self { unreadable: Some(_), .. } => Expected::Unreadable,
+            Self { deleted: true, .. } => Expected::Deleted(self.revision),
+            Self { .. } => Expected::Revision(self.revision),
+        }
     }
 
     pub(crate) fn of_definition(stored: &StoredDefinition) -> Self {

@@ -174,6 +174,11 @@ impl TenantId {
         self.range(&[&[KEYRING]])
     }
 
+    /// The index rows of all names.
+    pub(crate) fn definition_names(&self) -> KeyRange {
+        self.range(&[&[DEFINITION_NAME]])
+    }
+
     pub(crate) fn definitions(&self) -> KeyRange {
         self.range(&[&[DEFINITION]])
     }
@@ -272,6 +277,11 @@ impl TenantId {
     /// All events of the audit, the oldest first.
     pub(crate) fn events(&self) -> KeyRange {
         self.range(&[&[EVENT]])
+    }
+
+    /// All rows of the audit.
+    pub(crate) fn audit(&self) -> KeyRange {
+        KeyRange { end: self.range(&[&[AUDIT_FLOOR]]).end, ..self.events() }
     }
 
     /// The heads of all chains of events.

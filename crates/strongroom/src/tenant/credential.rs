@@ -7,7 +7,8 @@ use crate::error::{Error, Invalid};
 use crate::id::{AppId, CredentialKey, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{
-    AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Upsert,
+    AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Standing,
+    Upsert,
 };
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject};
@@ -197,19 +198,31 @@ impl Draft<'_> {
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
         let place = tenant.id.credential(account, app, key_name);
-        let existing = match row {
+        let existing = match row.filter(|_| rows.continued.is_none()) {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        let before = existing.as_ref().map(|(existing, _)| existing.revision);
-        WriteOptions::expecting(*expected).check(before)?;
-        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
-        let known = match existing {
-            Some((existing, former)) => {
+        let standing = match &existing {
+            Some((existing, _)) => Standing::At(existing.revision),
+            None => self.standing(&subject, rows.deleted, rows.continued)?,
+        };
+        WriteOptions::expecting(*expected).check(standing)?;
+        let before = standing.revision();
+        let is_new = existing.is_none() && (row.is_none() || rows.continued.is_none());
+        let action = if is_new { Upsert::Added } else { Upsert::Updated };
+        let known = match (existing, rows.continued) {
+            (Some((existing, former)), _) => {
                 self.keep_former(&subject, &former.as_document(), tenant.engine.history_versions)?;
                 Some(Existing { revision: existing.revision.next(), ..existing })
             }
-            None => self.continue_deleted(&subject, rows.deleted, tenant.engine.history_versions)?,
+            (None, Some(continued)) => {
+                if row.is_some() {
+                    self.note(|| credential_change(EventKind::CredentialDeleted, address));
+                }
+                self.delete_unreadable_deletion(&subject, rows.deleted);
+                Some(continued)
+            }
+            (None, None) => self.continue_deleted(&subject, rows.deleted, tenant.engine.history_versions)?,
         };
         let Existing { id, revision, created_at } = match known {
             Some(known) => known,
@@ -257,6 +270,8 @@ pub(crate) struct CredentialRows<'r> {
     pub(crate) row: Option<&'r Versioned>,
     /// That it was deleted with its history kept.
     pub(crate) deleted: Option<&'r Versioned>,
+    /// What the write continues where one of these cannot be opened.
+    pub(crate) continued: Option<Existing>,
 }
 
 /// A change of a credential, without its revisions.

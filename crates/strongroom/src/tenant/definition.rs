@@ -50,6 +50,20 @@ impl Tenant {
             .map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Definition { stored, row_revision: row.revision }))
     }
+
+    /// Opens a former version of a definition, or its deletion, in its place. `None` if the key that sealed it was
+    /// dropped.
+    pub(crate) fn open_definition_at(
+        &self,
+        view: &View<'_>,
+        id: DefinitionId,
+        place: &Row<'_>,
+        row: &Versioned,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        let Some(opened) = self.open(view.keys(None), place, &row.value)? else { return Ok(None) };
+        let stored = decode_definition(id, opened.revision, &opened.plaintext);
+        stored.map(Some).map_err(|error| Error::row(place.name(), error))
+    }
 }
 
 impl Draft<'_> {
@@ -68,15 +82,41 @@ impl Draft<'_> {
             AuditChange { before, after: Some(stored.revision), ..change_of(kind, stored) }
         });
         if let Some(read) = read {
-            self.keep_former_definition(&read.stored)?;
+            let kept = self.tenant().versions_kept(&stored.definition);
+            self.keep_former_definition(&read.stored, kept)?;
+            // If fewer are kept from now on, it is not only one that is then too many.
+            for count in kept..self.tenant().versions_kept(&read.stored.definition) {
+                let too_many = read.stored.revision.before(u64::from(count) + 1);
+                self.delete_former(self.tenant().id.former(&Subject::Definition(stored.id), too_many).key());
+            }
         }
         self.put_definition_row(stored, read.map(|read| read.row_revision))
     }
 
-    fn keep_former_definition(&mut self, stored: &StoredDefinition) -> Result<(), Error> {
+    /// Puts a definition in the place of one that cannot be opened, and frees the names that lead to that.
+    pub(crate) async fn replace_definition(
+        &mut self,
+        stored: &StoredDefinition,
+        read: RowRevision,
+    ) -> Result<(), Error> {
+        let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
+        let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
+        let name = tenant.id.name_key(&stored.definition.name);
+        for (key, row) in tenant.rest(&range, page).await? {
+            if key != name && read_hint(&row).is_ok_and(|id| id == stored.id) {
+                self.delete_as_read(key, row.revision);
+            }
+        }
+        self.note(|| AuditChange {
+            after: Some(stored.revision),
+            ..change_of(EventKind::DefinitionUpdated, stored)
+        });
+        self.put_definition_row(stored, Some(read))
+    }
+
+    fn keep_former_definition(&mut self, stored: &StoredDefinition, kept: u8) -> Result<(), Error> {
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
-        let kept = self.tenant().versions_kept(&stored.definition);
         self.keep_former(&Subject::Definition(stored.id), &document, kept).map(drop)
     }
 
@@ -121,8 +161,9 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let (tenant, stored) = (self.tenant(), &definition.stored);
         let (key, subject) = (tenant.id.definition(&stored.id).key(), Subject::Definition(stored.id));
-        if options.keeps_history && tenant.versions_kept(&stored.definition) > 0 {
-            self.keep_former_definition(stored)?;
+        let kept = tenant.versions_kept(&stored.definition);
+        if options.keeps_history && kept > 0 {
+            self.keep_former_definition(stored, kept)?;
             let mut last = stored.clone();
             (last.revision, last.updated_at) = (stored.revision.next(), tenant.engine.now());
             last.definition.author = None;
@@ -204,6 +245,9 @@ impl Draft<'_> {
         Ok((u64::from_be_bytes(bytes), opened.revision))
     }
 }
+
+/// As many names as an org and environment has.
+const NAMES_PAGE: usize = 1_000;
 
 /// The definition that an index row leads to.
 pub(crate) fn read_hint(row: &Versioned) -> Result<DefinitionId, Error> {

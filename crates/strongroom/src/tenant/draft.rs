@@ -39,12 +39,15 @@ pub(crate) struct Draft<'t> {
     vacant: Vec<Key>,
     /// Rows of the history of documents that are gone for good once the batch has landed.
     rest: Vec<Key>,
+    /// Former versions that go once the batch has landed, or with a later write.
+    surplus: Vec<Key>,
     charges: Charges,
     /// Whether it waits for the turns of others.
     waits: bool,
 }
 
 /// The document that a write replaces.
+#[derive(Clone, Copy)]
 pub(crate) struct Existing {
     pub(crate) id: DocumentId,
     pub(crate) revision: Revision,
@@ -67,6 +70,7 @@ impl<'t> Draft<'t> {
             follows_shred: false,
             vacant: Vec::new(),
             rest: Vec::new(),
+            surplus: Vec::new(),
             charges: Charges::default(),
             waits: view.waits,
         }
@@ -453,6 +457,8 @@ impl<'t> Draft<'t> {
             let _ = engine.commit(batch, Touches::Data).await;
         }
         self.tenant.delete_rest_of_history(&self.rest).await?;
+        // The next write finds them again.
+        let _ = self.tenant.delete_rest_of_history(&self.surplus).await;
         Ok(Attempt::Landed(committed))
     }
 
@@ -473,6 +479,11 @@ impl<'t> Draft<'t> {
     /// Deletes these rows of a history, for which the batch has no room, once it has landed.
     pub(crate) fn delete_after(&mut self, keys: impl Iterator<Item = Key>) {
         self.rest.extend(keys);
+    }
+
+    /// Deletes these former versions, for which the batch has no room, once it has landed, if that succeeds.
+    pub(crate) fn delete_if_landed(&mut self, keys: impl Iterator<Item = Key>) {
+        self.surplus.extend(keys);
     }
 
     fn first_key(

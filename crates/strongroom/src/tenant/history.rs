@@ -10,7 +10,9 @@ use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::{Document, ScopeKeys};
-use crate::model::{Cursor, Listing, PageRequest, Revision, StoredDefinition, VariableDefinition, Version};
+use crate::model::{
+    Cursor, Expected, Listing, PageRequest, Revision, Standing, StoredDefinition, VariableDefinition, Version,
+};
 use crate::row::body::{Times, ValueBody, decode_definition};
 use crate::row::{Row, SealedRow, Subject, TenantRow, former_suffix, parse_former_revision};
 use crate::scope::Scope;
@@ -34,6 +36,8 @@ pub(crate) struct ValueRows {
     pub(crate) deleted: Option<Versioned>,
     /// Former versions that are too old to be kept, or too many since fewer are kept.
     pub(crate) surplus: Vec<Key>,
+    /// What the write continues where the value, or that it was deleted, cannot be opened and that is expected.
+    pub(crate) continued: Option<Existing>,
 }
 
 impl Tenant {
@@ -45,14 +49,15 @@ impl Tenant {
         rows.chain(index).collect()
     }
 
-    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted and
-    /// which former versions are too old to be kept, or too many.
+    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted, which
+    /// former versions are too old to be kept, or too many, and what takes the place of one that cannot be opened.
     pub(crate) async fn value_rows(
         &self,
         view: &View<'_>,
         values: &[NewValue<'_>],
         ids: &[DefinitionId],
         mut rows: Vec<Option<Versioned>>,
+        (options, freshness): (&WriteOptions, Freshness),
     ) -> Result<Vec<ValueRows>, Error> {
         let index = rows.split_off(values.len());
         let paired = rows.into_iter().zip(index);
@@ -70,15 +75,70 @@ impl Tenant {
                 rows.deleted = deleted;
             }
         }
-        for ((value, known), rows) in values.iter().zip(&view.definitions).zip(&mut read) {
+        for (((value, id), known), rows) in values.iter().zip(ids).zip(&view.definitions).zip(&mut read) {
             let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
             let has_rule =
                 stored.definition.history_age_secs.is_some() || stored.definition.history_versions.is_some();
             if let Some(row) = rows.row.as_ref().filter(|_| has_rule) {
                 rows.surplus = self.surplus_versions(view, stored, &value.scope, row).await?;
             }
+            if [value.expected, options.expected].contains(&Expected::Unreadable) {
+                let found = (rows.row.as_ref(), rows.deleted.as_ref());
+                rows.continued =
+                    self.continued(view, &Subject::value(&value.scope, id), found, freshness).await?;
+            }
         }
         Ok(read)
+    }
+
+    /// What a write continues in the place of a row, or of a deletion, that cannot be opened: the newest version that
+    /// can, above all revisions that were lost with those after it. `None` if the row can be opened, or is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, if no version can be either.
+    pub(crate) async fn continued(
+        &self,
+        view: &View<'_>,
+        subject: &Subject<'_>,
+        (row, deleted): (Option<&Versioned>, Option<&Versioned>),
+        freshness: Freshness,
+    ) -> Result<Option<Existing>, Error> {
+        let (place, row) = match (row, deleted) {
+            (Some(row), _) => (self.current(subject), row),
+            (None, Some(row)) => (self.id.deleted(subject), row),
+            (None, None) => return Ok(None),
+        };
+        let keys = view.keys(subject.account());
+        let Err(error) = self.open_past(keys, &place, subject, &row.value) else { return Ok(None) };
+        if !freshness.is_lost(&error) {
+            return Err(error);
+        }
+        let Some(newest) = self.newest_readable(view, subject).await? else { return Err(error) };
+        let revision = self.above_lost(newest.revision, newest.written_at);
+        Ok(Some(Existing { id: newest.id, revision, created_at: newest.created_at }))
+    }
+
+    /// A revision above all that are lost since the newest version that can be read: the later, the higher, since what
+    /// is written in their place may be lost as well.
+    pub(crate) fn above_lost(&self, newest: Revision, written_at: Timestamp) -> Revision {
+        let age_ms = self.engine.now().as_ms().saturating_sub(written_at.as_ms());
+        Revision::from_u64(newest.leap().as_u64().wrapping_add(age_ms))
+    }
+
+    /// The newest former version that can be opened.
+    pub(crate) async fn newest_readable(
+        &self,
+        view: &View<'_>,
+        subject: &Subject<'_>,
+    ) -> Result<Option<Version>, Error> {
+        for (key, row) in self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows {
+            let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(&key) else { continue };
+            let opened = self.open_past(view.keys(subject.account()), &place, subject, &row.value);
+            if let Ok(Some(newest)) = opened {
+                return Ok(Some(newest));
+            }
+        }
+        Ok(None)
     }
 
     /// How many former versions of a definition and its values are kept.
@@ -92,22 +152,25 @@ impl Tenant {
         definition.history_age_secs.is_some_and(|secs| age_ms / 1_000 >= secs)
     }
 
-    /// When a former version was replaced: when the one after it was written, or if that is not kept, a later one.
-    /// `None` if nothing says so.
+    /// When a former version was replaced: when the next one was written that is kept and can be read. `None` if
+    /// nothing says so.
     pub(crate) async fn replaced_at(
         &self,
         subject: &Subject<'_>,
         revision: Revision,
     ) -> Result<Option<Timestamp>, Error> {
-        let places =
-            [self.id.former(subject, revision.next()), self.id.deleted(subject), self.current(subject)];
+        let (mut newer, current) = (self.id.history(subject), self.current(subject));
+        newer.end = Some(self.id.former(subject, revision).key().as_bytes().to_vec());
         let account = subject.account();
-        let needs = Needs::org_keys().accounts(account.as_slice());
-        let (view, rows) = self.read(&needs, places.each_ref().map(Row::key)).await?;
-        for (place, row) in places.iter().zip(rows) {
-            let Some(row) = row else { continue };
-            let version = self.list_past(view.keys(account), place, subject, &row.value)?;
-            if let Some(version) = version.filter(|version| version.unreadable.is_none()) {
+        let needs = Needs::org_keys().accounts(account.as_slice()).freshness(Freshness::Fresh);
+        let request = ([current.key()], [Scan::new(newer, VERSIONS_MAX).reverse()]);
+        let (view, ([row], [page])) = self.read(&needs, request).await?;
+        // The nearest first, and the present one at last.
+        for (key, row) in page.rows.into_iter().chain(row.map(|row| (current.key(), row))) {
+            let Some(place) = self.id.parse(&key) else { continue };
+            if let Some(version) = self.list_past(view.keys(account), &place, subject, &row.value)?
+                && version.unreadable.is_none()
+            {
                 return Ok(Some(version.written_at));
             }
         }
@@ -115,7 +178,7 @@ impl Tenant {
     }
 
     /// The keys of the former versions of a value that are too old to be kept, or too many beside the one that a write
-    /// adds: as many as one batch deletes. `current` is the row that the write replaces.
+    /// adds, the oldest first. `current` is the row that the write replaces.
     async fn surplus_versions(
         &self,
         view: &View<'_>,
@@ -129,7 +192,7 @@ impl Tenant {
         let too_many = rows.len().saturating_sub(kept.saturating_sub(1));
         let mut surplus = Vec::new();
         // The oldest come last, and each was replaced when the one before it was written.
-        for (index, (key, _)) in rows.iter().enumerate().rev().take(SURPLUS_MAX) {
+        for (index, (key, _)) in rows.iter().enumerate().rev() {
             let Some(Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else { break };
             if surplus.len() >= too_many {
                 let next = index.checked_sub(1).and_then(|index| rows.get(index));
@@ -166,7 +229,8 @@ impl Tenant {
     pub(crate) async fn current_version(&self, subject: &Subject<'_>) -> Result<Option<Version>, Error> {
         let place = self.current(subject);
         let account = subject.account();
-        let needs = Needs::org_keys().accounts(account.as_slice());
+        // By keys that may be out of date, none would seem to be damaged.
+        let needs = Needs::org_keys().accounts(account.as_slice()).freshness(Freshness::Fresh);
         let (view, [row]) = self.read(&needs, [place.key()]).await?;
         match row {
             Some(row) => self.list_past(view.keys(account), &place, subject, &row.value),
@@ -235,7 +299,7 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<Listing<Version>, Error> {
         let range = self.id.history(subject);
-        let list = List::new(HISTORY, &range).of_account(subject.account());
+        let list = List::new(HISTORY, &range).of_account(subject.account()).fresh();
         self.list(list, page, |view, key, row| {
             let place = match key.as_bytes().strip_prefix(range.start.as_slice()).map(<&[u8; 8]>::try_from) {
                 Some(Ok(suffix)) => self.id.former(subject, parse_former_revision(suffix)),
@@ -409,6 +473,31 @@ impl Draft<'_> {
         }
     }
 
+    /// What a write finds where no document can be opened.
+    pub(crate) fn standing(
+        &self,
+        subject: &Subject<'_>,
+        deleted: Option<&Versioned>,
+        continued: Option<Existing>,
+    ) -> Result<Standing, Error> {
+        if continued.is_some() {
+            return Ok(Standing::Unreadable);
+        }
+        let Some(row) = deleted else { return Ok(Standing::Absent) };
+        // Whoever continues it opens it.
+        let peeked =
+            Tenant::peek(self.keys(subject.account()), &self.tenant().id.deleted(subject), &row.value)?;
+        Ok(peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision)))
+    }
+
+    /// Deletes a deletion that cannot be opened, if that is in the way of a write that continues the document.
+    pub(crate) fn delete_unreadable_deletion(&mut self, subject: &Subject<'_>, deleted: Option<&Versioned>) {
+        if let Some(row) = deleted {
+            self.charge_blindly();
+            self.delete_as_read(self.tenant().id.deleted(subject).key(), row.revision);
+        }
+    }
+
     /// The document that was deleted with its history kept, to be continued: the deletion becomes a former version.
     /// `None` if `deleted` is, or if the key that sealed it was dropped.
     pub(crate) fn continue_deleted(
@@ -489,5 +578,5 @@ pub(crate) const VERSIONS_MAX: usize = 128;
 /// A hundred versions, and that it was deleted: all that a document has unless versions between them are missing, so
 /// that fewer are dropped than are added. With the rows of the document itself, a batch stays within 128 operations.
 const HISTORY_ROWS_MAX: usize = 101;
-/// How many versions that are too old or too many one batch deletes.
-const SURPLUS_MAX: usize = 32;
+/// How many versions that are too old or too many the batch of a write deletes; the others go as soon as it has landed.
+pub(super) const SURPLUS_MAX: usize = 32;

@@ -8,7 +8,7 @@ use crate::model::{Cursor, CursorError, ListId, Listing, PageRequest};
 use crate::row::{TenantRow, parse_last_id};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, Scan, Versioned};
-use crate::tenant::{Needs, Tenant, View};
+use crate::tenant::{Freshness, Needs, Tenant, View};
 
 /// A list of the rows of a range.
 #[derive(Clone, Copy)]
@@ -16,17 +16,23 @@ pub(crate) struct List<'l> {
     name: &'static str,
     range: &'l KeyRange,
     account: Option<&'l LinkedAccountId>,
+    freshness: Freshness,
 }
 
 impl<'l> List<'l> {
     /// Two lists over the same range have different names, or one would take the other's cursors.
     pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
-        Self { name, range, account: None }
+        Self { name, range, account: None, freshness: Freshness::Cached }
     }
 
     /// The rows are sealed with the keys of this account, if there is one.
     pub(crate) fn of_account(self, account: Option<&'l LinkedAccountId>) -> Self {
         Self { account, ..self }
+    }
+
+    /// One that shows what cannot be opened among the rest: with keys that are out of date, that would be everything.
+    pub(crate) fn fresh(self) -> Self {
+        Self { freshness: Freshness::Fresh, ..self }
     }
 
     pub(crate) fn id(&self) -> ListId<'l> {
@@ -73,7 +79,7 @@ impl Tenant {
         knows: impl Fn(&Key) -> bool,
         open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        let needs = Needs::org_keys().accounts(list.account.as_slice());
+        let needs = Needs::org_keys().accounts(list.account.as_slice()).freshness(list.freshness);
         let mut items = Vec::new();
         let mut end: Option<Key> = None;
         let mut last = list.last_before(page)?;

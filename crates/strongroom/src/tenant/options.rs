@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::limits::{LABELS_BYTES_MAX, LABELS_MAX, NOTE_BYTES_MAX};
-use crate::model::{Actor, Entries, Expected, LinkedAccount, Metadata, Revision};
+use crate::model::{Actor, Entries, Expected, LinkedAccount, Metadata, Standing};
 use crate::tenant::{Draft, RecordWrite, Registration, Tenant, at_most};
 
 /// A condition on a write, what is said about the version, and records that are written in the same batch. The
@@ -45,8 +45,9 @@ pub(crate) enum Expiry {
 
 impl WriteOptions {
     /// Refuses a write if the document is not as expected.
-    pub(crate) fn check(&self, found: Option<Revision>) -> Result<(), Error> {
-        if self.expected.holds(found) { Ok(()) } else { Err(Error::Unexpected { found }) }
+    pub(crate) fn check(&self, found: impl Into<Standing>) -> Result<(), Error> {
+        let found = found.into();
+        if self.expected.holds(found) { Ok(()) } else { Err(Error::Unexpected { found: found.revision() }) }
     }
 
     /// Writes only if the document is as expected. Otherwise the error is

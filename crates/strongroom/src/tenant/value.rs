@@ -14,13 +14,14 @@ use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
 use crate::keys::{Document, active_key};
 use crate::model::{
     AuditChange, DefinitionRef, EventKind, Expected, Found, Listing, Metadata, PageRequest, Revision,
-    ScopedValue, StoredDefinition, Upsert, ValueWritten,
+    ScopedValue, Standing, StoredDefinition, Upsert, ValueWritten,
 };
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, RowKind, SealedRow, Subject, decode_index, encode_index, value_definition};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
+use crate::tenant::history::SURPLUS_MAX;
 use crate::tenant::{
     Draft, Existing, Freshness, List, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
 };
@@ -216,7 +217,7 @@ pub struct NewValue<'a> {
     pub(crate) definition: DefinitionRef<'a>,
     pub(crate) scope: Cow<'a, Scope>,
     pub(crate) value: Secret,
-    expected: Expected,
+    pub(crate) expected: Expected,
 }
 
 impl<'a> NewValue<'a> {
@@ -263,34 +264,47 @@ impl Draft<'_> {
         let definition_id = definition.stored.id;
         let tenant = self.tenant();
         let place = tenant.id.value(&new.scope, &definition_id);
+        let subject = Subject::value(&new.scope, &definition_id);
         let row = rows.row.as_ref();
-        let existing = match row {
+        let existing = match row.filter(|_| rows.continued.is_none()) {
             Some(row) => self.existing(&place, &row.value)?,
             None => None,
         };
-        // Its key was dropped, so it counts as absent; but its id's index row would lead to the new value.
-        if let (None, Some(row)) = (&existing, row) {
-            self.delete_left_value_id(row);
-        }
-        let found = existing.as_ref().map(|(existing, _)| existing.revision);
-        options.check(found)?;
-        WriteOptions::expecting(new.expected).check(found)?;
+        let standing = match &existing {
+            Some((existing, _)) => Standing::At(existing.revision),
+            None => self.standing(&subject, rows.deleted.as_ref(), rows.continued)?,
+        };
+        options.check(standing)?;
+        WriteOptions::expecting(new.expected).check(standing)?;
 
-        let action = if existing.is_some() { Upsert::Updated } else { Upsert::Added };
-        let Existing { id, revision, created_at } = match existing {
-            Some((existing, former)) => {
-                let subject = Subject::value(&new.scope, &definition_id);
+        let found = standing.revision();
+        let is_new = existing.is_none() && (row.is_none() || rows.continued.is_none());
+        let action = if is_new { Upsert::Added } else { Upsert::Updated };
+        let Existing { id, revision, created_at } = match (existing, rows.continued) {
+            (None, Some(continued)) => {
+                self.continue_unreadable(&continued.id, &definition.stored, &new.scope, rows);
+                continued
+            }
+            (Some((existing, former)), _) => {
                 let too_many = self.keep_former(&subject, &former.as_document(), kept)?;
                 // That one may be among them.
-                let others = rows.surplus.iter().filter(|key| too_many.as_ref() != Some(key));
-                others.for_each(|key| self.delete_former(key.clone()));
+                let mut others = rows.surplus.iter().filter(|key| too_many.as_ref() != Some(key)).cloned();
+                others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
+                self.delete_if_landed(others);
                 // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
                 Existing { revision: existing.revision.next(), ..existing }
             }
-            None => self.add_value(&new.scope, &definition_id, rows, (*now, kept))?,
+            (None, None) => {
+                // The key that sealed it was dropped, so it counts as absent; but its id's index row would lead to the
+                // new value.
+                if let Some(row) = row {
+                    self.delete_left_value_id(row);
+                }
+                self.add_value(&new.scope, &definition_id, rows, (*now, kept))?
+            }
         };
         // The value was checked against the format of this revision, and fits no other by that.
         self.expect_definition(definition);
@@ -318,6 +332,24 @@ impl Draft<'_> {
             updated_at: *now,
             ciphertext,
         })
+    }
+
+    /// A value that cannot be opened, or that it was deleted, is replaced: it continues this document.
+    fn continue_unreadable(
+        &mut self,
+        id: &DocumentId,
+        stored: &StoredDefinition,
+        scope: &Scope,
+        rows: &ValueRows,
+    ) {
+        if rows.row.is_some() {
+            self.note(|| AuditChange {
+                document_id: Some(*id),
+                ..value_change(EventKind::ValueDeleted, stored, scope)
+            });
+        }
+        self.delete_unreadable_deletion(&Subject::value(scope, &stored.id), rows.deleted.as_ref());
+        self.put_value_index(id, scope, &stored.id);
     }
 
     /// The value in `row` was sealed under a dropped key, and is replaced: deletes the index row of its id.

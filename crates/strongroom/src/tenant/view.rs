@@ -62,6 +62,17 @@ pub(crate) enum Freshness {
     InTurn,
 }
 
+impl Freshness {
+    /// Whether a row that does not open is lost: not where the keys may be out of date, nor if a later release can
+    /// open it.
+    pub(crate) fn is_lost(self, error: &Error) -> bool {
+        match error {
+            Error::UnknownKey { .. } => self != Self::Cached,
+            error => matches!(error, Error::Damaged { .. }),
+        }
+    }
+}
+
 /// Definitions and keyrings, from the same snapshot as the verb's own rows.
 pub(crate) struct View<'a> {
     /// In the order of [`Needs::definitions`]; `None` for an id without a definition.

@@ -10,7 +10,6 @@ use crate::model::{
     DefinitionRef, Found, Origin, Resolution, Resolved, Revision, ScopedValue, StoredDefinition,
 };
 use crate::row::Subject;
-use crate::row::body::decode_definition;
 use crate::scope::{Scope, ScopePath};
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
@@ -206,13 +205,10 @@ impl Past<'_> {
         })?;
         let Some(found) = found.filter(|value| !value.metadata.is_deletion()) else { return Ok(None) };
         if stored.definition.history_age_secs.is_some() {
-            // It was replaced when the one before it in the list was written.
+            // It was replaced when the next one was written that can be read, which is before it in the list.
             let place = self.tenant.id.former(&Subject::value(scope, definition), found.revision).key();
-            let index = rows.iter().position(|(key, _)| *key == place);
-            let next = match index.and_then(|index| rows.get(index.checked_sub(1)?)) {
-                Some(row) => open(row)?,
-                None => current,
-            };
+            let newer = rows.split(|(key, _)| *key == place).next().unwrap_or_default();
+            let next = newer.iter().rev().find_map(|row| open(row).ok().flatten()).or(current);
             if next.is_some_and(|next| self.tenant.has_expired(&stored.definition, next.updated_at)) {
                 return Err(Error::VersionNotFound(found.revision));
             }
@@ -234,11 +230,7 @@ impl Past<'_> {
         }
         let open = |(key, row): &(Key, Versioned)| {
             let place = self.tenant.id.parse(key).unwrap_or_else(|| self.tenant.id.definition(&current.id));
-            let Some(opened) = self.tenant.open(self.view.keys(None), &place, &row.value)? else {
-                return Ok(None);
-            };
-            let stored = decode_definition(current.id, opened.revision, &opened.plaintext);
-            stored.map(Some).map_err(|error| Error::row(place.name(), error))
+            self.tenant.open_definition_at(self.view, current.id, &place, row)
         };
         let oldest = Some((current.created_at, current.revision));
         let found = self.newest_before(rows, oldest, open, |stored| {

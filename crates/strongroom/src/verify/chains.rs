@@ -9,7 +9,9 @@ use super::tenant_check::TenantCheck;
 use crate::error::Error;
 use crate::keys::ScopeKeys;
 use crate::model::{ChainId, EventId};
-use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash};
+use crate::row::body::{
+    AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash, UNKNOWN_HASH,
+};
 use crate::row::{Row, TenantRow};
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Tenant, View};
@@ -87,7 +89,10 @@ impl ChainWalk {
         let floor = row.and_then(|row| tenant.open_audit_floor(view, &row).ok().flatten());
         let floor = floor.map(|(floor, _)| floor).unwrap_or_default();
         // What is left of a chain continues where it was cut.
-        let cut = |cut: &ChainCut| (cut.chain, Walked { sequence: cut.sequence, hash: Some(cut.hash) });
+        let cut = |cut: &ChainCut| {
+            let hash = Some(cut.hash).filter(|hash| *hash != UNKNOWN_HASH);
+            (cut.chain, Walked { sequence: cut.sequence, hash })
+        };
         let chains = floor.cut.iter().map(cut).collect();
         let mut heads = HashMap::new();
         for_each(tenant, tenant.id.chain_heads(), |key, row| {

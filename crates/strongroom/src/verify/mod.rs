@@ -4,6 +4,7 @@
 //! and compared with its related rows, which are read by key. A row that looks wrong may only have been read between
 //! two writes of another engine, so it is read again with its related rows in one snapshot before it is reported.
 
+mod audit_export;
 mod chains;
 mod check;
 mod checkpoint;

@@ -180,6 +180,26 @@ fn events_of_the_last_two_hours_stay() {
 }
 
 #[test]
+fn an_event_that_cannot_be_read_is_dropped_for_its_age_like_any_other() {
+    for (damaged, cut_at) in [(3, 4), (3, 3), (0, 1)] {
+        let kept = Kept::new();
+        for half_hour in 1..8 {
+            kept.set_at(&kept.org, half_hour * HOUR / 2);
+        }
+        let mut rows = rows(&*kept.store);
+        let is_event = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Event;
+        let key = rows.keys().filter(is_event).nth(damaged).unwrap().clone();
+        flip(rows.get_mut(&key).unwrap(), usize::MAX, 0);
+        let (store, options) = (load(&rows), VaultOptions::default().clock(kept.clock.clone()));
+        let org = org(&block_on(options.open(Arc::clone(&store), unlock())).unwrap());
+        kept.clock.set(20 * HOUR);
+        let before = Timestamp::from_ms(cut_at * HOUR / 2 + 1);
+        assert_eq!(block_on(org.drop_audit_before(before)).unwrap(), cut_at + 1);
+        verified(&store);
+    }
+}
+
+#[test]
 fn whoever_takes_more_than_was_dropped_or_brings_it_back_is_told() {
     let kept = Kept::new();
     let other = kept.other_engine();
@@ -372,6 +392,62 @@ fn events_that_were_dropped_since_a_digest_are_missing_unless_whoever_checks_say
     assert_eq!(newer.check(&export[..]).unwrap().later, []);
     let rest = export.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     refuses(newer.check(&export[rest..]));
+}
+
+#[test]
+fn an_export_of_a_damaged_audit_has_all_that_can_be_read_and_says_what_it_lacks() {
+    let kept = Kept::new();
+    let other = kept.other_engine();
+    for turn in 1..5 {
+        kept.set_at(&kept.org, turn * 1_000);
+        kept.set_at(&other, turn * 1_000 + 1);
+    }
+    let (events, whole) = (kept.events(), rows(&kept.store));
+    let before = block_on(kept.org.export_audit(&mut Vec::new())).unwrap();
+    assert_eq!(before.lacks(), [""; 0]);
+    let keys: Vec<_> = whole.keys().filter(|key| RowKey::parse(key).kind == Kind::Event).cloned().collect();
+    let export_of = |rows: &Rows| {
+        let vault = block_on(VaultOptions::default().open(load(rows), unlock())).unwrap();
+        let mut export = Vec::new();
+        let digest = block_on(org(&vault).export_audit(&mut export)).unwrap();
+        let found = block_on(vault.verify()).unwrap().findings;
+        assert_eq!(digest.lacks(), found.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(digest.to_string().parse::<AuditDigest>().unwrap(), digest);
+        assert!(before.check(&export[..]).is_err(), "an earlier digest tells");
+        (digest, export)
+    };
+    for (number, key) in keys.iter().enumerate() {
+        let (mut damaged, mut fewer, mut expected) = (whole.clone(), whole.clone(), events.clone());
+        flip(damaged.get_mut(key).unwrap(), usize::MAX, 0);
+        fewer.remove(key);
+        expected.remove(number);
+        for (rows, is_told) in [(&damaged, true), (&fewer, number < keys.len() - 2)] {
+            let (digest, export) = export_of(rows);
+            assert_eq!(
+                !digest.lacks().is_empty(),
+                is_told,
+                "fewer than 32 at the end of a chain are not told"
+            );
+            let checked = digest.check(&export[..]).unwrap();
+            assert_eq!((&checked.covered, &checked.later), (&expected, &Vec::new()));
+            let lines: Vec<&str> = std::str::from_utf8(&export).unwrap().lines().collect();
+            for at in 0..lines.len() {
+                let mut fewer = lines.clone();
+                let line = fewer.remove(at);
+                assert!(digest.check(fewer.join("\n").as_bytes()).is_err(), "line {at} is gone too");
+                let twice = [&lines[..], &[line]].concat();
+                assert!(digest.check(twice.join("\n").as_bytes()).is_err(), "line {at} comes twice");
+            }
+        }
+    }
+    // All of a chain.
+    let chain_of = |key: &[u8]| key[key.len() - 16..key.len() - 8].to_vec();
+    let mut fewer = whole.clone();
+    let gone = chain_of(&keys[2]);
+    fewer.retain(|key, _| RowKey::parse(key).kind != Kind::Event || chain_of(key) != gone);
+    let (digest, export) = export_of(&fewer);
+    assert_eq!(digest.lacks().len(), 1);
+    assert!(digest.check(&export[..]).unwrap().covered.len() < events.len());
 }
 
 /// A store that cuts a chain and takes its head away is found out by a digest, and by a checkpoint.

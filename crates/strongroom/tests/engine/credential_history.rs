@@ -13,6 +13,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{FailingStore, SmallStore, id, is_verified, org_of, plant, rows, run, unlock, vault};
+use crate::rig::{Hooked, Point};
 
 #[test]
 fn a_credential_keeps_its_versions_and_is_set_back_to_one() {
@@ -284,6 +285,55 @@ fn a_history_that_no_batch_has_room_for_goes_once_its_credential_is_gone() {
             assert_eq!(history(&app, name).await?, []);
         }
         is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_version_takes_the_place_of_a_credential_that_cannot_be_opened_where_that_is_expected() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        let first = app.upsert("k", "one").await?.info;
+        app.upsert("k", "two").await?;
+        let unreadable = || WriteOptions::expecting(Expected::Unreadable);
+        let whole = app.restore_with("k", first.revision, unreadable()).await;
+        assert!(matches!(whole, Err(Error::Unexpected { found: Some(_) })));
+        // The credential, then its deletion.
+        for kind in [&[0x32][..], &[0x50, 0x32]] {
+            let (place, mut row) = of_kind(&store, kind).await?.remove(0);
+            *row.last_mut().unwrap() ^= 1;
+            plant(&store, &place, Some(row)).await?;
+            assert!(matches!(app.restore("k", first.revision).await, Err(Error::Damaged { .. })));
+            assert_eq!(history(&app, "k").await?[0].as_expected(), Expected::Unreadable);
+            let back = app.restore_with("k", first.revision, unreadable()).await?.info;
+            assert_eq!((back.id, back.created_at), (first.id, first.created_at));
+            assert_eq!(app.get("k").await?.unwrap().value.expose(), "one");
+            app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_undelete_overwrites_nothing_that_was_set_and_deleted_meanwhile() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let kept = || WriteOptions::default().keep_history();
+        let org = org_of(&vault(Arc::clone(&store), keeping()).await?);
+        let other = default_app(&org.create_account(id("a")).with_default_app().await?);
+        other.upsert("k", "one").await?;
+        other.delete_with("k", kept()).await?;
+        let hooked = Hooked::new(store).shared();
+        let app = default_app(&org_of(&keeping().open(hooked.clone(), unlock()).await?).account(id("a")));
+        hooked.once(Point::BeforeCommit, move || {
+            run(async {
+                other.upsert("k", "two").await?;
+                other.delete_with("k", kept()).await.map(drop)
+            });
+        });
+        assert!(matches!(app.undelete("k").await, Err(Error::Unexpected { found: None })));
+        app.undelete("k").await?;
+        assert_eq!(app.get("k").await?.unwrap().value.expose(), "two");
+        Ok(())
     });
 }
 

@@ -1,18 +1,18 @@
 //! The former versions of variable definitions.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::Cursor;
 use std::sync::Arc;
 
-use strongroom::store::Key;
+use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
-    Backup, DataKeys, DefinitionChange, Error, FormatChange, Invalid, OnMismatch, Org, PageRequest, Scope,
-    ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
+    Backup, DataKeys, DefinitionChange, Error, Expected, FormatChange, Invalid, OnMismatch, Org, PageRequest,
+    Scope, ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
-use crate::common::{account, id, is_verified, org_of, plant, rows, run, text, unlock, vault};
+use crate::common::{FailingStore, account, id, is_verified, org_of, plant, rows, run, text, unlock, vault};
 use crate::rig::stop_after_first_commit;
 
 #[test]
@@ -207,6 +207,108 @@ fn a_rotation_a_copy_and_a_backup_carry_every_version() {
     });
 }
 
+#[test]
+fn a_version_takes_the_place_of_a_definition_that_cannot_be_opened_where_that_is_expected() {
+    with_store(async |store, vault, org| {
+        let first = org.definition(org.define(text("V").description("one")).await?).await?.unwrap();
+        org.update_definition("V", DefinitionChange::new().encrypted()).await?;
+        org.set_value("V", account("a"), "a").await?;
+        org.update_definition("V", DefinitionChange::new().name("W").description("three")).await?;
+        let (place, mut row) = definition_rows(&store, &[0x10]).await?.remove(0);
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        // The engine has cached it.
+        let vault_again = keeping().open(Arc::clone(&store), unlock()).await?;
+        let again = org_of(&vault_again);
+        let second = again.definition_history(first.id, PageRequest::default()).await?.items[1].revision;
+        let refused = again.restore_definition(first.id, second).await;
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        let unreadable = || WriteOptions::expecting(Expected::Unreadable);
+        let plain = again.restore_definition_with(first.id, first.revision, unreadable()).await;
+        assert!(matches!(plain, Err(Error::Invalid(Invalid::Definition { .. }))), "it was marked encrypted");
+        let back = again.restore_definition_with("W", second, unreadable()).await?;
+        assert_eq!(
+            (back.id, back.created_at, back.definition.name.as_str()),
+            (first.id, first.created_at, "V")
+        );
+        assert!(back.definition.encrypted && again.definition("W").await?.is_none());
+        assert_eq!(again.value("V", account("a")).await?.unwrap().value.expose(), "a");
+        again.define(text("W")).await?;
+        again.update_definition("V", DefinitionChange::new().description("four")).await?;
+        assert_eq!(history(&again, "V").await?.len(), 4);
+        is_verified(&vault_again).await?;
+        let whole = again.restore_definition_with("V", second, unreadable()).await;
+        assert!(matches!(whole, Err(Error::Unexpected { .. })), "what can be read is not replaced");
+        drop(vault);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deletion_that_cannot_be_read_hides_no_other() {
+    with_store(async |store, _, org| {
+        let kept = || WriteOptions::default().keep_history();
+        for name in ["V", "W"] {
+            org.define(text(name)).await?;
+            org.delete_definition_with(name, kept()).await?;
+        }
+        // The first row of a history is the deletion.
+        let (place, mut row) = definition_rows(&store, &[0x50, 0x10]).await?.remove(0);
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        let deleted = org.deleted_definitions(PageRequest::default()).await?.items;
+        let [Err(Error::Damaged { .. }), Ok(other)] = deleted.as_slice() else { panic!("{deleted:?}") };
+        assert!(org.undelete_definition(other.id).await?.is_some());
+        Ok(())
+    });
+}
+
+#[test]
+fn versions_that_are_too_many_since_fewer_are_kept_go_with_the_change() {
+    with_kept(async |vault, org| {
+        org.define(text("V")).await?;
+        for what in ["two", "three", "four"] {
+            org.update_definition("V", DefinitionChange::new().description(what)).await?;
+        }
+        assert_eq!(history(&org, "V").await?.len(), 4);
+        for kept in [2, 0] {
+            org.update_definition("V", DefinitionChange::new().history_versions(kept)).await?;
+            assert_eq!(history(&org, "V").await?.len(), 1 + usize::from(kept));
+        }
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn the_job_of_a_delete_that_is_cut_short_takes_its_versions_too() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let options = |kept| VaultOptions::default().history_versions(kept);
+        let mut vault = vault(Arc::clone(&store), options(100)).await?;
+        org_of(&vault).define(text("V")).await?;
+        // Fewer were kept for a while: of the gap that this left, none is dropped when others are added.
+        for (changes, kept) in [(110, 100), (25, 1), (100, 100)] {
+            vault = options(kept).open(Arc::clone(&store), unlock()).await?;
+            for _ in 0..changes {
+                org_of(&vault).update_definition("V", DefinitionChange::new().required()).await?;
+            }
+        }
+        let made = org_of(&vault).definition("V").await?.unwrap().id;
+        let versions = async || {
+            let listed = org_of(&vault).definition_history(made, PageRequest::first(1_000)).await;
+            listed.map_or(0, |listed| listed.items.len())
+        };
+        assert!(versions().await > 102);
+        store.fail_after(1, StoreErrorKind::Unavailable);
+        assert!(org_of(&vault).delete_definition("V").await.is_err());
+        store.recover();
+        assert!(versions().await > 0);
+        vault.run_jobs().await?;
+        assert_eq!(versions().await, 0);
+        is_verified(&vault).await
+    });
+}
+
 fn keeping() -> VaultOptions {
     VaultOptions::default().history_versions(5)
 }
@@ -233,6 +335,11 @@ async fn history_by_id(org: &Org, id: strongroom::DefinitionId) -> Result<Vec<Ve
 }
 
 async fn past_rows(store: &MemoryStore) -> Result<usize, Error> {
-    let prefix = b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0\x50\x10";
-    Ok(rows(store).await?.iter().filter(|(key, _)| key.as_bytes().starts_with(prefix)).count())
+    Ok(definition_rows(store, &[0x50, 0x10]).await?.len())
+}
+
+/// The rows of the org whose kind begins so.
+async fn definition_rows(store: &MemoryStore, kind: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, Error> {
+    let prefix = [b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0", kind].concat();
+    Ok(rows(store).await?.into_iter().filter(|(key, _)| key.as_bytes().starts_with(&prefix)).collect())
 }

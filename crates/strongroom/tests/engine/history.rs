@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
-    Backup, DefinitionChange, Environment, Error, Expected, FormatChange, OnMismatch, Org, PageRequest,
-    Revision, Scope, ScopeKind, Scopes, VarFormat, Vault, VaultOptions, Version, WriteOptions,
+    AuditFilter, Backup, DefinitionChange, Environment, Error, EventKind, Expected, FormatChange, OnMismatch,
+    Org, PageRequest, Revision, Scope, ScopeKind, Scopes, Settings, Upsert, VarFormat, Vault, VaultOptions,
+    Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -16,6 +17,7 @@ use crate::common::{
     FailingStore, TestClock, account, exposed, id, is_verified, org_of, plant, rows, run, text, unlock,
     vault, workflow,
 };
+use crate::rig::{Hooked, Point};
 
 #[test]
 fn versions_come_newest_first_with_who_wrote_them_and_when() {
@@ -721,6 +723,197 @@ fn a_deleted_value_whose_last_version_is_gone_does_not_come_back_as_an_older_one
         let undeleted = org.undelete_value("V", Scope::Org).await.map(drop);
         assert!(matches!(undeleted, Err(Error::VersionNotFound(gone)) if gone == last));
         Ok(())
+    });
+}
+
+#[test]
+fn a_version_takes_the_place_of_a_value_that_cannot_be_opened_where_that_is_expected() {
+    run(async {
+        let (store, clock, mut settings) =
+            (Arc::new(MemoryStore::new()), TestClock::default(), Settings::default());
+        settings.audit = true;
+        let vault = vault(Arc::clone(&store), keeping().clock(clock.clone()).settings(settings)).await?;
+        let (org, scope) = (org_of(&vault), account("a"));
+        org.define(text("V")).await?;
+        let first = org.set_value("V", &scope, "a").await?;
+        let second = org.set_value("V", &scope, "b").await?;
+        let mut seen = vec![org.set_value("V", &scope, "c").await?.revision];
+        let unreadable = || WriteOptions::expecting(Expected::Unreadable);
+        let whole = org.restore_value_with("V", &scope, first.revision, unreadable()).await;
+        assert!(
+            matches!(whole, Err(Error::Unexpected { found: Some(_) })),
+            "what can be read is not replaced"
+        );
+        let (place, row) = value_row(&store).await?;
+        let flipped = [&row[..row.len() - 1], &[row[row.len() - 1] ^ 1]].concat();
+        for (turn, damaged) in [Vec::new(), b"junk".to_vec(), flipped].into_iter().enumerate() {
+            clock.set(turn as u64 + 1);
+            plant(&store, &place, Some(damaged)).await?;
+            let refused = org.restore_value("V", &scope, first.revision).await;
+            assert!(matches!(refused, Err(Error::Damaged { .. })));
+            assert_eq!(history(&org, "V", &scope).await?[0].as_expected(), Expected::Unreadable);
+            let back = org.restore_value_with("V", &scope, first.revision, unreadable()).await?;
+            assert_eq!(
+                (back.id, back.created_at, back.action),
+                (first.id, first.created_at, Upsert::Updated)
+            );
+            assert!(seen.iter().all(|seen| back.revision.as_u64() > seen.as_u64()));
+            seen.push(back.revision);
+            assert_eq!(exposed(org.value_by_id(&first.id).await?.as_ref()), Some("a"));
+            let versions = history(&org, "V", &scope).await?;
+            assert_eq!(texts(&org, "V", &scope, &versions).await?, ["a", "b", "a"]);
+            assert!(Version::to_undo(&versions).is_none(), "what it was is lost");
+            let event = org.audit(&AuditFilter::all(), PageRequest::first(100)).await?.items.pop().unwrap();
+            let noted: Vec<_> =
+                event.changes.iter().map(|change| (change.kind, change.before, change.after)).collect();
+            let lost = (EventKind::ValueDeleted, None, None);
+            assert_eq!(noted, [lost, (EventKind::ValueSet, None, Some(back.revision))]);
+            is_verified(&vault).await?;
+        }
+        org.set_value("V", &scope, "d").await?;
+        org.restore_value("V", &scope, second.revision).await?;
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_version_takes_the_place_of_a_deletion_that_cannot_be_opened_where_that_is_expected() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), keeping()).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        let (place, mut row) = past_rows(&store).await?.remove(0);
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        for refused in [
+            org.set_value("V", Scope::Org, "b").await.map(drop),
+            org.undelete_value("V", Scope::Org).await.map(drop),
+        ] {
+            assert!(matches!(refused, Err(Error::Damaged { .. })));
+        }
+        let unreadable = WriteOptions::expecting(Expected::Unreadable);
+        let back = org.restore_value_with("V", Scope::Org, first.revision, unreadable).await?;
+        assert_eq!((back.id, back.action), (first.id, Upsert::Added));
+        let versions = history(&org, "V", &Scope::Org).await?;
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["a", "a"]);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
+fn without_a_version_that_can_be_read_nothing_takes_the_place_of_a_damaged_value() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), keeping()).await?);
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        let (place, mut row) = value_row(&store).await?;
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row.clone())).await?;
+        let unreadable = WriteOptions::expecting(Expected::Unreadable);
+        let refused = org.set_value_with("V", Scope::Org, "b", unreadable).await;
+        assert!(matches!(refused, Err(Error::Damaged { .. })));
+        assert_eq!(value_row(&store).await?, (place, row));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_undelete_overwrites_nothing_that_was_set_and_deleted_meanwhile() {
+    let kept = || WriteOptions::default().keep_history();
+    let store = crate::rig::base(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, kept()).await.map(drop)
+    });
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let (org, other) = (crate::rig::open(hooked.clone()), crate::rig::open(store));
+    let (org, other) = (crate::rig::org(&org), crate::rig::org(&other));
+    hooked.once(Point::BeforeCommit, move || {
+        run(async {
+            other.set_value("V", Scope::Org, "b").await?;
+            other.delete_value_with("V", Scope::Org, kept()).await.map(drop)
+        });
+    });
+    run(async {
+        let overtaken = org.undelete_value("V", Scope::Org).await;
+        assert!(matches!(overtaken, Err(Error::Unexpected { found: None })), "{overtaken:?}");
+        org.undelete_value("V", Scope::Org).await?;
+        assert_eq!(exposed(org.value("V", Scope::Org).await?.as_ref()), Some("b"));
+        Ok(())
+    });
+}
+
+#[test]
+fn versions_and_events_are_read_with_the_keys_of_now() {
+    run(async {
+        let (store, mut settings) = (Arc::new(MemoryStore::new()), Settings::default());
+        settings.audit = true;
+        let org = org_of(&vault(Arc::clone(&store), keeping().settings(settings)).await?);
+        org.define(text("V")).await?;
+        for value in ["a", "b"] {
+            org.set_value("V", account("a"), value).await?;
+        }
+        // It trusts the keys that it has cached.
+        let reader = org_of(&keeping().open(Hooked::new(store), unlock()).await?);
+        let before = history(&reader, "V", &account("a")).await?;
+        let events = reader.audit(&AuditFilter::all(), PageRequest::default()).await?.items;
+        org.rotate_keys().await?;
+        assert_eq!(history(&reader, "V", &account("a")).await?, before);
+        let now = reader.audit(&AuditFilter::all(), PageRequest::default()).await?.items;
+        assert_eq!(now[..events.len()], events);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_list_and_the_version_agree_on_what_is_too_old_also_where_one_between_is_missing() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let org = org_of(&vault(Arc::clone(&store), keeping().clock(clock.clone())).await?);
+        org.define(text("V").history_age_secs(60)).await?;
+        let mut revisions = Vec::new();
+        for at in [0, 10_000, 20_000, 30_000] {
+            clock.set(at);
+            revisions.push(org.set_value("V", Scope::Org, at.to_string()).await?.revision);
+        }
+        let (second, _) = past_rows(&store).await?.remove(1);
+        plant(&store, &second, None).await?;
+        for at in [75_000, 79_999, 80_000, 85_000, 90_000] {
+            clock.set(at);
+            let listed: Vec<_> = history(&org, "V", &Scope::Org).await?.iter().map(|v| v.revision).collect();
+            for revision in [revisions[0], revisions[2], revisions[3]] {
+                let read = org.value_version("V", Scope::Org, revision).await;
+                assert_eq!(listed.contains(&revision), read.is_ok(), "at {at}");
+            }
+            assert_eq!(
+                listed.contains(&revisions[0]),
+                at < 80_000,
+                "it was replaced at 20,000 at the latest"
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn all_versions_that_are_too_many_go_with_the_next_write() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), VaultOptions::default().history_versions(100)).await?;
+        let org = org_of(&vault);
+        org.define(text("V")).await?;
+        for value in 0..90 {
+            org.set_value("V", Scope::Org, value.to_string()).await?;
+        }
+        org.update_definition("V", DefinitionChange::new().history_versions(2)).await?;
+        org.set_value("V", Scope::Org, "last").await?;
+        let versions = history(&org, "V", &Scope::Org).await?;
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["last", "89", "88"]);
+        is_verified(&vault).await
     });
 }
 

@@ -99,6 +99,9 @@ pub struct UndoCredential {
     /// Of this connection of the integration; left out for the default one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
+    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replace_damaged: bool,
 }
 
 /// Which version of a credential to bring back.
@@ -110,6 +113,9 @@ pub struct RestoreCredential {
     /// Of this connection of the integration; left out for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
+    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace_damaged: bool,
 }
 
 /// A credential that is what it was before.

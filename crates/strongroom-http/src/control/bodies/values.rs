@@ -191,6 +191,9 @@ pub struct Undo {
     /// That of this workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
+    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replace_damaged: bool,
 }
 
 /// Which version to bring back.
@@ -205,6 +208,9 @@ pub struct Restore {
     /// Of the value of this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
+    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace_damaged: bool,
 }
 
 /// A value that is what it was before.

@@ -124,6 +124,9 @@ pub(crate) struct ChainCut {
     pub(crate) at_ms: u64,
 }
 
+/// That of a dropped event which could not be read.
+pub(crate) const UNKNOWN_HASH: EventHash = [0; 32];
+
 impl AuditFloorBody {
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode_body(self)

@@ -165,7 +165,7 @@ impl Org {
         let (rows, deleted) = credential_rows.split_at_checked(credentials.len()).unwrap_or_default();
         let put =
             |(new, (row, deleted)): (&ParsedCredential<'_>, (&Option<Versioned>, &Option<Versioned>))| {
-                let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref() };
+                let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref(), continued: None };
                 draft.put_credential((account, app, &new.key_name), new, rows, &any)
             };
         let written = credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>()?;

@@ -114,7 +114,7 @@ impl Org {
                 range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
             }
             tenant
-                .list(List::new(AUDIT, &range), &page, |view, key, row| {
+                .list(List::new(AUDIT, &range).fresh(), &page, |view, key, row| {
                     let id = key.as_bytes().strip_prefix(events.start.as_slice()).unwrap_or_default();
                     Ok(tenant.list_event(view, id, row)?.filter(|event| filter.takes(event)))
                 })

@@ -8,7 +8,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, ChainId, EventId, EventKind};
-use crate::row::body::{AuditFloorBody, ChainCut};
+use crate::row::body::{AuditFloorBody, ChainCut, UNKNOWN_HASH};
 use crate::store::{Key, KeyRange, Scan};
 use crate::tenant::event::GROUP;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
@@ -31,8 +31,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for an event that cannot be read: it and
-    /// those after it stay. [`Error::Store`].
+    /// [`Error::UnknownVersion`] for an event of a later release: it and those after it stay. [`Error::Damaged`] and
+    /// [`Error::UnknownKey`] if the org's keys or the note cannot be read; an event that cannot be is dropped like any
+    /// other. [`Error::Store`].
     ///
     /// # Cancellation
     /// Dropped, some of the events are gone, and the audit is whole: call it again for the rest.
@@ -93,7 +94,7 @@ async fn drop_page(
         draft.note(|| AuditChange::new(EventKind::AuditTrimmed));
     }
     for (key, row) in &page.rows {
-        cut(tenant, &view, &mut floor, key.as_bytes(), row)?;
+        cut(tenant, (&view, freshness), &mut floor, key.as_bytes(), row)?;
         draft.delete(key.clone());
     }
     // A chain that paused for longer is over (`engine::chains`).
@@ -144,14 +145,19 @@ async fn chains_after(
 /// Notes that an event is dropped, as the last of its chain so far.
 fn cut(
     tenant: &Tenant,
-    view: &View<'_>,
+    (view, freshness): (&View<'_>, Freshness),
     floor: &mut AuditFloorBody,
     key: &[u8],
     row: &crate::store::Versioned,
 ) -> Result<(), Error> {
     // A key that is none of an event's belongs to no chain.
     let Some(id) = id_of(key, &tenant.id.events()) else { return Ok(()) };
-    let Some((_, hash)) = tenant.open_event_body(view, &id, row)? else { return Ok(()) };
+    let hash = match tenant.open_event_body(view, &id, row) {
+        Ok(Some((_, hash))) => hash,
+        Ok(None) => return Ok(()),
+        Err(error) if freshness.is_lost(&error) => UNKNOWN_HASH,
+        Err(error) => return Err(error),
+    };
     let cut = ChainCut { chain: id.chain, sequence: id.sequence, hash, at_ms: id.at.as_ms() };
     match floor.cut.iter_mut().find(|known| known.chain == id.chain) {
         Some(known) => *known = cut,

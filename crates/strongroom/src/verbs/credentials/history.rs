@@ -67,7 +67,9 @@ impl AppCredentials {
     }
 
     /// Sets a credential to what it was in a former version: a new version, which does not expire. A token that was
-    /// refreshed since has been used up: a provider that sees it again may revoke what it issued afterwards.
+    /// refreshed since has been used up: a provider that sees it again may revoke what it issued afterwards. Where the
+    /// present row cannot be opened, with [`Expected::Unreadable`] only ([`restore_with`](Self::restore_with)): what it
+    /// held is lost then.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -129,7 +131,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unexpected`] if there is a credential; those of [`upsert`](Self::upsert).
+    /// [`Error::Unexpected`] if there is a credential, or somebody sets or deletes one meanwhile; those of
+    /// [`upsert`](Self::upsert).
     pub async fn undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
         let name: CredentialKey = key_name.parse()?;
         let quiet = self.unobserved();
@@ -148,9 +151,10 @@ impl AppCredentials {
             {
                 Err(Error::VersionNotFound(deletion.revision.before(1)))
             }
-            [_, last] => {
+            [deletion, last] => {
                 let Credential { info, value } = self.version(key_name, last.revision).await?;
-                let new = NewCredential::new(key_name, value).expecting(Expected::Absent);
+                let as_deleted = Expected::Deleted(deletion.revision);
+                let new = NewCredential::new(key_name, value).expecting(as_deleted);
                 let mut new = self.account.org().tenant.parse_credentials(slice::from_ref(&new))?;
                 new.iter_mut().for_each(|new| new.expires_at = info.metadata.expires_at());
                 let mut written =
@@ -170,15 +174,18 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let (owner, address) = ([self.account.id()], (self.account.id(), &self.app, key_name));
         let read = self.read(&owner, &[key_name], &[], freshness).await?;
-        if let Some(row) = read.app.rows.get(key_name)
-            && let Some(found) = tenant.open_credential(&read.view, address, row)?
-            && found.info.revision == revision
-        {
-            return Ok(found);
-        }
+        let current = match read.app.rows.get(key_name) {
+            Some(row) => match tenant.open_credential(&read.view, address, row) {
+                Ok(Some(found)) if found.info.revision == revision => return Ok(found),
+                current => current.err(),
+            },
+            None => None,
+        };
         let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let place = tenant.id.former(&subject, revision);
-        let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
+        // If the present one cannot be opened, it may be this version.
+        let not_kept = || current.unwrap_or(Error::VersionNotFound(revision));
+        let row = tenant.engine.get(place.key()).await?.ok_or_else(not_kept)?;
         let former = tenant.open_credential_at(&read.view, address, &place, &row)?;
         former.filter(|former| !former.info.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
     }

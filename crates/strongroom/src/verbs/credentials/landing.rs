@@ -155,8 +155,11 @@ impl AppCredentials {
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
         let put = |new: &ParsedCredential<'_>| {
-            let found =
-                CredentialRows { row: rows.rows.get(&new.key_name), deleted: deleted.get(&new.key_name) };
+            let found = CredentialRows {
+                row: rows.rows.get(&new.key_name),
+                deleted: deleted.get(&new.key_name),
+                continued: None,
+            };
             let address = (self.account.id(), &self.app, &new.key_name);
             draft.put_credential(address, new, found, &WriteOptions::default())
         };

@@ -201,12 +201,24 @@ impl AppCredentials {
             let key_names: Vec<_> = new.iter().map(|new| &new.key_name).collect();
             self.read(&owner, &key_names, &key_names, freshness).await?
         };
-        let mut draft = Draft::new(&self.account.org().tenant, &read.view);
+        let tenant = &*self.account.org().tenant;
+        let rows_of = |key_name: &CredentialKey| CredentialRows {
+            row: read.app.rows.get(key_name),
+            deleted: read.deleted.get(key_name),
+            continued: None,
+        };
+        let mut continued = BTreeMap::new();
+        for ParsedCredential { key_name, .. } in new.iter().filter(|new| new.expected == Expected::Unreadable)
+        {
+            let subject = Subject::credential(self.account.id(), &self.app, key_name);
+            let CredentialRows { row, deleted, .. } = rows_of(key_name);
+            continued
+                .insert(key_name, tenant.continued(&read.view, &subject, (row, deleted), freshness).await?);
+        }
+        let mut draft = Draft::new(tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {
-            let rows = CredentialRows {
-                row: read.app.rows.get(&new.key_name),
-                deleted: read.deleted.get(&new.key_name),
-            };
+            let continued = continued.get(&new.key_name).copied().flatten();
+            let rows = CredentialRows { continued, ..rows_of(&new.key_name) };
             draft.put_credential((self.account.id(), &self.app, &new.key_name), new, rows, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;

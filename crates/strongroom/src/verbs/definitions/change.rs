@@ -103,8 +103,8 @@ impl DefinitionChange {
         self
     }
 
-    /// Changes how many former versions of the definition and of each of its values are kept, at most 100. What was
-    /// kept before stays until its value is deleted.
+    /// Changes how many former versions of the definition and of each of its values are kept, at most 100. Those of the
+    /// definition that are then too many go with the change, and those of a value with the next write of it.
     #[must_use]
     pub fn history_versions(mut self, count: u8) -> Self {
         self.history_versions = Some(count);

@@ -2,18 +2,21 @@
 
 use std::slice;
 
+use crate::engine::cache::Definition;
 use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::jobs::definition::finish_deletes;
 use crate::jobs::narrow::{Narrowing, put_narrowing};
 use crate::jobs::{JobId, run_job, until_landed};
-use crate::model::{DefinitionRef, Listing, PageRequest, Revision, StoredDefinition, Version};
-use crate::row::body::{Sweep, decode_definition};
+use crate::model::{DefinitionRef, Expected, Listing, PageRequest, Revision, StoredDefinition, Version};
+use crate::row::body::Sweep;
 use crate::row::{Row, Subject, TenantRow};
+use crate::scope::Scopes;
+use crate::store::Versioned;
 use crate::tenant::definition::read_hint;
 use crate::tenant::{
-    Attempt, Draft, Expiry, Freshness, List, Needs, WriteOptions, check_definition, fresh_if_stale,
+    Attempt, Draft, Expiry, Freshness, List, Needs, View, WriteOptions, check_definition, fresh_if_stale,
 };
 use crate::verbs::org::Org;
 
@@ -109,6 +112,10 @@ impl Org {
     /// # Errors
     /// [`Error::VersionNotFound`]; [`Invalid::Definition`] if the definition was marked encrypted since, which is not
     /// taken back; those of [`update_definition`](Self::update_definition).
+    ///
+    /// One that cannot be opened is restored with [`Expected::Unreadable`] only
+    /// ([`restore_definition_with`](Self::restore_definition_with)). What it was is lost then; whether it was marked
+    /// encrypted is taken from its newest version that can be read.
     pub async fn restore_definition(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -157,36 +164,38 @@ impl Org {
         Ok(stored)
     }
 
-    /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, as they were. Costs
-    /// what the kept versions of all definitions cost to read.
+    /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, as they were, or
+    /// why one of them cannot be read. Costs what the kept versions of all definitions cost to read.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{PageRequest, WriteOptions};
     /// org.delete_definition_with("PORT", WriteOptions::default().keep_history()).await?;
     /// let deleted = org.deleted_definitions(PageRequest::default()).await?.items;
-    /// assert_eq!(deleted[0].definition.name, "PORT");
+    /// assert_eq!(deleted[0].as_ref().unwrap().definition.name, "PORT");
     /// # Ok(()) });
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownVersion`] for one that cannot be read; [`Error::Store`].
-    pub async fn deleted_definitions(&self, page: PageRequest) -> Result<Listing<StoredDefinition>, Error> {
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the org's keys cannot be read; [`Error::Store`].
+    pub async fn deleted_definitions(
+        &self,
+        page: PageRequest,
+    ) -> Result<Listing<Result<StoredDefinition, Error>>, Error> {
         let run = async {
             let tenant = &*self.tenant;
             let kept = tenant.id.definitions_history();
             tenant
-                .list(List::new("deleted_definitions", &kept), &page, |view, key, row| {
+                .list(List::new("deleted_definitions", &kept).fresh(), &page, |view, key, row| {
                     // Its former versions are among them.
                     let Some(place) = tenant.id.parse(key) else { return Ok(None) };
                     let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
                         return Ok(None);
                     };
-                    let Some(opened) = tenant.open(view.keys(None), &place, &row.value)? else {
-                        return Ok(None);
-                    };
-                    let stored = decode_definition(id, opened.revision, &opened.plaintext);
-                    stored.map(Some).map_err(|error| Error::row(place.name(), error))
+                    match tenant.open_definition_at(view, id, &place, row) {
+                        Err(error) if error.is_damage() => Ok(Some(Err(error))),
+                        opened => Ok(opened?.map(Ok)),
+                    }
                 })
                 .await
         };
@@ -222,23 +231,56 @@ impl Org {
     ) -> Result<StoredDefinition, Error> {
         let tenant = &*self.tenant;
         let id = tenant.definition_id(reference, freshness).await?;
-        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
+        let needs = Needs::org_keys().freshness(freshness);
         let place = tenant.id.former(&Subject::Definition(id), revision);
-        let (view, [row]) = tenant.read(&needs, [place.key()]).await?;
-        if let Some(known) = view.definitions.first().and_then(Option::as_ref) {
-            if !reference.is(&known.stored) {
-                return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
+        let (view, [current, row]) =
+            tenant.read(&needs, [tenant.id.definition(&id).key(), place.key()]).await?;
+        let current = match current {
+            Some(row) => match tenant.open_definition(view.keys(None), id, &row, view.moment) {
+                Ok(Some(known)) if !reference.is(&known.stored) => {
+                    return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
+                }
+                Ok(Some(known)) if known.stored.revision == revision => return Ok(known.stored),
+                Err(error) if !error.is_damage() => return Err(error),
+                current => current.err(),
+            },
+            None => None,
+        };
+        // If the present one cannot be opened, it may be this version.
+        let row = row.ok_or_else(|| current.unwrap_or(Error::VersionNotFound(revision)))?;
+        let stored = tenant.open_definition_at(&view, id, &place, &row)?;
+        stored.filter(|stored| !stored.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
+    }
+
+    /// The definition that is to become what it was. Where it cannot be opened and that is expected, the newest version
+    /// that can be, above all revisions that were lost, and `true`.
+    async fn to_restore(
+        &self,
+        view: &View<'_>,
+        id: DefinitionId,
+        row: &Versioned,
+        (options, freshness): (&WriteOptions, Freshness),
+    ) -> Result<(Definition, bool), Error> {
+        let tenant = &*self.tenant;
+        let not_found = || Error::DefinitionNotFound(DefinitionRef::Id(id));
+        match tenant.open_definition(view.keys(None), id, row, view.moment) {
+            Ok(known) => {
+                let known = known.ok_or_else(not_found)?;
+                options.check(Some(known.stored.revision))?;
+                Ok((known, false))
             }
-            if known.stored.revision == revision {
-                return Ok(known.stored.clone());
+            Err(error) if options.expected == Expected::Unreadable && freshness.is_lost(&error) => {
+                let subject = Subject::Definition(id);
+                let Some(newest) = tenant.newest_readable(view, &subject).await? else { return Err(error) };
+                let place = tenant.id.former(&subject, newest.revision);
+                let row_of_newest = tenant.engine.get(place.key()).await?.ok_or_else(not_found)?;
+                let stored = tenant.open_definition_at(view, id, &place, &row_of_newest)?;
+                let mut stored = stored.ok_or_else(not_found)?;
+                stored.revision = tenant.above_lost(stored.revision, stored.updated_at);
+                Ok((Definition { stored, row_revision: row.revision }, true))
             }
+            Err(error) => Err(error),
         }
-        let row = row.ok_or(Error::VersionNotFound(revision))?;
-        let opened =
-            tenant.open(view.keys(None), &place, &row.value)?.ok_or(Error::VersionNotFound(revision))?;
-        let stored = decode_definition(id, opened.revision, &opened.plaintext)
-            .map_err(|error| Error::row(place.name(), error))?;
-        if stored.metadata.is_deletion() { Err(Error::VersionNotFound(revision)) } else { Ok(stored) }
     }
 
     async fn try_restore_definition(
@@ -248,12 +290,12 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<Restored>, Error> {
         let (tenant, id) = (&*self.tenant, former.id);
-        let needs = Needs::org_keys().definitions(slice::from_ref(&id)).freshness(freshness);
         let name: DefinitionName = former.definition.name.parse()?;
-        let (view, [taken]) = tenant.read(&needs, [tenant.id.definition_name(&name).key()]).await?;
-        let definition = view.definition(0, &DefinitionRef::Id(id))?;
+        let gets = [tenant.id.definition_name(&name).key(), tenant.id.definition(&id).key()];
+        let (view, [taken, row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
+        let row = row.ok_or(Error::DefinitionNotFound(DefinitionRef::Id(id)))?;
+        let (definition, is_lost) = self.to_restore(&view, id, &row, (options, freshness)).await?;
         let before = &definition.stored;
-        options.check(Some(before.revision))?;
         if before.definition.encrypted && !former.definition.encrypted {
             let name = &before.definition.name;
             return Err(Invalid::definition(name, "what is marked encrypted stays so"));
@@ -264,22 +306,35 @@ impl Org {
         after.updated_at = tenant.engine.now();
         after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
         check_definition(&after.definition, &tenant.engine.formats)?;
-        let removed = before.definition.scopes.without(after.definition.scopes);
+        // Of what was lost nobody knows what it allowed, which format it had, and which name.
+        let allowed = if is_lost { Scopes::ALL } else { before.definition.scopes };
+        let removed = allowed.without(after.definition.scopes);
         if let Some(removed) = removed {
             tenant.refuse_in_use(id, removed).await?;
         }
         after.revision = before.revision.next();
-        let changes_format = (&before.definition.var_format, before.definition.length)
-            != (&after.definition.var_format, after.definition.length);
+        let changes_format = is_lost
+            || (&before.definition.var_format, before.definition.length)
+                != (&after.definition.var_format, after.definition.length);
         after.format_changes = before.format_changes.saturating_add(u32::from(changes_format));
 
         let mut draft = Draft::new(tenant, &view);
-        draft.put_definition(&after, Some(definition))?;
-        if after.definition.name != before.definition.name {
+        match is_lost {
+            true => draft.replace_definition(&after, definition.row_revision).await?,
+            false => draft.put_definition(&after, Some(&definition))?,
+        }
+        let is_own = |row: &Versioned| read_hint(row).is_ok_and(|found| found == id);
+        let has_name = match is_lost {
+            true => taken.as_ref().is_some_and(is_own),
+            false => after.definition.name == before.definition.name,
+        };
+        if !has_name {
             if let Some(taken) = taken {
                 return Err(Error::DefinitionExists(read_hint(&taken)?));
             }
-            draft.delete_definition_name(definition).await?;
+            if !is_lost {
+                draft.delete_definition_name(&definition).await?;
+            }
             draft.put_definition_name(&name, &id);
         }
         let recheck = if changes_format { Some(draft.put_job(&Sweep::Recheck(id))?) } else { None };

@@ -100,7 +100,8 @@ impl Org {
     }
 
     /// Sets the value to what it was in a former version. That is a new version: it is checked against the format of
-    /// today, and can be undone in turn.
+    /// today, and can be undone in turn. Where the present row cannot be opened, with [`Expected::Unreadable`] only
+    /// ([`restore_value_with`](Self::restore_value_with)): what it held is lost then.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -167,7 +168,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unexpected`] if there is a value; those of [`set_value`](Self::set_value).
+    /// [`Error::Unexpected`] if there is a value, or somebody sets or deletes one meanwhile; those of
+    /// [`set_value`](Self::set_value).
     pub async fn undelete_value(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -185,10 +187,10 @@ impl Org {
                 {
                     Err(Error::VersionNotFound(deletion.revision.before(1)))
                 }
-                [_, last] => {
-                    let absent = WriteOptions::expecting(Expected::Absent);
+                [deletion, last] => {
+                    let as_deleted = WriteOptions::expecting(Expected::Deleted(deletion.revision));
                     let restored =
-                        quiet.restore_value_with(definition.clone(), &*scope, last.revision, absent);
+                        quiet.restore_value_with(definition.clone(), &*scope, last.revision, as_deleted);
                     restored.await.map(Some)
                 }
                 _ => Ok(None),
@@ -209,14 +211,17 @@ impl Org {
         let ValuesRead { view, definition, mut rows } =
             tenant.read_values(reference, scopes, account.as_slice(), freshness).await?;
         let id = definition.stored.id;
-        if let Some(row) = rows.pop().flatten()
-            && let Some(value) = tenant.open_value(&view, scope, &id, &row)?
-            && value.revision == revision
-        {
-            return Ok(value);
-        }
+        let current = match rows.pop().flatten() {
+            Some(row) => match tenant.open_value(&view, scope, &id, &row) {
+                Ok(Some(value)) if value.revision == revision => return Ok(value),
+                current => current.err(),
+            },
+            None => None,
+        };
         let place = tenant.id.former(&Subject::value(scope, &id), revision);
-        let row = tenant.engine.get(place.key()).await?.ok_or(Error::VersionNotFound(revision))?;
+        // If the present one cannot be opened, it may be this version.
+        let not_kept = || current.unwrap_or(Error::VersionNotFound(revision));
+        let row = tenant.engine.get(place.key()).await?.ok_or_else(not_kept)?;
         let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
         let former = former.filter(|former| !former.metadata.is_deletion());
         let former = former.ok_or(Error::VersionNotFound(revision))?;

@@ -261,6 +261,8 @@ impl<'o> Judge<'o> {
         for ((tenant, chain), events) in &chains {
             let cut = cuts.get(&(*tenant, *chain));
             let (dropped, mut previous) = cut.map_or((0, None), |(number, hash)| (*number, Some(*hash)));
+            // Of one that could not be read the hash is not known.
+            previous = previous.filter(|hash| *hash != [0; 32]);
             for (number, (key, row)) in (dropped + 1..).zip(events) {
                 self.must(key.rest[16..] == number.to_be_bytes(), key, "does not follow the one before");
                 let Some(body) = row.body.as_deref() else { continue };

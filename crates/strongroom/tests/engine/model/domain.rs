@@ -106,6 +106,7 @@ impl Domain {
             Expected::Any => true,
             Expected::Absent => standing.is_none(),
             Expected::Revision(revision) => standing == Some(revision),
+            Expected::Deleted(_) | Expected::Unreadable => false,
         };
         (expected, reasons([(!holds, "Unexpected")]))
     }
