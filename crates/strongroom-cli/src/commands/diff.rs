@@ -278,7 +278,12 @@ struct Noted {
 
 async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, Failure> {
     let since = AuditFilter::all().since(Timestamp::from_ms(at.as_ms().saturating_add(1)));
-    let (mut noted, account, workflow) = (Noted::default(), scope.linked_account(), scope.workflow());
+    let (account, workflow) = match scope {
+        Scope::Org => (None, None),
+        Scope::LinkedAccount(id) => (Some(id), None),
+        Scope::Workflow(id) => (None, Some(id)),
+    };
+    let mut noted = Noted::default();
     for event in pages::all(async |page| org.audit(&since, page).await).await? {
         for change in event.changes {
             let Some(id) = change.definition_id else { continue };
