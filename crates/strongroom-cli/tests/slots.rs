@@ -75,6 +75,33 @@ fn the_slot_of_the_key_in_use_is_marked_and_goes_only_with_consent() {
     shell.ok(&["--root-key-file", "other.key", "list"]);
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_slot_whose_row_is_missing_is_listed_and_warned_of_and_goes_by_its_id_alone() {
+    let shell = Shell::new();
+    let path = shell.path("vault.db");
+    let shell = shell.variable("STRONGROOM_STORE", &format!("sqlite:{}", path.display()));
+    shell.ok(&["init"]);
+    let added = shell.json(&["slot", "add", "--new-root-key-file", "other.key"]);
+    let id = added["id"].as_str().unwrap();
+    let hide = format!("DELETE FROM strongroom_rows WHERE k = x'0002{id}'");
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(&hide, ()).unwrap(), 1);
+
+    assert!(shell.ok(&["slot", "list"]).contains("its row is missing"));
+    assert!(shell.ok(&["doctor"]).contains("1 key slot that cannot be used"));
+    let ran = shell.run(&["verify"]);
+    assert!(ran.code == 5 && ran.stdout.contains(id), "{}", ran.stdout);
+    let ran = shell.run(&["rotate", "root"]);
+    assert!(
+        ran.code == 6 && ran.stderr.contains("put it back") && ran.stderr.contains("--drop"),
+        "{}",
+        ran.stderr
+    );
+    shell.ok(&["rotate", "root", "--drop", id]);
+    shell.ok(&["verify"]);
+    assert_eq!(shell.json(&["slot", "list"]).as_array().unwrap().len(), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn no_slot_of_a_served_vault_goes_without_consent() {

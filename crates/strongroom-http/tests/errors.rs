@@ -153,6 +153,7 @@ fn with_causes() -> Vec<(&'static str, Error)> {
         ("WrongStore(Unfinished)", WrongStore::Unfinished.into()),
         ("Slot(NoneOfThisKind)", SlotError::NoneOfThisKind("").into()),
         ("Slot(NotFound)", SlotError::NotFound(slot).into()),
+        ("Slot(RowMissing)", SlotError::RowMissing(slot).into()),
         ("Slot(Last)", SlotError::Last.into()),
         ("Slot(KeyTaken)", SlotError::KeyTaken(slot).into()),
         ("Slot(KeyShredded)", SlotError::KeyShredded(ProviderKey::new("k", 1)).into()),

@@ -224,7 +224,7 @@ impl Report {
             _ if unreadable > 0 => self.warn(
                 "keys",
                 format!("{} that cannot be used", counted(unreadable, "key slot")),
-                "`strongroom slot list` shows which; remove them, and add others",
+                "`strongroom slot list` shows which; put back a missing row, or remove the slot and add another",
             ),
             1 => self.warn(
                 "keys",

@@ -24,7 +24,8 @@ pub(crate) enum SlotCommand {
     Add(Add),
     /// Replace the key of a slot; the old key no longer opens the vault, and that of the key in use asks first
     Change(Change),
-    /// Remove a slot; the last one that opens the vault stays, and that of the key in use asks first
+    /// Remove a slot, its row there or not; the last one that opens the vault stays, and that of the key in use asks
+    /// first
     Remove(Remove),
 }
 
@@ -218,6 +219,7 @@ impl SlotView {
                 let provider = kind.clone();
                 ("provider", Some(Parameters::Provider { provider, key_id, key_version }))
             }
+            SlotKind::Missing => ("missing", None),
             _ => ("unreadable", None),
         };
         Self {
@@ -240,6 +242,7 @@ fn opened_by(kind: &SlotKind) -> String {
             format!("a passphrase, {mib} MiB, {passes} passes, {} lanes", params.lanes())
         }
         SlotKind::Provider { kind, key } => format!("{kind} key {}", key.id),
+        SlotKind::Missing => "nothing: its row is missing".to_owned(),
         _ => "nothing: its row cannot be read".to_owned(),
     }
 }

@@ -113,6 +113,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::Slot(SlotError::NotFound(_) | SlotError::TooMany(_) | SlotError::KeyTaken(_)) => {
             "`strongroom slot list` lists the slots"
         }
+        Error::Slot(SlotError::RowMissing(_)) => {
+            "find out who took it away; `strongroom slot remove ID` removes the slot, or --drop ID in a rotation"
+        }
         Error::Slot(SlotError::Last) => "`strongroom slot add` adds another one",
         Error::Slot(SlotError::NotPresented(_)) => {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"

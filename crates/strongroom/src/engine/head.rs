@@ -4,7 +4,7 @@ use crate::engine::gate::Pass;
 use crate::engine::read_from;
 use crate::envelope::{SealingKey, StoreId};
 use crate::error::{Damage, Error, WrongStore};
-use crate::keys::{Slot, StoreRow};
+use crate::keys::{Slot, SlotHeld, StoreBody, StoreRow};
 use crate::model::SlotId;
 use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
 use crate::store::{
@@ -42,6 +42,12 @@ impl Head {
     pub(crate) fn open_store_row(&self, root: &SealingKey) -> Result<StoreRow, Error> {
         let missing = || Error::damaged(Row::Vault(VaultRow::Store).name(), Damage::Missing);
         StoreRow::open(&self.store_id, root, self.store_row.as_ref().ok_or_else(missing)?)
+    }
+
+    /// The slots that the sealed row lists and whose own rows are missing.
+    pub(crate) fn missing_slots<'b>(&self, body: &'b StoreBody) -> impl Iterator<Item = &'b SlotHeld> {
+        let is_there = |id| self.slots.iter().any(|row| row.id == Some(SlotId::from_bytes(id)));
+        body.slots.iter().filter(move |held| held.is_current() && !is_there(held.slot_id))
     }
 
     /// What lets writes pass, by a `store` row that was read with it.

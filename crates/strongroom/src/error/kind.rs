@@ -125,7 +125,9 @@ fn of_slot(slot: &SlotError) -> ErrorKind {
         SlotError::NoneOfThisKind(_) | SlotError::KeyShredded(_) | SlotError::NotPresented(_) => {
             ErrorKind::Key
         }
-        SlotError::Last | SlotError::TooMany(_) | SlotError::KeyTaken(_) => ErrorKind::Refused,
+        SlotError::RowMissing(_) | SlotError::Last | SlotError::TooMany(_) | SlotError::KeyTaken(_) => {
+            ErrorKind::Refused
+        }
     }
 }
 

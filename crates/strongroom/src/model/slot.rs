@@ -81,4 +81,6 @@ pub enum SlotKind {
     },
     /// The slot's row cannot be read.
     Unreadable,
+    /// The sealed `store` row lists the slot, and its own row is missing: the store lost it, or hides it.
+    Missing,
 }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::DocumentId;
 use crate::jobs::rotation::list::malformed;
-use crate::jobs::rotation::{JobInfo, JobKind, JobOutcome, JobState, KeyJob};
+use crate::jobs::rotation::{JobInfo, JobKind, JobOutcome, JobState, KeyJob, OnUnreadable};
 use crate::jobs::{JOBS_PAGE, JobId, run_job};
 use crate::model::{Cursor, ListId, Listing, PageRequest};
-use crate::row::body::Sweep;
+use crate::row::body::{RootBody, Sweep, TaskBody};
 use crate::row::{TenantId, TenantRow, VaultKeys, VaultRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::Tenant;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked
-    /// or run by another engine. Returns how many jobs it finished. A host may call it at any time, for example once
-    /// after opening.
+    /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked or
+    /// run by another engine. The job of a rotation of the root that the store has lost begins again. Returns how many
+    /// jobs it finished. A host may call it at any time, for example once after opening.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -130,6 +130,7 @@ impl Vault {
 
     /// Runs jobs on keys. Returns how many were finished.
     pub(crate) async fn run_key_jobs(&self, left: &mut Option<Error>) -> Result<usize, Error> {
+        self.begin_lost_root_job().await?;
         let mut finished = 0;
         let mut rest = VaultKeys::key_jobs();
         loop {
@@ -154,6 +155,28 @@ impl Vault {
                 _ => return Ok(finished),
             }
         }
+    }
+
+    /// Begins the job of a rotation of the root again if the store has lost it, or hides it. Without one the former
+    /// root would stay, and no other rotation could begin.
+    async fn begin_lost_root_job(&self) -> Result<(), Error> {
+        if self.engine.roots.get()?.retiring.is_none() {
+            return Ok(());
+        }
+        // Before the jobs are read: the job is written with the former root, and goes with it.
+        self.engine.refresh_roots().await?;
+        let jobs = self.engine.scan(VaultKeys::key_jobs(), JOBS_PAGE).await?;
+        let is_other = |(key, row): &(Key, Versioned)| match VaultRow::parse(key) {
+            Some(VaultRow::KeyJob(id)) => {
+                self.key_job(id).info_of(row).is_ok_and(|info| info.kind != JobKind::Root)
+            }
+            _ => false,
+        };
+        if self.engine.roots.get()?.retiring.is_some() && !jobs.more && jobs.rows.iter().all(is_other) {
+            let task = TaskBody::Root(RootBody::first(OnUnreadable::default().body()));
+            drop(KeyJob::begin(&self.engine, task).await?);
+        }
+        Ok(())
     }
 
     /// The tenant and id in the key of a tenant's job.

@@ -32,6 +32,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`SlotError::NotPresented`](crate::SlotError::NotPresented) for a slot that is neither kept nor dropped,
+    /// [`SlotError::RowMissing`](crate::SlotError::RowMissing) for one whose row is missing (put it back, or drop it),
     /// [`Error::WrongKey`] for a key that opens no slot, [`SlotError::NotFound`](crate::SlotError::NotFound) for a
     /// dropped slot that does not exist, [`Error::Damaged`] for one that cannot be read (drop it),
     /// [`SlotError::Last`](crate::SlotError::Last) if none would be left; [`Error::RotationUnderway`] until the

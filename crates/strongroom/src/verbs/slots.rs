@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::engine::head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow};
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
 use crate::error::{Error, ProviderErrorKind, SlotError};
-use crate::keys::{Provider, Root, Slot, SlotPlace, StoreRow, Unlock};
+use crate::keys::{Provider, Root, Slot, SlotHeld, SlotPlace, StoreRow, Unlock};
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::row::VaultRow;
 use crate::store::{Expect, WriteBatch};
@@ -39,7 +40,7 @@ impl Vault {
 }
 
 impl Slots {
-    /// Every slot, in the order of their ids, even one whose row is damaged.
+    /// Every slot, in the order of their ids, even one whose row is damaged or missing.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -54,7 +55,13 @@ impl Slots {
     /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the `store` row cannot be read; [`Error::Store`].
     pub async fn list(&self) -> Result<Vec<SlotInfo>, Error> {
         let table = SlotTable::read(&self.engine).await?;
-        Ok(table.head.slots.iter().filter_map(|row| table.info(row)).collect())
+        let mut slots: Vec<_> = table.head.slots.iter().filter_map(|row| table.info(row)).collect();
+        slots.extend(table.missing().map(|held| SlotInfo {
+            since: held.since_ms.map(Timestamp::from_ms),
+            ..table.info_of_unusable(SlotId::from_bytes(held.slot_id), SlotKind::Missing)
+        }));
+        slots.sort_unstable_by_key(|slot| slot.id);
+        Ok(slots)
     }
 
     /// Whether `unlock` opens this slot.
@@ -70,8 +77,9 @@ impl Slots {
     ///
     /// # Errors
     /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read,
-    /// [`Error::KeyDerivation`] for parameters out of bounds, [`Error::Provider`] if the provider cannot be asked,
-    /// those of [`list`](Self::list).
+    /// [`SlotError::RowMissing`](crate::SlotError::RowMissing) for one whose row is missing, [`Error::KeyDerivation`]
+    /// for parameters out of bounds, [`Error::Provider`] if the provider cannot be asked, those of
+    /// [`list`](Self::list).
     pub async fn opens(&self, id: &SlotId, unlock: &Unlock) -> Result<bool, Error> {
         let table = SlotTable::read(&self.engine).await?;
         let slot = table.find(id)?.slot.as_ref().map_err(|fault| *fault)?;
@@ -83,7 +91,8 @@ impl Slots {
         }
     }
 
-    /// Adds a slot that `unlock` opens. The others stay as they are.
+    /// Adds a slot that `unlock` opens. The others stay as they are. The key of a slot whose row is missing can be
+    /// added again: [`list`](Self::list) shows both slots.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -117,8 +126,9 @@ impl Slots {
     /// ```
     ///
     /// # Errors
-    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read
-    /// (remove it instead), those of [`add`](Self::add).
+    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read and
+    /// [`SlotError::RowMissing`](crate::SlotError::RowMissing) for one whose row is missing (remove it instead), those
+    /// of [`add`](Self::add).
     pub async fn change(&self, id: &SlotId, unlock: Unlock) -> Result<SlotInfo, Error> {
         self.put(&unlock, |table| {
             let row = table.find(id)?;
@@ -129,7 +139,8 @@ impl Slots {
         .await
     }
 
-    /// Removes a slot. Its key no longer opens the vault, but older copies of the store still open with it.
+    /// Removes a slot, also one whose row is missing. Its key no longer opens the vault, but older copies of the store
+    /// still open with it.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -147,7 +158,12 @@ impl Slots {
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut table = SlotTable::read(&self.engine).await?;
-            let row = table.find(id)?.row_revision;
+            let row = match table.find(id) {
+                Ok(row) => Some(row.row_revision),
+                // Once it is not listed, its row opens nothing when the store shows it again.
+                Err(Error::Slot(SlotError::RowMissing(_))) => None,
+                Err(error) => return Err(error),
+            };
             // Only usable slots count: an unreadable one would not open the vault afterwards.
             let others = table.head.slots.iter().filter(|other| other.id != Some(*id));
             if !others.into_iter().any(|other| table.is_usable(other)) {
@@ -156,8 +172,10 @@ impl Slots {
             table.store_row.body.release(id.as_bytes(), self.engine.now());
             let key = VaultRow::Slot(*id.as_bytes()).key();
             let mut batch = WriteBatch::default();
-            batch.expect(key.clone(), Expect::Revision(row));
-            batch.delete(key);
+            if let Some(row) = row {
+                batch.expect(key.clone(), Expect::Revision(row));
+                batch.delete(key);
+            }
             if table.commit(batch).await? {
                 return Ok(());
             }
@@ -210,17 +228,26 @@ impl<'e> SlotTable<'e> {
 
     fn find(&self, id: &SlotId) -> Result<&SlotRow, Error> {
         let found = self.head.slots.iter().find(|row| row.id == Some(*id));
-        found.ok_or(Error::Slot(SlotError::NotFound(*id)))
+        found.ok_or_else(|| match self.missing().any(|held| held.slot_id == *id.as_bytes()) {
+            true => Error::Slot(SlotError::RowMissing(*id)),
+            false => Error::Slot(SlotError::NotFound(*id)),
+        })
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &SlotHeld> {
+        self.head.missing_slots(&self.store_row.body)
     }
 
     /// Refuses one slot too many of this kind, or in all. A slot at this place is replaced, so it does not count. One
-    /// that cannot be read counts for every kind, since a vault with too many rows would not open.
+    /// that cannot be read counts for every kind, since a vault with too many rows would not open; one whose row is
+    /// missing counts too, since the row may come back.
     fn check_room(&self, tag: u8, place: SlotId) -> Result<(), Error> {
         let others = || self.head.slots.iter().filter(|row| row.id != Some(place));
-        if others().filter(|row| row.is_of(tag)).count() >= SLOTS_OF_A_KIND_MAX {
+        let of_kind = others().filter(|row| row.is_of(tag)).count();
+        if of_kind + self.missing().filter(|held| held.provider == tag).count() >= SLOTS_OF_A_KIND_MAX {
             return Err(Error::Slot(SlotError::TooMany(SLOTS_OF_A_KIND_MAX)));
         }
-        if others().count() >= SLOTS_MAX {
+        if others().count() + self.missing().count() >= SLOTS_MAX {
             return Err(Error::Slot(SlotError::TooMany(SLOTS_MAX)));
         }
         Ok(())
@@ -251,18 +278,15 @@ impl<'e> SlotTable<'e> {
 
     fn info(&self, row: &SlotRow) -> Option<SlotInfo> {
         let id = row.id?;
-        let Ok(slot) = &row.slot else {
-            let revision = Revision::from_u64(0);
-            return Some(SlotInfo {
-                id,
-                kind: SlotKind::Unreadable,
-                revision,
-                since: None,
-                is_usable: false,
-                is_own: self.engine.kept.slot() == Some(id),
-            });
-        };
-        Some(SlotInfo { is_usable: self.is_usable(row), ..self.info_of(slot) })
+        Some(match &row.slot {
+            Ok(slot) => SlotInfo { is_usable: self.is_usable(row), ..self.info_of(slot) },
+            Err(_) => self.info_of_unusable(id, SlotKind::Unreadable),
+        })
+    }
+
+    fn info_of_unusable(&self, id: SlotId, kind: SlotKind) -> SlotInfo {
+        let (revision, is_own) = (Revision::from_u64(0), self.engine.kept.slot() == Some(id));
+        SlotInfo { id, kind, revision, since: None, is_usable: false, is_own }
     }
 
     pub(crate) fn info_of(&self, slot: &Slot) -> SlotInfo {
@@ -272,7 +296,7 @@ impl<'e> SlotTable<'e> {
             id,
             kind: kind_of(&slot.provider),
             revision: Revision::from_u64(slot.place.revision),
-            since: since_ms.map(crate::clock::Timestamp::from_ms),
+            since: since_ms.map(Timestamp::from_ms),
             is_usable: true,
             is_own: self.engine.kept.slot() == Some(id),
         }

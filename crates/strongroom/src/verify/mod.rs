@@ -148,8 +148,8 @@ impl Verification<'_> {
     /// [`Error::Store`] when the store cannot be read.
     pub async fn step(&mut self) -> Result<bool, Error> {
         if self.vault_rows_due {
-            let missing = vault_rows::missing(&self.engine).await?;
-            for checked in missing {
+            let faults = vault_rows::faults_of_head(&self.engine).await?;
+            for checked in faults {
                 self.record(None, checked)?;
             }
             self.vault_rows_due = false;

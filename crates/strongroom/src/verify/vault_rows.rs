@@ -12,8 +12,8 @@ use crate::keys::{Slot, StoreRow};
 use crate::row::{Row, RowKind, SealedRow, VaultKeys, VaultRow, decode_header, decode_note};
 use crate::store::{Key, Scan, Versioned};
 
-/// The rows that every vault must have and this one lacks.
-pub(super) async fn missing(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
+/// The rows that every vault must have and this one lacks, and the slots that do not match the `store` row.
+pub(super) async fn faults_of_head(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
     let gets = [VaultRow::Header.key(), VaultRow::Store.key()];
     let scans = [Scan::new(VaultKeys::slots(), 1).keys_only()];
     let (rows, [slots]) = engine.read((gets, scans)).await?;
@@ -21,11 +21,21 @@ pub(super) async fn missing(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
     for (row, place) in rows.iter().zip([VaultRow::Header, VaultRow::Store]) {
         places.extend(row.is_none().then_some(place));
     }
-    if slots.rows.is_empty() {
-        places.push(VaultRow::Slot([0; 16]));
+    let bad = |row, damage| CheckedRow::absent(RowId::Vault(row), RowState::bad(Cause::Damaged(damage)));
+    let (mut missing, mut unlisted) = (Vec::new(), Vec::new());
+    // Why it does not open is told of its rows themselves.
+    if let Ok((head, store_row, _)) = engine.open_head().await {
+        missing.extend(head.missing_slots(&store_row.body).map(|held| held.slot_id));
+        let slots = head.slots.iter().filter_map(|row| row.slot.as_ref().ok());
+        // It was removed or changed, and put back.
+        unlisted.extend(slots.filter(|slot| store_row.body.held(slot).is_none()).map(|slot| slot.place.id));
     }
-    let absent = |row| CheckedRow::absent(RowId::Vault(row), RowState::bad(Cause::Damaged(Damage::Missing)));
-    Ok(places.into_iter().map(absent).collect())
+    if slots.rows.is_empty() && missing.is_empty() {
+        missing.push([0; 16]);
+    }
+    places.extend(missing.into_iter().map(VaultRow::Slot));
+    let missing = places.into_iter().map(|row| bad(row, Damage::Missing));
+    Ok(missing.chain(unlisted.into_iter().map(|id| bad(VaultRow::Slot(id), Damage::Inconsistent))).collect())
 }
 
 /// Checks a row by itself. A row that looks wrong is read again before it counts: the root may have been rotated since.

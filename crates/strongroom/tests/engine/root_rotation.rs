@@ -144,6 +144,48 @@ fn a_dropped_slot_opens_the_vault_no_more() {
 }
 
 #[test]
+fn a_slot_whose_row_is_hidden_keeps_a_rotation_back_unless_it_is_dropped_by_its_id() {
+    let base = load(&furnished());
+    let other = || Unlock::raw_key(RawKey::from_bytes([8; 32]));
+    let spare = block_on(open(Arc::clone(&base)).slots().add(other())).unwrap().id;
+    let mut hidden = rows(&base);
+    let (key, row) = hidden.iter().find(|(key, _)| key.ends_with(spare.as_bytes())).unwrap();
+    let slot = (key.clone(), row.clone());
+    hidden.remove(&slot.0);
+    let store = load(&hidden);
+    let vault = open(Arc::clone(&store));
+    for rotation in [keep_all(), keep_all().keep(other())] {
+        let refused = block_on(vault.rotate_root(rotation)).unwrap_err();
+        assert!(matches!(refused, Error::Slot(SlotError::RowMissing(id)) if id == spare), "{refused:?}");
+    }
+    assert_eq!(rows(&store), hidden);
+
+    let new = block_on(vault.rotate_root(keep_all().drop_slot(spare))).unwrap();
+    assert_eq!((new.kept.len(), new.dropped.as_slice()), (1, &[spare][..]));
+    block_on(new.job.run()).unwrap();
+    assert_eq!(block_on(vault.slots().list()).unwrap().len(), 1);
+    let mut back = rows(&store);
+    back.insert(slot.0, slot.1);
+    assert!(block_on(Vault::open(load(&back), other())).is_err());
+}
+
+#[test]
+fn a_rotation_whose_job_the_store_hides_is_finished_all_the_same() {
+    let base = load(&furnished());
+    let _begun = block_on(open(Arc::clone(&base)).rotate_root(keep_all())).unwrap();
+    let mut hidden = rows(&base);
+    hidden.retain(|key, _| RowKey::parse(key).kind != Kind::KeyJob);
+    let store = load(&hidden);
+    let vault = open(Arc::clone(&store));
+    assert!(matches!(block_on(vault.rotate_root(keep_all())), Err(Error::RotationUnderway)));
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+    assert_eq!(roots(&rows(&store)).len(), 1);
+    let again = block_on(vault.rotate_root(keep_all())).unwrap();
+    block_on(again.job.run()).unwrap();
+    audit(&store);
+}
+
+#[test]
 fn an_altered_slot_is_damage_unless_it_is_dropped() {
     let base = load(&furnished());
     let vault = open(Arc::clone(&base));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::common::{TestClock, org_of, plant, rows, run, text, unlock, vault};
 use strongroom::store::Key;
 use strongroom::{
-    Argon2Error, Argon2Params, Damage, Error, RawKey, SlotError, SlotId, SlotInfo, SlotKind, Timestamp,
-    Unlock, Vault, VaultOptions,
+    Argon2Error, Argon2Params, Cause, Damage, Error, RawKey, RowName, SlotError, SlotId, SlotInfo, SlotKind,
+    Timestamp, Unlock, Vault, VaultOptions,
 };
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
@@ -175,6 +175,35 @@ fn a_slot_that_is_put_back_after_it_was_removed_or_changed_does_not_open() {
 }
 
 #[test]
+fn a_slot_whose_row_the_store_hides_is_told_of_and_goes_by_its_id() {
+    with_vault(async |store, vault| {
+        let (slots, spare) = (vault.slots(), vault.slots().add(raw(9)).await?);
+        let (key, row) = slot_row(&store, &spare).await?;
+        plant(&store, &key, None).await?;
+        let seen = list_of(&vault, &spare.id).await?;
+        assert_eq!((seen.kind, seen.since, seen.is_usable), (SlotKind::Missing, spare.since, false));
+        assert_eq!(slot_findings(&vault).await?, [Cause::Damaged(Damage::Missing)]);
+        for refused in
+            [slots.opens(&spare.id, &raw(9)).await.map(drop), slots.change(&spare.id, raw(8)).await.map(drop)]
+        {
+            assert!(
+                matches!(refused, Err(Error::Slot(SlotError::RowMissing(id))) if id == spare.id),
+                "{refused:?}"
+            );
+        }
+        slots.add(raw(9)).await?;
+        assert_eq!(slots.list().await?.len(), 3, "its key cannot be told apart");
+
+        slots.remove(&spare.id).await?;
+        assert_eq!((slots.list().await?.len(), slot_findings(&vault).await?.len()), (2, 0));
+        plant(&store, &key, Some(row)).await?;
+        assert!(!list_of(&vault, &spare.id).await?.is_usable);
+        assert_eq!(slot_findings(&vault).await?, [Cause::Damaged(Damage::Inconsistent)], "it was put back");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_slot_is_not_added_where_the_vault_would_not_open_any_more() {
     with_vault(async |store, vault| {
         let hsm = FakeProvider::new("hsm");
@@ -210,6 +239,10 @@ fn there_are_at_most_eight_slots_of_a_kind() {
         assert!(matches!(vault.slots().add(raw(30)).await, Err(Error::Slot(SlotError::TooMany(8)))));
         assert_eq!(rows(&store).await?, before);
         let changed = vault.slots().list().await?[0].clone();
+        let (key, row) = slot_row(&store, &changed).await?;
+        plant(&store, &key, None).await?;
+        assert!(matches!(vault.slots().add(raw(30)).await, Err(Error::Slot(SlotError::TooMany(8)))));
+        plant(&store, &key, Some(row)).await?;
         vault.slots().change(&changed.id, raw(31)).await?;
         let other = vault.slots().add(Unlock::passphrase("x")).await?;
         assert!(matches!(
@@ -309,6 +342,12 @@ fn raw(byte: u8) -> Unlock {
 
 async fn list_of(vault: &Vault, id: &SlotId) -> Result<SlotInfo, Error> {
     Ok(vault.slots().list().await?.into_iter().find(|slot| slot.id == *id).unwrap())
+}
+
+/// What `verify` says of slots.
+async fn slot_findings(vault: &Vault) -> Result<Vec<Cause>, Error> {
+    let findings = vault.verify().await?.findings.into_iter();
+    Ok(findings.filter(|found| found.path.row == RowName::Slot).map(|found| found.cause).collect())
 }
 
 async fn slot_row(store: &MemoryStore, slot: &SlotInfo) -> Result<(Key, Vec<u8>), Error> {

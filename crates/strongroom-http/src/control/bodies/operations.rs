@@ -58,7 +58,7 @@ pub struct SettingsChange {
 pub struct Slot {
     /// Its id.
     pub id: String,
-    /// `raw_key`, `passphrase`, `provider` or `unreadable`.
+    /// `raw_key`, `passphrase`, `provider`, `unreadable`, or `missing` for one whose row is gone.
     pub kind: String,
     /// What opens it, in words.
     pub opened_by: String,
@@ -174,6 +174,7 @@ impl Slot {
             }
             SlotKind::Provider { kind, key } => ("provider", format!("{kind} key {}", key.id)),
             SlotKind::Unreadable => ("unreadable", "nothing".to_owned()),
+            SlotKind::Missing => ("missing", "nothing".to_owned()),
             // A kind of a later engine.
             #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
             _ => ("other", "another kind of key".to_owned()),

@@ -18,7 +18,7 @@ use crate::model::{Revision, SlotId};
 use crate::random;
 use crate::row::VaultRow;
 use crate::row::body::{KeyJobBody, RootBody, TaskBody};
-use crate::store::{Expect, Key, WriteBatch};
+use crate::store::{Expect, Key, RowRevision, WriteBatch};
 
 /// What happens to each key slot when the vault gets a new root key.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl RootRotation {
         self
     }
 
-    /// Drops a slot: its key no longer opens the vault.
+    /// Drops a slot, also one whose row is missing: its key no longer opens the vault.
     #[must_use]
     pub fn drop_slot(mut self, id: SlotId) -> Self {
         self.dropped.push(id);
@@ -76,7 +76,8 @@ impl RootRotation {
 struct Plan<'r> {
     head: &'r Head,
     kept: Vec<(&'r SlotRow, &'r Slot, &'r Unlock)>,
-    dropped: Vec<(&'r SlotRow, SlotId)>,
+    /// With the revision of the slot's row, unless that is missing.
+    dropped: Vec<(SlotId, Option<RowRevision>)>,
 }
 
 impl KeyJob {
@@ -126,11 +127,14 @@ pub(crate) async fn try_rotate_root(
         batch.expect(key.clone(), Expect::Revision(row.row_revision));
         batch.put(key, slot.encode());
     }
-    for (row, id) in &plan.dropped {
+    for (id, row) in &plan.dropped {
         dropped.push(*id);
         let key = VaultRow::Slot(*id.as_bytes()).key();
-        batch.expect(key.clone(), Expect::Revision(row.row_revision));
-        batch.delete(key);
+        // A row that is missing would open the former root alone.
+        if let Some(row) = row {
+            batch.expect(key.clone(), Expect::Revision(*row));
+            batch.delete(key);
+        }
     }
     store_row.put_in(&mut batch, &plan.head.store_id, &root.key)?;
     let job = KeyJob { engine: Arc::clone(engine), id: engine.next_id()? };
@@ -163,7 +167,7 @@ impl<'r> Plan<'r> {
         for row in &head.slots {
             let id = row.id.ok_or_else(|| Error::damaged("the key slot", Damage::Malformed))?;
             if rotation.dropped.contains(&id) {
-                plan.dropped.push((row, id));
+                plan.dropped.push((id, Some(row.row_revision)));
                 continue;
             }
             let slot = row.slot.as_ref().map_err(|fault| *fault)?;
@@ -180,7 +184,15 @@ impl<'r> Plan<'r> {
                 None => refusal = refusal.or(Some(Error::Slot(SlotError::NotPresented(id)))),
             }
         }
-        let absent = rotation.dropped.iter().find(|id| !plan.dropped.iter().any(|(_, known)| known == *id));
+        for id in head.missing_slots(&store_row.body).map(|held| SlotId::from_bytes(held.slot_id)) {
+            // Before any other refusal: the key that opens no slot may be that of this one.
+            if !rotation.dropped.contains(&id) {
+                return Err(Error::Slot(SlotError::RowMissing(id)));
+            }
+            plan.dropped.push((id, None));
+        }
+        plan.dropped.sort_unstable_by_key(|(id, _)| *id);
+        let absent = rotation.dropped.iter().find(|id| !plan.dropped.iter().any(|(known, _)| known == *id));
         if let Some(id) = absent {
             return Err(Error::Slot(SlotError::NotFound(*id)));
         }
