@@ -43,7 +43,10 @@ fn main() -> ExitCode {
     };
     // A misplaced value swallows the options after it, `--json` too.
     let output = Output::new(args.globals.json || asks_for_json());
-    match args.run(&output) {
+    let done = args.run(&output);
+    // Of a command that did not come to where it releases it.
+    let released = output.release();
+    match done.and_then(|code| released.map(|()| code)) {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }

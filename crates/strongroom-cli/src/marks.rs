@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::store::Spec;
 
 /// The mark that is kept for one store.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct KeptMark {
     /// None where none is kept: for a store in memory, and for a user without a home directory.
     files: Vec<PathBuf>,
@@ -76,13 +76,13 @@ impl KeptMark {
         }
     }
 
-    /// Fails if there was a vault in a store that is empty now.
-    pub(crate) fn refuse_empty(&self, store: &Spec) -> Result<(), Failure> {
+    /// Fails if there was a vault in a store that is as `now` says, such as "is empty".
+    pub(crate) fn refuse_gone(&self, store: &Spec, now: &str) -> Result<(), Failure> {
         if self.kept.is_none() || self.accepts_any {
             return Ok(());
         }
-        Err(Failure::new(Exit::Store, format!("{store} is empty, and this user had a vault there"))
-            .next("bring the vault back, or give --accept-rollback to begin a new one"))
+        Err(Failure::new(Exit::Store, format!("{store} {now}, and by its mark this user had a vault there"))
+            .next("bring the vault back; `strongroom init --accept-rollback` begins a new one"))
     }
 
     /// Moves the store's count on and keeps the new mark. That it could not be kept is a warning: what the command did

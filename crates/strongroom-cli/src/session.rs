@@ -1,6 +1,6 @@
 //! The vault of a command: opened, used, closed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
+use crate::store::Access;
 #[cfg(unix)]
 use crate::store::door;
 
@@ -22,8 +23,6 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
-    /// Whether it has, also if it fails now.
-    wrote: AtomicBool,
     /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
 }
@@ -35,8 +34,16 @@ impl Session {
             output.warn("a store in memory is gone when this command ends");
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
-        let store = config.store.open_existing(config.access())?;
+        let store = Self::existing_store(config, config.access())?;
         Self::open_with(config, store, keys::existing(config, output)?, output).await
+    }
+
+    /// Opens the existing store, and creates none.
+    pub(crate) fn existing_store(config: &Config, access: Access) -> Result<Arc<dyn Store>, Failure> {
+        if config.store.is_missing() {
+            KeptMark::of(config)?.refuse_gone(&config.store, "is gone")?;
+        }
+        config.store.open_existing(access)
     }
 
     /// Opens the vault of this store with `unlock`.
@@ -47,9 +54,14 @@ impl Session {
         output: &Output,
     ) -> Result<Self, Failure> {
         let mut mark = KeptMark::of(config)?;
-        let vault = mark.guard(options(config)).open(store, unlock).await?;
+        let opened = mark.guard(options(config)).open(store, unlock).await;
+        let vault = opened_here(opened, config, &mark)?;
         mark.accept(&vault, output).await;
         warn_if_moved(&vault, output).await?;
+        if config.writes {
+            // Until the mark has moved: who sees what was done may rely on it.
+            output.hold();
+        }
         Ok(Self::of(vault, config, mark))
     }
 
@@ -62,7 +74,7 @@ impl Session {
         if !is_empty(&*store).await? {
             return Err(Error::WrongStore(WrongStore::HoldsVault).into());
         }
-        KeptMark::of(config)?.refuse_empty(&config.store)?;
+        KeptMark::of(config)?.refuse_gone(&config.store, "is empty")?;
         let vault = options(config).create(store, unlock()?).await?;
         Ok(Self::of(vault, config, KeptMark::unset(&config.store)?))
     }
@@ -95,7 +107,7 @@ impl Session {
     ) -> Result<(Self, Option<T>), Failure> {
         let store = MeasuredStore::new(shown.clone(), metrics.vault());
         if is_empty(&store).await? {
-            KeptMark::of(config)?.refuse_empty(&config.store)?;
+            KeptMark::of(config)?.refuse_gone(&config.store, "is empty")?;
             let (unlock, started) = start()?;
             let vault = observed(config, metrics).create(store, unlock).await?;
             let session = Self::of(vault, config, KeptMark::unset(&config.store)?);
@@ -103,7 +115,8 @@ impl Session {
         }
         let mut mark = KeptMark::of(config)?;
         let unlock = keys::existing(config, output)?;
-        let vault = mark.guard(observed(config, metrics)).open(store, unlock).await?;
+        let opened = mark.guard(observed(config, metrics)).open(store, unlock).await;
+        let vault = opened_here(opened, config, &mark)?;
         mark.accept(&vault, output).await;
         warn_if_moved(&vault, output).await?;
         Ok((Self::of(vault, config, mark).with_door(shown, config, output), None))
@@ -111,12 +124,13 @@ impl Session {
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
         let org = acting(vault.org(config.org, config.environment.clone()));
-        Self { vault, org, mark, writes: config.writes, wrote: AtomicBool::new(false), door: None }
+        Self { vault, org, mark, writes: config.writes, door: None }
     }
 
-    /// The command has written what an older copy of the store would take back, whether or not it fails from now on.
-    pub(crate) fn note_written(&self) {
-        self.wrote.store(true, Ordering::Relaxed);
+    /// Moves the mark of the store on in the middle of a command, which has written what an older copy of the store
+    /// would take back, and may fail yet or be killed.
+    pub(crate) async fn keep_mark(&self, output: &Output) {
+        self.mark.clone().advance(&self.vault, output).await;
     }
 
     /// Another org or environment of the vault, on behalf of the same user.
@@ -157,23 +171,23 @@ impl Session {
         self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 
-    /// Moves the mark of the store on if the command may have written, makes everything durable and releases the store.
-    /// Fails as the command did: one that failed may have written before, as one that could not print what it did.
+    /// Moves the mark of the store on if the command may have written, then prints what it did, makes everything
+    /// durable and releases the store. Fails as the command did: one that failed may have written before, as a server
+    /// that could not print where it listens.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         let may_have_written = match &done {
             Ok(_) => true,
-            // Who cannot print what was done has done it.
-            Err(failure) => {
-                self.wrote.load(Ordering::Relaxed) || matches!(failure.exit, Exit::Other | Exit::ReaderGone)
-            }
+            Err(failure) => matches!(failure.exit, Exit::Other | Exit::ReaderGone),
         };
         if self.writes && may_have_written {
             self.mark.advance(&self.vault, output).await;
         }
+        let shown = output.release();
         // First, so that no command uses the store while it closes.
         drop(self.door.take());
         let closed = self.vault.close().await;
         let done = done?;
+        shown?;
         closed?;
         Ok(done)
     }
@@ -187,6 +201,15 @@ async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// The vault that was opened. Where this user had one by the mark, and there is none now, the failure says so.
+fn opened_here(opened: Result<Vault, Error>, config: &Config, mark: &KeptMark) -> Result<Vault, Failure> {
+    if let Err(Error::WrongStore(found @ (WrongStore::NoVault | WrongStore::Foreign))) = &opened {
+        let is_empty = matches!(found, WrongStore::NoVault);
+        mark.refuse_gone(&config.store, if is_empty { "is empty" } else { "holds no vault" })?;
+    }
+    Ok(opened?)
 }
 
 /// How every command opens a vault: `undo` needs the former versions.

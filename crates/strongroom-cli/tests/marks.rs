@@ -114,6 +114,11 @@ fn a_link_in_the_place_of_the_store_or_of_its_directory_leads_away_from_no_mark(
 fn a_store_that_was_emptied_or_changed_for_another_vault_is_refused_too() {
     let shell = Shell::with_vault();
     remove_all(&shell.store());
+    for command in [&["list"][..], &["verify"], &["rotate", "root"], &["doctor"]] {
+        let ran = shell.run(command);
+        let said = ran.stdout + &ran.stderr;
+        assert!(ran.code == 6 && said.contains("is gone, and by its mark"), "{command:?}: {said}");
+    }
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["init"]] {
         let ran = shell.run(command);
         assert_eq!(ran.code, 6, "{}", ran.stderr);
@@ -170,6 +175,32 @@ fn a_command_that_did_its_work_and_could_not_say_so_moves_the_mark_too() {
     assert_eq!(shell.run(&["list"]).code, 6);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_mark_moves_before_a_command_says_what_it_did() {
+    use std::io::Write as _;
+
+    let shell = Shell::with_vault();
+    let copy = shell.path("copy");
+    copy_all(&shell.store(), &copy);
+    let mark = || fs::read(mark_of(&shell)).unwrap();
+    let (before, (reader, mut full)) = (mark(), std::io::pipe().unwrap());
+    full.write_all(&[0; PIPE_BYTES]).unwrap();
+    let mut define = shell.command(&["define", "HOST", "--format", "string"]);
+    let mut waiting = define.stdout(full).spawn().unwrap();
+    // As long as it takes to open a vault several times.
+    let is_moved = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        mark() != before
+    });
+    assert!(is_moved && waiting.try_wait().unwrap().is_none(), "it waits for its reader");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    drop(reader);
+    put_back(&shell, &copy);
+    assert_eq!(shell.run(&["list"]).code, 6);
+}
+
 #[test]
 fn kill_9_is_no_alarm_and_a_copy_from_before_a_server_ran_is_one() {
     let shell = Shell::with_vault();
@@ -205,6 +236,10 @@ fn a_mark_that_cannot_be_read_is_refused_and_one_that_cannot_be_kept_is_a_warnin
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("could not be saved"), "{}", ran.stderr);
 }
+
+/// What a pipe of Linux holds (pipe(7)).
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 65_536;
 
 /// What a hostile store shows to a server that runs: rows of a table of SQLite.
 #[cfg(feature = "sqlite")]
@@ -255,6 +290,21 @@ mod rows {
             std::thread::sleep(Duration::from_millis(100));
         }
         assert_ne!(server.send("GET", "/readyz", &[], "").0, 200);
+    }
+
+    #[test]
+    fn a_store_whose_rows_are_gone_is_told_from_one_that_never_had_a_vault() {
+        for (gone, says) in [("k < x'0002'", "holds no vault"), ("true", "is empty")] {
+            let (shell, store) = served();
+            shell.ok(&["init"]);
+            let delete = format!("DELETE FROM strongroom_rows WHERE {gone}");
+            Connection::open(&store).unwrap().execute(&delete, ()).unwrap();
+            for command in [&["list"][..], &["verify"], &["doctor"], &["serve", "--listen", "127.0.0.1:0"]] {
+                let ran = shell.run(command);
+                let said = ran.stdout + &ran.stderr;
+                assert!(ran.code == 6 && said.contains(&format!("{says}, and by its mark")), "{said}");
+            }
+        }
     }
 
     #[test]

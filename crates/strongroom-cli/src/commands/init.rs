@@ -39,7 +39,7 @@ impl Init {
         // only once it is seen to be empty.
         let is_new = config.store.path().is_some_and(|path| !path.exists());
         if is_new {
-            KeptMark::of(config)?.refuse_empty(&config.store)?;
+            KeptMark::of(config)?.refuse_gone(&config.store, "is empty")?;
         }
         let asked = is_new.then(ask).transpose()?;
         let unlock = || match asked.map_or_else(ask, Ok)? {

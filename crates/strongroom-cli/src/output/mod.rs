@@ -3,9 +3,10 @@
 mod json;
 mod printable;
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anstyle::{AnsiColor, Style};
@@ -20,9 +21,23 @@ use self::printable::printable_lines;
 use crate::failure::{Exit, Failure};
 
 /// Where a command writes, and in which form.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     form: Form,
+    /// What standard output gets later.
+    held: Arc<Mutex<Option<Vec<Piece>>>>,
+}
+
+enum Piece {
+    Styled(Zeroizing<String>),
+    Exact(Zeroizing<Vec<u8>>),
+}
+
+/// Without the text, which may hold an API key.
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Piece([REDACTED])")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +80,30 @@ impl Values {
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { form: if json { Form::Json } else { Form::People } }
+        Self { form: if json { Form::Json } else { Form::People }, held: Arc::default() }
+    }
+
+    /// Holds back what goes to standard output from now on.
+    pub(crate) fn hold(&self) {
+        self.held().get_or_insert_default();
+    }
+
+    /// Writes what was held back, and holds nothing back any more.
+    pub(crate) fn release(&self) -> Result<(), Failure> {
+        let pieces = self.held().take().unwrap_or_default();
+        pieces.iter().try_for_each(|piece| match piece {
+            Piece::Styled(text) => self.text(text),
+            Piece::Exact(bytes) => self.bytes(bytes),
+        })
+    }
+
+    /// Whether the piece is held back.
+    fn holds_back(&self, piece: impl FnOnce() -> Piece) -> bool {
+        self.held().as_mut().map(|held| held.push(piece())).is_some()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Vec<Piece>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -106,18 +144,17 @@ impl Output {
         if !io::stdout().is_terminal() {
             return self.json_line(value);
         }
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
-        json::write_pretty(&mut stdout, value)?;
-        stdout.write_all(b"\n")?;
-        Ok(stdout.flush()?)
+        let mut text = Zeroizing::new(Vec::new());
+        json::write_pretty(&mut *text, value)?;
+        text.push(b'\n');
+        self.bytes(&text)
     }
 
     /// One JSON value on one line, for whoever reads line by line.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
-        json::write_compact(&mut stdout, value)?;
-        stdout.write_all(b"\n")?;
-        Ok(stdout.flush()?)
+        let mut line = Zeroizing::new(json::compact(value)?);
+        line.push('\n');
+        self.verbatim(&line)
     }
 
     /// The exact bytes of a value. A terminal gets them without what would control it, and a line end.
@@ -149,12 +186,18 @@ impl Output {
 
     /// The same of what need not be text.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.holds_back(|| Piece::Exact(bytes.to_vec().into())) {
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         Ok(stdout.flush()?)
     }
 
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        if self.holds_back(|| Piece::Styled(text.to_owned().into())) {
+            return Ok(());
+        }
         let mut stdout = anstream::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         Ok(stdout.flush()?)

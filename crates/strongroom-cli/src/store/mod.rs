@@ -158,6 +158,11 @@ impl Spec {
         self.is_kept() && self.kinds().any(|kind| (kind.is_at)(&self.place))
     }
 
+    /// Whether there is no store of any kind.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.is_kept() && !KINDS.iter().any(|kind| kind.life == self.life && (kind.is_at)(&self.place))
+    }
+
     /// Opens the existing store, or creates one of the first kind that fits. One that a server has open is reached
     /// through the server.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {

@@ -40,7 +40,8 @@ impl Plan {
             return Ok(());
         }
         let view = PlanView::of(self, false);
-        output.list(HEADERS, view.variables.iter().map(RowView::cells), &view)
+        // Not held back with what follows: a question is asked about it.
+        Output::new(false).list(HEADERS, view.variables.iter().map(RowView::cells), &view)
     }
 
     pub(in crate::commands) fn report(&self, dry_run: bool, output: &Output) -> Result<(), Failure> {

@@ -40,7 +40,7 @@ impl Root {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("rotate")?;
         self.refuse_repeated()?;
-        let store = config.store.open_existing(Access::Write)?;
+        let store = Session::existing_store(config, Access::Write)?;
         let own = keys::existing_key(config, output)?;
         let presented = self.presented_keys(output)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;
@@ -84,7 +84,7 @@ impl Root {
             rotated => rotated,
         };
         let new = rotated.map_err(refused)?;
-        session.note_written();
+        session.keep_mark(output).await;
         output.note("older copies of the store still open with the old keys");
         let report = job::run_to_end(&new.job).await?;
         job::show_unreadable(&report.progress, output)?;

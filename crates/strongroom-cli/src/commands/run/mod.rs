@@ -63,7 +63,7 @@ impl Run {
                 config,
                 key,
                 args: self.args.clone(),
-                output: *output,
+                output: output.clone(),
                 generation: None,
                 last: None,
             };
@@ -178,7 +178,7 @@ struct ServerLook {
 impl watch::Look for StoreLook {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
         block_on(async {
-            let store = self.config.store.open_existing(self.config.access())?;
+            let store = Session::existing_store(&self.config, self.config.access())?;
             let session = Session::open_with(&self.config, store, self.key.unlock()?, &self.output).await?;
             let looked = async {
                 let now = session.org.generation().await?;
