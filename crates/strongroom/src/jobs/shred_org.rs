@@ -2,15 +2,16 @@
 //!
 //! The first batch drops the org's keys and writes a job. From then on every row of the tenant counts as absent,
 //! including rows under the keys of its accounts: an org without an active key has no account with one. The job then
-//! drops the keys of the accounts and deletes the rows. Its id is fixed, so that whoever creates the org's next key
-//! finds the job and finishes it first. So nothing new gets in the way of the sweep, and nothing new is sealed under an
-//! old key.
+//! drops the keys of the accounts, notes the shred in the `store` row and deletes the rows. Its id is fixed, so that
+//! whoever creates the org's next key finds the job and finishes it first. So nothing new gets in the way of the sweep,
+//! and nothing new is sealed under an old key.
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::Moment;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
-use crate::keys::ScopeKeys;
+use crate::jobs::shred::note_shredded;
+use crate::keys::{Floor, ScopeKeys};
 use crate::model::Revision;
 use crate::row::TenantId;
 use crate::row::body::Sweep;
@@ -60,7 +61,7 @@ pub(crate) async fn sweep_org(tenant: &Tenant) -> Result<(), Error> {
         // A job sweeps what its own shred left. If the org has a key, or never had one, a hostile store has put back a
         // job that was finished.
         let is_over = match keys {
-            Some(keys) if keys.keyring.active().is_none() => sweeper.run().await?,
+            Some(keys) if keys.keyring.active().is_none() => sweeper.run(keys.revision).await?,
             Some(_) | None => sweeper.drop_job().await?,
         };
         if is_over {
@@ -122,10 +123,12 @@ struct OrgSweeper<'t> {
 }
 
 impl OrgSweeper<'_> {
-    /// Returns whether the job is done; `false` if its row changed meanwhile.
-    async fn run(&self) -> Result<bool, Error> {
+    /// Returns whether the job is done; `false` if its row changed meanwhile. None of the org counts below the revision
+    /// of its keyring.
+    async fn run(&self, revision: Revision) -> Result<bool, Error> {
         let keys = &self.tenant.id;
         Ok(self.drop_keyrings().await?
+            && self.note(revision).await?
             && self.sweep(keys.jobs()).await?
             && self.sweep(rows_but_count(keys)).await?
             && self.finish().await?)
@@ -159,6 +162,18 @@ impl OrgSweeper<'_> {
             }
             let Some(next) = remaining(rest, &page) else { return Ok(true) };
             rest = next;
+        }
+    }
+
+    /// Notes the shred in the `store` row, whoever runs the job: only once all keys are dropped, since the note makes
+    /// keyrings from before count as dropped whose rows still hold keys.
+    async fn note(&self, revision: Revision) -> Result<bool, Error> {
+        let keys = dropped_keys(self.tenant).await?;
+        let floor = Floor::of(&self.tenant.id.keyring(None), revision);
+        match note_shredded(&self.tenant.engine, &keys, floor).await {
+            // There is no room for it, which is no reason to keep the rows: who asked for the shred is told.
+            Ok(_) | Err(Error::TooLong { .. }) => self.is_ours().await,
+            Err(error) => Err(error),
         }
     }
 

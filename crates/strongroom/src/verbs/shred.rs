@@ -184,6 +184,7 @@ impl Org {
         run_job(tenant, &SHRED_JOB).await?;
         let keys = dropped_keys(tenant).await?;
         let floor = Floor::of(&tenant.id.keyring(None), revision);
+        // Noted by the job already, whoever ran it, unless there was no room.
         let slots = note_shredded(&tenant.engine, &keys, floor).await?;
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);

@@ -102,6 +102,27 @@ fn a_shred_is_noted_before_its_sweep() {
 }
 
 #[test]
+fn a_shred_of_an_org_is_noted_before_its_rows_go_whoever_goes_on_with_it() {
+    run(async {
+        // The keys of the org, those of its account, and the note.
+        for (batches, is_continued) in [(1, true), (2, true), (3, false)] {
+            let (store, _, before) = with_account().await?;
+            let other = Vault::open(Stopped::after(&store, batches), unlock()).await?;
+            assert!(org_of(&other).shred().await.is_err(), "it is stopped");
+            if is_continued {
+                Vault::open(store.clone(), unlock()).await?.run_jobs().await?;
+            }
+            store.put(before).await;
+            let org = org_of(&Vault::open(store, unlock()).await?);
+            assert!(org.definition("PORT").await?.is_none(), "after {batches} batches");
+            assert!(org.linked_accounts(PageRequest::default()).await?.items.is_empty());
+            assert!(is_missing(&org.account(user()).credential("k").await));
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn an_account_that_was_deleted_is_shredded_afterwards_and_one_that_never_was_is_not() {
     run(async {
         let (store, vault, before) = with_account().await?;
