@@ -42,6 +42,8 @@ pub(crate) struct Draft<'t> {
     /// Former versions that go once the batch has landed, or with a later write.
     surplus: Vec<Key>,
     charges: Charges,
+    /// Rows that count as absent, in whose place the batch puts others.
+    dead: Vec<(Key, RowRevision, usize)>,
     /// Whether it waits for the turns of others.
     waits: bool,
 }
@@ -72,6 +74,7 @@ impl<'t> Draft<'t> {
             rest: Vec::new(),
             surplus: Vec::new(),
             charges: Charges::default(),
+            dead: Vec::new(),
             waits: view.waits,
         }
     }
@@ -160,6 +163,11 @@ impl<'t> Draft<'t> {
         self.put_sealed_len(row, read, document).map(drop)
     }
 
+    /// What is put at `key` takes the place of a row that was read, and counts as absent.
+    pub(crate) fn replace_dead(&mut self, key: Key, row: &Versioned) {
+        self.dead.push((key, row.revision, row.value.len()));
+    }
+
     /// The same for a row that counts in a quota: in place of the one that was read, if there is one.
     pub(crate) fn put_counted(
         &mut self,
@@ -167,8 +175,11 @@ impl<'t> Draft<'t> {
         read: Option<(RowRevision, usize)>,
         document: &Document<'_>,
     ) -> Result<usize, Error> {
+        let key = row.key();
+        let dead = self.dead.iter().find(|(dead, ..)| *dead == key);
+        let read = read.or(dead.map(|(_, revision, len)| (*revision, *len)));
         let len = self.put_sealed_len(row, read.map(|(revision, _)| revision), document)?;
-        self.charge(&row.key(), read.map(|(_, len)| len), Some(len));
+        self.charge(&key, read.map(|(_, len)| len), Some(len));
         Ok(len)
     }
 

@@ -180,6 +180,26 @@ fn an_account_that_a_process_deleted_is_gone_for_it_also_if_its_row_is_put_back(
 }
 
 #[test]
+fn who_registers_an_account_again_over_rows_that_were_put_back_writes_all_of_it_or_nothing() {
+    run(async {
+        let (store, vault, before) = with_account().await?;
+        let org = org_of(&vault);
+        org.delete_account(&user()).await?;
+        store.put(before).await;
+        let rows = store.rows(&[]).await;
+        // Its credential would be sealed under the keyring that the store has put back too.
+        for refused in [
+            org.create_account(user()).with_credential("k", "new").await.map(drop),
+            org.upsert_account(user()).with_credential("k", "new").await.map(drop),
+        ] {
+            assert!(matches!(refused, Err(Error::RolledBack { .. })), "{refused:?}");
+        }
+        assert!(store.rows(&[]).await == rows, "something was written");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_process_that_only_reads_the_store_row_knows_of_the_shreds_in_it_whatever_it_has_cached() {
     run(async {
         let (store, vault, before) = with_account().await?;

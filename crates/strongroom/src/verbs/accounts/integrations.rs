@@ -6,7 +6,7 @@ use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::{JobId, finish_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
-use crate::store::{Key, KeyRange, Scan, Versioned};
+use crate::store::{KeyRange, Scan, Versioned};
 use crate::tenant::{Attempt, Draft, Freshness, List, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -279,6 +279,7 @@ impl Account {
         let body = IntegrationBody::new(draft.new_id()?, now);
         // Otherwise a delete of the account at the same time could leave the integration behind.
         draft.expect_as_read(tenant.id.account(account).key(), Some(known.row_revision));
+        row.iter().for_each(|row| draft.replace_dead(tenant.id.integration(account, app).key(), row));
         draft.put_integration(account, app, &body, None)?;
         match draft.commit().await? {
             Attempt::Landed(_) => Ok(body.into_model(app).into()),
@@ -309,8 +310,8 @@ impl Account {
 }
 
 impl Org {
-    /// The integration in `row`. The outer `None` means that it was being deleted, or that the row was from before a
-    /// delete of its account. That is now finished, and the row gone, so read again.
+    /// The integration in `row`; none for a row from before a delete of its account. The outer `None` means that it was
+    /// being deleted: the delete is now finished, so read again.
     pub(crate) async fn existing_integration(
         &self,
         view: &View<'_>,
@@ -320,24 +321,12 @@ impl Org {
     ) -> Result<Option<Option<Loaded<IntegrationBody>>>, Error> {
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_integration(view, account, app, row)?;
-        if loaded.is_none() {
-            let key = self.tenant.id.integration(account, app).key();
-            return self.drop_row(view, key, row).await.map(|()| None);
-        }
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
             let marked = (self.tenant.id.integration(account, app).key(), row.revision);
             finish_job(&self.tenant, &job, marked).await?;
             return Ok(None);
         }
         Ok(Some(loaded))
-    }
-
-    /// Deletes a row that counts as absent, so that another one can take its place.
-    pub(crate) async fn drop_row(&self, view: &View<'_>, key: Key, row: &Versioned) -> Result<(), Error> {
-        let mut draft = Draft::new(&self.tenant, view);
-        draft.makes_room();
-        draft.delete_counted(key, row);
-        draft.commit().await.map(drop)
     }
 }
 

@@ -96,6 +96,8 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         let count = apps.iter().map(|app| app.credentials.len()).sum();
         let body = spec.apply(&draft, existing.as_ref(), count)?;
+        let dead = account_row.iter().filter(|_| existing.is_none());
+        dead.for_each(|row| draft.replace_dead(tenant.id.account(account).key(), row));
         let revision = draft.put_account(account, &body, existing.as_ref())?;
         let (kind, before) = match &existing {
             Some(loaded) => (EventKind::AccountUpdated, Some(loaded.revision)),
@@ -157,6 +159,8 @@ impl Org {
             Some(None) => {
                 let now = self.tenant.engine.now().max(self.tenant.account_begins_at(draft.view(), account)?);
                 let body = IntegrationBody::new(draft.new_id()?, now);
+                let key = self.tenant.id.integration(account, app).key();
+                app_row.iter().for_each(|row| draft.replace_dead(key.clone(), row));
                 draft.put_integration(account, app, &body, None)?;
                 body
             }
@@ -172,8 +176,8 @@ impl Org {
         Ok(Some((integration.into_model(app), written)))
     }
 
-    /// The account in `row`, if `spec` may be applied to it. The outer `None` means that it was being deleted, or that
-    /// the row was from before a delete. That is now finished, and the row gone, so read again.
+    /// The account in `row`, if `spec` may be applied to it; none for a row from before a delete. The outer `None`
+    /// means that it was being deleted: the delete is now finished, so read again.
     async fn existing_account(
         &self,
         view: &View<'_>,
@@ -187,9 +191,6 @@ impl Org {
         }
         let Some(row) = row else { return Ok(Some(None)) };
         let loaded = self.tenant.open_account(view, account, row)?;
-        if loaded.is_none() {
-            return self.drop_row(view, self.tenant.id.account(account).key(), row).await.map(|()| None);
-        }
         if let Some(job) = loaded.as_ref().and_then(|loaded| loaded.body.deleting) {
             let marked = (self.tenant.id.account(account).key(), row.revision);
             finish_job(&self.tenant, &job, marked).await?;
