@@ -9,7 +9,7 @@ use strongroom::{
 };
 use zeroize::Zeroizing;
 
-use super::signing_keys::{SKEW_SECS, Signature, SigningKeys, later};
+use super::signing_keys::{SKEW_SECS, Signature, SigningKeys, ended_again};
 use super::token::{Claims, SigningKey};
 use super::{own_records, random};
 
@@ -107,7 +107,7 @@ impl Sessions {
         if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS + 1) {
             return Ok(None);
         }
-        if claims.iat <= self.signing_keys.ended(&self.org, &claims.linked_account_id, now) {
+        if claims.iat <= self.ended(&claims.linked_account_id, now) {
             return Ok(None);
         }
         let Ok(jti) = claims.jti.parse::<RecordKey>() else { return Ok(None) };
@@ -149,7 +149,7 @@ impl Sessions {
         // A session of an account that had the id before is none of this one's.
         let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
         let listed = self.listed(account, now).await?;
-        let ended = self.signing_keys.ended(&self.org, account, now);
+        let ended = self.ended(account, now);
         for session in listed {
             let is_in_time = session.exp.saturating_add(SKEW_SECS) > now && session.iat > ended;
             let is_taken = session.account == known.id && is_in_time;
@@ -175,14 +175,15 @@ impl Sessions {
     ) -> Result<usize, Error> {
         let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
         let now = secs(now);
-        self.signing_keys.end(&self.org, account, now, now);
+        let until = ended_again(self.signing_keys.ended(&self.org, account, now), now);
+        self.signing_keys.end(&self.org, account, until, now);
         if let Some(account) = account {
-            for session in self.note_ended_of(account, now).await? {
+            for session in self.note_ended_of(account, until, now).await? {
                 revoked += usize::from(self.sessions.delete(&session.jti.parse()?).await?);
             }
             return Ok(revoked);
         }
-        self.note_ended(now).await?;
+        self.note_ended(until, now).await?;
         loop {
             let found = self.sessions.list(page).await?;
             for record in &found.items {
@@ -195,14 +196,20 @@ impl Sessions {
 
     /// Notes in the list of an account that its sessions are ended, and returns them. Who is not registered gets no
     /// list, which would outlast the account.
-    async fn note_ended_of(&self, account: &LinkedAccountId, now: u64) -> Result<Vec<ListedSession>, Error> {
+    async fn note_ended_of(
+        &self,
+        account: &LinkedAccountId,
+        until: u64,
+        now: u64,
+    ) -> Result<Vec<ListedSession>, Error> {
         let known = self.org.linked_account(account).await?;
         let key: RecordKey = account.as_str().parse()?;
         for _ in 0..ATTEMPTS_MAX {
             let record = self.by_account.get(&key).await?;
             let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
             let Some(known) = &known else { return Ok(list.sessions) };
-            list.ended = later(list.ended, now, now);
+            list.ended = until.max(ended_again(list.ended, now));
+            self.signing_keys.end(&self.org, Some(account), list.ended, now);
             let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
             match self.by_account.put_with(&key, json(&list), options).await {
                 Err(Error::Unexpected { .. }) => {}
@@ -215,11 +222,12 @@ impl Sessions {
     }
 
     /// Notes beside the signing key that the sessions of all accounts are ended.
-    async fn note_ended(&self, now: u64) -> Result<(), Error> {
+    async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
         let (records, key) = (self.signing_records()?, ENDED.parse()?);
         for _ in 0..ATTEMPTS_MAX {
             let record = records.get(&key).await?;
-            let until = later(record.as_ref().map_or(0, seconds), now, now);
+            let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
+            self.signing_keys.end(&self.org, None, until, now);
             let options = WriteOptions::expecting(as_read(record.as_ref()));
             match records.put_with(&key, until.to_string(), options).await {
                 Err(Error::Unexpected { .. }) => {}
@@ -241,6 +249,11 @@ impl Sessions {
             options = options.with_record(self.sessions.removal(session.jti.parse()?));
         }
         Ok(options)
+    }
+
+    /// Up to which second the sessions of an account were ended, as far as this process knows.
+    fn ended(&self, account: &LinkedAccountId, now: u64) -> u64 {
+        self.signing_keys.ended(&self.org, Some(account), now)
     }
 
     fn token(
@@ -266,7 +279,7 @@ impl Sessions {
     /// The newest session of the account that was neither revoked nor expired.
     async fn still_valid(&self, account: &LinkedAccount, now: u64) -> Result<Option<ListedSession>, Error> {
         let listed = self.listed(&account.account_id, now).await?;
-        let ended = self.signing_keys.ended(&self.org, &account.account_id, now);
+        let ended = self.ended(&account.account_id, now);
         // The first that was issued after others were ended is a second later than that.
         let now = now.max(ended.saturating_add(1));
         for session in listed.iter().rev() {
@@ -288,7 +301,7 @@ impl Sessions {
         for _ in 0..ATTEMPTS_MAX {
             let record = self.by_account.get(&key).await?;
             let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
-            let iat = now.max(self.signing_keys.ended(&self.org, id, now).saturating_add(1));
+            let iat = now.max(self.ended(id, now).saturating_add(1));
             let exp = iat.saturating_add(secs);
             let session = ListedSession { jti: jti.clone(), iat, exp, account: account.id };
             let row = SessionRow { linked_account_id: id.clone(), account: account.id, exp };

@@ -75,10 +75,11 @@ impl SigningKeys {
         let _ = noted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, until);
     }
 
-    /// Up to which second the sessions of an account were ended, as far as this process knows and it counts at `now`.
-    pub(super) fn ended(&self, org: &Org, account: &LinkedAccountId, now: u64) -> u64 {
+    /// Up to which second the sessions of an account, or of all, were ended, as far as this process knows and it counts
+    /// at `now`.
+    pub(super) fn ended(&self, org: &Org, account: Option<&LinkedAccountId>, now: u64) -> u64 {
         let of = |account| self.ended.get(&(tenant(org), account)).map_or(0, |at| at.load(Ordering::Relaxed));
-        later(of(None), of(Some(account.clone())), now)
+        later(of(None), of(account.cloned()), now)
     }
 }
 
@@ -87,6 +88,12 @@ impl SigningKeys {
 pub(super) fn later(one: u64, other: u64, now: u64) -> u64 {
     let counting = [one, other].into_iter().filter(|secs| *secs <= now.saturating_add(SKEW_SECS));
     counting.max().unwrap_or(0)
+}
+
+/// Up to which second sessions are ended at `now` that were ended up to `before`: what was issued since then may be of
+/// the second after that.
+pub(super) fn ended_again(before: u64, now: u64) -> u64 {
+    later(before, 0, now).saturating_add(1).clamp(now, now.saturating_add(SKEW_SECS))
 }
 
 fn tenant(org: &Org) -> Tenant {
