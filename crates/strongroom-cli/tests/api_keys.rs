@@ -57,6 +57,34 @@ fn a_key_that_is_replaced_expires_when_it_would_have_and_not_once_it_has() {
 
 #[cfg(unix)]
 #[test]
+fn the_key_with_which_a_command_calls_goes_only_with_consent() {
+    let shell = Shell::with_vault();
+    let server = shell::server::Server::start(&shell, &[]);
+    let text = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    let of = |key: &serde_json::Value| {
+        let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        shell.variable("STRONGROOM_API_KEY", &text(key, "api_key"))
+    };
+    let create = ["api-key", "create", "desk", "--right", "admin"];
+    let first = shell.json(&create);
+    let second = of(&first).json(&create);
+    let own = of(&second).json(&create);
+    let with_children = &["--with-children"][..];
+    for (revoked, more) in [(&own, &[][..]), (&second, with_children), (&first, with_children)] {
+        let ran = of(&own).run(&[&["api-key", "revoke", &text(revoked, "id")][..], more].concat());
+        assert!(ran.code == 2 && ran.stderr.contains("this command calls"), "{}", ran.stderr);
+    }
+    of(&own).ok(&["api-key", "revoke", &text(&second, "id")]);
+    let command = ["api-key", "revoke", &text(&first, "id"), "--with-children"];
+    let ran = of(&own).run(&command);
+    assert!(ran.code == 2, "one in between is gone: {}", ran.stderr);
+    of(&own).ok(&[&command[..], &["--yes"]].concat());
+    assert_ne!(of(&own).run(&["api-key", "list"]).code, 0);
+    server.stop();
+}
+
+#[cfg(unix)]
+#[test]
 fn revoking_a_key_names_those_that_it_made_and_refuses_them_too_if_that_is_asked() {
     for is_remote in [false, true] {
         let shell = Shell::with_vault();

@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::{DocumentId, LinkedAccountId, Org, PageRequest, Timestamp};
-use strongroom_http::control::{ApiKey, ApiKeyRequest, KeyRevoked, OpenSessions, RotateKey};
+use strongroom_http::control::{ApiKey, ApiKeyRequest, KeyRevoked, OpenSessions, RotateKey, Status};
 use strongroom_http::{
     ApiKeyInfo, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
 };
 use zeroize::Zeroizing;
 
 use crate::client::{Call, Client};
+use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::output::{Output, counted, time};
 use crate::scope_args::refuse_blank_ends;
@@ -22,7 +23,7 @@ pub(crate) enum ApiKeyCommand {
     Create(Create),
     /// List the keys without showing them
     List,
-    /// Refuse a key from now on
+    /// Refuse a key from now on; that with which this command calls a server asks first
     Revoke(Revoke),
     /// Create a key that may do the same in place of another one, and print it
     Rotate(Rotate),
@@ -56,6 +57,8 @@ pub(crate) struct Revoke {
     /// Refuse the keys too that it made, by itself or through keys that it made
     #[arg(long)]
     with_children: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,16 +130,7 @@ impl ApiKeyCommand {
                 let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
                 show(keys.into_iter().map(KeyView::of_server).collect(), output)
             }
-            Self::Revoke(Revoke { id, with_sessions, with_children }) => {
-                let too = [("with_children", with_children), ("with_sessions", with_sessions)];
-                let query: Vec<_> =
-                    too.iter().filter(|(_, too)| *too).map(|(name, _)| (*name, "true")).collect();
-                let path = ["api-keys", &id.to_string()];
-                // All of it in one call: the key may be the one that calls, or one that made it.
-                let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
-                let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
-                revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)
-            }
+            Self::Revoke(revoke) => revoke.on_server(client, output),
             Self::Rotate(rotate) => {
                 let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
                 let expires_at = expires_in.map(after).transpose()?.map(time);
@@ -216,6 +210,50 @@ impl Revoke {
         };
         revoked((&id, was_there), (children.collect(), self.with_children), ended, output)
     }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        self.ask(client)?;
+        let Self { id, with_sessions, with_children, .. } = self;
+        let too = [("with_children", with_children), ("with_sessions", with_sessions)];
+        let query: Vec<_> = too.iter().filter(|(_, too)| *too).map(|(name, _)| (*name, "true")).collect();
+        let path = ["api-keys", &id.to_string()];
+        // All of it in one call: the key may be the one that calls, or one that made it.
+        let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
+        let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
+        revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)
+    }
+
+    /// Asks before the key goes with which this command calls: as the one that is named, or as one that it made.
+    fn ask(&self, client: &Client) -> Result<(), Failure> {
+        let id = self.id.to_string();
+        let own = client.control_get::<Status>(Call { path: &["status"], query: &[] })?.api_key_id;
+        if own == id {
+            return self.consent.to(&format!("revoke API key {id}, with which this command calls"));
+        }
+        if self.with_children {
+            let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
+            if may_have_made(&keys, &id, &own) {
+                return self.consent.to(&format!(
+                    "revoke API key {id} and the keys that it made: that with which this command calls may be one"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `id` made the key `own`, by itself or through keys that it made. It may have, if one of those in between is
+/// gone.
+fn may_have_made(keys: &[ApiKey], id: &str, own: &str) -> bool {
+    let mut made = own;
+    for _ in keys {
+        match keys.iter().find(|key| key.id == made).map(|key| key.made_by.as_deref()) {
+            Some(Some(maker)) if maker != id => made = maker,
+            Some(maker) => return maker.is_some(),
+            None => return true,
+        }
+    }
+    true
 }
 
 fn revoked(
