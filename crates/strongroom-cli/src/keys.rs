@@ -258,7 +258,7 @@ fn make_key_file(file: &Path) -> Result<(), Failure> {
     };
     write().map_err(|error: io::Error| {
         Failure::usage(format!("the root key file {} could not be created: {error}", file.display()))
-            .next("name another one with --root-key-file")
+            .next("name a file in a directory that you may write to")
     })
 }
 
