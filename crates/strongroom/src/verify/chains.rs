@@ -9,9 +9,7 @@ use super::tenant_check::TenantCheck;
 use crate::error::Error;
 use crate::keys::ScopeKeys;
 use crate::model::{ChainId, EventId};
-use crate::row::body::{
-    AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash, UNKNOWN_HASH,
-};
+use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash};
 use crate::row::{Row, TenantRow};
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Tenant, View};
@@ -89,10 +87,7 @@ impl ChainWalk {
         let floor = row.and_then(|row| tenant.open_audit_floor(view, &row).ok().flatten());
         let floor = floor.map(|(floor, _)| floor).unwrap_or_default();
         // What is left of a chain continues where it was cut.
-        let cut = |cut: &ChainCut| {
-            let hash = Some(cut.hash).filter(|hash| *hash != UNKNOWN_HASH);
-            (cut.chain, Walked { sequence: cut.sequence, hash })
-        };
+        let cut = |cut: &ChainCut| (cut.chain, Walked { sequence: cut.sequence, hash: Some(cut.hash) });
         let chains = floor.cut.iter().map(cut).collect();
         let mut heads = HashMap::new();
         for_each(tenant, tenant.id.chain_heads(), |key, row| {
@@ -142,13 +137,12 @@ impl ChainWalk {
             self.break_at(tenant, TenantRow::ChainHead(chain));
         }
         let mut before = AuditHeadBody::NONE;
-        // The first events of so many chains were dropped.
-        let mut dropped = self.floor.chains.saturating_add(self.floor.cut.len() as u64);
+        // The chain of the highest number of which the first event was dropped. Those before it began earlier.
+        let dropped = self.floor.chains_begun();
         for (number, start) in std::mem::take(&mut self.starts) {
             let missing = number.saturating_sub(before.chains).saturating_sub(1);
             let follows = missing == 0 && number > before.chains && before.last == start.previous;
-            let may_follow = missing > 0 && missing <= dropped;
-            dropped = dropped.saturating_sub(missing);
+            let may_follow = missing > 0 && number.saturating_sub(1) <= dropped;
             if !follows && !may_follow {
                 self.break_at(tenant, TenantRow::Event(start.id));
             }
@@ -159,7 +153,7 @@ impl ChainWalk {
             }
         }
         // Without a head that opens, its own row is reported, or the events that want one are.
-        if self.head.as_ref().is_some_and(|head| head.chains.saturating_sub(before.chains) > dropped) {
+        if self.head.as_ref().is_some_and(|head| head.chains > before.chains.max(dropped)) {
             self.break_at(tenant, TenantRow::AuditHead);
         }
         self.breaks

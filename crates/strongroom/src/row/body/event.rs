@@ -124,10 +124,32 @@ pub(crate) struct ChainCut {
     pub(crate) at_ms: u64,
 }
 
-/// That of a dropped event which could not be read.
-pub(crate) const UNKNOWN_HASH: EventHash = [0; 32];
-
 impl AuditFloorBody {
+    /// The highest number of a chain whose first event was dropped.
+    pub(crate) fn chains_begun(&self) -> u64 {
+        self.chains.saturating_add(self.cut.len() as u64)
+    }
+
+    /// Notes that an event is dropped, as the last of its chain so far. Events come in the order of their times.
+    pub(crate) fn drop_event(&mut self, event: ChainCut, start: Option<&ChainStart>) {
+        let before = self.chains_begun();
+        let known = self.cut.iter_mut().find(|known| known.chain == event.chain);
+        match (known, start) {
+            (Some(known), _) if known.sequence < event.sequence => *known = event,
+            (Some(_), _) => {}
+            // Those of lower numbers began earlier: what could not be read of them counts too, or has counted.
+            (None, Some(start)) => {
+                self.cut.push(event);
+                self.chains = start.number.max(before).saturating_sub(self.cut.len() as u64);
+            }
+            // How it began could not be read: it is one of those that count, or the next start makes it one.
+            (None, None) => {
+                self.cut.push(event);
+                self.chains = self.chains.saturating_sub(1);
+            }
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode_body(self)
     }

@@ -11,7 +11,7 @@ mod value;
 pub(crate) use account::{AccountBody, IntegrationBody, RefreshEnd, RefreshNote};
 pub(crate) use definition::{decode_definition, encode_definition};
 pub(crate) use event::{
-    AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, ChainStart, EventBody, EventHash, UNKNOWN_HASH,
+    AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, ChainStart, EventBody, EventHash,
 };
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{

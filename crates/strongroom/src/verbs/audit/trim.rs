@@ -8,7 +8,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::jobs::until_landed;
 use crate::model::{AuditChange, ChainId, EventId, EventKind};
-use crate::row::body::{AuditFloorBody, ChainCut, UNKNOWN_HASH};
+use crate::row::body::{AuditFloorBody, ChainCut, EventBody};
 use crate::store::{Key, KeyRange, Scan};
 use crate::tenant::event::GROUP;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
@@ -142,7 +142,8 @@ async fn chains_after(
     }
 }
 
-/// Notes that an event is dropped, as the last of its chain so far.
+/// Notes that an event is dropped. One that cannot be read, or that was dropped before and came back, counts for
+/// nothing: whoever has the store can plant any number of them.
 fn cut(
     tenant: &Tenant,
     (view, freshness): (&View<'_>, Freshness),
@@ -152,16 +153,15 @@ fn cut(
 ) -> Result<(), Error> {
     // A key that is none of an event's belongs to no chain.
     let Some(id) = id_of(key, &tenant.id.events()) else { return Ok(()) };
-    let hash = match tenant.open_event_body(view, &id, row) {
-        Ok(Some((_, hash))) => hash,
+    let (EventBody { start, .. }, hash) = match tenant.open_event_body(view, &id, row) {
+        Ok(Some(opened)) => opened,
         Ok(None) => return Ok(()),
-        Err(error) if freshness.is_lost(&error) => UNKNOWN_HASH,
+        Err(error) if freshness.is_lost(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let cut = ChainCut { chain: id.chain, sequence: id.sequence, hash, at_ms: id.at.as_ms() };
-    match floor.cut.iter_mut().find(|known| known.chain == id.chain) {
-        Some(known) => *known = cut,
-        None => floor.cut.push(cut),
+    if id.at.as_ms() >= floor.before_ms {
+        let event = ChainCut { chain: id.chain, sequence: id.sequence, hash, at_ms: id.at.as_ms() };
+        floor.drop_event(event, start.as_ref());
     }
     Ok(())
 }
