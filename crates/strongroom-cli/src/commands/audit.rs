@@ -31,7 +31,7 @@ pub(crate) struct Audit {
     /// Only what was written at this time or later, such as 2026-01-31T12:00:00Z, or since so long ago, such as 5m
     #[arg(long, value_name = "TIME", value_parser = moment_or_age)]
     since: Option<Timestamp>,
-    /// Only what was written on behalf of this actor
+    /// Only what was written on behalf of this actor, or of all of a kind, such as `session:`
     #[arg(long)]
     actor: Option<String>,
     /// Write all events to this new file, and what it can be checked by to FILE.digest, to be kept elsewhere; if any

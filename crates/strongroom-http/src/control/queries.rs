@@ -175,7 +175,7 @@ pub(super) struct AuditQuery {
     /// Only what was written before this time.
     #[param(required = false, value_type = String)]
     until: Option<String>,
-    /// Only what was written on behalf of this actor.
+    /// Only what was written on behalf of this actor, or of all whose names begin so if it ends with a colon.
     #[param(required = false, value_type = String)]
     pub(super) actor: Option<String>,
     /// Only what changed something of this linked account.

@@ -195,7 +195,46 @@ fn an_event_that_cannot_be_read_is_dropped_for_its_age_like_any_other() {
         kept.clock.set(20 * HOUR);
         let before = Timestamp::from_ms(cut_at * HOUR / 2 + 1);
         assert_eq!(block_on(org.drop_audit_before(before)).unwrap(), cut_at + 1);
+        // The event after a damaged one shows that something is missing, until it is dropped too.
+        assert_eq!(kept.is_told(&self::rows(&*store)), damaged as u64 == cut_at);
+        block_on(org.drop_audit_before(Timestamp::from_ms((cut_at + 1) * HOUR / 2 + 1))).unwrap();
         verified(&store);
+    }
+}
+
+#[test]
+fn what_is_planted_among_old_events_lets_no_later_one_go_unnoticed() {
+    let kept = Kept::new();
+    for half_hour in 1..9 {
+        kept.set_at(&kept.other_engine(), half_hour * HOUR / 2);
+    }
+    for minute in 0..5 {
+        kept.set_at(&kept.org, 10 * HOUR + minute * 60_000);
+    }
+    let is_event = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Event;
+    let of = |rows: &Rows| rows.keys().filter(is_event).cloned().collect::<Vec<_>>();
+    kept.clock.set(20 * HOUR);
+    let old = rows(&*kept.store);
+    block_on(kept.org.drop_audit_before(Timestamp::from_ms(2 * HOUR))).unwrap();
+    let mut planted = rows(&*kept.store);
+    // Dropped events come back, and rows of chains that never were are added among them.
+    for (number, key) in of(&old).into_iter().take(4).enumerate() {
+        planted.insert(key.clone(), old[&key].clone());
+        let mut other = key.clone();
+        other[key.len() - 12] ^= 1 + u8::try_from(number).unwrap();
+        planted.insert(other, b"junk".to_vec());
+    }
+    let (store, options) = (load(&planted), VaultOptions::default().clock(kept.clock.clone()));
+    let org = org(&block_on(options.open(Arc::clone(&store), unlock())).unwrap());
+    block_on(org.drop_audit_before(Timestamp::from_ms(3 * HOUR))).unwrap();
+    let whole = rows(&*store);
+    assert!(!kept.is_told(&whole), "all that was planted is gone");
+    let left = of(&whole);
+    // All but the last of the chain of five, and of all: the end of a chain can be cut off.
+    for hidden in (0..left.len() - 1).filter(|hidden| *hidden != 7) {
+        let mut rows = whole.clone();
+        rows.remove(&left[hidden]);
+        assert!(kept.is_told(&rows), "event {hidden} of {}", left.len());
     }
 }
 
@@ -508,6 +547,11 @@ fn what_a_host_notes_is_in_the_audit_on_behalf_of_its_actor() {
         assert_eq!(kept.org.acting_as("user:alice".parse()?).note(&notes).await?, 4);
         let last = events_of(&kept.org).await.pop().unwrap();
         assert_eq!(last.actor.as_deref(), Some("user:alice"));
+        for (asked, found) in [("user:alice", 1), ("user:", 1), ("user", 0), ("user:al", 0), ("session:", 0)]
+        {
+            let page = kept.org.audit(&AuditFilter::all().actor(asked), PageRequest::first(100)).await?;
+            assert_eq!(page.items.len(), found, "{asked}");
+        }
         let kinds: Vec<_> = last.changes.iter().map(|change| change.kind.as_str()).collect();
         assert_eq!(
             kinds,

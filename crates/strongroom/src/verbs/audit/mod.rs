@@ -44,7 +44,7 @@ impl AuditFilter {
         self
     }
 
-    /// Only writes on behalf of this actor.
+    /// Only writes on behalf of this actor, or of all whose names begin so if it ends with a colon, such as `session:`.
     pub fn actor(mut self, name: impl Into<String>) -> Self {
         self.actor = Some(name.into());
         self
@@ -68,12 +68,19 @@ impl AuditFilter {
         if event.unreadable.is_some() {
             return true;
         }
-        self.actor.as_ref().is_none_or(|actor| event.actor.as_ref() == Some(actor))
+        self.actor
+            .as_ref()
+            .is_none_or(|asked| event.actor.as_deref().is_some_and(|actor| is_of(actor, asked)))
             && event.changes.iter().any(|change| {
                 kind.is_none_or(|kind| change.kind == kind)
                     && account.is_none_or(|account| change.linked_account.as_ref() == Some(account))
             })
     }
+}
+
+/// Whether `actor` is the one that is asked for, or of its kind.
+fn is_of(actor: &str, asked: &str) -> bool {
+    actor == asked || asked.ends_with(':') && actor.starts_with(asked)
 }
 
 impl Org {
