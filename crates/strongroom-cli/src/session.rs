@@ -1,6 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
@@ -8,13 +9,14 @@ use strongroom_http::{MeasuredStore, Metrics};
 use strongroom_socket::{Door, DoorStore};
 
 use crate::config::Config;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::store::Access;
 #[cfg(unix)]
 use crate::store::door;
+use crate::store::noticed::NoticedStore;
 
 /// An open vault and the org that the command works on.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
+    /// Whether anything was written, also if the command failed since.
+    wrote: Arc<AtomicBool>,
     /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
 }
@@ -54,6 +58,8 @@ impl Session {
         output: &Output,
     ) -> Result<Self, Failure> {
         let mut mark = KeptMark::of(config)?;
+        let wrote = Arc::new(AtomicBool::new(false));
+        let store = NoticedStore::new(store, &wrote);
         let opened = mark.guard(options(config)).open(store, unlock).await;
         let vault = opened_here(opened, config, &mark)?;
         mark.accept(&vault, output).await;
@@ -62,7 +68,9 @@ impl Session {
             // Until the mark has moved: who sees what was done may rely on it.
             output.hold();
         }
-        Ok(Self::of(vault, config, mark))
+        // The mark that was accepted is no write of the command's.
+        wrote.store(false, Ordering::Relaxed);
+        Ok(Self { wrote, ..Self::of(vault, config, mark) })
     }
 
     /// Creates a new vault with `unlock`, which is only called if the store is empty.
@@ -124,7 +132,7 @@ impl Session {
 
     fn of(vault: Vault, config: &Config, mark: KeptMark) -> Self {
         let org = acting(vault.org(config.org, config.environment.clone()));
-        Self { vault, org, mark, writes: config.writes, door: None }
+        Self { vault, org, mark, writes: config.writes, wrote: Arc::new(AtomicBool::new(true)), door: None }
     }
 
     /// Moves the mark of the store on in the middle of a command, which has written what an older copy of the store
@@ -172,14 +180,9 @@ impl Session {
     }
 
     /// Moves the mark of the store on if the command may have written, then prints what it did, makes everything
-    /// durable and releases the store. Fails as the command did: one that failed may have written before, as a server
-    /// that could not print where it listens.
+    /// durable and releases the store. Fails as the command did: one that failed may have written before.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
-        let may_have_written = match &done {
-            Ok(_) => true,
-            Err(failure) => matches!(failure.exit, Exit::Other | Exit::ReaderGone),
-        };
-        if self.writes && may_have_written {
+        if self.writes && (done.is_ok() || self.wrote.load(Ordering::Relaxed)) {
             self.mark.advance(&self.vault, output).await;
         }
         let shown = output.release();

@@ -202,6 +202,23 @@ fn the_mark_moves_before_a_command_says_what_it_did() {
 }
 
 #[test]
+fn a_command_that_fails_after_it_wrote_moves_the_mark_and_one_that_wrote_nothing_does_not() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    let mark = || fs::read(mark_of(&shell)).unwrap();
+    let before = mark();
+    assert_eq!(shell.run(&["set", "NONE"]).code, 3);
+    assert_eq!(mark(), before);
+    shell.damage(&[0x20]);
+    let copy = shell.path("copy");
+    copy_all(&shell.store(), &copy);
+    assert_eq!(shell.run(&["rotate", "data"]).code, 5, "the value keeps its old key");
+    put_back(&shell, &copy);
+    assert_eq!(shell.run(&["list"]).code, 6);
+}
+
+#[test]
 fn kill_9_is_no_alarm_and_a_copy_from_before_a_server_ran_is_one() {
     let shell = Shell::with_vault();
     let copy = shell.path("copy");

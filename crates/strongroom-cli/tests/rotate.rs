@@ -4,12 +4,10 @@
 
 mod shell;
 
-use std::sync::Arc;
-
 use futures_executor::block_on;
 use serde_json::Value;
 use shell::Shell;
-use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store, WriteBatch};
+use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
 use strongroom::{DataKeys, KeyJob, Unlock, Vault};
 use strongroom_redb::RedbStore;
 
@@ -278,25 +276,10 @@ fn a_job_that_was_cut_short_is_listed_paused_resumed_and_run() {
     }
 }
 
-/// Alters the last byte of the account's credential.
-fn damage_the_credential(shell: &Shell) {
-    let store = RedbStore::open(shell.store()).unwrap();
-    let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
-    let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
-    let tenant_len = 1 + 24 + 1 + "test".len() + 1;
-    let is_credential = |key: &Key| key.as_bytes().get(tenant_len) == Some(&0x32);
-    let (key, mut row) = rows.into_iter().find(|(key, _)| is_credential(key)).unwrap();
-    *row.value.last_mut().unwrap() ^= 1;
-    let mut batch = WriteBatch::default();
-    batch.put(key, row.value);
-    block_on(store.commit(Arc::new(batch))).unwrap();
-    block_on(store.close()).unwrap();
-}
-
 #[test]
 fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
     let shell = filled();
-    damage_the_credential(&shell);
+    shell.damage(&[CREDENTIAL]);
     let ran = shell.run(&["--json", "rotate", "data"]);
     assert_eq!(ran.code, 5, "{}", ran.stderr);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -349,3 +332,6 @@ fn a_server_and_a_store_in_memory_are_refused() {
     }
     assert_eq!(shell.run(&["--store", "memory", "rotate", "root"]).code, 2);
 }
+
+/// The kind of row, as FORMAT.md has it.
+const CREDENTIAL: u8 = 0x32;

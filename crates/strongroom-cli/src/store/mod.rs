@@ -5,6 +5,7 @@
 pub(crate) mod door;
 #[cfg(feature = "memory")]
 mod memory;
+pub(crate) mod noticed;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redb")]

@@ -10,8 +10,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use futures_executor::block_on;
 use serde_json::Value;
+use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _, WriteBatch};
+use strongroom_redb::RedbStore;
 use tempfile::TempDir;
 
 /// A working directory, also the home of its user.
@@ -120,6 +124,22 @@ impl Shell {
     /// Runs what must succeed with `--json` and reads its answer.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    /// Flips a bit of the first row of its org whose kind is this, as FORMAT.md has it.
+    pub(crate) fn damage(&self, kind: &[u8]) {
+        let store = RedbStore::open(self.store()).unwrap();
+        let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+        let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+        let tenant_len = 1 + 24 + 1 + "test".len() + 1;
+        let is_one = |key: &[u8]| key.get(tenant_len..).is_some_and(|rest| rest.starts_with(kind));
+        let (key, row) = rows.into_iter().find(|(key, _)| is_one(key.as_bytes())).unwrap();
+        let mut changed = row.value;
+        *changed.last_mut().unwrap() ^= 1;
+        let mut batch = WriteBatch::default();
+        batch.put(key, changed);
+        block_on(store.commit(Arc::new(batch))).unwrap();
+        block_on(store.close()).unwrap();
     }
 
     pub(crate) fn define(&self, name: &str, format: &str) {
