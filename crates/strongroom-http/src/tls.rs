@@ -72,7 +72,9 @@ impl Tls {
         let read =
             read.and_then(|read| match read.is_valid_at(now) || !self.current.get().is_valid_at(now) {
                 true => Ok(read),
-                false => Err(in_file(&self.certificates, "the certificate has expired, or is not valid yet")),
+                false => {
+                    Err(in_file(&self.certificates, "a certificate in it has expired, or is not valid yet"))
+                }
             });
         let read =
             read.inspect_err(|error| tracing::error!(%error, "the certificate could not be read again"))?;
@@ -98,8 +100,12 @@ impl Tls {
     }
 
     fn warn_of_expiry(&self) {
-        let not_after = self.not_after();
-        let left = not_after.duration_since(SystemTime::now());
+        let (Certified { not_before, not_after, .. }, now) = (self.current.get(), SystemTime::now());
+        if not_before > now {
+            let not_before = humantime::format_rfc3339_seconds(not_before);
+            tracing::error!(%not_before, "the certificate is not valid yet");
+        }
+        let left = not_after.duration_since(now);
         let not_after = humantime::format_rfc3339_seconds(not_after);
         match left {
             Ok(left) if left > EXPIRES_SOON => {}

@@ -200,7 +200,7 @@ impl Revoke {
         // First, so that it makes no more of them.
         let was_there = keys.revoke(&id).await?;
         let made = if self.with_children { keys.revoke_made(&id).await? } else { keys.made_by(&id).await? };
-        if !was_there && (made.is_empty() || !self.with_children) {
+        if !was_there && !self.with_sessions && (made.is_empty() || !self.with_children) {
             return Err(absent(&id));
         }
         let children = made.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });

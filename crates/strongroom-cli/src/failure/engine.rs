@@ -104,8 +104,8 @@ fn next_of(error: &Error) -> Option<&'static str> {
             "the table [quotas] of the configuration file raises it, or STRONGROOM_ with its name in capitals"
         }
         Error::WrongKey => {
-            "check --root-key-file or --passphrase-file, or --backup-key-file for a backup of one org; a copy or backup \
-             from before a key was changed opens with the key of that time; nothing was written"
+            "check --root-key-file or --passphrase-file, or --backup-key-file for a backup of one org; a copy or \
+             backup from before a key was changed opens with the key of that time; nothing was written"
         }
         Error::Slot(SlotError::NoneOfThisKind(_)) => {
             "give the key with --root-key-file, or the passphrase with --passphrase-file"

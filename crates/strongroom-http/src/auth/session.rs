@@ -165,6 +165,18 @@ impl Sessions {
         self.sessions.delete(&jti.parse()?).await
     }
 
+    /// Revokes a session of this account; returns whether there was one. One that the store does not show is revoked in
+    /// this process all the same; one of another account is not found.
+    pub(crate) async fn revoke_of(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
+        let Ok(key) = jti.parse::<RecordKey>() else { return Ok(false) };
+        let record = self.sessions.get(&key).await?;
+        let row = record.and_then(|record| serde_json::from_str::<SessionRow>(record.value.expose()).ok());
+        if row.is_some_and(|row| row.linked_account_id != *account) {
+            return Ok(false);
+        }
+        self.sessions.delete(&key).await
+    }
+
     /// Revokes all sessions of one account, or of all, and returns how many there were. What was issued before counts
     /// no more in this process, whatever the store shows, nor in one that reads so. One that is issued meanwhile may
     /// stay.
@@ -301,7 +313,10 @@ impl Sessions {
         for _ in 0..ATTEMPTS_MAX {
             let record = self.by_account.get(&key).await?;
             let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
-            let iat = now.max(self.ended(id, now).saturating_add(1));
+            // What this process knows of it may not be noted: the store hid the account then.
+            let ended = self.ended(id, now);
+            list.ended = list.ended.max(ended);
+            let iat = now.max(ended.saturating_add(1));
             let exp = iat.saturating_add(secs);
             let session = ListedSession { jti: jti.clone(), iat, exp, account: account.id };
             let row = SessionRow { linked_account_id: id.clone(), account: account.id, exp };

@@ -184,7 +184,7 @@ struct Narrowed(Arc<AtomicBool>);
 
 /// Refuses what a control call would pass over: a scope that is named where it is not read would be the org's.
 fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {
-    if parts.headers.contains_key("linked_account_id") {
+    if ["linked_account_id", "linked-account-id"].iter().any(|name| parts.headers.contains_key(*name)) {
         return Err(Failure::bad_request(
             "a control call takes no header linked_account_id: name it in the call",
         ));

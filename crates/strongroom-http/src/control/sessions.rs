@@ -43,12 +43,10 @@ pub(crate) async fn list(
 pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
     let sessions = operator.service.sessions(&operator.org)?;
-    // One of another account is not found under this one.
-    let valid = sessions.of_account(&one.account, operator.service.now()).await.map_err(full)?;
-    let named = valid.iter().find(|session| session.id() == one.session);
-    let Some(session) = named else { return Err(Failure::not_found("Session not found")) };
-    let revoked = usize::from(sessions.revoke(session.id()).await.map_err(full)?);
-    Ok(Json(Revoked { revoked }))
+    match sessions.revoke_of(&one.account, &one.session).await.map_err(full)? {
+        true => Ok(Json(Revoked { revoked: 1 })),
+        false => Err(Failure::not_found("Session not found")),
+    }
 }
 
 /// Ends all sessions of a linked account

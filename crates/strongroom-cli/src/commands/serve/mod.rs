@@ -371,7 +371,7 @@ async fn finish_jobs(service: Service) {
             tracing::error!(
                 target: LOG_TARGET,
                 %error,
-                "a job cannot be finished: `strongroom verify` says what is damaged"
+                "a job cannot be finished, and is tried again; of what is damaged, `strongroom verify` says where"
             );
         }
         said = failed;
