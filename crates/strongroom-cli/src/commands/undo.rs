@@ -1,7 +1,9 @@
 //! `undo`: a value as it was before its last change.
 
 use serde::Serialize;
-use strongroom::{DefinitionId, DefinitionName, Expected, Org, Scope, Version, WriteOptions};
+use strongroom::{
+    DefinitionId, DefinitionName, DefinitionRef, ErrorKind, Expected, Org, Scope, Version, WriteOptions,
+};
 use strongroom_http::control::{self, Undone};
 
 use crate::client::{Client, NoBody};
@@ -15,11 +17,13 @@ use crate::suggest;
 /// `undo` as it is typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Undo {
+    /// The name of the variable; of a damaged definition with --definition --replace-damaged also its id
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Bring back the definition of this name that was deleted last, without its values
-    #[arg(long, conflicts_with_all = ["account", "workflow", "replace_damaged"])]
+    /// Bring back the definition of this name that was deleted last, without its values; with --replace-damaged, the
+    /// newest version of a damaged one that can be read
+    #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
     #[command(flatten)]
     replace: Replace,
@@ -70,6 +74,9 @@ impl Undo {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.definition {
+            if self.replace.replace_damaged {
+                return Err(Failure::not_on_server("a server replaces no damaged definition"));
+            }
             self.consent.to_reversible(&format!("define {} as it was", self.name))?;
             let path = ["definitions", self.name.as_str(), "undelete"];
             let restored: control::Definition = client.control_post(&path, &NoBody {})?;
@@ -88,6 +95,9 @@ impl Undo {
 impl Undo {
     async fn undelete(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
+        if let Some(damaged) = self.damaged_definition(org).await? {
+            return self.replace_definition(org, damaged, output).await;
+        }
         if org.definition(name).await?.is_some() {
             return Err(Failure::invalid(format!("there is a definition {name}"))
                 .next("give it another name with `strongroom define NAME --change --rename OTHER` first"));
@@ -117,6 +127,48 @@ impl Undo {
             Some(restored) => self.undeleted(restored.id.to_string(), output),
             None => Err(Failure::undefined(name)),
         }
+    }
+
+    /// The damaged definition that this is about, if --replace-damaged is to replace one: by its name, or by its id,
+    /// which is what `verify` knows of it.
+    async fn damaged_definition(&self, org: &Org) -> Result<Option<DefinitionRef<'_>>, Failure> {
+        let by_id = self.name.as_str().parse::<DefinitionId>().ok().map(DefinitionRef::Id);
+        for reference in [Some(DefinitionRef::from(self.name.as_str())), by_id].into_iter().flatten() {
+            match org.definition(reference.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    return match self.replace.replace_damaged {
+                        true => Ok(Some(reference)),
+                        false => Err(Failure::from(error).next(REPLACES)),
+                    };
+                }
+                Ok(Some(_)) => return Ok(None),
+                found => drop(found?),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn replace_definition(
+        &self,
+        org: &Org,
+        damaged: DefinitionRef<'_>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let versions = pages::all(async |page| org.definition_history(damaged.clone(), page).await).await?;
+        let readable = versions.iter().find(|version| version.unreadable.is_none() && !version.deleted);
+        let Some(last) = readable else {
+            let nothing =
+                format!("no former version of the definition {} is kept that can be read", self.name);
+            return Err(
+                Failure::new(Exit::Key, nothing).next("nothing was changed; a backup from before has it")
+            );
+        };
+        let written = time(last.written_at);
+        self.consent.to_reversible(&format!("define {} as it was from {written} on", self.name))?;
+        let options = WriteOptions::expecting(Expected::Unreadable).note("undo");
+        let restored = org.restore_definition_with(damaged, last.revision, options).await?;
+        let (name, id) = (restored.definition.name.as_str(), restored.id.to_string());
+        output.done(&format!("{name} is defined as it was from {written} on"), &Undeleted { name, id })
     }
 
     fn undeleted(&self, id: String, output: &Output) -> Result<(), Failure> {

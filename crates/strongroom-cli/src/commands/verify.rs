@@ -116,8 +116,9 @@ pub(super) fn unclean(report: &VerifyReport) -> Failure {
     Failure::new(Exit::Key, sentence).next(UNCLEAN)
 }
 
-const UNCLEAN: &str = "nothing was changed; `undo --replace-damaged` sets a value or credential back, `delete --purge` \
-                       deletes it, and a backup from before has all of it";
+const UNCLEAN: &str = "nothing was changed; `undo --replace-damaged` sets a value or credential back, and a definition \
+                       with --definition; `delete --purge` deletes a value or credential, and a backup from before \
+                       has all of it";
 
 fn open(file: &Path) -> Result<File, Failure> {
     File::open(file).map_err(|error| {

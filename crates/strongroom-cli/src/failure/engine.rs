@@ -121,7 +121,8 @@ fn next_of(error: &Error) -> Option<&'static str> {
             "give --slot-key-file ID=FILE, --slot-passphrase-file ID=FILE or --drop ID; nothing was written"
         }
         Error::Damaged { .. } | Error::UnknownKey { .. } => {
-            "`strongroom verify` names all damaged rows; a value or credential is set back by `undo --replace-damaged`"
+            "`strongroom verify` names all damaged rows; `undo --replace-damaged` sets a value or credential back, and \
+             a definition with --definition"
         }
         Error::RotationUnderway => "`strongroom job run` finishes it",
         Error::RolledBack { .. } => {
