@@ -349,6 +349,76 @@ fn what_is_not_known_of_a_time_is_listed_beside_what_differs() {
     assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without an audit"));
 }
 
+#[test]
+fn values_that_went_with_their_account_or_definition_are_not_known_of_the_time_before() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    for name in ["X", "Y"] {
+        shell.define(name, "string");
+    }
+    for account in ["gone", "shredded", "back"] {
+        shell.ok(&["account", "create", account, "--default-app"]);
+        shell.ok_with("before", &["set", "X", "--account", account]);
+    }
+    shell.ok_with("before", &["set", "Y"]);
+    let at = shell.json(&["history", "Y"])[0]["written_at"].as_str().unwrap().to_owned();
+    shell.ok(&["account", "delete", "gone", "--yes"]);
+    shell.ok(&["shred", "account", "shredded", "--yes"]);
+    shell.ok(&["account", "delete", "back", "--yes"]);
+    shell.ok(&["account", "create", "back", "--default-app"]);
+    shell.ok_with("after", &["set", "X", "--account", "back"]);
+    shell.ok(&["delete", "Y", "--definition", "--yes"]);
+    shell.ok(&["undo", "Y", "--definition"]);
+    let value_of = |place: &str, name: &str| {
+        let found = shell.json(&["diff", place, "--at", &at])["differences"].clone();
+        found.as_array().unwrap().iter().find(|one| one["name"] == name).map(|one| one["value"].clone())
+    };
+    for place in ["@account:gone", "@account:shredded", "@account:back"] {
+        assert_eq!(value_of(place, "X"), Some(json!("not_known")), "{place}");
+    }
+    assert_eq!(value_of("test", "X"), None, "of another place nothing went");
+    assert_eq!(value_of("test", "Y"), Some(json!("not_known")));
+}
+
+#[test]
+fn an_audit_that_begins_after_the_time_is_said_to_lack_what_was_before() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok_with("before", &["set", "X"]);
+    let at = shell.json(&["history", "X"])[0]["written_at"].as_str().unwrap().to_owned();
+    shell.ok(&["audit", "--on"]);
+    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without an audit"));
+    assert!(!shell.run(&["diff", "--at", "0s"]).stderr.contains("without an audit"));
+}
+
+#[test]
+fn a_version_takes_the_place_of_a_damaged_definition_by_its_name_or_id() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok_with("one", &["set", "X"]);
+    let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+    for named in ["X", &id] {
+        shell.ok(&["define", "X", "--change", "--description", named]);
+        damage(&shell, &[0x10]);
+        assert_eq!(shell.run(&["list"]).code, 5);
+        let undo = ["undo", named, "--definition", "--yes"];
+        let refused = shell.run(&undo);
+        assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
+        shell.ok(&[&undo[..], &["--replace-damaged"]].concat());
+        assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+        shell.ok(&["verify"]);
+    }
+}
+
+#[test]
+fn a_damaged_definition_without_a_readable_version_stays_as_it_is() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    damage(&shell, &[0x10]);
+    let refused = shell.run(&["undo", "X", "--definition", "--replace-damaged", "--yes"]);
+    assert!(refused.code == 5 && refused.stderr.contains("backup"), "{refused:?}");
+}
+
 /// Flips a bit of the first row whose key begins so.
 fn damage(shell: &Shell, kind: &[u8]) {
     let store = RedbStore::open(shell.store()).unwrap();

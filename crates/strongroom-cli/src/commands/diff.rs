@@ -1,11 +1,11 @@
 //! `diff`: in what two places differ, or one place from what it was.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 use strongroom::{
-    AuditFilter, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, Resolved, Scope, ScopePath,
-    ScopedValue, Secret, StoredDefinition, Timestamp, VariableDefinition, Version,
+    AuditFilter, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, PageRequest, Resolved, Scope,
+    ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp, VariableDefinition, Version,
 };
 
 use super::audit::moment_or_age;
@@ -226,8 +226,11 @@ async fn sides_at(
         Scope::LinkedAccount(id) => ScopePath::org().linked_account(id.clone()),
         Scope::Workflow(id) => ScopePath::org().workflow(id.clone()),
     };
-    if !session.vault.settings().await?.audit {
-        output.note("without an audit, what was purged since then is not known and not listed");
+    // An audit with nothing from before may have been turned on since, or cut.
+    let before = AuditFilter::all().until(at);
+    let has_audit = session.vault.settings().await?.audit;
+    if !has_audit || org.audit(&before, PageRequest::first(1)).await?.items.is_empty() {
+        output.note("without an audit from then on, what was purged since then is not known and not listed");
     }
     let mut noted = noted_since(&org, &place.scope, at).await?;
     let mut sides = Vec::new();
@@ -258,7 +261,7 @@ async fn sides_at(
             }
             found => match found?.filter(is_here) {
                 Some(resolved) => Held::Known(resolved.value),
-                None if noted.values.get(&id) == Some(&true) => Held::NotKnown,
+                None if noted.had_value(id, &definition, &place.scope) => Held::NotKnown,
                 None => Held::Nothing,
             },
         };
@@ -274,6 +277,22 @@ async fn sides_at(
 struct Noted {
     values: HashMap<DefinitionId, bool>,
     definitions: HashMap<DefinitionId, (String, bool)>,
+    /// Those that were deleted, and all their values with them, which have no events of their own.
+    deleted: HashSet<DefinitionId>,
+    /// That the place was deleted, with all its values.
+    place_deleted: bool,
+}
+
+impl Noted {
+    /// Whether there was a value, or may have been one that went with its definition or account.
+    fn had_value(&self, id: DefinitionId, definition: &Held<VariableDefinition>, scope: &Scope) -> bool {
+        let was_allowed = match definition {
+            Held::Known(definition) => definition.scopes.allows(scope.kind()),
+            Held::NotKnown | Held::Nothing => true,
+        };
+        let went = was_allowed && (self.place_deleted || self.deleted.contains(&id));
+        went || self.values.get(&id) == Some(&true)
+    }
 }
 
 async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, Failure> {
@@ -286,7 +305,13 @@ async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, F
     let mut noted = Noted::default();
     for event in pages::all(async |page| org.audit(&since, page).await).await? {
         for change in event.changes {
+            if change.kind == EventKind::AccountDeleted && change.linked_account.as_ref() == account {
+                noted.place_deleted = true;
+            }
             let Some(id) = change.definition_id else { continue };
+            if change.kind == EventKind::DefinitionDeleted {
+                noted.deleted.insert(id);
+            }
             // The first write since then says whether there was something before.
             let was_there = change.before.is_some();
             match change.kind {
