@@ -53,8 +53,8 @@ impl AuditDigest {
     /// Checks an export, and returns its events: that none of those of the digest is missing, altered or out of its
     /// order, and that each of the others follows the one before. Needs no key.
     ///
-    /// Events that were dropped for their age since ([`Org::drop_audit_before`]) are missing too: see
-    /// [`check_after_drop`](Self::check_after_drop).
+    /// Events that were dropped for their age since ([`Org::drop_audit_before`](crate::Org::drop_audit_before)) are
+    /// missing too: see [`check_after_drop`](Self::check_after_drop).
     ///
     /// # Errors
     /// [`Error::Damaged`] if it does not hold what the digest says, or is no export; [`Error::BackupFile`] if the
