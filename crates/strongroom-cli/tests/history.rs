@@ -4,13 +4,8 @@
 
 mod shell;
 
-use std::sync::Arc;
-
-use futures_executor::block_on;
 use serde_json::json;
 use shell::Shell;
-use strongroom::store::{KeyRange, ReadBatch, Scan, Store, WriteBatch};
-use strongroom_redb::RedbStore;
 
 #[test]
 fn an_empty_value_set_by_mistake_is_undone_on_every_store() {
@@ -156,7 +151,7 @@ fn what_cannot_be_read_is_in_the_list_with_the_rest_and_the_command_fails() {
     for (command, kind) in lists {
         let before = shell.run(&[command, &["--json"]].concat());
         assert_eq!(before.code, 0, "{}", before.stderr);
-        damage(&shell, kind);
+        shell.damage(kind);
         let named = shell.run(&["verify"]).stdout;
         let paths: Vec<_> = named
             .lines()
@@ -195,7 +190,7 @@ fn what_cannot_be_read_is_deleted_with_its_versions_or_not_at_all() {
         ),
     ];
     for (delete, history, kind) in deletes {
-        damage(&shell, kind);
+        shell.damage(kind);
         let before = shell.run(history).stdout;
         let refused = shell.run(&[delete, &["--yes"]].concat());
         assert!(refused.code == 5 && refused.stderr.contains("--purge"), "{refused:?}");
@@ -225,7 +220,7 @@ fn a_version_takes_the_place_of_what_cannot_be_read_where_that_is_asked_for() {
         ),
     ];
     for (undo, history, revert, kind) in &cases {
-        damage(&shell, &[*kind]);
+        shell.damage(&[*kind]);
         let before = shell.run(history).stdout;
         let refused = shell.run(undo);
         assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
@@ -235,7 +230,7 @@ fn a_version_takes_the_place_of_what_cannot_be_read_where_that_is_asked_for() {
         let first = versions[2]["version"].as_str().unwrap();
         let version: &[&str] =
             if revert.ends_with(&["--version"]) { &[first] } else { &["--version", first] };
-        damage(&shell, &[*kind]);
+        shell.damage(&[*kind]);
         let refused = shell.run(&[&revert[..], version].concat());
         assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
         shell.ok(&[&revert[..], version, &["--replace-damaged"]].concat());
@@ -253,7 +248,7 @@ fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
     for value in ["one", "two"] {
         shell.ok_with(value, &["set", "X"]);
     }
-    damage(&shell, &[0x20]);
+    shell.damage(&[0x20]);
     let server = shell::server::Server::start(&shell, &[]);
     let create = ["api-key", "create", "remote", "--right", "read", "--right", "write", "--right", "reveal"];
     let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
@@ -282,7 +277,7 @@ fn an_export_of_a_damaged_audit_has_the_rest_and_fails_with_what_it_lacks() {
     shell.ok(&["audit", "--on"]);
     shell.define("X", "string");
     shell.ok(&["audit", "--export", "whole.audit"]);
-    damage(&shell, &[0x60]);
+    shell.damage(&[0x60]);
     shell.ok_with("one", &["set", "X"]);
     let named = shell.run(&["verify"]).stdout;
     let path = named.lines().find(|line| line.contains("altered")).unwrap().split("  ").next().unwrap();
@@ -305,7 +300,7 @@ fn a_deletion_that_cannot_be_read_does_not_keep_another_definition_from_coming_b
         shell.define(name, "string");
         shell.ok(&["delete", name, "--definition", "--yes"]);
     }
-    damage(&shell, &[0x50, 0x10]);
+    shell.damage(&[0x50, 0x10]);
     let mut ran = ["X", "Y"].map(|name| shell.run(&["undo", name, "--definition"]));
     assert!(ran.iter().all(|ran| ran.stderr.contains("left out: ")), "{ran:?}");
     ran.sort_by_key(|ran| ran.code);
@@ -399,7 +394,7 @@ fn a_version_takes_the_place_of_a_damaged_definition_by_its_name_or_id() {
     let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
     for named in ["X", &id] {
         shell.ok(&["define", "X", "--change", "--description", named]);
-        damage(&shell, &[0x10]);
+        shell.damage(&[0x10]);
         assert_eq!(shell.run(&["list"]).code, 5);
         let undo = ["undo", named, "--definition", "--yes"];
         let refused = shell.run(&undo);
@@ -414,25 +409,9 @@ fn a_version_takes_the_place_of_a_damaged_definition_by_its_name_or_id() {
 fn a_damaged_definition_without_a_readable_version_stays_as_it_is() {
     let shell = Shell::with_vault();
     shell.define("X", "string");
-    damage(&shell, &[0x10]);
+    shell.damage(&[0x10]);
     let refused = shell.run(&["undo", "X", "--definition", "--replace-damaged", "--yes"]);
     assert!(refused.code == 5 && refused.stderr.contains("backup"), "{refused:?}");
-}
-
-/// Flips a bit of the first row whose key begins so.
-fn damage(shell: &Shell, kind: &[u8]) {
-    let store = RedbStore::open(shell.store()).unwrap();
-    let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
-    let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
-    let tenant_len = 1 + 24 + 1 + "test".len() + 1;
-    let is_one = |key: &[u8]| key.get(tenant_len..).is_some_and(|rest| rest.starts_with(kind));
-    let (key, row) = rows.into_iter().find(|(key, _)| is_one(key.as_bytes())).unwrap();
-    let mut changed = row.value;
-    *changed.last_mut().unwrap() ^= 1;
-    let mut batch = WriteBatch::default();
-    batch.put(key, changed);
-    block_on(store.commit(Arc::new(batch))).unwrap();
-    block_on(store.close()).unwrap();
 }
 
 #[test]
