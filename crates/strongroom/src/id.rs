@@ -285,8 +285,7 @@ impl Environment {
 
 impl Namespace {
     /// Whether it is reserved: for API keys and what is kept of them, the keys that sign session tokens, sessions, and
-    /// the lists of those. Only
-    /// [`Org::reserved_records`](crate::Org::reserved_records) writes there.
+    /// the lists of those. Only [`Org::reserved_records`](crate::Org::reserved_records) writes there.
     ///
     /// ```
     /// assert!("api-key".parse::<strongroom::Namespace>()?.is_reserved());

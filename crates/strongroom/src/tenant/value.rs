@@ -287,10 +287,7 @@ impl Draft<'_> {
             }
             (Some((existing, former)), _) => {
                 let too_many = self.keep_former(&subject, &former.as_document(), kept)?;
-                // That one may be among them.
-                let mut others = rows.surplus.iter().filter(|key| too_many.as_ref() != Some(key)).cloned();
-                others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
-                self.delete_if_landed(others);
+                self.delete_surplus(&rows.surplus, too_many.as_ref());
                 // The value matches the format now: an older mark as grandfathered goes.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
@@ -332,6 +329,13 @@ impl Draft<'_> {
             updated_at: *now,
             ciphertext,
         })
+    }
+
+    /// Deletes the versions that are more than are kept, but for the one that makes room already.
+    fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
+        let mut others = surplus.iter().filter(|key| gone != Some(key)).cloned();
+        others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
+        self.delete_if_landed(others);
     }
 
     /// A value that cannot be opened, or that it was deleted, is replaced: it continues this document.
