@@ -111,11 +111,7 @@ impl Import {
         match (self.dry_run, self.in_parts) {
             (true, _) => {}
             (false, false) => plan.apply(org).await?,
-            (false, true) => {
-                let applied = plan.apply_in_parts(org).await;
-                session.keep_mark(output).await;
-                applied?;
-            }
+            (false, true) => plan.apply_in_parts(org).await?,
         }
         plan.report(self.dry_run, output)
     }
