@@ -256,7 +256,7 @@ impl Report {
             _ if blocked > 0 => self.warn(
                 "jobs",
                 format!("{} that cannot open its rows", counted(blocked, "job")),
-                "`strongroom verify` shows the rows: set or delete them, then `strongroom job retry ID`",
+                "`strongroom verify` names the rows and what to do; then `strongroom job retry ID`",
             ),
             count => {
                 self.warn("jobs", counted(count, "unfinished job"), "`strongroom job run` finishes them");

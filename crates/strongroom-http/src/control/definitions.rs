@@ -176,7 +176,7 @@ pub(crate) async fn undelete(
                 last = last.into_iter().chain([stored]).max_by_key(|stored| stored.updated_at.as_ms());
             }
             Ok(_) => {}
-            // It stands in nobody's way.
+            // It keeps no other from being found.
             Err(error) => unreadable = Some(full(error)),
         }
     }

@@ -171,7 +171,7 @@ impl OrgSweeper<'_> {
         let keys = dropped_keys(self.tenant).await?;
         let floor = Floor::of(&self.tenant.id.keyring(None), revision);
         match note_shredded(&self.tenant.engine, &keys, floor).await {
-            // There is no room for it, which is no reason to keep the rows: who asked for the shred is told.
+            // There is no room for it, which is no reason to keep the rows: the caller of the shred gets the error.
             Ok(_) | Err(Error::TooLong { .. }) => self.is_ours().await,
             Err(error) => Err(error),
         }

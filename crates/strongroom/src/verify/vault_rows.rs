@@ -23,7 +23,7 @@ pub(super) async fn faults_of_head(engine: &Engine) -> Result<Vec<CheckedRow>, E
     }
     let bad = |row, damage| CheckedRow::absent(RowId::Vault(row), RowState::bad(Cause::Damaged(damage)));
     let (mut missing, mut unlisted) = (Vec::new(), Vec::new());
-    // Why it does not open is told of its rows themselves.
+    // If it does not open, the check of its own rows says why.
     if let Ok((head, store_row, _)) = engine.open_head().await {
         missing.extend(head.missing_slots(&store_row.body).map(|held| held.slot_id));
         let slots = head.slots.iter().filter_map(|row| row.slot.as_ref().ok());

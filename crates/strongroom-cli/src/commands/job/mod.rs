@@ -221,6 +221,6 @@ async fn run_one(vault: &Vault, id: DocumentId, output: &Output) -> Result<(), F
 
 fn no_such(id: DocumentId) -> Failure {
     Failure::not_found(format!("there is no job on keys {id}")).next(
-        "`strongroom job list` lists the jobs; a finished one is gone, and deletes only go on, with `job run`",
+        "`strongroom job list` lists the jobs; a finished one is gone, and `job run` alone continues a delete",
     )
 }

@@ -371,7 +371,7 @@ async fn finish_jobs(service: Service) {
             tracing::error!(
                 target: LOG_TARGET,
                 %error,
-                "a job cannot be finished, and is tried again; of what is damaged, `strongroom verify` says where"
+                "a job cannot be finished and will be tried again; `strongroom verify` names damaged rows"
             );
         }
         said = failed;
