@@ -28,13 +28,14 @@ pub use engine::{engine_memory, engine_sled};
 pub use envelope::envelope;
 pub use format::format;
 pub use store::{store_memory, store_redb, store_sled};
-pub use strongroom::hazmat::fuzz::{key, plaintext, row};
+pub use strongroom::hazmat::fuzz::{key, plaintext, primitives, row};
 
 /// Takes any bytes, and panics when a property fails.
 pub type Target = fn(&[u8]);
 
 /// Every target under its name, which is that of its program and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
+    ("primitives", primitives),
     ("row", row),
     ("plaintext", plaintext),
     ("key", key),

@@ -1,22 +1,13 @@
-//! Keys from keys: HKDF-SHA256, the expand step only (RFC 5869 section 2.3).
+//! Keys from keys.
 
-use hkdf::Hkdf;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::primitives::expand;
 use super::{Address, StoreId};
 
 /// 32 bytes of a key, wiped on drop. They are on the heap, so that no future, channel or `Arc` that they pass through
 /// keeps a copy.
 pub(crate) type KeyMaterial = Box<Zeroizing<[u8; 32]>>;
-
-/// Derives a key of 32 bytes from `prk`, which must be uniform, and the concatenation of `info`.
-pub(crate) fn expand(prk: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut okm = Zeroizing::new([0; 32]);
-    let hkdf = Hkdf::<Sha256>::from_prk(prk).expect("32 bytes are one output of SHA-256");
-    hkdf.expand_multi_info(info, &mut *okm).expect("32 bytes are one output of SHA-256");
-    okm
-}
 
 /// The key of a slot, from the base that the passphrase, the raw key or the provider gave.
 pub(crate) fn slot_key(base: &[u8; 32], store_id: &StoreId, slot_id: &[u8; 16]) -> Zeroizing<[u8; 32]> {

@@ -1,43 +1,45 @@
 //! A key for what never leaves the process.
 
-use aes::Aes256Enc;
-use aes_gcm_siv::AesGcmSiv;
-use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
 use zeroize::Zeroizing;
 
-use super::record::{NONCE_LEN, TAG_LEN};
+use super::primitives::{Cipher, Nonce, Tag};
 use crate::random::{self, RandomError};
 
 /// A random key for the parts of one message that stays in memory. It is written nowhere, seals one message, and is
 /// wiped on drop. So what it sealed needs neither a commitment nor padding, and its nonces are the numbers of the
 /// parts.
-pub(crate) struct LocalKey(AesGcmSiv<Aes256Enc>);
+pub(crate) struct LocalKey(Cipher);
 
 /// The tag of one part.
-pub(crate) type PartTag = [u8; TAG_LEN];
+pub(crate) type PartTag = Tag;
 
 impl LocalKey {
     pub(crate) fn generate() -> Result<Self, RandomError> {
         let mut key = Zeroizing::new([0; 32]);
         random::fill(&mut *key)?;
-        Ok(Self(AesGcmSiv::new((&*key).into())))
+        Ok(Self(Cipher::new(&key)))
     }
 
     /// Seals part `number` of the message in place, bound to `context`. `None` for a part that no cipher takes.
     pub(crate) fn seal(&self, number: u32, context: &[u8], part: &mut [u8]) -> Option<PartTag> {
-        let tag = self.0.encrypt_inout_detached(&nonce(number).into(), context, part.into());
-        tag.ok().map(Into::into)
+        self.0.encrypt(&nonce(number), context, part)
     }
 
-    /// Opens part `number` in place. `false`, with the part unchanged or zeroed, if it is not what was sealed.
-    #[must_use]
-    pub(crate) fn open(&self, number: u32, context: &[u8], part: &mut [u8], tag: &PartTag) -> bool {
-        self.0.decrypt_inout_detached(&nonce(number).into(), context, part.into(), tag.into()).is_ok()
+    /// Opens part `number` to the end of `plaintext`, which has room for it. `None` if it is not what was sealed.
+    pub(crate) fn open(
+        &self,
+        number: u32,
+        context: &[u8],
+        part: &[u8],
+        tag: &PartTag,
+        plaintext: &mut Vec<u8>,
+    ) -> Option<()> {
+        self.0.decrypt(&nonce(number), context, part, tag, plaintext)
     }
 }
 
-fn nonce(number: u32) -> [u8; NONCE_LEN] {
-    let mut nonce = [0; NONCE_LEN];
+fn nonce(number: u32) -> Nonce {
+    let mut nonce = Nonce::default();
     nonce.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
     nonce
 }
@@ -52,8 +54,8 @@ mod tests {
         let mut sealed = *b"part";
         let tag = key.seal(1, b"here", &mut sealed).unwrap();
         let opens = |key: &LocalKey, number, context: &[u8], sealed: [u8; 4]| {
-            let mut part = sealed;
-            key.open(number, context, &mut part, &tag) && part == *b"part"
+            let mut part = Vec::with_capacity(sealed.len());
+            key.open(number, context, &sealed, &tag, &mut part).is_some() && part == b"part"
         };
         assert!(opens(&key, 1, b"here", sealed));
         assert!(!opens(&other, 1, b"here", sealed) && !opens(&key, 2, b"here", sealed));

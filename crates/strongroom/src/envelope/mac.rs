@@ -1,28 +1,27 @@
 //! A keyed hash over what leaves a store: the frames of a backup, the rows of a copy.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
-use super::kdf::expand;
+use super::primitives::{self, Mac, expand};
 
 /// A key that distinguishes what its holder wrote from what anyone else did.
-pub(crate) struct MacKey(Hmac<Sha256>);
+pub(crate) struct MacKey(Mac);
 
 /// The keyed hash of some bytes.
 pub(crate) type MacTag = [u8; 32];
 
 /// A keyed hash that is being computed.
-pub(crate) struct RunningMac(Hmac<Sha256>);
+pub(crate) struct RunningMac(primitives::RunningMac);
 
 impl MacKey {
     /// The key that is derived from `root` for the concatenation of `info`.
     pub(crate) fn derive(root: &[u8; 32], info: &[&[u8]]) -> Self {
-        let key = expand(root, info);
-        Self(Hmac::new_from_slice(&*key).expect("HMAC takes a key of any length"))
+        Self(Mac::new(&expand(root, info)))
     }
 
     pub(crate) fn start(&self) -> RunningMac {
-        RunningMac(self.0.clone())
+        RunningMac(self.0.start())
     }
 }
 
@@ -33,12 +32,12 @@ impl RunningMac {
     }
 
     pub(crate) fn finish(self) -> MacTag {
-        self.0.finalize().into_bytes().into()
+        self.0.finish()
     }
 
     /// Whether `tag` is the hash of these bytes; compares in constant time.
     pub(crate) fn is(self, tag: &MacTag) -> bool {
-        self.0.verify_slice(tag).is_ok()
+        self.finish().ct_eq(tag).into()
     }
 }
 

@@ -11,6 +11,7 @@ mod local_key;
 mod mac;
 mod padding;
 mod passphrase;
+mod primitives;
 mod record;
 mod sealing_key;
 
@@ -19,8 +20,6 @@ pub use dek_id::DekId;
 #[allow(unreachable_pub, reason = "public behind the feature `hazmat` only")]
 pub use error::OpenError;
 pub(crate) use error::SealError;
-#[cfg(feature = "hazmat")]
-pub(crate) use kdf::expand;
 pub(crate) use kdf::{KeyMaterial, checkpoint_key, new_dek, slot_key};
 pub(crate) use local_key::{LocalKey, PartTag};
 pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
@@ -28,5 +27,9 @@ pub(crate) use mac::{MacKey, MacTag, RunningMac, checksum};
 pub(crate) use padding::padded_len;
 pub(crate) use passphrase::{Argon2Bounds, argon2id};
 pub use passphrase::{Argon2Error, Argon2Params};
+#[cfg(all(feature = "aws-lc", feature = "hazmat"))]
+pub(crate) use primitives::assert_alike;
+#[cfg(feature = "hazmat")]
+pub(crate) use primitives::expand;
 pub(crate) use record::{RECORD_LEN_MAX, SealedRecord};
 pub(crate) use sealing_key::SealingKey;

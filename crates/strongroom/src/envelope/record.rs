@@ -1,6 +1,7 @@
 //! The layout of a sealed record: fixed offsets, one valid parse.
 
 use super::padding;
+use super::primitives::{NONCE_LEN, Nonce, Tag};
 use crate::envelope::{DekId, OpenError};
 
 /// A sealed record, parsed without a copy and without a key.
@@ -13,7 +14,7 @@ pub(crate) struct SealedRecord<'a> {
     pub(super) header: &'a [u8; HEADER_LEN],
     pub(super) commit: &'a [u8; COMMIT_LEN],
     pub(super) body: &'a [u8],
-    pub(super) tag: &'a [u8; TAG_LEN],
+    pub(super) tag: &'a Tag,
 }
 
 impl<'a> SealedRecord<'a> {
@@ -47,7 +48,7 @@ impl<'a> SealedRecord<'a> {
         self.body.len()
     }
 
-    pub(super) fn nonce(&self) -> &'a [u8; NONCE_LEN] {
+    pub(super) fn nonce(&self) -> &'a Nonce {
         self.header.last_chunk().expect("a header ends with its nonce")
     }
 
@@ -69,7 +70,7 @@ impl std::fmt::Debug for SealedRecord<'_> {
 }
 
 /// The 30 bytes at the start of a record, which both tag and commitment authenticate.
-pub(super) fn header(dek_id: &DekId, nonce: &[u8; NONCE_LEN]) -> [u8; HEADER_LEN] {
+pub(super) fn header(dek_id: &DekId, nonce: &Nonce) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let (head, rest) = header.split_at_mut(2);
     head.copy_from_slice(&[VERSION, SUITE]);
@@ -82,10 +83,8 @@ pub(super) fn header(dek_id: &DekId, nonce: &[u8; NONCE_LEN]) -> [u8; HEADER_LEN
 /// The longest record: 64 KiB of value, plus padding and envelope.
 pub(crate) const RECORD_LEN_MAX: usize = 67_662;
 
-pub(super) const HEADER_LEN: usize = 30;
-pub(super) const NONCE_LEN: usize = 12;
+pub(super) const HEADER_LEN: usize = 2 + 16 + NONCE_LEN;
 pub(super) const COMMIT_LEN: usize = 32;
-pub(super) const TAG_LEN: usize = 16;
 pub(super) const BODY_OFFSET: usize = HEADER_LEN + COMMIT_LEN;
 const VERSION: u8 = 0x01;
 /// HKDF-SHA256, a commitment of 32 bytes by HMAC-SHA256, AES-256-GCM-SIV.

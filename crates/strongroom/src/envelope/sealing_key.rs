@@ -2,17 +2,12 @@
 
 use std::{fmt, mem};
 
-use aes::Aes256Enc;
-use aes_gcm_siv::AesGcmSiv;
-use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::address::USUAL_LEN;
-use super::kdf::expand;
-use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, NONCE_LEN, RECORD_LEN_MAX, TAG_LEN};
+use super::primitives::{Cipher, Mac, Nonce, TAG_LEN, expand};
+use super::record::{self, BODY_OFFSET, COMMIT_LEN, HEADER_LEN, RECORD_LEN_MAX};
 use super::{Address, DekId, OpenError, SealError, SealedRecord, padding};
 use crate::random;
 
@@ -22,8 +17,8 @@ use crate::random;
 /// carries a keyed hash over header, address and tag, which is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
-    cipher: AesGcmSiv<Aes256Enc>,
-    commitment: Hmac<Sha256>,
+    cipher: Cipher,
+    commitment: Mac,
 }
 
 impl SealingKey {
@@ -34,8 +29,8 @@ impl SealingKey {
         let id = expand(key, &[b"strongroom/v1/dek-id"]);
         Self {
             id: DekId::from_bytes(*id.first_chunk().expect("an id is half of the 32 bytes")),
-            cipher: AesGcmSiv::new((&*seal_key).into()),
-            commitment: Hmac::new_from_slice(&*commit_key).expect("HMAC takes a key of any length"),
+            cipher: Cipher::new(&seal_key),
+            commitment: Mac::new(&commit_key),
         }
     }
 
@@ -50,7 +45,7 @@ impl SealingKey {
     /// [`SealError::TooLong`] if the record would be over the limit, and [`SealError::Random`] if there are no random
     /// bytes for a nonce.
     pub(crate) fn seal(&self, address: &impl Address, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut nonce = [0; NONCE_LEN];
+        let mut nonce = Nonce::default();
         random::fill(&mut nonce)?;
         self.seal_with_nonce(address, &nonce, plaintext)
     }
@@ -59,7 +54,7 @@ impl SealingKey {
     pub(crate) fn seal_with_nonce(
         &self,
         address: &impl Address,
-        nonce: &[u8; NONCE_LEN],
+        nonce: &Nonce,
         plaintext: &[u8],
     ) -> Result<Vec<u8>, SealError> {
         let record_len =
@@ -77,8 +72,7 @@ impl SealingKey {
         padding::pad_into(plaintext, &mut record);
 
         let (head, body) = record.split_at_mut(BODY_OFFSET);
-        let sealed = self.cipher.encrypt_inout_detached(nonce.into(), &bound, body.into());
-        let tag = sealed.map_err(|_| SealError::TooLong)?;
+        let tag = self.cipher.encrypt(nonce, &bound, body).ok_or(SealError::TooLong)?;
         bound.extend_from_slice(&tag);
         head.split_at_mut(HEADER_LEN).1.copy_from_slice(&self.commit(&bound));
         record.extend_from_slice(&tag);
@@ -118,18 +112,18 @@ impl SealingKey {
         // The cipher authenticates header and address; only the commitment covers the tag as well.
         bound.truncate(bound_len);
 
-        let mut plaintext = Zeroizing::new(record.body.to_vec());
-        let buffer = plaintext.as_mut_slice().into();
-        let opened =
-            self.cipher.decrypt_inout_detached(record.nonce().into(), &bound, buffer, record.tag.into());
-        opened.map_err(|_| OpenError::Rejected)?;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(record.body.len()));
+        let opened = self.cipher.decrypt(record.nonce(), &bound, record.body, record.tag, &mut plaintext);
+        opened.ok_or(OpenError::Rejected)?;
         let value_len = padding::unpad(&plaintext).ok_or(OpenError::Rejected)?;
         plaintext.truncate(value_len);
         Ok(plaintext)
     }
 
     fn commit(&self, bound: &[u8]) -> [u8; COMMIT_LEN] {
-        self.commitment.clone().chain_update(bound).finalize().into_bytes().into()
+        let mut hash = self.commitment.start();
+        hash.update(bound);
+        hash.finish()
     }
 }
 
