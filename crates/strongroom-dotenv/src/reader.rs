@@ -11,7 +11,7 @@ use crate::entry::is_name;
 pub enum Reader {
     /// Every other one of these but GitHub Actions: values without quotes, which mean nothing to any of them.
     Every,
-    /// The npm package `dotenv`, up to 18.
+    /// The npm package `dotenv`, 16 to 18; older ones end a value at its first line.
     DotenvNode,
     /// `node --env-file`, from Node.js 20 on.
     Node,
@@ -21,7 +21,7 @@ pub enum Reader {
     Docker,
     /// The `env_file` of Docker Compose 2, and its `.env`.
     Compose,
-    /// A POSIX shell that sources the file.
+    /// A POSIX shell, bash or zsh that sources the file.
     Shell,
     /// The `EnvironmentFile` of a systemd unit.
     Systemd,
@@ -85,10 +85,13 @@ impl Reader {
         let is_identifier =
             is_name(name) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.contains(['.', '-']);
         match self {
-            Self::DotenvNode | Self::Node | Self::Python | Self::Docker => is_name(name),
+            // A name of JavaScript's own, which an object of it loses.
+            Self::DotenvNode => is_name(name) && name != "__proto__",
+            Self::Node | Self::Python | Self::Docker => is_name(name),
             Self::Compose => is_name(name) && !name.starts_with(|c: char| c.is_ascii_digit()),
             Self::Systemd => is_identifier,
-            Self::Every | Self::Shell => is_identifier && !SHELL_OWN.contains(&name),
+            Self::Every => is_identifier && !SHELL_OWN.contains(&name) && Self::DotenvNode.takes_name(name),
+            Self::Shell => is_identifier && !SHELL_OWN.contains(&name),
             Self::GithubActions => is_identifier && !is_runners_own(name),
         }
     }
@@ -132,7 +135,8 @@ impl Reader {
 
 /// The text of a file from which `reader` reads exactly these names and values, in their order.
 ///
-/// Nothing in a value can become a second variable, be expanded or be run. The text is as secret as the values.
+/// Nothing in a value can become a second variable, be expanded or be run. What a variable does by its name, such as
+/// `PATH` or `LD_PRELOAD`, is for the caller to judge. The text is as secret as the values.
 ///
 /// # Errors
 /// [`Unwritable`] for the first pair that [`Reader::holds`] refuses.
@@ -264,18 +268,34 @@ fn is_text_to_systemd(c: char) -> bool {
 
 /// The runner refuses the one and overrides the others.
 fn is_runners_own(name: &str) -> bool {
-    name == "NODE_OPTIONS" || name == "CI" || name.starts_with("GITHUB_") || name.starts_with("RUNNER_")
+    // It knows no case in the first.
+    name.eq_ignore_ascii_case("NODE_OPTIONS")
+        || name == "CI"
+        || name.starts_with("GITHUB_")
+        || name.starts_with("RUNNER_")
 }
 
 const FORM_BYTES: usize = 64;
 const DOCKER_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a shell sets itself, so that a file cannot: read-only in bash, or computed whenever it is read.
+/// What a shell sets itself, so that a file cannot: read-only in bash or zsh, computed whenever it is read, or a number
+/// or a list in zsh, which takes what is assigned to it as an expression and may run it, or stops reading the file.
 #[rustfmt::skip]
 const SHELL_OWN: &[&str] = &[
+    // bash
     "_", "BASHOPTS", "BASHPID", "BASH_ARGC", "BASH_ARGV", "BASH_ARGV0", "BASH_COMMAND", "BASH_LINENO", "BASH_SOURCE",
     "BASH_SUBSHELL", "BASH_VERSINFO", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS",
     "HISTCMD", "LINENO", "OPTIND", "PIPESTATUS", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "SRANDOM", "UID",
+    // zsh, from its module zsh/parameter
+    "ARGC", "COLUMNS", "EGID", "FUNCNEST", "GID", "HISTSIZE", "KEYTIMEOUT", "LINES", "LISTMAX", "MAILCHECK",
+    "SAVEHIST", "SHLVL", "TRY_BLOCK_ERROR", "TRY_BLOCK_INTERRUPT", "TTYIDLE", "ZSH_EVAL_CONTEXT", "ZSH_SUBSHELL",
+    "aliases", "argv", "builtins", "cdpath", "commands", "dirstack", "dis_aliases", "dis_builtins", "dis_functions",
+    "dis_functions_source", "dis_galiases", "dis_patchars", "dis_reswords", "dis_saliases", "fignore", "fpath",
+    "funcfiletrace", "funcsourcetrace", "funcstack", "functions", "functions_source", "functrace", "galiases",
+    "history", "historywords", "jobdirs", "jobstates", "jobtexts", "keymaps", "mailpath", "manpath", "module_path",
+    "modules", "nameddirs", "options", "parameters", "patchars", "path", "pipestatus", "psvar", "reswords",
+    "saliases", "signals", "status", "termcap", "terminfo", "userdirs", "usergroups", "watch", "widgets",
+    "zsh_eval_context", "zsh_scheduled_events", "ERRNO", "USERNAME",
 ];
 
 #[cfg(test)]
@@ -303,6 +323,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_an_object_of_javascript_loses_is_refused() {
+        let holds = |reader: Reader| reader.holds("__proto__", "x");
+        assert!(!holds(Reader::DotenvNode) && !holds(Reader::Every) && holds(Reader::Docker));
+    }
+
+    #[test]
     fn what_a_reader_cannot_hold_is_refused_by_its_place() {
         for (reader, value) in [
             (Reader::Every, "a b"),
@@ -319,7 +345,7 @@ mod tests {
             assert!(written(reader, value).is_none(), "{reader:?}");
         }
         assert_eq!(write_for(Reader::Shell, [("A", ""), ("B C", "")]), Err(Unwritable { index: 1 }));
-        assert!(!Reader::Shell.holds("UID", "0") && !Reader::GithubActions.holds("NODE_OPTIONS", "x"));
+        assert!(!Reader::Shell.holds("UID", "0") && !Reader::GithubActions.holds("Node_Options", "x"));
         assert!(!Reader::Systemd.holds("a.b", "x") && Reader::Docker.holds("a.b", "x"));
     }
 }

@@ -58,6 +58,7 @@ fn outcome<T>(answer: &Result<T, StoreError>) -> Result<(), &'static str> {
         StoreErrorKind::Conflict { .. } => "conflict",
         StoreErrorKind::Contention => "contention",
         StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::InUse => "in_use",
         StoreErrorKind::Indeterminate => "indeterminate",
         StoreErrorKind::TooLarge => "too_large",
         StoreErrorKind::Corrupt => "corrupt",

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use strongroom::{Observation, Observer};
+use strongroom::{ErrorKind, Observation, Observer, Outcome};
 
 /// The counters of a vault and of the store under it. Cheap to clone; every clone counts into the same.
 ///
@@ -37,6 +37,8 @@ struct Inner {
     registry: Registry,
     verbs: Family<VerbLabels, Counter>,
     verb_seconds: Family<NameLabels, Histogram, fn() -> Histogram>,
+    /// Without labels, so that it is there at zero before the first: only then does an increase show it.
+    damage_met: Counter,
     store_calls: Family<StoreLabels, Counter>,
     store_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
 }
@@ -74,10 +76,13 @@ impl VaultMetrics {
         registry.register("verbs", "Calls of verbs by outcome", Clone::clone(&verbs));
         let help = "Time of a call of a verb";
         registry.register_with_unit("verb", help, Unit::Seconds, Clone::clone(&verb_seconds));
+        let damage_met = Counter::default();
+        let help = "Calls of verbs that met a row that cannot be read";
+        registry.register("damage_met", help, damage_met.clone());
         registry.register("store_calls", "Calls of the backend by outcome", Clone::clone(&store_calls));
         let help = "Time of a call of the backend";
         registry.register_with_unit("store_call", help, Unit::Seconds, Clone::clone(&store_seconds));
-        Self(Arc::new(Inner { registry, verbs, verb_seconds, store_calls, store_seconds }))
+        Self(Arc::new(Inner { registry, verbs, verb_seconds, damage_met, store_calls, store_seconds }))
     }
 
     /// All counters in the OpenMetrics text format.
@@ -111,6 +116,9 @@ impl Observer for VaultMetrics {
     fn observe(&self, seen: &Observation<'_>) {
         let labels = VerbLabels { verb: seen.verb, outcome: seen.outcome.as_str() };
         self.0.verbs.get_or_create(&labels).inc();
+        if seen.outcome == Outcome::Failed(ErrorKind::Damaged) {
+            self.0.damage_met.inc();
+        }
         let seconds = seen.duration.as_secs_f64();
         self.0.verb_seconds.get_or_create(&NameLabels { verb: seen.verb }).observe(seconds);
     }
@@ -175,6 +183,8 @@ mod tests {
         }
         let text = metrics.text();
         for line in [
+            // There before the first, so that an alert sees it come.
+            "\nstrongroom_damage_met_total 0\n",
             "strongroom_verbs_total{verb=\"value\",outcome=\"not_found\"} 2",
             "strongroom_verb_seconds_count{verb=\"value\"} 2",
             "strongroom_store_calls_total{call=\"commit\",outcome=\"ok\"} 1",

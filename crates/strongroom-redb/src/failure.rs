@@ -9,9 +9,9 @@ use strongroom_store::{StoreError, StoreErrorKind};
 pub(crate) fn of_redb(error: impl Into<Error>) -> StoreError {
     let error = error.into();
     let (kind, message) = match &error {
-        Error::DatabaseAlreadyOpen => (StoreErrorKind::Unavailable, ALREADY_OPEN),
+        Error::DatabaseAlreadyOpen => (StoreErrorKind::InUse, ALREADY_OPEN),
         Error::UpgradeRequired(_) => (StoreErrorKind::Unsupported, OTHER_VERSION),
-        Error::LockProtocolMismatch => (StoreErrorKind::Unavailable, OTHER_LOCKS),
+        Error::LockProtocolMismatch => (StoreErrorKind::InUse, OTHER_LOCKS),
         Error::Io(io) if !is_damage(io) => (StoreErrorKind::Unavailable, UNREADABLE),
         Error::PreviousIo => (StoreErrorKind::Unavailable, UNREADABLE),
         _ => (StoreErrorKind::Corrupt, "the data file is damaged"),

@@ -37,7 +37,7 @@ impl RedbStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the store is already open, here or in another process, or the disk cannot be used;
+    /// `InUse` when the store is already open, here or in another process; `Unavailable` when the disk cannot be used;
     /// `Unsupported` for something else in its place and for a format version that is not known; `Corrupt` for a
     /// damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {

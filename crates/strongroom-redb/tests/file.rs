@@ -129,7 +129,7 @@ fn a_second_open_is_refused_until_the_first_store_is_gone() {
     let (_directory, path) = place();
     let store = RedbStore::open(&path).unwrap();
     let error = RedbStore::open(&path).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.kind(), StoreErrorKind::InUse);
     assert!(error.to_string().contains("already open in another process"), "{error}");
     put(&store, b"k");
     drop(store);
@@ -152,7 +152,7 @@ fn readers_share_a_store_that_they_never_write_and_keep_writers_out() {
     let (_directory, path) = place();
     let store = RedbStore::open(&path).unwrap();
     put(&store, b"k");
-    assert_eq!(RedbReader::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert_eq!(RedbReader::open(&path).unwrap_err().kind(), StoreErrorKind::InUse);
     block_on(store.close()).unwrap();
     let before = fs::read(&path).unwrap();
     let (one, other) = (RedbReader::open(&path).unwrap(), RedbReader::open(&path).unwrap());
@@ -161,7 +161,7 @@ fn readers_share_a_store_that_they_never_write_and_keep_writers_out() {
         assert!(block_on(reader.read(&request)).unwrap().gets[0].is_some());
         let refused = block_on(reader.commit(Arc::new(WriteBatch::default()))).unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
-        assert_eq!(RedbStore::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+        assert_eq!(RedbStore::open(&path).unwrap_err().kind(), StoreErrorKind::InUse);
         block_on(reader.close()).unwrap();
         assert_eq!(block_on(reader.read(&request)).unwrap_err().kind(), StoreErrorKind::Closed);
     }

@@ -32,7 +32,7 @@ fn a_file_that_an_older_redb_has_open_is_refused_as_open() {
     drop(RedbStore::open(&path).unwrap());
     let old = redb_3::Database::open(&path).unwrap();
     let refused = RedbStore::open(&path).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(refused.kind(), StoreErrorKind::InUse);
     assert!(refused.to_string().contains("already open in another process"), "{refused}");
     drop(old);
     RedbStore::open(&path).unwrap();
@@ -51,7 +51,7 @@ fn an_older_redb_is_refused_while_a_store_has_the_file_open() {
     let store = RedbTableStore::open(shared, "strongroom").unwrap();
     let refused = redb_3::Database::open(&path);
     assert!(matches!(refused, Err(redb_3::DatabaseError::DatabaseAlreadyOpen)), "{refused:?}");
-    assert_eq!(RedbStore::open(&path).unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert_eq!(RedbStore::open(&path).unwrap_err().kind(), StoreErrorKind::InUse);
     put(&store, b"k");
 }
 

@@ -125,7 +125,7 @@ fn names(path: &Path) -> io::Result<Vec<String>> {
 
 fn already_open() -> StoreError {
     let message = "the store is already open in another process, or by another handle of this one";
-    StoreError::new(StoreErrorKind::Unavailable, message)
+    StoreError::new(StoreErrorKind::InUse, message)
 }
 
 fn unreadable(error: io::Error) -> StoreError {

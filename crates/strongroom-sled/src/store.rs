@@ -41,7 +41,7 @@ impl SledStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the store is already open, here or in another process, or the disk cannot be used;
+    /// `InUse` when the store is already open, here or in another process; `Unavailable` when the disk cannot be used;
     /// `Unsupported` for a directory that holds something else and for a format version that is not known;
     /// `Corrupt` for a damaged data file, one that strongroom did not write, and one with blob files beside it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {

@@ -130,7 +130,7 @@ fn a_second_open_is_refused_until_the_first_store_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let store = SledStore::open(directory.path()).unwrap();
     let error = SledStore::open(directory.path()).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.kind(), StoreErrorKind::InUse);
     assert!(error.to_string().contains("already open in another process"), "{error}");
     put(&store, b"k");
     drop(store);
@@ -143,7 +143,7 @@ fn a_store_that_sled_itself_holds_open_is_refused() {
     // The file that makes the directory a store: no thread of an earlier handle can still hold sled's own lock.
     fs::write(directory.path().join("strongroom.lock"), "").unwrap();
     let held = sled::Config::new().path(directory.path()).segment_size(8 << 20).open().unwrap();
-    assert_eq!(refusal(directory.path()), StoreErrorKind::Unavailable);
+    assert_eq!(refusal(directory.path()), StoreErrorKind::InUse);
     drop(held);
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom_store::{
@@ -39,8 +40,7 @@ impl SocketStore {
     /// release.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
-        let stream = place::connect(&path).map_err(unavailable)?;
-        let answer = exchange(&stream, &codec::hello(RELEASE)).map_err(|lost| unavailable(lost.into()))?;
+        let (stream, answer) = greeted(&path).map_err(unavailable)?;
         let capabilities = codec::capabilities(&answer).map_err(|_| other_release())??;
         let idle = Mutex::new(vec![stream]);
         Ok(Self { path, capabilities, idle, closed: AtomicBool::new(false) })
@@ -59,9 +59,7 @@ impl SocketStore {
     }
 
     fn greet(&self) -> io::Result<UnixStream> {
-        let stream = place::connect(&self.path)?;
-        exchange(&stream, &codec::hello(RELEASE)).map_err(io::Error::from)?;
-        Ok(stream)
+        greeted(&self.path).map(|(stream, _)| stream)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<UnixStream>> {
@@ -115,6 +113,17 @@ impl Store for SocketStore {
     }
 }
 
+/// A connection on which the other side has answered. One that is stopped, or only listens, never does.
+fn greeted(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
+    let stream = place::connect(path)?;
+    let set =
+        |limit| stream.set_read_timeout(Some(limit)).and_then(|()| stream.set_write_timeout(Some(limit)));
+    set(GREETING_MAX)?;
+    let answer = exchange(&stream, &codec::hello(RELEASE)).map_err(io::Error::from)?;
+    set(CALL_MAX)?;
+    Ok((stream, answer))
+}
+
 /// Sends one frame and receives the answer.
 fn exchange(stream: &UnixStream, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
     frame::send(stream, bytes).map_err(Lost::Sent)?;
@@ -145,5 +154,9 @@ fn other_release() -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
 }
 
+/// For whoever has it open to answer a greeting. Longer than it lets others be silent who have taken every place.
+const GREETING_MAX: Duration = Duration::from_secs(8);
+/// For a read or a commit, which may wait for a disk.
+const CALL_MAX: Duration = Duration::from_secs(60);
 /// The release of the protocol.
 pub(crate) const RELEASE: u32 = 1;

@@ -130,6 +130,7 @@ pub(crate) fn failed(error: &StoreError) -> Vec<u8> {
         StoreErrorKind::Corrupt => (5, 0),
         StoreErrorKind::Poisoned => (6, 0),
         StoreErrorKind::Closed => (7, 0),
+        StoreErrorKind::InUse => (9, 0),
         // Of a kind that a later release adds it is only known that it failed.
         _ => (8, 0),
     };
@@ -226,6 +227,7 @@ fn store_error(decoder: &mut Decoder<'_>) -> Result<StoreError, Error> {
         5 => StoreErrorKind::Corrupt,
         6 => StoreErrorKind::Poisoned,
         7 => StoreErrorKind::Closed,
+        9 => StoreErrorKind::InUse,
         _ => StoreErrorKind::Unsupported,
     };
     let error = StoreError::new(kind, decoder.str()?.to_owned());

@@ -25,6 +25,9 @@ pub enum StoreErrorKind {
     Contention,
     /// The backend could not be reached. Nothing was written: try later.
     Unavailable,
+    /// The store takes one process at a time, and is open in another one, or by another handle of this one. Nothing was
+    /// done: try again when it is closed, or go through what has it open.
+    InUse,
     /// The batch was sent and the answer was lost: it may or may not have been applied.
     Indeterminate,
     /// A key, value, batch or read exceeds a limit. Nothing was written.

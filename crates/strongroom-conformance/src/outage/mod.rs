@@ -120,7 +120,7 @@ impl<S: Store> Rig<S> {
     }
 
     /// Opens the store in other processes while this one has it open. A store that is not shared must refuse them, as
-    /// `Unavailable`, until it is closed; one that is shared must lose no update of three processes at once and give no
+    /// `InUse`, until it is closed; one that is shared must lose no update of three processes at once and give no
     /// revision of a key twice.
     ///
     /// # Panics

@@ -35,7 +35,7 @@ pub(super) fn serve(opened: Result<Opened, StoreErrorKind>) {
 pub(super) fn check_one(path: &Path, open: &dyn Fn() -> Opened) {
     let store = open();
     store.put("first", "1");
-    let refused = format!("refused {:?}", StoreErrorKind::Unavailable);
+    let refused = format!("refused {:?}", StoreErrorKind::InUse);
     assert_eq!(second(path).said(), [refused], "a store that is not shared is open in one process");
     store.put("first", "2");
     assert_eq!(store.value("first"), Some(b"2".to_vec()));

@@ -42,8 +42,7 @@ impl Log {
         if fault == Fault::LocksInThisProcess {
             assert!(open_here().insert(path.to_owned()), "the log is open already");
         } else if !fault.is_shared() {
-            file.try_lock()
-                .map_err(|_| StoreError::new(StoreErrorKind::Unavailable, "the log is open already"))?;
+            file.try_lock().map_err(|_| StoreError::new(StoreErrorKind::InUse, "the log is open already"))?;
         }
         let mut contents =
             Contents { file, rows: BTreeMap::new(), revision: 0, end: 0, late: VecDeque::new() };
