@@ -72,6 +72,16 @@ impl Run {
         })
     }
 
+    /// The same, timed by a clock that the caller reads.
+    #[must_use]
+    pub fn by(mut self, clock: impl Fn() -> Duration + 'static) -> Self {
+        Self(Box::new(move |n| {
+            let start = clock();
+            self.time(n);
+            clock().saturating_sub(start)
+        }))
+    }
+
     /// The processor time that `n` runs cost one thread while another does the same.
     pub fn two_threads(work: impl Fn(u64) + Send + Sync + 'static) -> Self {
         let work = Arc::new(work);

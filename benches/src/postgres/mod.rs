@@ -8,6 +8,7 @@
 #[path = "../../../crates/strongroom-postgres/tests/cluster/mod.rs"]
 mod cluster;
 mod plain;
+mod server;
 
 use futures_executor::block_on;
 use strongroom::{Error, Org, Scope};
@@ -79,6 +80,7 @@ fn many_writers(filled: &Filled<PostgresStore>, database: &str) -> Vec<Work> {
     let exclusive = cluster::shared().options(database).row_locks(RowLocks::Exclusive);
     let exclusive = PostgresStore::open(&exclusive).expect("the server runs");
     let one_by_one = filled.on_another(exclusive).pop().expect("there is an org");
+    let plain = plain::Writers::connect(database);
     let beside_a_batch = Work { bar: None, ..writes::many_writers("postgres", filled) };
     vec![
         beside_a_batch,
@@ -86,13 +88,21 @@ fn many_writers(filled: &Filled<PostgresStore>, database: &str) -> Vec<Work> {
             "postgres: set_value, 64 writers",
             writes::all_at_once(org.clone()),
             "64 plain upserts at once, on 64 connections",
-            plain::upserts(database, 1),
+            plain.upserts(1),
         ),
         Work::new(
             "postgres: set_value, 64 writers, 16 times each",
             writes::in_a_row(org.clone(), IN_A_ROW),
             "plain upserts on 64 connections, 16 times each",
-            plain::upserts(database, IN_A_ROW),
+            plain.upserts(IN_A_ROW),
+        )
+        .bar(AS_OFTEN_AND_A_HALF),
+        // With a machine of its own, the server has nothing of what the writers' own process does.
+        Work::new(
+            "postgres: set_value, 64 writers, 16 times each: the server's processor time",
+            writes::in_a_row(org.clone(), IN_A_ROW).by(server::time),
+            "of the plain upserts",
+            plain.upserts(IN_A_ROW).by(server::time),
         )
         .bar(AS_OFTEN_AND_A_HALF),
         Work::new(

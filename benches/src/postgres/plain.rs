@@ -1,6 +1,7 @@
 //! What a program sends without a store: prepared statements, by the same driver.
 
 use std::hint::black_box;
+use std::rc::Rc;
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
@@ -56,28 +57,39 @@ impl Plain {
     }
 }
 
-/// As many rows as there are writers, at once, each on a connection of its own and so many times in a row.
-pub(super) fn upserts(database: &str, times: usize) -> Run {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime is there");
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
-            runtime.block_on(async {
-                let client = connect(database).await;
-                let statement = prepare(&client).await;
-                (client, statement)
-            })
+/// As many connections as there are writers, shared by the floors that write on them.
+pub(super) struct Writers {
+    runtime: Runtime,
+    clients: Vec<(Client, Statement)>,
+}
+
+impl Writers {
+    pub(super) fn connect(database: &str) -> Rc<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime is there");
+        let client = async || {
+            let client = connect(database).await;
+            let statement = prepare(&client).await;
+            (client, statement)
+        };
+        let clients = (0..CONNECTIONS).map(|_| runtime.block_on(client())).collect();
+        Rc::new(Self { runtime, clients })
+    }
+
+    /// A row for each, all at once, and so many times in a row.
+    pub(super) fn upserts(self: &Rc<Self>, times: usize) -> Run {
+        let writers = Rc::clone(self);
+        Run::wall(move |n| {
+            for _ in 0..n {
+                let clients = writers.clients.iter().enumerate();
+                let all = clients.map(async |(number, (client, statement))| {
+                    for _ in 0..times {
+                        upsert(client, statement, number).await;
+                    }
+                });
+                writers.runtime.block_on(join_all(all));
+            }
         })
-        .collect();
-    Run::wall(move |n| {
-        for _ in 0..n {
-            let all = clients.iter().enumerate().map(async |(number, (client, statement))| {
-                for _ in 0..times {
-                    upsert(client, statement, number).await;
-                }
-            });
-            runtime.block_on(join_all(all));
-        }
-    })
+    }
 }
 
 /// The keys of the rows that a read finds.

@@ -1,7 +1,8 @@
 //! Calls of one process that share round trips.
 //!
 //! A call goes at once while few are under way. While there are more, it waits, and goes together with the others that
-//! wait. A lone caller waits for nobody.
+//! wait. A lone caller waits for nobody. Only groups are tasks of the runtime: a call is a place in the line, where it
+//! stays when its caller drops its future.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -37,6 +38,7 @@ pub(crate) trait Share: Sized + Send + Sync + 'static {
 /// Where calls wait for each other.
 pub(crate) struct Line<R: Share> {
     server: Arc<Server>,
+    runtime: Handle,
     state: Mutex<State<R>>,
 }
 
@@ -90,9 +92,10 @@ impl<R: Share> Pending<R> {
 }
 
 impl<R: Share> Line<R> {
-    pub(crate) fn new(server: Arc<Server>) -> Arc<Self> {
+    /// Groups run on `runtime`.
+    pub(crate) fn new(server: Arc<Server>, runtime: Handle) -> Arc<Self> {
         let state = State { waiting: VecDeque::new(), under_way: 0 };
-        Arc::new(Self { server, state: Mutex::new(state) })
+        Arc::new(Self { server, runtime, state: Mutex::new(state) })
     }
 
     /// Makes a call, perhaps together with others.
@@ -100,7 +103,7 @@ impl<R: Share> Line<R> {
         let open = self.server.keep_open().await?;
         let (answer, answered) = oneshot::channel();
         if self.joins(Pending { request, answer, _open: open }) {
-            Turn::of(self).take().await;
+            Turn::of(self).begin();
         }
         answered.await.unwrap_or_else(|_| Err(R::lost()))
     }
@@ -142,12 +145,23 @@ impl<R: Share> Turn<R> {
         Self { line: Arc::clone(line), is_used: false }
     }
 
-    /// Calls for the next group.
+    /// Calls for the next group, on the runtime. One that ends drops what it is given.
+    fn begin(self) {
+        let runtime = self.line.runtime.clone();
+        runtime.spawn(self.take());
+    }
+
+    /// Boxed, since the drop of one begins the next.
     fn take(mut self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             self.is_used = true;
             let line = Arc::clone(&self.line);
-            let mut call = std::pin::pin!(answer(&line.server, line.next()));
+            let group = line.next();
+            // Another turn took those that were waiting.
+            if group.is_empty() {
+                return;
+            }
+            let mut call = std::pin::pin!(answer(&line.server, group));
             if tokio::time::timeout(PATIENCE, &mut call).await.is_ok() {
                 return;
             }
@@ -161,14 +175,15 @@ impl<R: Share> Turn<R> {
 impl<R: Share> Drop for Turn<R> {
     fn drop(&mut self) {
         let mut state = self.line.lock();
-        match Handle::try_current() {
-            // A runtime that ends drops what it is given, so one that was not used is not passed on.
-            Ok(runtime) if self.is_used && !state.waiting.is_empty() => {
-                drop(state);
-                runtime.spawn(Self::of(&self.line).take());
-            }
-            // Without a runtime the store is being dropped, and so is what waits.
-            _ => state.under_way -= 1,
+        if self.is_used && !state.waiting.is_empty() {
+            drop(state);
+            return Self::of(&self.line).begin();
+        }
+        state.under_way -= 1;
+        if !self.is_used && state.under_way == 0 {
+            // The runtime has ended, so nobody takes a turn for those who wait.
+            let lost = std::mem::take(&mut state.waiting);
+            drop((state, lost));
         }
     }
 }

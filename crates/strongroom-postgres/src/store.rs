@@ -138,14 +138,11 @@ impl PostgresStore {
 impl Store for PostgresStore {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         request.check()?;
+        if request.scans.is_empty() {
+            return self.shared.readers.call(Gets(request.gets.clone())).await;
+        }
         let request = request.clone();
-        let read = |shared: Arc<Shared>| async move {
-            if request.scans.is_empty() {
-                shared.readers.call(Gets(request.gets)).await
-            } else {
-                shared.server.call(&request).await
-            }
-        };
+        let read = |shared: Arc<Shared>| async move { shared.server.call(&request).await };
         self.run(read, unanswered).await
     }
 
@@ -156,14 +153,14 @@ impl Store for PostgresStore {
                 "the store was opened for reading: open it without mode=read-only to write",
             ));
         }
-        let lost = || indeterminate("the store was dropped while a batch was on its way");
-        let commit = |shared: Arc<Shared>| async move {
-            match shared.row_locks {
-                RowLocks::Shared => shared.writers.call(batch).await,
-                RowLocks::Exclusive => shared.server.call(&*batch).await,
+        match self.shared.row_locks {
+            RowLocks::Shared => self.shared.writers.call(batch).await,
+            RowLocks::Exclusive => {
+                let lost = || indeterminate("the store was dropped while a batch was on its way");
+                let commit = |shared: Arc<Shared>| async move { shared.server.call(&*batch).await };
+                self.run(commit, lost).await
             }
-        };
-        self.run(commit, lost).await
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -215,7 +212,10 @@ impl Opening {
         let host_patience = self.connector.is_none().then_some(patience);
         let connections = Connections { pool: self.pool, host_patience, connector: self.connector };
         let server = Arc::new(Server { connections, sql: Arc::new(sql), answer_timeout, fence, closed });
-        let (readers, writers) = (Line::new(Arc::clone(&server)), Line::new(Arc::clone(&server)));
+        // The one that this runs on, which is the store's own or the host's.
+        let runtime = Handle::current();
+        let (readers, writers) =
+            (Line::new(Arc::clone(&server), runtime.clone()), Line::new(Arc::clone(&server), runtime));
         Ok(Shared { server, readers, writers, access, row_locks })
     }
 
