@@ -22,9 +22,13 @@ mod linux {
 
     use std::sync::Arc;
 
+    use aes::Aes256Enc;
+    use aes_gcm_siv::AesGcmSiv;
     use async_trait::async_trait;
     use futures_executor::block_on;
+    use hmac::{Hmac, KeyInit as _};
     use minicbor::Decoder;
+    use sha2::Sha256;
     use strongroom::hazmat::{Context, Key, Opened, expand};
     use strongroom::provider::{Destruction, KeyProvider, ProviderError, ProviderKey, WrapContext, Wrapped};
     use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
@@ -43,16 +47,15 @@ mod linux {
 
         // Every part of the expanded key counts, wherever the ciphers keep it: round keys and both states of
         // the HMAC.
-        let expanded =
-            memory.needles_in(std::ptr::from_ref(&*key).addr(), size_of::<Key>(), key.id().as_bytes());
+        let expanded = memory.needles_of(&dek);
+        let expanded = memory.only_found(expanded);
         assert!(
             expanded.len() >= 17,
             "fifteen round keys and two states of 32 bytes, not {} parts",
             expanded.len()
         );
         let held = [Needle::new(&dek[..16]), Needle::new(&opened.expose()[..16])];
-        let derived = [b"strongroom/v1/seal".as_slice(), b"strongroom/v1/commit"]
-            .map(|label| Needle::new(&Zeroizing::new(expand(&dek, label))[..16]));
+        let derived = LABELS.map(|label| Needle::new(&Zeroizing::new(expand(&dek, label))[..16]));
         let found = memory.find(held.iter().chain(&expanded));
         assert!(found.iter().all(|found| *found), "the search does not find what is there");
 
@@ -333,6 +336,8 @@ mod linux {
         boxed
     }
 
+    /// Of what a key of records is expanded to.
+    const LABELS: [&[u8]; 2] = [b"strongroom/v1/seal", b"strongroom/v1/commit"];
     const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
     const ANOTHER_ORG: &str = "6500a1b2c3d4e5f6a7b8c9d1";
 
@@ -375,22 +380,25 @@ mod linux {
         }
 
         /// What is worth looking for in `len` bytes at `address`: neither the public id nor constants.
-        fn needles_in(&mut self, address: usize, len: usize, id: &[u8]) -> Vec<Needle> {
-            let bytes = &mut self.buffer[..len];
-            self.file.read_exact_at(bytes, address as u64).unwrap();
-            let random =
-                bytes.chunks_exact(16).filter(|chunk| chunk.iter().filter(|byte| **byte == 0).count() < 4);
-            let needles = random.map(Needle::new).filter(|needle| !needle.is(id)).collect();
-            bytes.fill(0);
+        /// What is worth looking for of a key: its bytes and what it is expanded to. That follows from the standards,
+        /// and is the same whichever library expands it.
+        fn needles_of(&mut self, key: &[u8; 32]) -> Vec<Needle> {
+            let [seal, commit] = LABELS.map(|label| Zeroizing::new(expand(key, label)));
+            let cipher = Box::new(AesGcmSiv::<Aes256Enc>::new((&*seal).into()));
+            let commitment = Box::new(Hmac::<Sha256>::new_from_slice(&*commit).unwrap());
+            let mut needles = self.needles_in(&*cipher);
+            needles.extend(self.needles_in(&*commitment));
+            needles.push(Needle::new(&key[..16]));
             needles
         }
 
-        /// What is worth looking for of a key: its bytes and what it is expanded to.
-        fn needles_of(&mut self, key: &[u8; 32]) -> Vec<Needle> {
-            let expanded = Box::new(Key::derive(key));
-            let address = std::ptr::from_ref(&*expanded).addr();
-            let mut needles = self.needles_in(address, size_of::<Key>(), expanded.id().as_bytes());
-            needles.push(Needle::new(&key[..16]));
+        fn needles_in<T>(&mut self, object: &T) -> Vec<Needle> {
+            let bytes = &mut self.buffer[..size_of::<T>()];
+            self.file.read_exact_at(bytes, std::ptr::from_ref(object).addr() as u64).unwrap();
+            let random =
+                bytes.chunks_exact(16).filter(|chunk| chunk.iter().filter(|byte| **byte == 0).count() < 4);
+            let needles = random.map(Needle::new).collect();
+            bytes.fill(0);
             needles
         }
 

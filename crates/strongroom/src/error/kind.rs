@@ -145,7 +145,10 @@ fn of_store(kind: StoreErrorKind) -> ErrorKind {
     match kind {
         StoreErrorKind::TooLarge => ErrorKind::Invalid,
         // A closed store is that of a process which is ending: the next one answers.
-        StoreErrorKind::Contention | StoreErrorKind::Unavailable | StoreErrorKind::Closed => ErrorKind::Busy,
+        StoreErrorKind::Contention
+        | StoreErrorKind::Unavailable
+        | StoreErrorKind::InUse
+        | StoreErrorKind::Closed => ErrorKind::Busy,
         StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
         StoreErrorKind::Corrupt => ErrorKind::Damaged,
         // The engine handles every failed expectation: one that arrives here is a fault of the store.

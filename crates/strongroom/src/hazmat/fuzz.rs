@@ -61,6 +61,15 @@ pub fn plaintext(data: &[u8]) {
     }
 }
 
+/// The libraries of the cipher give the same bytes.
+#[cfg(feature = "aws-lc")]
+pub fn primitives(data: &[u8]) {
+    let Some((key, rest)) = data.split_first_chunk() else { return };
+    let Some((nonce, rest)) = rest.split_first_chunk() else { return };
+    let (bound, plaintext) = rest.split_at(rest.len().min(rest.first().copied().unwrap_or_default().into()));
+    crate::envelope::assert_alike(key, nonce, bound, plaintext);
+}
+
 /// CBOR can encode a thing in several ways. The engine writes only the shortest.
 fn is_form_of(encoded: &[u8], read: &[u8]) -> bool {
     encoded == read || encoded.len() < read.len()

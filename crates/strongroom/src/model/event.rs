@@ -46,7 +46,7 @@ pub struct AuditChange {
     /// The name of the definition at that time, the key of a credential, the id of an API key, or the namespace of a
     /// host's record.
     pub name: Option<String>,
-    /// The linked account, also as a scope.
+    /// The linked account, also as a scope, and that which a host's record is about.
     pub linked_account: Option<LinkedAccountId>,
     /// The workflow that is the scope.
     pub workflow: Option<WorkflowId>,

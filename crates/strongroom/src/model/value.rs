@@ -106,9 +106,10 @@ pub enum Expected {
     /// It was deleted with its history kept, where its deletion has this revision, and not set since. A write of a
     /// value or credential can tell; for all others this does not hold.
     Deleted(Revision),
-    /// It, or that it was deleted, cannot be opened, and one of its former versions can. The write takes the place of
-    /// what is damaged and continues the document with its history. A write of a value or credential can tell, and what
-    /// restores a definition; for all others this does not hold.
+    /// It, or that it was deleted, cannot be opened, or its row is gone although nothing says that it was deleted; and
+    /// one of its former versions can be opened. The write takes the place of what is damaged or gone and continues the
+    /// document with its history. A write of a value or credential can tell, and what restores a definition; for all
+    /// others this does not hold.
     Unreadable,
 }
 

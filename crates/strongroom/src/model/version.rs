@@ -23,8 +23,8 @@ pub struct Version {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
     /// Why this version cannot be read, and which row it is, in the words of the error that opening it gives. Then
-    /// nothing else of it is known but its revision and whether it says that the document was deleted. `None` for one
-    /// that can be read.
+    /// nothing else of it is known but its revision and whether it says that the document was deleted; of the present
+    /// one not even that, and of one that is missing nothing at all. `None` for one that can be read.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub unreadable: Option<String>,
 }
@@ -33,9 +33,15 @@ impl Version {
     /// What takes back the last change: of versions as [`Org::value_history`](crate::Org::value_history) lists them,
     /// the newest first, the one before the first that is no deletion. `None` if there is none, if one between them was
     /// not kept, so that an older one is not what there was, or if it cannot be read.
+    ///
+    /// If the first one is damaged or missing, what it says of itself counts for nothing: then it is the newest former
+    /// one that can be read.
     #[must_use]
     pub fn to_undo(versions: &[Self]) -> Option<&Self> {
         let (newest, former) = versions.split_first()?;
+        if newest.unreadable.is_some() {
+            return former.iter().find(|version| !version.deleted && version.unreadable.is_none());
+        }
         let place = former.iter().position(|version| !version.deleted)?;
         let between = former.get(..=place)?;
         let adjoin = |(newer, older): (&Self, &Self)| older.revision.next() == newer.revision;
@@ -43,9 +49,18 @@ impl Version {
         between.last().filter(|version| without_gap && version.unreadable.is_none())
     }
 
+    /// The version of this number that can be brought back, of versions as a history lists them. What a damaged present
+    /// row says of itself hides none.
+    #[must_use]
+    pub fn to_restore(versions: &[Self], revision: Revision) -> Option<&Self> {
+        let mut asked = versions.iter().filter(|version| version.revision == revision && !version.deleted);
+        let first = asked.next()?;
+        if first.unreadable.is_none() { Some(first) } else { asked.next().or(Some(first)) }
+    }
+
     /// Of the newest of some versions: what a write expects that brings one of them back, so that it overwrites nothing
-    /// that was written since they were listed. Of one that cannot be read it is [`Expected::Unreadable`]: what is
-    /// damaged is lost with the write, so ask first.
+    /// that was written since they were listed. Of one that is damaged or missing it is [`Expected::Unreadable`]: what
+    /// it held is lost with the write, so ask first.
     #[must_use]
     pub fn as_expected(&self) -> Expected {
         match self {

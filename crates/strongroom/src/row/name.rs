@@ -26,6 +26,8 @@ pub struct RowPath {
     pub workflow: Option<WorkflowId>,
     /// The variable definition.
     pub definition_id: Option<DefinitionId>,
+    /// Its name, as far as a verification found it.
+    pub definition_name: Option<String>,
     /// The id of a slot, job or value; the name of a definition; an integration; the namespace of a record.
     pub name: Option<String>,
     /// Which connection of the integration; `None` for the default one.
@@ -44,6 +46,7 @@ impl RowPath {
             linked_account: None,
             workflow: None,
             definition_id: None,
+            definition_name: None,
             name: None,
             connection: None,
             key_name: None,
@@ -59,6 +62,11 @@ impl RowPath {
             return format!("{name:?}");
         }
         name.to_owned()
+    }
+
+    fn definition(&self) -> Option<String> {
+        let id = self.definition_id?;
+        Some(self.definition_name.as_ref().map_or_else(|| id.to_string(), |name| format!("{name} ({id})")))
     }
 
     fn fill_vault(&mut self, row: VaultRow) {
@@ -146,7 +154,7 @@ impl fmt::Display for RowPath {
             ("", self.name.as_ref().map(|name| self.shown(name))),
             ("connection ", self.connection.as_ref().map(|id| self.shown(id.as_str()))),
             ("", self.key_name.as_ref().map(ToString::to_string)),
-            ("of definition ", self.definition_id.as_ref().map(ToString::to_string)),
+            ("of definition ", self.definition()),
             ("of linked account ", self.linked_account.as_ref().map(ToString::to_string)),
             ("of workflow ", self.workflow.as_ref().map(ToString::to_string)),
             ("in org ", self.org.as_ref().map(ToString::to_string)),

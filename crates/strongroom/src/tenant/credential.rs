@@ -219,7 +219,7 @@ impl Draft<'_> {
                 if row.is_some() {
                     self.note(|| credential_change(EventKind::CredentialDeleted, address));
                 }
-                self.delete_unreadable_deletion(&subject, rows.deleted);
+                rows.deleted.into_iter().for_each(|row| self.delete_unreadable_deletion(&subject, row));
                 Some(continued)
             }
             (None, None) => self.continue_deleted(&subject, rows.deleted, tenant.engine.history_versions)?,

@@ -12,7 +12,7 @@ use crate::keys::{Document, ScopeKeys};
 use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
 use crate::row::{Row, SealedRow, Subject, decode_index, encode_index};
-use crate::store::{RowRevision, Versioned};
+use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::{Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions};
 
 impl View<'_> {
@@ -64,6 +64,21 @@ impl Tenant {
         let stored = decode_definition(id, opened.revision, &opened.plaintext);
         stored.map(Some).map_err(|error| Error::row(place.name(), error))
     }
+
+    /// The newest former version of a definition that can be opened.
+    pub(crate) async fn newest_definition(
+        &self,
+        view: &View<'_>,
+        id: DefinitionId,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        let subject = Subject::Definition(id);
+        let Some(newest) = self.newest_readable(view, &subject).await? else { return Ok(None) };
+        let place = self.id.former(&subject, newest.revision);
+        match self.engine.get(place.key()).await? {
+            Some(row) => self.open_definition_at(view, id, &place, &row),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Draft<'_> {
@@ -93,25 +108,46 @@ impl Draft<'_> {
         self.put_definition_row(stored, read.map(|read| read.row_revision))
     }
 
-    /// Puts a definition in the place of one that cannot be opened, and frees the names that lead to that.
+    /// Puts a definition in the place of one that cannot be opened or is gone, and frees the names that lead to that.
+    /// Returns whether there were any: then it is counted.
     pub(crate) async fn replace_definition(
         &mut self,
         stored: &StoredDefinition,
-        read: RowRevision,
-    ) -> Result<(), Error> {
-        let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
-        let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
-        let name = tenant.id.name_key(&stored.definition.name);
-        for (key, row) in tenant.rest(&range, page).await? {
-            if key != name && read_hint(&row).is_ok_and(|id| id == stored.id) {
-                self.delete_as_read(key, row.revision);
-            }
-        }
+        read: Option<RowRevision>,
+    ) -> Result<bool, Error> {
+        let name = self.tenant().id.name_key(&stored.definition.name);
+        let has_name = self.free_names(&stored.id, Some(&name)).await?;
         self.note(|| AuditChange {
             after: Some(stored.revision),
             ..change_of(EventKind::DefinitionUpdated, stored)
         });
-        self.put_definition_row(stored, Some(read))
+        self.put_definition_row(stored, read)?;
+        Ok(has_name)
+    }
+
+    /// Frees the names that lead to a definition whose own name nobody can read, but for `kept`. Returns whether any
+    /// leads to it.
+    pub(crate) async fn free_names(&mut self, id: &DefinitionId, kept: Option<&Key>) -> Result<bool, Error> {
+        let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
+        let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
+        let leads_here = |row: &Versioned| read_hint(row).is_ok_and(|found| found == *id);
+        let mut has_name = false;
+        for (key, row) in tenant.rest(&range, page).await?.into_iter().filter(|(_, row)| leads_here(row)) {
+            has_name = true;
+            if kept != Some(&key) {
+                self.delete_as_read(key, row.revision);
+            }
+        }
+        Ok(has_name)
+    }
+
+    /// Deletes the row of a definition as it was read, if there is one, and keeps an older one from coming back.
+    pub(crate) fn delete_definition_row(&mut self, key: Key, read: Option<RowRevision>) {
+        self.wrote(key.clone(), DELETED);
+        if let Some(read) = read {
+            self.delete_as_read(key, read);
+        }
+        self.bump_epoch();
     }
 
     fn keep_former_definition(&mut self, stored: &StoredDefinition, kept: u8) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use crate::model::{Actor, AuditChange, AuditEvent, ChainId, EventId, Revision};
 use crate::random;
 use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainHeadBody, ChainStart, EventBody, EventHash};
 use crate::store::{RowRevision, Versioned};
-use crate::tenant::{Draft, Tenant, View};
+use crate::tenant::{Draft, Freshness, Needs, Tenant, View};
 
 impl Draft<'_> {
     /// Notes a change for the event of this batch; does nothing in a vault without an audit.
@@ -82,23 +82,34 @@ impl Draft<'_> {
     /// planned again.
     async fn put_start(&mut self, now: Timestamp, body: &mut EventBody) -> Result<EventId, Error> {
         let tenant = self.tenant();
-        let [row, floor] =
-            tenant.engine.read([tenant.id.audit_head().key(), tenant.id.audit_floor().key()]).await?;
-        let floor = match &floor {
-            Some(row) => tenant.open_audit_floor(self.view(), row)?.map(|(floor, _)| floor.before_ms),
-            None => None,
+        // By keys that may be out of date, a head would seem to be lost.
+        let needs = Needs::org_keys().freshness(Freshness::Fresh);
+        let gets = [tenant.id.audit_head().key(), tenant.id.audit_floor().key()];
+        let (view, [row, floor]) = tenant.read(&needs, gets).await?;
+        let floor = match floor.map(|row| tenant.open_audit_floor(&view, &row)).transpose() {
+            Ok(floor) => floor.flatten().map(|(floor, _)| floor).unwrap_or_default(),
+            // As if there were none: `verify` tells of it, and the next drop of old events writes another.
+            Err(error) if Freshness::Fresh.is_lost(&error) => AuditFloorBody::default(),
+            Err(error) => return Err(error),
         };
         // Nothing is from before the events that were dropped, whatever the clock says: it may have been set back.
-        let at = now.max(Timestamp::from_ms(floor.unwrap_or(0)));
+        let at = now.max(Timestamp::from_ms(floor.before_ms));
         let id = EventId { at, chain: new_chain()?, sequence: 1 };
         let head = match &row {
-            Some(row) => tenant.open_audit_head(self.view(), row)?,
-            None => None,
+            Some(row) => tenant.open_audit_head(&view, row),
+            None => Ok(None),
         };
         let (head, revision) = match head {
-            Some((head, revision)) => (head, revision.next()),
+            Ok(Some((head, revision))) => (head, revision.next()),
             // At random: the head of an audit that was shredded stood at this address.
-            None => (AuditHeadBody::NONE, Revision::first()?),
+            Ok(None) if row.is_some() || !tenant.has_events(&view).await? => {
+                (AuditHeadBody::NONE, Revision::first()?)
+            }
+            Ok(None) => (AuditHeadBody::lost(at, &floor), Revision::first()?),
+            Err(error) if Freshness::Fresh.is_lost(&error) => {
+                (AuditHeadBody::lost(at, &floor), Revision::first()?)
+            }
+            Err(error) => return Err(error),
         };
         let mut salt = [0; 16];
         random::fill(&mut salt)?;
@@ -121,19 +132,20 @@ impl Draft<'_> {
 }
 
 impl Draft<'_> {
-    /// Notes which events are dropped, in place of the note that was read.
+    /// Notes which events are dropped, in place of the note that was read: of its row, and of what it held if it could
+    /// be opened.
     pub(crate) fn put_audit_floor(
         &mut self,
         floor: &AuditFloorBody,
-        read: Option<(RowRevision, Revision)>,
+        (row, read): (Option<RowRevision>, Option<Revision>),
     ) -> Result<(), Error> {
         let revision = match read {
-            Some((_, revision)) => revision.next(),
+            Some(revision) => revision.next(),
             // At random: that of a shredded audit was at this address.
             None => Revision::first()?,
         };
         let document = Document { id: None, revision, body: &floor.encode() };
-        self.put_sealed(&self.tenant().id.audit_floor(), read.map(|(row, _)| row), &document)
+        self.put_sealed(&self.tenant().id.audit_floor(), row, &document)
     }
 }
 
@@ -163,6 +175,16 @@ impl Tenant {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether there are events, but for such as were sealed under a dropped key.
+    async fn has_events(&self, view: &View<'_>) -> Result<bool, Error> {
+        let events = self.id.events();
+        let page = self.engine.scan(events.clone(), 1).await?;
+        Ok(page.rows.iter().any(|(key, row)| {
+            let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
+            id.is_some_and(|id| !matches!(self.open_event_body(view, &id, row), Ok(None)))
+        }))
     }
 
     /// The body of an event and its hash. `None` if the key that sealed it was dropped.

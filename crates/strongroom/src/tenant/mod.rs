@@ -19,7 +19,9 @@ pub(crate) mod credential;
 mod credential_search;
 pub(crate) mod definition;
 pub(crate) mod draft;
+mod draft_keys;
 pub(crate) mod event;
+pub(crate) mod former;
 pub(crate) mod history;
 pub(crate) mod indexed;
 pub(crate) mod job;
@@ -56,7 +58,7 @@ pub(crate) use check::{
 pub use credential::NewCredential;
 pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Draft, Existing};
-pub(crate) use history::ValueRows;
+pub(crate) use former::ValueRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::engine::cache::DELETED;
 use crate::error::{Error, Invalid};
-use crate::id::{Environment, Namespace, OrgId, RecordKey};
+use crate::id::{Environment, LinkedAccountId, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
 use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision, Upsert};
 use crate::row::Row;
@@ -24,6 +24,8 @@ pub struct RecordWrite {
     pub(crate) action: RecordAction,
     /// Whether it may write in a reserved namespace.
     pub(crate) access: RecordAccess,
+    /// Which linked account its event names.
+    pub(crate) account: Option<LinkedAccountId>,
     pub(crate) expected: Expected,
 }
 
@@ -168,9 +170,13 @@ impl Draft<'_> {
         }
         let place = tenant.id.record(&write.namespace, &write.key);
         let row = tenant.engine.get(place.key()).await?;
-        let existing = match &row {
-            Some(row) => tenant.open_record(self.view(), &write.namespace, &write.key, row)?,
-            None => None,
+        let opened =
+            row.as_ref().map(|row| tenant.open_record(self.view(), &write.namespace, &write.key, row));
+        let opened = opened.transpose().map(Option::flatten);
+        let deletes_any = matches!(write.action, RecordAction::Delete) && write.expected == Expected::Any;
+        let (existing, is_unreadable) = match opened {
+            Err(error) if deletes_any && error.is_damage() => (None, true),
+            opened => (opened?, false),
         };
         WriteOptions::expecting(write.expected).check(existing.as_ref().map(|record| record.revision))?;
         let read = row.map(|row| row.revision);
@@ -181,7 +187,8 @@ impl Draft<'_> {
                 self.delete_as_read(place.key(), read);
                 self.wrote_record_of(write, DELETED);
                 self.note_record(write, || AuditChange { before, ..record_change(write, before.is_some()) });
-                return Ok(if existing.is_some() { RecordChange::Deleted } else { RecordChange::Absent });
+                let was_there = existing.is_some() || is_unreadable;
+                return Ok(if was_there { RecordChange::Deleted } else { RecordChange::Absent });
             }
             (RecordAction::Expect, Some(read)) => {
                 if write.expected != Expected::Any {
@@ -252,7 +259,8 @@ fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
         API_KEYS => write.key.as_str(),
         other => other,
     };
-    AuditChange { name: Some(name.to_owned()), ..AuditChange::new(kind) }
+    let (name, linked_account) = (Some(name.to_owned()), write.account.clone());
+    AuditChange { name, linked_account, ..AuditChange::new(kind) }
 }
 
 /// The reserved namespace in which the server keeps API keys.

@@ -21,7 +21,7 @@ use crate::row::{Row, RowKind, SealedRow, Subject, decode_index, encode_index, v
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
-use crate::tenant::history::SURPLUS_MAX;
+use crate::tenant::former::SURPLUS_MAX;
 use crate::tenant::{
     Draft, Existing, Freshness, List, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
 };
@@ -332,13 +332,13 @@ impl Draft<'_> {
     }
 
     /// Deletes the versions that are more than are kept, but for the one that makes room already.
-    fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
+    pub(super) fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
         let mut others = surplus.iter().filter(|key| gone != Some(key)).cloned();
         others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
         self.delete_if_landed(others);
     }
 
-    /// A value that cannot be opened, or that it was deleted, is replaced: it continues this document.
+    /// A value that cannot be opened or is gone, or that it was deleted, is replaced: it continues this document.
     fn continue_unreadable(
         &mut self,
         id: &DocumentId,
@@ -352,7 +352,13 @@ impl Draft<'_> {
                 ..value_change(EventKind::ValueDeleted, stored, scope)
             });
         }
-        self.delete_unreadable_deletion(&Subject::value(scope, &stored.id), rows.deleted.as_ref());
+        if let Some(row) = &rows.deleted {
+            self.delete_unreadable_deletion(&Subject::value(scope, &stored.id), row);
+        } else if rows.row.is_none() {
+            // The value is absent also once others have set and deleted it: this row tells.
+            let index = self.tenant().id.definition_value(&stored.id, scope).key();
+            self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
+        }
         self.put_value_index(id, scope, &stored.id);
     }
 

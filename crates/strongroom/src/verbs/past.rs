@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::engine::observer::Call;
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::id::DefinitionId;
 use crate::model::{
     DefinitionRef, Found, Origin, Resolution, Resolved, Revision, ScopedValue, StoredDefinition,
@@ -119,7 +119,7 @@ impl Org {
                 value
             } else {
                 let rows = pages.next().map(|page| page.rows).unwrap_or_default();
-                past.value(scope, stored, value, &rows)?
+                past.value(scope, stored, value, &rows).await?
             });
         }
         let Some(then) =
@@ -160,7 +160,7 @@ impl Org {
                     None => None,
                 };
                 let rows = history.get(&stored.id).unwrap_or(&none);
-                values.push(past.value(scope, stored, value, rows)?);
+                values.push(past.value(scope, stored, value, rows).await?);
             }
             match pick(&then, stored, values) {
                 Some(resolved) => resolution.values.push(resolved),
@@ -183,7 +183,7 @@ struct Past<'p> {
 
 impl Past<'_> {
     /// The value of a definition at a scope. `current` is the present one, and `rows` are those of its history.
-    fn value(
+    async fn value(
         &self,
         scope: &Scope,
         stored: &StoredDefinition,
@@ -204,9 +204,18 @@ impl Past<'_> {
             (value.created_at, value.updated_at, value.revision)
         })?;
         let Some(found) = found.filter(|value| !value.metadata.is_deletion()) else { return Ok(None) };
+        let subject = Subject::value(scope, definition);
+        let place = self.tenant.id.former(&subject, found.revision).key();
+        // A former version comes before a later one or a deletion, whose row is gone. Unless the present one was not
+        // there yet when it was read, before its history.
+        if current.is_none()
+            && rows.first().is_some_and(|(key, _)| *key == place)
+            && self.tenant.current_version(&subject).await?.is_some_and(|now| now.unreadable.is_some())
+        {
+            return Err(Error::damaged(self.tenant.id.value(scope, definition).name(), Damage::Missing));
+        }
         if stored.definition.history_age_secs.is_some() {
             // It was replaced when the next one was written that can be read, which is before it in the list.
-            let place = self.tenant.id.former(&Subject::value(scope, definition), found.revision).key();
             let newer = rows.split(|(key, _)| *key == place).next().unwrap_or_default();
             let next = newer.iter().rev().find_map(|row| open(row).ok().flatten()).or(current);
             if next.is_some_and(|next| self.tenant.has_expired(&stored.definition, next.updated_at)) {

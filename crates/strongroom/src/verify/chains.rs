@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::report::Cause;
 use super::state::{CheckedRow, RowId, RowState};
 use super::tenant_check::TenantCheck;
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::keys::ScopeKeys;
 use crate::model::{ChainId, EventId};
 use crate::row::body::{AuditFloorBody, AuditHeadBody, ChainCut, ChainHeadBody, EventBody, EventHash};
@@ -14,8 +14,8 @@ use crate::row::{Row, TenantRow};
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Tenant, View};
 
-/// Where a chain breaks: the key of the row that says so, and the row.
-type Breaks = BTreeMap<Key, TenantRow<'static>>;
+/// Where a chain breaks: the key of the row that says so, the row, and how.
+type Breaks = BTreeMap<Key, (TenantRow<'static>, Cause)>;
 
 impl TenantCheck {
     /// Walks all events of the tenant. What looks broken counts only if it does so again: a batch that was on its way
@@ -31,7 +31,7 @@ impl TenantCheck {
             let again = self.walk_chains(&keys).await?;
             breaks.retain(|key, _| again.contains_key(key));
         }
-        let broken = |row| CheckedRow::absent(RowId::Tenant(row), RowState::bad(Cause::BrokenChain));
+        let broken = |(row, cause)| CheckedRow::absent(RowId::Tenant(row), RowState::bad(cause));
         Ok(breaks.into_values().map(broken).collect())
     }
 
@@ -56,6 +56,8 @@ impl TenantCheck {
 /// What is known of the chains of a tenant in the midst of a walk: some 100 bytes for each chain.
 struct ChainWalk {
     head: Option<AuditHeadBody>,
+    /// Whether there is a head, which may be unreadable.
+    has_head: bool,
     /// Which events were dropped for their age.
     floor: AuditFloorBody,
     heads: HashMap<ChainId, ChainHeadBody>,
@@ -81,6 +83,7 @@ struct Start {
 impl ChainWalk {
     async fn begin(tenant: &Tenant, view: &View<'_>) -> Result<Self, Error> {
         let row = tenant.engine.get(tenant.id.audit_head().key()).await?;
+        let has_head = row.is_some();
         let head =
             row.and_then(|row| tenant.open_audit_head(view, &row).ok().flatten()).map(|(head, _)| head);
         let row = tenant.engine.get(tenant.id.audit_floor().key()).await?;
@@ -98,7 +101,7 @@ impl ChainWalk {
             }
         })
         .await?;
-        Ok(Self { head, floor, heads, chains, starts: BTreeMap::new(), breaks: Breaks::new() })
+        Ok(Self { head, has_head, floor, heads, chains, starts: BTreeMap::new(), breaks: Breaks::new() })
     }
 
     /// Takes in the next event, in the order of keys, which is that of each chain.
@@ -152,7 +155,10 @@ impl ChainWalk {
                 self.break_at(tenant, TenantRow::AuditHead);
             }
         }
-        // Without a head that opens, its own row is reported, or the events that want one are.
+        // Without it nobody knows how many chains there are. One that does not open is reported at its own row.
+        if !self.has_head && self.chains.values().any(|walked| walked.hash.is_some()) {
+            self.find(tenant, TenantRow::AuditHead, Cause::Damaged(Damage::Missing));
+        }
         if self.head.as_ref().is_some_and(|head| head.chains > before.chains.max(dropped)) {
             self.break_at(tenant, TenantRow::AuditHead);
         }
@@ -160,9 +166,13 @@ impl ChainWalk {
     }
 
     fn break_at(&mut self, tenant: &Tenant, row: TenantRow<'static>) {
+        self.find(tenant, row, Cause::BrokenChain);
+    }
+
+    fn find(&mut self, tenant: &Tenant, row: TenantRow<'static>, cause: Cause) {
         // The report counts more than it keeps, and a hostile store may have any number.
         if self.breaks.len() < BREAKS_MAX {
-            self.breaks.insert(Row::Tenant(&tenant.id, row.clone()).key(), row);
+            self.breaks.insert(Row::Tenant(&tenant.id, row.clone()).key(), (row, cause));
         }
     }
 }

@@ -8,6 +8,7 @@ mod audit_export;
 mod chains;
 mod check;
 mod checkpoint;
+mod names;
 mod related;
 mod report;
 mod state;
@@ -162,7 +163,10 @@ impl Verification<'_> {
                 self.report.ask(path_of(&gone), Cause::Gone);
             }
         }
-        let Some(range) = self.ranges.front().cloned() else { return Ok(false) };
+        let Some(range) = self.ranges.front().cloned() else {
+            self.name_definitions().await?;
+            return Ok(false);
+        };
         let moment = self.engine.caches.moment();
         let page = self.engine.scan(range.clone(), PAGE_ROWS).await?;
         let mut rest = page.rows.as_slice();
@@ -194,7 +198,11 @@ impl Verification<'_> {
         if self.ranges.is_empty() {
             self.note_gone_before(None)?;
         }
-        Ok(!self.ranges.is_empty() || !self.former_gone.is_empty())
+        let is_done = self.ranges.is_empty() && self.former_gone.is_empty();
+        if is_done {
+            self.name_definitions().await?;
+        }
+        Ok(!is_done)
     }
 
     /// Whether a former version is gone without a reason: every write of a document may drop some, but it was not

@@ -250,7 +250,6 @@ impl TenantCheck {
                 let name = name.and_then(|name| name.parse().ok());
                 needed.extend(name.map(|name| keys.definition_name(&name).key()));
             }
-            TenantRow::Event(_) => needed.push(keys.audit_head().key()),
             TenantRow::Integration(account, _) => needed.push(keys.account(account).key()),
             TenantRow::Credential(account, integration, _) => {
                 needed.extend([

@@ -16,18 +16,18 @@ use strongroom_memory::MemoryStore;
 use crate::common::TestClock;
 use crate::rig::{Kind, RowKey, Rows, account, flip, load, org, rows, text, unlock, verified};
 
-const HOUR: u64 = 3_600_000;
+pub(crate) const HOUR: u64 = 3_600_000;
 
 /// A vault with an audit, in which a variable `V` was defined at 0.
-struct Kept {
-    store: Arc<MemoryStore>,
-    clock: TestClock,
-    vault: Vault,
-    org: Org,
+pub(crate) struct Kept {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) clock: TestClock,
+    pub(crate) vault: Vault,
+    pub(crate) org: Org,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
         let mut settings = Settings::default();
         settings.audit = true;
@@ -38,23 +38,23 @@ impl Kept {
         Self { store, clock, vault, org }
     }
 
-    fn set_at(&self, org: &Org, ms: u64) {
+    pub(crate) fn set_at(&self, org: &Org, ms: u64) {
         self.clock.set(ms);
         block_on(org.set_value("V", Scope::Org, ms.to_string())).unwrap();
     }
 
     /// The same org, on an engine of its own, which begins chains of its own.
-    fn other_engine(&self) -> Org {
+    pub(crate) fn other_engine(&self) -> Org {
         let options = VaultOptions::default().clock(self.clock.clone());
         org(&block_on(options.open(Arc::clone(&self.store), unlock())).unwrap())
     }
 
-    fn events(&self) -> Vec<AuditEvent> {
+    pub(crate) fn events(&self) -> Vec<AuditEvent> {
         block_on(events_of(&self.org))
     }
 
     /// Whether what the rows would be is found out to be broken.
-    fn is_told(&self, rows: &Rows) -> bool {
+    pub(crate) fn is_told(&self, rows: &Rows) -> bool {
         let options = VaultOptions::default().clock(self.clock.clone());
         let vault = block_on(options.open(load(rows), unlock())).unwrap();
         let report = block_on(vault.verify()).unwrap();
@@ -353,7 +353,29 @@ fn an_export_passes_its_own_check_whoever_writes_meanwhile() {
     let checked = digest.check(&export.written[..]).unwrap();
     assert_eq!((checked.covered, checked.later), (events, Vec::new()), "what had landed when it began");
     assert_eq!(kept.events().len(), 603);
-    assert_eq!(block_on(kept.org.export_audit(&mut Vec::new())).unwrap().to_string().lines().count(), 2);
+    let digest = block_on(kept.org.export_audit(&mut Vec::new())).unwrap().to_string();
+    assert_eq!(digest.lines().count(), 3, "how many lines follow, and one for each chain");
+}
+
+#[test]
+fn a_digest_that_was_cut_or_has_decayed_is_refused_and_one_of_the_first_release_is_not() {
+    let kept = Kept::new();
+    kept.set_at(&kept.other_engine(), 1_000);
+    let mut export = Vec::new();
+    let digest = block_on(kept.org.export_audit(&mut export)).unwrap().to_string();
+    let read = |text: &str| text.parse::<AuditDigest>();
+    assert!(read(&digest).is_ok() && read(&without_more(&digest)).is_ok());
+    for len in 0..digest.len() {
+        let cut = read(&digest[..len]);
+        assert!(matches!(cut, Err(Error::Damaged { .. })), "{len} of {} bytes", digest.len());
+    }
+    for at in 0..export.len() {
+        let mut decayed = export.clone();
+        decayed[at] = 0xff;
+        let checked = read(&digest).unwrap().check(&decayed[..]);
+        assert!(matches!(checked, Err(Error::Damaged { .. })), "byte {at}: {checked:?}");
+    }
+    assert_eq!(read(&AuditDigest::default().to_string()).unwrap(), AuditDigest::default());
 }
 
 #[test]
@@ -520,6 +542,7 @@ fn a_chain_that_is_cut_with_its_head_is_told_by_what_is_kept_elsewhere() {
 fn without_more(digest: &str) -> String {
     digest
         .lines()
+        .skip(1)
         .map(|line| {
             line.rsplitn(3, ' ').nth(2).unwrap().to_owned()
                 + "

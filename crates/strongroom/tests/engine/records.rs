@@ -361,6 +361,29 @@ fn the_row_of_an_expected_absence_that_was_cut_short_is_no_record() {
     }
 }
 
+#[test]
+fn a_record_that_cannot_be_read_is_listed_beside_the_others_and_deleted() {
+    let store = base(async |org| {
+        sessions(org).put(&id("a"), "x").await?;
+        sessions(org).put(&id("b"), "x").await.map(drop)
+    });
+    let mut altered = rows(&store);
+    let row = altered.iter_mut().find(|(key, _)| RowKey::parse(key).kind == Kind::Record).unwrap().1;
+    *row.last_mut().unwrap() ^= 1;
+    let records = sessions(&org(&open(load(&altered))));
+    assert!(matches!(block_on(records.list(PageRequest::default())), Err(Error::Damaged { .. })));
+    let each = block_on(records.each(PageRequest::default())).unwrap().items;
+    assert_eq!(
+        each.iter().map(|(key, one)| (key.as_str(), one.is_ok())).collect::<Vec<_>>(),
+        [("a", false), ("b", true)]
+    );
+    let as_read = WriteOptions::expecting(Expected::Absent);
+    assert!(matches!(block_on(records.delete_with(&id("a"), as_read)), Err(Error::Damaged { .. })));
+    assert!(block_on(records.delete(&id("a"))).unwrap());
+    assert!(!block_on(records.delete(&id("a"))).unwrap());
+    assert_eq!(block_on(records.list(PageRequest::default())).unwrap().items.len(), 1);
+}
+
 fn records_in(rows: &Rows) -> usize {
     rows.keys().filter(|key| RowKey::parse(key).kind == Kind::Record).count()
 }

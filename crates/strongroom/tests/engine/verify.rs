@@ -303,3 +303,20 @@ fn a_value_without_its_index_rows_is_found_once_for_each() {
         assert!([RowName::Value, RowName::DeletedValue].contains(&report.findings[0].path.row));
     }
 }
+
+/// Commands and calls take the name of a definition, and the address of a row has its id alone.
+#[test]
+fn a_finding_names_its_definition_also_if_that_is_what_cannot_be_read() {
+    for kind in [Kind::Definition, Kind::Value] {
+        let whole = furnished();
+        let (mut rows, key) = (whole.clone(), key_of(&whole, kind));
+        *rows.get_mut(&key).unwrap().last_mut().unwrap() ^= 1;
+        let report = verify(&rows);
+        let found = report.findings.iter().find(|found| found.path.definition_id.is_some()).unwrap();
+        let vault = open(load(&whole));
+        let id = found.path.definition_id.unwrap();
+        let name = block_on(org(&vault).definition(id)).unwrap().unwrap().definition.name;
+        assert_eq!(found.path.definition_name.as_deref(), Some(name.as_str()), "{report}");
+        assert!(found.to_string().contains(&format!("of definition {name} ({id})")), "{found}");
+    }
+}

@@ -124,17 +124,15 @@ impl Pack {
 
     /// How much memory the pack takes, about.
     pub(super) fn bytes_len(&self) -> usize {
-        self.sealed.len() + size_of_val(&*self.outcomes) + size_of_val(&*self.parts) + size_of::<Self>()
+        self.sealed.len() + size_of_val(&*self.outcomes) + size_of_val(&*self.parts) + PACK_LEN
     }
 
     /// Opens all values; `None` if memory was damaged.
     pub(crate) fn open(&self, context: &[u8]) -> Option<OpenPack<'_>> {
-        let mut plaintext = Zeroizing::new(self.sealed.to_vec());
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(self.sealed.len()));
         for (number, part) in (0..).zip(&self.parts) {
-            let bytes = plaintext.get_mut(part.start..part.end)?;
-            if !self.key.open(number, context, bytes, &part.tag) {
-                return None;
-            }
+            let sealed = self.sealed.get(part.start..part.end)?;
+            self.key.open(number, context, sealed, &part.tag, &mut plaintext)?;
         }
         Some(OpenPack { parts: &self.parts, offset: 0, plaintext })
     }
@@ -146,9 +144,10 @@ impl Pack {
         let Some(part) = self.parts.get(number as usize) else {
             return Some(OpenPack { parts: &self.parts, offset: 0, plaintext: Zeroizing::default() });
         };
-        let mut plaintext = Zeroizing::new(self.sealed.get(part.start..part.end)?.to_vec());
-        let opened = self.key.open(number, context, &mut plaintext, &part.tag);
-        opened.then_some(OpenPack { parts: &self.parts, offset: part.start, plaintext })
+        let sealed = self.sealed.get(part.start..part.end)?;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(sealed.len()));
+        self.key.open(number, context, sealed, &part.tag, &mut plaintext)?;
+        Some(OpenPack { parts: &self.parts, offset: part.start, plaintext })
     }
 }
 
@@ -170,5 +169,7 @@ impl OpenPack<'_> {
     }
 }
 
+/// A pack by itself with its key, wherever the cipher keeps that: about.
+const PACK_LEN: usize = 640;
 /// A part is closed by the value that reaches this. Longer parts open faster together, shorter ones faster alone.
 const PART_LEN: usize = 1 << 10;

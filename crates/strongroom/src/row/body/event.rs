@@ -3,6 +3,7 @@
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use sha2::{Digest as _, Sha256};
 
+use crate::clock::Timestamp;
 use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
 use crate::model::{AuditChange, ChainId, EventId, EventKind, Revision};
 use crate::row::{RowError, infallible};
@@ -68,6 +69,15 @@ pub(crate) struct AuditHeadBody {
 impl AuditHeadBody {
     /// That of an org without events.
     pub(crate) const NONE: Self = Self { chains: 0, last: [0; 32] };
+
+    /// What stands in for one that cannot be read, or that is gone while there are events. The chain that is begun at
+    /// `at` after it has a number that follows none of before, and names no event: `verify` tells that something is
+    /// missing there, for as long as the first event of that chain is kept.
+    pub(crate) fn lost(at: Timestamp, dropped: &AuditFloorBody) -> Self {
+        // More than that of a chain that may be missing, since its first event was dropped for its age.
+        let before = dropped.chains_begun().saturating_add(1);
+        Self { chains: at.as_ms().max(before), last: [0; 32] }
+    }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode_body(self)

@@ -45,6 +45,7 @@ impl AuditFilter {
     }
 
     /// Only writes on behalf of this actor, or of all whose names begin so if it ends with a colon, such as `session:`.
+    /// What stands after an `@`, as the account of `session:ID@ACCOUNT`, may be left out.
     pub fn actor(mut self, name: impl Into<String>) -> Self {
         self.actor = Some(name.into());
         self
@@ -80,7 +81,8 @@ impl AuditFilter {
 
 /// Whether `actor` is the one that is asked for, or of its kind.
 fn is_of(actor: &str, asked: &str) -> bool {
-    actor == asked || asked.ends_with(':') && actor.starts_with(asked)
+    let Some(rest) = actor.strip_prefix(asked) else { return false };
+    rest.is_empty() || rest.starts_with('@') || asked.ends_with(':')
 }
 
 impl Org {

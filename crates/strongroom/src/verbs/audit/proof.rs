@@ -77,10 +77,12 @@ impl AuditDigest {
         let mut checked = AuditCheck { covered: Vec::new(), later: Vec::new() };
         let mut last = BTreeMap::<ChainId, (u64, EventHash)>::new();
         let (mut met, mut seen) = (BTreeSet::new(), BTreeSet::new());
-        for line in export.lines() {
+        for (number, line) in (1_u64..).zip(export.split(b'\n')) {
             let line = line.map_err(Error::BackupFile)?;
-            let (id, body) = parse(&line).ok_or_else(|| bad(Damage::Malformed))?;
-            let decoded = EventBody::decode(&body).map_err(|_| bad(Damage::Malformed))?;
+            let malformed = || bad(format_args!("line {number}"), Damage::Malformed);
+            let (id, body) = parse(&line).ok_or_else(malformed)?;
+            let decoded = EventBody::decode(&body).map_err(|_| malformed())?;
+            let is_bad = |damage| bad(format_args!("line {number}, the event {id},"), damage);
             let known = self.part_of(&id);
             let fits = match last.get(&id.chain) {
                 Some((sequence, hash)) => {
@@ -92,13 +94,13 @@ impl AuditDigest {
                 None => known.is_none_or(|(_, part)| part.may_begin_at(&id, dropped)),
             };
             if !fits {
-                return Err(bad(Damage::Inconsistent));
+                return Err(is_bad(Damage::Inconsistent));
             }
             let hash = EventBody::hash(&id, &body);
             met.extend(known.map(|(part, _)| *part));
             if let Some((part, known)) = known.filter(|((_, last), _)| *last == id.sequence) {
                 if known.hash != hash {
-                    return Err(bad(Damage::Rejected));
+                    return Err(is_bad(Damage::Rejected));
                 }
                 seen.insert(*part);
             }
@@ -115,7 +117,13 @@ impl AuditDigest {
             // All that there is of it now would be what came later.
             !seen.contains(id) && (met.contains(id) || !part.may_be_gone(dropped))
         };
-        if self.parts.iter().any(is_missing) { Err(bad(Damage::Missing)) } else { Ok(checked) }
+        match self.parts.iter().find(|part| is_missing(*part)) {
+            Some(((chain, last), _)) => {
+                let chain = hex::encode(chain);
+                Err(bad(format_args!("the event {last} of the chain {chain}"), Damage::Missing))
+            }
+            None => Ok(checked),
+        }
     }
 
     /// What was damaged or missing in the audit when it was exported, each with its row as
@@ -164,20 +172,21 @@ impl Part {
     }
 }
 
-fn bad(damage: Damage) -> Error {
-    Error::damaged("the export of the audit", damage)
+fn bad(what: impl fmt::Display, damage: Damage) -> Error {
+    Error::damaged(format!("{what} of the export of the audit"), damage)
 }
 
-fn parse(line: &str) -> Option<(EventId, Vec<u8>)> {
-    let (id, body) = line.split_once(' ')?;
+fn parse(line: &[u8]) -> Option<(EventId, Vec<u8>)> {
+    let (id, body) = std::str::from_utf8(line).ok()?.trim_end_matches('\r').split_once(' ')?;
     Some((EventId::from_bytes(&hex::decode(id).ok()?)?, STANDARD.decode(body).ok()?))
 }
 
-/// A line for each part of a chain: its id, the number of its last event, the hash of that, the number of the first
-/// that was not dropped, and the time of the last in milliseconds. Then a line for each thing that the export lacks,
-/// which begins with `!`.
+/// A line with the number of those that follow, so that a digest that was cut is noticed. Then one for each part of
+/// a chain: its id, the number of its last event, the hash of that, the number of the first that was not dropped, and
+/// the time of the last in milliseconds. Then one for each thing that the export lacks, which begins with `!`.
 impl fmt::Display for AuditDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{COUNT}{}", self.parts.len() + self.lacks.len())?;
         for ((id, last), Part { hash, more }) in &self.parts {
             write!(f, "{} {last} {}", hex::encode(id), hex::encode(hash))?;
             match more {
@@ -189,10 +198,23 @@ impl fmt::Display for AuditDigest {
     }
 }
 
+/// Digests of the first release do not say how many lines they have, and are read all the same.
 impl FromStr for AuditDigest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        let malformed = || Error::damaged("the digest of the audit", Damage::Malformed);
+        let text = match text.strip_prefix(COUNT) {
+            Some(counted) => {
+                let (count, lines) = counted.split_once('\n').ok_or_else(malformed)?;
+                let is_whole = lines.is_empty() || lines.ends_with('\n');
+                let is_counted = count.parse() == Ok(lines.lines().count());
+                if is_whole && is_counted { lines } else { return Err(malformed()) }
+            }
+            // Cut short to nothing.
+            None if text.is_empty() => return Err(malformed()),
+            None => text,
+        };
         let read = |line: &str| {
             let mut words = line.split(' ');
             let (chain, sequence, hash) = (words.next()?, words.next()?, words.next()?);
@@ -206,8 +228,11 @@ impl FromStr for AuditDigest {
         };
         let (lacks, parts): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("! "));
         let parts: Option<_> = parts.into_iter().map(read).collect();
-        let parts = parts.ok_or_else(|| Error::damaged("the digest of the audit", Damage::Malformed))?;
+        let parts = parts.ok_or_else(malformed)?;
         let lacks = lacks.iter().filter_map(|line| line.strip_prefix("! ")).map(str::to_owned).collect();
         Ok(Self { parts, lacks })
     }
 }
+
+/// How the first line of a digest begins.
+const COUNT: &str = "= ";

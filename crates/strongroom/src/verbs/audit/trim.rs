@@ -32,8 +32,8 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::UnknownVersion`] for an event of a later release: it and those after it stay. [`Error::Damaged`] and
-    /// [`Error::UnknownKey`] if the org's keys or the note cannot be read; an event that cannot be is dropped like any
-    /// other. [`Error::Store`].
+    /// [`Error::UnknownKey`] if the org's keys cannot be read; an event that cannot be is dropped like any other, and a
+    /// note that cannot be is written again. [`Error::Store`].
     ///
     /// # Cancellation
     /// Dropped, some of the events are gone, and the audit is whole: call it again for the rest.
@@ -77,16 +77,13 @@ async fn drop_page(
     let Some((last, _)) = page.rows.last() else {
         return Ok(Attempt::Landed(Page { events: 0, more: false }));
     };
-    let opened = match &row {
-        Some(row) => {
-            tenant.open_audit_floor(&view, row)?.map(|(floor, revision)| (floor, row.revision, revision))
-        }
-        None => None,
+    let opened = match row.as_ref().map(|row| tenant.open_audit_floor(&view, row)).transpose() {
+        Ok(opened) => opened.flatten(),
+        // What it said is lost, as if it had been taken away: what is dropped from now on is noted again.
+        Err(error) if freshness.is_lost(&error) => None,
+        Err(error) => return Err(error),
     };
-    let (mut floor, read) = match opened {
-        Some((floor, row, revision)) => (floor, Some((row, revision))),
-        None => (AuditFloorBody::default(), None),
-    };
+    let (mut floor, revision) = opened.map_or_else(Default::default, |(floor, at)| (floor, Some(at)));
     let position = if page.more { time_of(last.as_bytes(), &events) } else { until.as_ms() };
     let mut draft = Draft::new(tenant, &view);
     if is_first {
@@ -114,7 +111,7 @@ async fn drop_page(
     // Their heads go with a later page.
     live.extend(headed);
     let floor = AuditFloorBody { before_ms: floor.before_ms.max(position), chains, cut: live };
-    draft.put_audit_floor(&floor, read)?;
+    draft.put_audit_floor(&floor, (row.map(|row| row.revision), revision))?;
     let page = Page { events: page.rows.len() as u64, more: page.more };
     Ok(draft.commit().await?.map(|_| page))
 }

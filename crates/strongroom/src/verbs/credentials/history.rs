@@ -35,11 +35,7 @@ impl AppCredentials {
             self.refuse_missing().await?;
             let tenant = &*self.account.org().tenant;
             let subject = Subject::credential(self.account.id(), &self.app, &name);
-            let current = match page.after {
-                Some(_) => None,
-                None => tenant.current_version(&subject).await?,
-            };
-            let listing = tenant.list_history(&subject, &page).await?;
+            let (current, listing) = tenant.present_and_former(&subject, &page).await?;
             self.account.refuse_ended().await?;
             Ok(tenant.with_current(&subject, listing, current, page.limit))
         };

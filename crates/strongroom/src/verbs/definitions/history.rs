@@ -13,7 +13,7 @@ use crate::model::{DefinitionRef, Expected, Listing, PageRequest, Revision, Stor
 use crate::row::body::Sweep;
 use crate::row::{Row, Subject, TenantRow};
 use crate::scope::Scopes;
-use crate::store::Versioned;
+use crate::store::{RowRevision, Versioned};
 use crate::tenant::definition::read_hint;
 use crate::tenant::{
     Attempt, Draft, Expiry, Freshness, List, Needs, View, WriteOptions, check_definition, fresh_if_stale,
@@ -25,6 +25,13 @@ struct Restored {
     stored: StoredDefinition,
     recheck: Option<JobId>,
     narrowing: Option<Narrowing>,
+}
+
+/// A definition that is to become what it was in a former version.
+enum ToRestore {
+    Present(Definition),
+    /// It cannot be opened, or is gone: the newest version, and the row that it takes the place of, if there is one.
+    Lost(StoredDefinition, Option<RowRevision>),
 }
 
 impl Org {
@@ -52,14 +59,19 @@ impl Org {
         let reference = definition.into();
         let run = async {
             let tenant = &*self.tenant;
-            let (id, current) = match (tenant.definition(&reference).await, &reference) {
-                (Ok(found), _) => (found.stored.id, Some(Version::of_definition(&found.stored))),
-                (Err(Error::DefinitionNotFound(_)), DefinitionRef::Id(id)) => (*id, None),
-                (Err(error), _) if error.is_damage() => {
+            let (id, current) = match tenant.definition(&reference).await {
+                Ok(found) => (found.stored.id, Some(Version::of_definition(&found.stored))),
+                Err(error) if error.is_damage() || matches!(error, Error::DefinitionNotFound(_)) => {
                     let id = tenant.definition_id(&reference, Freshness::Fresh).await?;
-                    (id, tenant.current_version(&Subject::Definition(id)).await?)
+                    let current = tenant.current_version(&Subject::Definition(id)).await?;
+                    // A name may lead to a definition that has another one by now, or none.
+                    let is_lost = current.as_ref().is_some_and(|current| current.unreadable.is_some());
+                    if !is_lost && matches!(reference, DefinitionRef::Name(_)) {
+                        return Err(error);
+                    }
+                    (id, current)
                 }
-                (Err(error), _) => return Err(error),
+                Err(error) => return Err(error),
             };
             let subject = Subject::Definition(id);
             let listing = tenant.list_history(&subject, &page).await?;
@@ -252,35 +264,33 @@ impl Org {
         stored.filter(|stored| !stored.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
     }
 
-    /// The definition that is to become what it was. Where it cannot be opened and that is expected, the newest version
-    /// that can be, above all revisions that were lost, and `true`.
+    /// The definition that is to become what it was. Where it cannot be opened or is gone, and that is expected, the
+    /// newest version that can be opened, above all revisions that were lost.
     async fn to_restore(
         &self,
         view: &View<'_>,
         id: DefinitionId,
-        row: &Versioned,
+        row: Option<&Versioned>,
         (options, freshness): (&WriteOptions, Freshness),
-    ) -> Result<(Definition, bool), Error> {
+    ) -> Result<ToRestore, Error> {
         let tenant = &*self.tenant;
         let not_found = || Error::DefinitionNotFound(DefinitionRef::Id(id));
-        match tenant.open_definition(view.keys(None), id, row, view.moment) {
-            Ok(known) => {
+        let error = match row.map(|row| tenant.open_definition(view.keys(None), id, row, view.moment)) {
+            Some(Ok(known)) => {
                 let known = known.ok_or_else(not_found)?;
                 options.check(Some(known.stored.revision))?;
-                Ok((known, false))
+                return Ok(ToRestore::Present(known));
             }
-            Err(error) if options.expected == Expected::Unreadable && freshness.is_lost(&error) => {
-                let subject = Subject::Definition(id);
-                let Some(newest) = tenant.newest_readable(view, &subject).await? else { return Err(error) };
-                let place = tenant.id.former(&subject, newest.revision);
-                let row_of_newest = tenant.engine.get(place.key()).await?.ok_or_else(not_found)?;
-                let stored = tenant.open_definition_at(view, id, &place, &row_of_newest)?;
-                let mut stored = stored.ok_or_else(not_found)?;
-                stored.revision = tenant.above_lost(stored.revision, stored.updated_at);
-                Ok((Definition { stored, row_revision: row.revision }, true))
-            }
-            Err(error) => Err(error),
+            Some(Err(error)) if !freshness.is_lost(&error) => return Err(error),
+            Some(Err(error)) => error,
+            None => not_found(),
+        };
+        if options.expected != Expected::Unreadable {
+            return Err(error);
         }
+        let mut stored = tenant.newest_definition(view, id).await?.ok_or(error)?;
+        stored.revision = tenant.above_lost(stored.revision, stored.updated_at);
+        Ok(ToRestore::Lost(stored, row.map(|row| row.revision)))
     }
 
     async fn try_restore_definition(
@@ -291,11 +301,30 @@ impl Org {
     ) -> Result<Attempt<Restored>, Error> {
         let (tenant, id) = (&*self.tenant, former.id);
         let name: DefinitionName = former.definition.name.parse()?;
-        let gets = [tenant.id.definition_name(&name).key(), tenant.id.definition(&id).key()];
-        let (view, [taken, row]) = tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
-        let row = row.ok_or(Error::DefinitionNotFound(DefinitionRef::Id(id)))?;
-        let (definition, is_lost) = self.to_restore(&view, id, &row, (options, freshness)).await?;
-        let before = &definition.stored;
+        let deletion = tenant.id.deleted(&Subject::Definition(id)).key();
+        let (place, count) = (tenant.id.definition(&id).key(), tenant.id.count().key());
+        let gets = [tenant.id.definition_name(&name).key(), place, deletion.clone(), count];
+        let (view, [taken, row, deleted, count]) =
+            tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
+        // One that was deleted comes back otherwise, unless what says so cannot be read.
+        let deleted = deleted.filter(|_| row.is_none());
+        if let Some(deleted) = &deleted {
+            let place = tenant.id.deleted(&Subject::Definition(id));
+            match tenant.open_definition_at(&view, id, &place, deleted) {
+                Err(error) if !freshness.is_lost(&error) => return Err(error),
+                Err(_) if options.expected == Expected::Unreadable => {}
+                _ => return Err(Error::DefinitionNotFound(DefinitionRef::Id(id))),
+            }
+        }
+        let found = self.to_restore(&view, id, row.as_ref(), (options, freshness)).await?;
+        let (before, is_lost) = match &found {
+            ToRestore::Present(definition) => (&definition.stored, false),
+            ToRestore::Lost(stored, _) => (stored, true),
+        };
+        // What it leaves of its versions is not what was lost.
+        if row.is_none() && finish_deletes(tenant, &id).await? {
+            return Ok(Attempt::AGAIN);
+        }
         if before.definition.encrypted && !former.definition.encrypted {
             let name = &before.definition.name;
             return Err(Invalid::definition(name, "what is marked encrypted stays so"));
@@ -319,9 +348,18 @@ impl Org {
         after.format_changes = before.format_changes.saturating_add(u32::from(changes_format));
 
         let mut draft = Draft::new(tenant, &view);
-        match is_lost {
-            true => draft.replace_definition(&after, definition.row_revision).await?,
-            false => draft.put_definition(&after, Some(&definition))?,
+        if let Some(deleted) = deleted {
+            draft.delete_as_read(deletion, deleted.revision);
+        }
+        match &found {
+            ToRestore::Present(definition) => draft.put_definition(&after, Some(definition))?,
+            ToRestore::Lost(_, read) => {
+                let is_counted = draft.replace_definition(&after, *read).await?;
+                if read.is_none() {
+                    // Also where it stays: whoever brings a definition back or deletes it writes this row.
+                    draft.put_definition_count(count.as_ref(), i64::from(!is_counted))?;
+                }
+            }
         }
         let is_own = |row: &Versioned| read_hint(row).is_ok_and(|found| found == id);
         let has_name = match is_lost {
@@ -332,8 +370,8 @@ impl Org {
             if let Some(taken) = taken {
                 return Err(Error::DefinitionExists(read_hint(&taken)?));
             }
-            if !is_lost {
-                draft.delete_definition_name(&definition).await?;
+            if let ToRestore::Present(definition) = &found {
+                draft.delete_definition_name(definition).await?;
             }
             draft.put_definition_name(&name, &id);
         }

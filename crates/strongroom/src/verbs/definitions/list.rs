@@ -98,25 +98,65 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`]: one that cannot be read fails the whole
+    /// list. [`each_definition`](Self::each_definition) has the others.
     pub async fn definitions(
         &self,
         filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        let run = async {
-            let tenant = &*self.tenant;
-            let range = tenant.id.definitions();
-            tenant
-                .list(List::new("definitions", &range), &page, |view, key, row| {
-                    let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
-                    let Some(id) = id else { return Ok(None) };
-                    let opened = tenant.open_definition(view.keys(None), id, row, view.moment)?;
-                    Ok(opened.map(|definition| definition.stored).filter(|stored| filter.takes(stored)))
-                })
-                .await
-        };
-        self.tenant.observed(Call::of("definitions"), run).await
+        let range = self.tenant.id.definitions();
+        let list = self.list_definitions(List::new(DEFINITIONS, &range), &page, |found| {
+            Ok(Some(found?).filter(|stored| filter.takes(stored)))
+        });
+        self.tenant.observed(Call::of("definitions"), list).await
+    }
+
+    /// The same, but one that cannot be read keeps no other out of the list: in its place is the error that says which
+    /// one it is and why. It may be one that the filter takes or not.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{DefinitionFilter, PageRequest};
+    /// let page = org.each_definition(&DefinitionFilter::all(), PageRequest::default()).await?;
+    /// let (readable, damaged): (Vec<_>, Vec<_>) = page.items.into_iter().partition(Result::is_ok);
+    /// assert_eq!((readable.len(), damaged.len()), (1, 0));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the org's keys cannot be read; [`Error::Store`].
+    pub async fn each_definition(
+        &self,
+        filter: &DefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Listing<Result<StoredDefinition, Error>>, Error> {
+        let range = self.tenant.id.definitions();
+        // By keys that may be out of date, all of them would seem to be damaged.
+        let list =
+            self.list_definitions(List::new(DEFINITIONS, &range).fresh(), &page, |found| match found {
+                Ok(stored) => Ok(filter.takes(&stored).then_some(Ok(stored))),
+                Err(error) if error.is_damage() => Ok(Some(Err(error))),
+                Err(error) => Err(error),
+            });
+        self.tenant.observed(Call::of("each_definition"), list).await
+    }
+
+    async fn list_definitions<T>(
+        &self,
+        list: List<'_>,
+        page: &PageRequest,
+        take: impl Fn(Result<StoredDefinition, Error>) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
+        let tenant = &*self.tenant;
+        tenant
+            .list(list, page, |view, key, row| {
+                let id = key.as_bytes().last_chunk::<12>().and_then(|id| DefinitionId::from_bytes(id));
+                let Some(id) = id else { return Ok(None) };
+                let opened = tenant.open_definition(view.keys(None), id, row, view.moment).transpose();
+                opened.map_or(Ok(None), |found| take(found.map(|definition| definition.stored)))
+            })
+            .await
     }
 
     /// The number of definitions that match `filter`.
@@ -140,5 +180,7 @@ impl Org {
     }
 }
 
+/// The list of all definitions.
+const DEFINITIONS: &str = "definitions";
 /// The most bytes that a compiled name pattern may have.
 const PATTERN_SIZE_MAX: usize = 64 << 10;

@@ -5,6 +5,7 @@ pub(crate) mod ensure;
 pub(crate) mod format_change;
 pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod purge;
 
 use std::slice;
 

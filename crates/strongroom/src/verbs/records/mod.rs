@@ -4,7 +4,7 @@ pub(crate) mod changed;
 
 use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
-use crate::id::{Namespace, RecordKey};
+use crate::id::{LinkedAccountId, Namespace, RecordKey};
 use crate::jobs::until_landed;
 use crate::model::{Expected, Listing, PageRequest};
 use crate::secret::Secret;
@@ -33,11 +33,32 @@ pub struct Records {
     org: Org,
     namespace: Namespace,
     access: RecordAccess,
+    /// Which linked account events of its writes name.
+    account: Option<LinkedAccountId>,
 }
 
 impl Records {
     pub(crate) fn new(org: Org, namespace: Namespace, access: RecordAccess) -> Self {
-        Self { org, namespace, access }
+        Self { org, namespace, access, account: None }
+    }
+
+    /// The same records, each write of which names this linked account in its event: the audit does not show the keys
+    /// of records, so it would not say whose a record is.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// use strongroom::{AuditFilter, Environment, PageRequest};
+    /// vault.change_settings(|settings| settings.audit = true).await?;
+    /// let org = vault.org("6500a1b2c3d4e5f6a7b8c9d0".parse()?, Environment::test());
+    /// let visits = org.records("visits".parse()?).about("user_12345".parse()?);
+    /// visits.put(&"jti-1".parse()?, "").await?;
+    /// let of_account = AuditFilter::all().linked_account("user_12345".parse()?);
+    /// assert_eq!(org.audit(&of_account, PageRequest::first(9)).await?.items.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn about(&self, account: LinkedAccountId) -> Self {
+        Self { account: Some(account), ..self.clone() }
     }
 
     /// The namespace.
@@ -110,7 +131,7 @@ impl Records {
         }
     }
 
-    /// Deletes a record. Returns whether there was one.
+    /// Deletes a record, also one that cannot be read. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -173,6 +194,42 @@ impl Records {
         self.org.tenant.observed(Call::of("list_records").named(self.namespace.as_str()), run).await
     }
 
+    /// The same, each with its key, but one that cannot be read keeps no other out of the list: in its place is why.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// let notes = org.records("notes".parse()?);
+    /// notes.put(&"a".parse()?, "1").await?;
+    /// let page = notes.each(strongroom::PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().all(|(key, record)| key.as_str() == "a" && record.is_ok()));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the org's keys cannot be read; [`Error::Store`].
+    pub async fn each(
+        &self,
+        page: PageRequest,
+    ) -> Result<Listing<(RecordKey, Result<Record, Error>)>, Error> {
+        let run = async {
+            let tenant = &*self.org.tenant;
+            let range = tenant.id.records(&self.namespace);
+            // By keys that may be out of date, all of them would seem to be damaged.
+            let list = List::new("records", &range).fresh();
+            tenant
+                .list(list, &page, |view, key, row| {
+                    let key: RecordKey = listed_id(&range, key)?;
+                    match tenant.open_record(view, &self.namespace, &key, row) {
+                        Ok(record) => Ok(record.map(|record| (key, Ok(record)))),
+                        Err(error) if error.is_damage() => Ok(Some((key, Err(error)))),
+                        Err(error) => Err(error),
+                    }
+                })
+                .await
+        };
+        self.org.tenant.observed(Call::of("each_record").named(self.namespace.as_str()), run).await
+    }
+
     /// A put that joins the batch of another verb.
     ///
     /// ```
@@ -230,6 +287,7 @@ impl Records {
             key,
             action,
             access: self.access,
+            account: self.account.clone(),
             expected: Expected::Any,
         }
     }

@@ -11,7 +11,7 @@ use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revis
 use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
-use crate::tenant::history::Ended;
+use crate::tenant::former::Ended;
 use crate::tenant::value::value_change;
 use crate::tenant::{Attempt, Draft, Freshness, Tenant, ValuesRead, View, WriteOptions};
 use crate::verbs::org::Org;
@@ -229,8 +229,15 @@ async fn purge(
     if !history.is_empty() && !tenant.is_still_absent(&subject, row, &history).await? {
         return Ok(Attempt::AGAIN);
     }
+    let index = tenant.id.definition_value(definition, scope).key();
+    let is_lost = row.is_none() && !history.is_empty();
     if draft.delete_history(history) {
-        draft.delete(tenant.id.definition_value(definition, scope).key());
+        draft.delete(index);
+    } else if is_lost && let Some(left) = tenant.engine.get(index.clone()).await? {
+        let value = tenant.id.value(scope, definition).key();
+        draft.delete_ids(&tenant.ids_leading_to(slice::from_ref(&value)).await?);
+        // Whoever sets a value meanwhile puts this row again.
+        draft.delete_as_read(index, left.revision);
     }
     if draft.is_empty() {
         return Ok(Attempt::Landed(None));

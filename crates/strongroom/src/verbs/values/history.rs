@@ -46,11 +46,7 @@ impl Org {
             let (tenant, known) = (&*self.tenant, self.tenant.definition(&definition).await?);
             let stored = &known.stored;
             let subject = Subject::value(&scope, &stored.id);
-            let current = match page.after {
-                Some(_) => None,
-                None => tenant.current_version(&subject).await?,
-            };
-            let mut listing = tenant.list_history(&subject, &page).await?;
+            let (current, mut listing) = tenant.present_and_former(&subject, &page).await?;
             if stored.definition.history_age_secs.is_some() {
                 let mut replaced_at = match (&current, listing.items.first()) {
                     // One that cannot be read does not say when it was written.

@@ -1,0 +1,416 @@
+//! What a write does with the former versions of a value, credential or definition. A batch that replaces a document
+//! keeps the version that it replaces, and drops the one that is then too old: revisions count up by one, so its key is
+//! known without a scan. A batch that deletes a document and keeps its history also leaves a row that says so; whoever
+//! sets the document again continues it.
+
+use crate::clock::Timestamp;
+use crate::engine::{ATTEMPTS_MAX, Touches};
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::keys::Document;
+use crate::model::{Expected, Revision, Standing, StoredDefinition, Version};
+use crate::row::body::{Times, ValueBody};
+use crate::row::{Row, Subject, TenantRow};
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::store::{Key, Scan, Versioned, WriteBatch};
+use crate::tenant::history::VERSIONS_MAX;
+use crate::tenant::{Draft, Existing, Expiry, Freshness, NewValue, Tenant, View, WriteOptions};
+
+/// What a delete did with the history of a document.
+pub(crate) enum Ended {
+    Kept,
+    Deleted,
+}
+
+/// The rows of a value as they were read for a write.
+#[derive(Default)]
+pub(crate) struct ValueRows {
+    pub(crate) row: Option<Versioned>,
+    /// Its row in its definition's index.
+    pub(crate) index: Option<Versioned>,
+    /// That it was deleted. Only read if there is no value although the index has one.
+    pub(crate) deleted: Option<Versioned>,
+    /// Former versions that are too old to be kept, or too many since fewer are kept.
+    pub(crate) surplus: Vec<Key>,
+    /// What the write continues where the value, or that it was deleted, cannot be opened and that is expected.
+    pub(crate) continued: Option<Existing>,
+}
+
+impl Tenant {
+    /// The keys to read for a write of values: that of each value, then those of their rows in the index.
+    pub(crate) fn value_keys(&self, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
+        let rows = values.iter().zip(ids).map(|(value, id)| self.id.value(&value.scope, id).key());
+        let index =
+            values.iter().zip(ids).map(|(value, id)| self.id.definition_value(id, &value.scope).key());
+        rows.chain(index).collect()
+    }
+
+    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted, which
+    /// former versions are too old to be kept, or too many, and what takes the place of one that cannot be opened.
+    pub(crate) async fn value_rows(
+        &self,
+        view: &View<'_>,
+        values: &[NewValue<'_>],
+        ids: &[DefinitionId],
+        mut rows: Vec<Option<Versioned>>,
+        (options, freshness): (&WriteOptions, Freshness),
+    ) -> Result<Vec<ValueRows>, Error> {
+        let index = rows.split_off(values.len());
+        let paired = rows.into_iter().zip(index);
+        let mut read: Vec<ValueRows> =
+            paired.map(|(row, index)| ValueRows { row, index, ..ValueRows::default() }).collect();
+        let (mut gets, mut absent) = (Vec::new(), Vec::new());
+        let continues =
+            |value: &NewValue<'_>| [value.expected, options.expected].contains(&Expected::Unreadable);
+        for ((value, id), rows) in values.iter().zip(ids).zip(&mut read) {
+            // Where the value itself is gone, so may be its row in the index.
+            if rows.row.is_none() && (rows.index.is_some() || continues(value)) {
+                gets.push(self.id.deleted(&Subject::value(&value.scope, id)).key());
+                absent.push(rows);
+            }
+        }
+        if !gets.is_empty() {
+            for (rows, deleted) in absent.into_iter().zip(self.engine.read(gets).await?) {
+                rows.deleted = deleted;
+            }
+        }
+        for (((value, id), known), rows) in values.iter().zip(ids).zip(&view.definitions).zip(&mut read) {
+            let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
+            let has_rule =
+                stored.definition.history_age_secs.is_some() || stored.definition.history_versions.is_some();
+            if has_rule && (rows.row.is_some() || rows.deleted.is_some()) {
+                rows.surplus = self.surplus_versions(view, stored, &value.scope, rows.row.as_ref()).await?;
+            }
+            if continues(value) {
+                let found = (rows.row.as_ref(), rows.deleted.as_ref());
+                rows.continued =
+                    self.continued(view, &Subject::value(&value.scope, id), found, freshness).await?;
+            }
+        }
+        Ok(read)
+    }
+
+    /// What a write continues in the place of a row, or of a deletion, that cannot be opened, or of a row that is gone
+    /// without a deletion: the newest version that can be, above all revisions that were lost with those after it.
+    /// `None` if the row can be opened, or there is nothing to continue.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, if no version can be either.
+    pub(crate) async fn continued(
+        &self,
+        view: &View<'_>,
+        subject: &Subject<'_>,
+        (row, deleted): (Option<&Versioned>, Option<&Versioned>),
+        freshness: Freshness,
+    ) -> Result<Option<Existing>, Error> {
+        let found = match (row, deleted) {
+            (Some(row), _) => Some((self.current(subject), row)),
+            (None, Some(row)) => Some((self.id.deleted(subject), row)),
+            (None, None) => None,
+        };
+        let opened = found
+            .map(|(place, row)| self.open_past(view.keys(subject.account()), &place, subject, &row.value));
+        let error = match opened {
+            Some(Ok(_)) => return Ok(None),
+            Some(Err(error)) if !freshness.is_lost(&error) => return Err(error),
+            lost => lost.and_then(Result::err),
+        };
+        let newest = match (self.newest_readable(view, subject).await?, error) {
+            (Some(newest), _) => newest,
+            (None, Some(error)) => return Err(error),
+            (None, None) => return Ok(None),
+        };
+        let revision = self.above_lost(newest.revision, newest.written_at);
+        Ok(Some(Existing { id: newest.id, revision, created_at: newest.created_at }))
+    }
+
+    /// A revision above all that are lost since the newest version that can be read: the later, the higher, since what
+    /// is written in their place may be lost as well.
+    pub(crate) fn above_lost(&self, newest: Revision, written_at: Timestamp) -> Revision {
+        let age_ms = self.engine.now().as_ms().saturating_sub(written_at.as_ms());
+        Revision::from_u64(newest.leap().as_u64().wrapping_add(age_ms))
+    }
+
+    /// The keys of the former versions of a value that are too old to be kept, or too many beside the one that a write
+    /// adds, the oldest first. `current` is the row that the write replaces; without it, what it continues is the
+    /// deletion among the rows of the history.
+    async fn surplus_versions(
+        &self,
+        view: &View<'_>,
+        stored: &StoredDefinition,
+        scope: &Scope,
+        current: Option<&Versioned>,
+    ) -> Result<Vec<Key>, Error> {
+        let subject = &Subject::value(scope, &stored.id);
+        let rows = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows;
+        let kept = usize::from(self.versions_kept(&stored.definition));
+        let added = usize::from(current.is_some());
+        let too_many = rows.len().saturating_sub(kept.saturating_sub(added));
+        let mut surplus = Vec::new();
+        // The oldest come last, and each was replaced when the one before it was written.
+        for (index, (key, _)) in rows.iter().enumerate().rev() {
+            let Some(Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else { break };
+            if surplus.len() >= too_many {
+                let next = index.checked_sub(1).and_then(|index| rows.get(index));
+                let (place, row) = match (next, current) {
+                    (Some((key, row)), _) => (self.id.parse(key), row),
+                    (None, Some(row)) => (Some(self.current(subject)), row),
+                    (None, None) => break,
+                };
+                let Some(place) = place else { break };
+                let next = self.list_past(view.keys(subject.account()), &place, subject, &row.value)?;
+                // Without the key of the next one, nothing opens this one either. One that cannot be read does not say
+                // when it was written.
+                let is_kept = |next: Version| {
+                    next.unreadable.is_some() || !self.has_expired(&stored.definition, next.written_at)
+                };
+                if next.is_some_and(is_kept) {
+                    break;
+                }
+            }
+            surplus.push(key.clone());
+        }
+        Ok(surplus)
+    }
+
+    /// The rows of the history of a document, all of them, that a batch deletes.
+    pub(crate) async fn history_to_delete(
+        &self,
+        subject: &Subject<'_>,
+    ) -> Result<Vec<(Key, Versioned)>, Error> {
+        let (mut range, mut rows) = (self.id.history(subject), Vec::new());
+        loop {
+            let page = self.engine.read(Scan::new(range.clone(), HISTORY_ROWS_MAX).keys_only()).await?;
+            rows.extend(page.rows);
+            match rows.last() {
+                Some((last, _)) if page.more => range = range.after(last.as_bytes()),
+                _ => return Ok(rows),
+            }
+        }
+    }
+
+    /// Whether a document that is absent is as it was when its `history` was read: not set since, nor deleted again.
+    /// Then none of these rows is of a document that can be continued, but by what the deletion among them says, which
+    /// the batch that deletes them expects.
+    pub(crate) async fn is_still_absent(
+        &self,
+        subject: &Subject<'_>,
+        row: Option<&Versioned>,
+        history: &[(Key, Versioned)],
+    ) -> Result<bool, Error> {
+        let deletion = self.id.deleted(subject).key();
+        let read = history.iter().find(|(key, _)| *key == deletion).map(|(_, row)| row.revision);
+        let [now, deleted] = self.engine.read([self.current(subject).key(), deletion]).await?;
+        let revision = |row: &Versioned| row.revision;
+        Ok(now.as_ref().map(revision) == row.map(revision) && deleted.as_ref().map(revision) == read)
+    }
+
+    /// Deletes rows of the history of a document that is gone for good: none of them is ever written again.
+    pub(super) async fn delete_rest_of_history(&self, rest: &[Key]) -> Result<(), Error> {
+        for keys in rest.chunks(HISTORY_ROWS_MAX) {
+            let mut attempts = 0;
+            loop {
+                let mut batch = WriteBatch::default();
+                keys.iter().for_each(|key| batch.delete(key.clone()));
+                if self.engine.commit(batch, Touches::Data).await?.is_some() {
+                    break;
+                }
+                attempts += 1;
+                if attempts == ATTEMPTS_MAX {
+                    return Err(Error::Contended(ATTEMPTS_MAX));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Draft<'_> {
+    /// Keeps the version that this batch replaces, and drops the one that is then too many: its key, unless none is
+    /// kept.
+    pub(crate) fn keep_former(
+        &mut self,
+        subject: &Subject<'_>,
+        document: &Document<'_>,
+        kept: u8,
+    ) -> Result<Option<Key>, Error> {
+        let tenant = self.tenant();
+        if kept == 0 {
+            return Ok(None);
+        }
+        let place = tenant.id.former(subject, document.revision);
+        let len = self.put_sealed_over(&place, document)?;
+        self.charge(&place.key(), None, Some(len));
+        let too_many = tenant.id.former(subject, document.revision.before(u64::from(kept))).key();
+        self.delete_former(too_many.clone());
+        Ok(Some(too_many))
+    }
+
+    /// Notes that this batch deletes the value or credential in `row` and keeps its history, which begins with it.
+    pub(crate) fn note_deletion(
+        &mut self,
+        subject: &Subject<'_>,
+        row: &Versioned,
+        kept: u8,
+        options: &WriteOptions,
+    ) -> Result<(), Error> {
+        let tenant = self.tenant();
+        let place = match subject {
+            Subject::Value(scope, id) => tenant.id.value(scope, id),
+            Subject::Credential(account, integration, key_name) => {
+                tenant.id.credential(account, integration, key_name)
+            }
+            // Its deletion has what it was, and is put by whoever deletes it.
+            Subject::Definition(_) => return Ok(()),
+        };
+        let now = tenant.engine.now();
+        let metadata = tenant.metadata(options, now, Expiry::Refused)?.deletion();
+        // Never `None`: the delete has looked at its key.
+        let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(()) };
+        self.keep_former(subject, &opened.as_document(), kept)?;
+        let times = Times { created_at: existing.created_at, updated_at: now };
+        let body = ValueBody::encode(&Secret::from(""), times, &metadata);
+        let document = Document { id: Some(existing.id), revision: existing.revision.next(), body: &body };
+        self.put_deletion(subject, &document)
+    }
+
+    /// Deletes the history of the value or credential in `row` with it, or keeps it if that is what the options say.
+    /// One that cannot be opened is deleted for good where it has no former version, as nothing of it can be kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownKey`] if it cannot be opened and has former versions that are to be kept.
+    pub(crate) async fn end_history(
+        &mut self,
+        subject: &Subject<'_>,
+        row: &Versioned,
+        (kept, freshness): (u8, Freshness),
+        options: &WriteOptions,
+    ) -> Result<Ended, Error> {
+        let keeps = options.keeps_history && kept > 0;
+        let refused = match keeps.then(|| self.note_deletion(subject, row, kept, options)) {
+            Some(Ok(())) => return Ok(Ended::Kept),
+            Some(Err(error @ Error::Damaged { .. })) => Some(error),
+            // Not by keys that may be out of date.
+            Some(Err(error @ Error::UnknownKey { .. })) if freshness != Freshness::Cached => Some(error),
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
+        let history = self.tenant().history_to_delete(subject).await?;
+        match refused {
+            Some(error) if !history.is_empty() => return Err(error),
+            Some(_) | None => {}
+        }
+        self.delete_history(history);
+        Ok(Ended::Deleted)
+    }
+
+    /// Puts the row that says that a document was deleted.
+    pub(crate) fn put_deletion(
+        &mut self,
+        subject: &Subject<'_>,
+        document: &Document<'_>,
+    ) -> Result<(), Error> {
+        let place = self.tenant().id.deleted(subject);
+        let len = self.put_sealed_over(&place, document)?;
+        self.charge(&place.key(), None, Some(len));
+        Ok(())
+    }
+
+    /// Adds a value where there is none: a new document, or the one that was deleted with its history kept.
+    pub(crate) fn add_value(
+        &mut self,
+        scope: &Scope,
+        definition: &DefinitionId,
+        rows: &ValueRows,
+        (now, kept): (Timestamp, u8),
+    ) -> Result<Existing, Error> {
+        // The value is absent, before a set and a delete by others as after them: only this row tells.
+        let index = self.tenant().id.definition_value(definition, scope).key();
+        self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
+        match self.continue_deleted(&Subject::value(scope, definition), rows.deleted.as_ref(), kept)? {
+            Some(existing) => {
+                self.put_value_index(&existing.id, scope, definition);
+                let deletion = existing.revision.before(1);
+                let gone = self
+                    .tenant()
+                    .id
+                    .former(&Subject::value(scope, definition), deletion.before(u64::from(kept)));
+                self.delete_surplus(&rows.surplus, Some(&gone.key()).filter(|_| kept > 0));
+                Ok(existing)
+            }
+            None => self.new_value(scope, definition, now),
+        }
+    }
+
+    /// What a write finds where no document can be opened.
+    pub(crate) fn standing(
+        &self,
+        subject: &Subject<'_>,
+        deleted: Option<&Versioned>,
+        continued: Option<Existing>,
+    ) -> Result<Standing, Error> {
+        if continued.is_some() {
+            return Ok(Standing::Unreadable);
+        }
+        let Some(row) = deleted else { return Ok(Standing::Absent) };
+        // Whoever continues it opens it.
+        let peeked =
+            Tenant::peek(self.keys(subject.account()), &self.tenant().id.deleted(subject), &row.value)?;
+        Ok(peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision)))
+    }
+
+    /// Deletes a deletion that cannot be opened, if that is in the way of a write that continues the document.
+    pub(crate) fn delete_unreadable_deletion(&mut self, subject: &Subject<'_>, deleted: &Versioned) {
+        self.charge_blindly();
+        self.delete_as_read(self.tenant().id.deleted(subject).key(), deleted.revision);
+    }
+
+    /// The document that was deleted with its history kept, to be continued: the deletion becomes a former version.
+    /// `None` if `deleted` is, or if the key that sealed it was dropped.
+    pub(crate) fn continue_deleted(
+        &mut self,
+        subject: &Subject<'_>,
+        deleted: Option<&Versioned>,
+        kept: u8,
+    ) -> Result<Option<Existing>, Error> {
+        let Some(row) = deleted else { return Ok(None) };
+        let place = self.tenant().id.deleted(subject);
+        self.delete_as_read(place.key(), row.revision);
+        let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(None) };
+        self.keep_former(subject, &opened.as_document(), kept)?;
+        Ok(Some(Existing { revision: existing.revision.next(), ..existing }))
+    }
+
+    /// Deletes the history of documents. Returns whether it says that one of them was deleted. `rows` are those of
+    /// [`Tenant::history_to_delete`], the newest first: as many as one batch has room for are lost with the document
+    /// or not at all, and the others go as soon as it has landed.
+    pub(crate) fn delete_history(&mut self, mut rows: Vec<(Key, Versioned)>) -> bool {
+        let mut was_deleted = false;
+        let rest = rows.split_off(rows.len().min(HISTORY_ROWS_MAX));
+        self.delete_after(rest.into_iter().map(|(key, _)| key));
+        for (key, row) in rows {
+            let is_deletion =
+                matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));
+            if is_deletion {
+                // Whoever sets the document meanwhile deletes this row too.
+                self.expect_as_read(key.clone(), Some(row.revision));
+                was_deleted = true;
+            }
+            self.delete_former(key);
+        }
+        was_deleted
+    }
+
+    /// Deletes a row of a history, of which nobody knows how long it is, or whether it is there.
+    pub(crate) fn delete_former(&mut self, key: Key) {
+        self.charge_blindly();
+        self.delete(key);
+    }
+}
+
+/// A hundred versions, and that it was deleted: all that a document has unless versions between them are missing, so
+/// that fewer are dropped than are added. With the rows of the document itself, a batch stays within 128 operations.
+const HISTORY_ROWS_MAX: usize = 101;
+/// How many versions that are too old or too many the batch of a write deletes; the others go as soon as it has landed.
+pub(super) const SURPLUS_MAX: usize = 32;

@@ -1,0 +1,82 @@
+//! Deleting for good what is left of a definition.
+
+use crate::engine::observer::Call;
+use crate::error::Error;
+use crate::id::DefinitionId;
+use crate::jobs::{JobId, run_job, until_landed};
+use crate::model::{AuditChange, DefinitionRef, EventKind};
+use crate::row::Subject;
+use crate::row::body::Sweep;
+use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
+use crate::verbs::org::Org;
+
+impl Org {
+    /// Deletes for good all that there is of a definition: itself, its values and all its versions, also if it was
+    /// deleted with [`WriteOptions::keep_history`] before, and if it cannot be opened. Only its id names it, since a
+    /// name is only as good as the definition that it leads to.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::WriteOptions;
+    /// let id = org.definition("PORT").await?.unwrap().id;
+    /// org.delete_definition_with(id, WriteOptions::default().keep_history()).await?;
+    /// org.purge_definition(id).await?;
+    /// assert!(org.undelete_definition(id).await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DefinitionNotFound`] if there is neither the definition nor a version of it, nor a name that leads to
+    /// it; [`Error::UnknownVersion`] for one of a later release.
+    ///
+    /// # Cancellation
+    /// As of [`delete_definition`](Self::delete_definition).
+    pub async fn purge_definition(&self, id: DefinitionId) -> Result<(), Error> {
+        let purge = async {
+            let job = until_landed(&self.tenant, |freshness| self.try_purge(id, freshness)).await?;
+            run_job(&self.tenant, &job).await
+        };
+        self.tenant.observed(Call::of("purge_definition").definition(&DefinitionRef::Id(id)), purge).await
+    }
+
+    async fn try_purge(&self, id: DefinitionId, freshness: Freshness) -> Result<Attempt<JobId>, Error> {
+        let (tenant, subject, reference) = (&*self.tenant, Subject::Definition(id), DefinitionRef::Id(id));
+        let needs = Needs::org_keys().freshness(freshness);
+        let place = tenant.id.definition(&id).key();
+        let (view, [row, count]) = tenant.read(&needs, [place.clone(), tenant.id.count().key()]).await?;
+        let opened =
+            row.as_ref().map(|row| tenant.open_definition(view.keys(None), id, row, view.moment)).transpose();
+        match opened.map(Option::flatten) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let options = WriteOptions::default();
+                return self.try_delete_definition(&reference, &options, freshness).await;
+            }
+            Err(error) if freshness.is_lost(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let history = tenant.history_to_delete(&subject).await?;
+        if row.is_none() && !tenant.is_still_absent(&subject, None, &history).await? {
+            return Ok(Attempt::AGAIN);
+        }
+        let was = tenant.newest_definition(&view, id).await?;
+        let mut draft = Draft::new(tenant, &view);
+        draft.makes_room();
+        // It counts as long as a name leads to it, whether or not its row is there.
+        let is_counted = draft.free_names(&id, None).await? || row.is_some();
+        if !is_counted && history.is_empty() {
+            return Err(Error::DefinitionNotFound(reference));
+        }
+        // Also where it stays: whoever brings a definition back writes this row.
+        draft.put_definition_count(count.as_ref(), if is_counted { -1 } else { 0 })?;
+        draft.delete_history(history);
+        draft.delete_definition_row(place, row.map(|row| row.revision));
+        draft.note(|| AuditChange {
+            definition_id: Some(id),
+            name: was.map(|was| was.definition.name),
+            ..AuditChange::new(EventKind::DefinitionDeleted)
+        });
+        let job = draft.put_job(&Sweep::Definition(id))?;
+        Ok(draft.commit().await?.map(|_| job))
+    }
+}
