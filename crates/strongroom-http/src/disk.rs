@@ -2,7 +2,13 @@
 
 use std::io;
 
+use strongroom::Error;
 use strongroom::store::StoreError;
+
+/// Whether an error of the engine is a write that found the disk full.
+pub(crate) fn is_full_disk(error: &Error) -> bool {
+    matches!(error, Error::Store(store) | Error::Indeterminate(store) if full_disk(store).is_some())
+}
 
 /// The system's word for a disk that is full, if that is among the causes.
 pub(crate) fn full_disk(error: &StoreError) -> Option<io::ErrorKind> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use strongroom::{Error, ErrorKind, IntegrationId, Invalid};
 use utoipa::ToSchema;
 
+use crate::reason::Reason;
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
 
 /// A request that failed.
@@ -19,20 +20,12 @@ pub(crate) struct Failure {
     code: ErrorCode,
     field: CodeField,
     message: Cow<'static, str>,
+    /// Only in the responses to control calls.
+    reason: Reason,
     retry_after: Option<Duration>,
-    /// Whether the root key was rotated elsewhere.
-    root_rotated: bool,
     /// Whether it names a row, which may be one that was not asked for.
     names_row: bool,
 }
-
-/// In the extensions of a response: the root key was rotated elsewhere, and this process does not have it yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RootRotated;
-
-/// In the extensions of a response: its message names a row that cannot be read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NamesRow;
 
 /// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +52,24 @@ pub(crate) struct ErrorBody<'a> {
     message: &'a str,
 }
 
+/// The body of every error of a control call.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ControlErrorBody<'a> {
+    #[serde(flatten)]
+    body: ErrorBody<'a>,
+    /// Why, for programs.
+    reason: Reason,
+}
+
 impl Failure {
+    /// Without a reason of its own, it has the one that is most common among those of the status.
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let (field, message) = (CodeField::Error, message.into());
-        Self { status, code, field, message, retry_after: None, root_rotated: false, names_row: false }
+        Self { status, code, field, message, reason: usual(status), retry_after: None, names_row: false }
+    }
+
+    fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
     }
 
     /// 400: the request breaks a rule.
@@ -104,13 +111,13 @@ impl Failure {
     /// 403: the API key has the right for other names or accounts alone.
     pub(crate) fn elsewhere(right: &str) -> Self {
         let message = format!("this API key has the right {right} only for other names or accounts");
-        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message).because(Reason::RightElsewhere)
     }
 
     /// 403: the API key that is to be made or replaced may do more than the one that asks for it.
     pub(crate) fn outranked() -> Self {
         let message = "this API key makes and replaces only keys that may do no more than itself";
-        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message).because(Reason::Outranked)
     }
 
     /// An error of the engine in its own words, for callers who may read them: those of the control calls. None holds
@@ -125,12 +132,12 @@ impl Failure {
         }
         if matches!(error, Error::RotationUnderway | Error::Slot(_)) && error.kind() != ErrorKind::NotFound {
             // The operator who reads it is the one to act.
-            return Self::bad_request(error.to_string());
+            return Self::bad_request(error.to_string()).because(Reason::of(error));
         }
         let found = ErrorStatus::of(error);
         let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
-            tracing::error!(%error, "a request failed");
+            log_failed(error);
         }
         if status == StatusCode::INSUFFICIENT_STORAGE {
             return Self::disk_full();
@@ -144,7 +151,7 @@ impl Failure {
                 | Error::UnknownVersion { .. }
                 | Error::RolledBack { .. }
         );
-        Self { retry_after, names_row, ..failure }
+        Self { reason: Reason::of(error), retry_after, names_row, ..failure }
     }
 
     /// Says what else to know, or what to do.
@@ -157,14 +164,19 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)
     }
 
+    /// 404 of a control call, which says of what kind the thing is.
+    pub(crate) fn absent(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::not_found(message).because(reason)
+    }
+
     /// 404 of a variable definition.
     pub(crate) fn definition_not_found() -> Self {
-        Self::not_found(DEFINITION_NOT_FOUND)
+        Self::absent(Reason::DefinitionNotFound, DEFINITION_NOT_FOUND)
     }
 
     /// 404 of a scoped value.
     pub(crate) fn value_not_found() -> Self {
-        Self::not_found("Variable value not found")
+        Self::absent(Reason::ValueNotFound, "Variable value not found")
     }
 
     /// 429, with the time after which the next request is allowed.
@@ -189,18 +201,18 @@ impl Failure {
 
     /// 503: the vault is being opened with the root key that another process gave it.
     fn root_rotated() -> Self {
-        Self { root_rotated: true, ..Self::overloaded() }
+        Self::overloaded().because(Reason::RootRotated)
     }
 
     /// 503: the vault was moved to another store, and only another service takes writes.
     fn moved() -> Self {
-        Self { message: MOVED.into(), ..Self::overloaded() }
+        Self { message: MOVED.into(), ..Self::overloaded().because(Reason::Moved) }
     }
 
     /// A refusal by the HTTP layer: an unknown method, a body that is too large or of another type, and so on.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let message = match status {
-            StatusCode::NOT_FOUND => return Self::not_found("Route not found"),
+            StatusCode::NOT_FOUND => return Self::absent(Reason::NoSuchCall, "Route not found"),
             StatusCode::SERVICE_UNAVAILABLE => return Self::overloaded(),
             StatusCode::REQUEST_TIMEOUT => "Request body did not arrive in time",
             StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
@@ -223,6 +235,16 @@ impl Failure {
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
     }
 
+    /// Whether the root key was rotated elsewhere, and this process does not have it yet.
+    pub(crate) fn is_root_rotated(&self) -> bool {
+        self.reason == Reason::RootRotated
+    }
+
+    /// Whether it names a row that cannot be read.
+    pub(crate) fn names_row(&self) -> bool {
+        self.names_row
+    }
+
     /// What it says to the client.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -241,15 +263,16 @@ impl Failure {
 
     /// 500: a row that cannot be read is in the way, which `why` names, and what to do.
     pub(crate) fn damaged(why: &str, step: &str) -> Self {
-        tracing::error!(error = why, "a request failed");
+        tracing::error!(error = why, next = NEXT_OF_DAMAGE, "a request failed");
         let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError);
-        Self { names_row: true, ..Self::new(status, code, format!("{why}; {step}")) }
+        let failure = Self::new(status, code, format!("{why}; {step}")).because(Reason::Damaged);
+        Self { names_row: true, ..failure }
     }
 
     /// 500, for a key that may not see what cannot be read.
     pub(crate) fn unreadable() -> Self {
         let message = "A row that this call reads cannot be read: a key that is not narrowed is told which";
-        Self { message: message.into(), ..Self::internal() }
+        Self { message: message.into(), ..Self::internal().because(Reason::Damaged) }
     }
 
     /// Puts the code of a 404 into `error_code`, as three calls do.
@@ -261,27 +284,57 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
+impl Failure {
+    fn body(&self) -> ErrorBody<'_> {
         let (error, error_code) = match self.field {
             CodeField::Error => (Some(self.code), None),
             CodeField::ErrorCode => (None, Some(self.code)),
         };
         let http_error_type = HttpErrorType::of(self.status);
         let status_code = self.status.as_u16();
-        let body = ErrorBody { status_code, http_error_type, error, error_code, message: &self.message };
-        let mut response = (self.status, Json(body)).into_response();
-        if self.root_rotated {
-            response.extensions_mut().insert(RootRotated);
-        }
-        if self.names_row {
-            response.extensions_mut().insert(NamesRow);
-        }
+        ErrorBody { status_code, http_error_type, error, error_code, message: &self.message }
+    }
+}
+
+/// The response to a control call: if it is a refusal, its body says why in a word too.
+pub(crate) fn with_reason(response: Response) -> Response {
+    let Some(failure) = response.extensions().get::<Failure>() else { return response };
+    let body = ControlErrorBody { body: failure.body(), reason: failure.reason };
+    let body = Json(body).into_response().into_body();
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, body)
+}
+
+/// What is most common among refusals with this status.
+fn usual(status: StatusCode) -> Reason {
+    match status {
+        StatusCode::BAD_REQUEST => Reason::Invalid,
+        StatusCode::UNAUTHORIZED => Reason::BadKey,
+        StatusCode::FORBIDDEN => Reason::LacksRight,
+        StatusCode::NOT_FOUND => Reason::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Reason::NoSuchCall,
+        StatusCode::TOO_MANY_REQUESTS => Reason::TooManyRequests,
+        StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        | StatusCode::URI_TOO_LONG => Reason::TooLarge,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => Reason::Busy,
+        StatusCode::INSUFFICIENT_STORAGE => Reason::DiskFull,
+        status if status.is_client_error() => Reason::Invalid,
+        _ => Reason::Internal,
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
         if let Some(wait) = self.retry_after {
             // Rounded up: a client that comes a moment too early is refused again.
             let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_secs.max(1)));
         }
+        // For what surrounds the call.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -300,8 +353,8 @@ impl From<Error> for Failure {
         match found.status {
             // Only an operator can act on it, so it goes to the log and not to the caller.
             500 => {
-                tracing::error!(%error, "a request failed");
-                Self::internal()
+                log_failed(&error);
+                Self::internal().because(Reason::of(&error))
             }
             503 => {
                 tracing::warn!(%error, "a request could not be served now");
@@ -316,6 +369,17 @@ impl From<Error> for Failure {
         }
     }
 }
+
+/// Tells the operator what the caller of a documented call is not told: which row cannot be read, and what to do.
+fn log_failed(error: &Error) {
+    match error.kind() == ErrorKind::Damaged {
+        true => tracing::error!(%error, next = NEXT_OF_DAMAGE, "a request failed"),
+        false => tracing::error!(%error, "a request failed"),
+    }
+}
+
+const NEXT_OF_DAMAGE: &str = "`strongroom verify` names all damaged rows; `undo --replace-damaged` puts a version in \
+                              the place of a value or credential, and a backup has all of them";
 
 /// The message for a client: the engine's own words only where they can contain neither a submitted value nor an id of
 /// another scope.

@@ -22,6 +22,7 @@ mod operate;
 mod page;
 mod process;
 mod read_notes;
+mod reason;
 mod request;
 mod resuming;
 mod router;
@@ -38,7 +39,8 @@ mod traces;
 mod values;
 
 pub use auth::{
-    ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, Grant, GrantError, NewApiKey, Right, UnknownRight,
+    ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, Grant, GrantError, MadeKeys, NewApiKey, Right,
+    UnknownRight,
 };
 pub use limits::{Limits, Rate};
 pub use metrics::Metrics;

@@ -19,7 +19,8 @@ use tower::Layer;
 use tower::layer::layer_fn;
 use tracing::{Instrument as _, Span};
 
-use crate::error::{Failure, RootRotated};
+use crate::control;
+use crate::error::{Failure, with_reason};
 use crate::load::{ClientAddress, RequestPermit};
 use crate::metrics::Pattern;
 use crate::service::Service;
@@ -84,6 +85,7 @@ impl tower::Service<Request> for Observed {
                 permit.hold_back().await;
             }
             unanswered.end();
+            let response = if route.starts_with(control::BASE) { with_reason(response) } else { response };
             let is_read = seen.method == Method::GET;
             let response = if is_read { permit.count_answer(response) } else { response };
             Ok(seen.finish(&service, &span, time, response))
@@ -141,7 +143,7 @@ impl Seen {
 
     /// Counts and logs the response, and adds the headers that every response has.
     fn finish(self, service: &Service, span: &Span, time: Duration, mut response: Response) -> Response {
-        if response.extensions().get::<RootRotated>().is_some() {
+        if response.extensions().get().is_some_and(Failure::is_root_rotated) {
             service.take_up_root();
         }
         let headers = response.headers_mut();

@@ -8,7 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::error::ErrorBody;
+use crate::error::{ControlErrorBody, ErrorBody};
+use crate::reason::Reason;
 use crate::status::{ErrorCode, HttpErrorType};
 
 /// The description without its calls.
@@ -32,7 +33,7 @@ use crate::status::{ErrorCode, HttpErrorType};
         (name = "control: audit", description = "Who changed what"),
         (name = "control: vault", description = "The vault as a whole: jobs, rotation, slots, checks and backups"),
     ),
-    components(schemas(ErrorBody<'static>, HttpErrorType, ErrorCode)),
+    components(schemas(ErrorBody<'static>, ControlErrorBody<'static>, HttpErrorType, ErrorCode, Reason)),
     modifiers(&SecuritySchemes),
 )]
 pub(crate) struct Outline;
@@ -51,19 +52,31 @@ impl Modify for SecuritySchemes {
     }
 }
 
-/// The errors of every call, in one envelope.
+/// The errors of every documented call, in one envelope.
 pub(crate) struct Failures;
+
+/// The errors of every control call, which say why in a word too.
+pub(crate) struct Refusals;
 
 impl IntoResponses for Failures {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let of = |(status, description): (&str, &str)| {
-            let schema = Ref::from_schema_name(ErrorBody::name());
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            let response = ResponseBuilder::new().description(description);
-            (status.to_owned(), RefOr::T(response.content("application/json", content).build()))
-        };
-        FAILURES.into_iter().map(of).collect()
+        failures(&ErrorBody::name())
     }
+}
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        failures(&ControlErrorBody::name())
+    }
+}
+
+fn failures(schema: &str) -> BTreeMap<String, RefOr<Response>> {
+    let of = |(status, description): (&str, &str)| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let response = ResponseBuilder::new().description(description);
+        (status.to_owned(), RefOr::T(response.content("application/json", content).build()))
+    };
+    FAILURES.into_iter().map(of).collect()
 }
 
 /// The page, which is Swagger UI. It loads its files and the description from the same service, and nothing from

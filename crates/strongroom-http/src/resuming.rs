@@ -157,9 +157,7 @@ impl ResumingStore {
 
     fn refuse_paused(&self) -> Result<(), StoreError> {
         match &self.trouble().no_writes {
-            Some((until, why)) if Instant::now() < *until => {
-                Err(StoreError::new(why.kind(), why.to_string()).with_source(Arc::clone(why)))
-            }
+            Some((until, why)) if Instant::now() < *until => Err(copy_of(why)),
             _ => Ok(()),
         }
     }
@@ -379,6 +377,8 @@ mod tests {
             let refused = store.commit(put("2", Expect::Revision(first))).await.unwrap_err();
             assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
             assert_eq!(full_disk(&refused), Some(ErrorKind::StorageFull));
+            let cause = std::error::Error::source(&refused).unwrap();
+            assert!(!cause.to_string().contains(&refused.to_string()), "it is said once: {cause}");
             assert_eq!(read(&store).await, b"1");
         }
         assert!(store.capabilities().shared, "another process may have had it in between");

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::error::Failure;
+use crate::error::{Failure, with_reason};
 use crate::observe::Observed;
 use crate::service::Service;
 use crate::{accounts, console, control, credentials, definitions, openapi, operate, sessions, values};
@@ -34,7 +35,7 @@ pub fn router(service: Service) -> Router {
         .route("/healthz", get(operate::healthz))
         .route("/readyz", get(operate::readyz))
         .route("/metrics", get(operate::metrics))
-        .fallback(async || Failure::of_status(StatusCode::NOT_FOUND))
+        .fallback(no_such_call)
         .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED));
     let app = match cors(&service) {
         Some(layer) => app.layer(layer),
@@ -42,6 +43,12 @@ pub fn router(service: Service) -> Router {
     };
     // Last, so that it goes around the fallbacks too.
     app.layer(Observed::layer(service.clone())).with_state(service)
+}
+
+/// A route of the control calls too says why in a word, although it is none of them.
+async fn no_such_call(uri: Uri) -> Response {
+    let refused = Failure::of_status(StatusCode::NOT_FOUND).into_response();
+    if uri.path().starts_with(control::BASE) { with_reason(refused) } else { refused }
 }
 
 /// Which pages of a browser may call; `None` for none. Without it, no response has a header of it.

@@ -93,7 +93,7 @@ pub(crate) async fn revoke(
     State(service): State<Service>,
     caller: TokenCaller,
 ) -> Result<Json<TokenRevoked>, Failure> {
-    let revoked = service.sessions(&caller.org)?.revoke(&caller.jti).await?;
+    let revoked = service.sessions(&caller.org)?.revoke(caller.account.id(), &caller.jti).await?;
     Ok(Json(TokenRevoked { success: true, revoked_count: u32::from(revoked) }))
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use strongroom::{Error, ErrorKind};
 use utoipa::ToSchema;
 
-use crate::disk::full_disk;
+use crate::disk::is_full_disk;
 
 /// How an error of the engine is shown over HTTP. A host with routes of its own can use the same table.
 ///
@@ -78,10 +78,6 @@ impl ErrorStatus {
         };
         Self { status: status.as_u16(), http_error_type: HttpErrorType::of(status), code }
     }
-}
-
-fn is_full_disk(error: &Error) -> bool {
-    matches!(error, Error::Store(store) | Error::Indeterminate(store) if full_disk(store).is_some())
 }
 
 impl HttpErrorType {

@@ -8,6 +8,7 @@ use strongroom::{DocumentId, Error, Timestamp};
 use utoipa::ToSchema;
 
 use crate::auth::random;
+use crate::reason::Reason;
 use crate::time;
 
 /// Something that takes long, in this service. It is forgotten some time after its end, and when the service ends.
@@ -25,6 +26,8 @@ pub struct Task {
     pub total: Option<u64>,
     /// What came of it, in words.
     pub message: Option<String>,
+    /// Why it failed, for programs.
+    pub reason: Option<Reason>,
     /// What a verification found.
     pub findings: Vec<TaskFinding>,
     /// When it began.
@@ -42,6 +45,16 @@ pub struct TaskFinding {
     pub environment: Option<String>,
     /// The linked account.
     pub linked_account_id: Option<String>,
+    /// The workflow.
+    pub workflow_id: Option<String>,
+    /// The variable definition.
+    pub variable_definition_id: Option<String>,
+    /// The name of the definition, an integration, or the id of something else.
+    pub name: Option<String>,
+    /// Which connection of the integration; none for the default one.
+    pub connection: Option<String>,
+    /// The key of a credential.
+    pub key: Option<String>,
     /// What is wrong, in one word.
     pub cause: String,
     /// Where it is and what is wrong.
@@ -62,6 +75,15 @@ pub(crate) struct Reporter {
 pub(crate) struct Outcome {
     pub(crate) message: String,
     pub(crate) findings: Vec<TaskFinding>,
+    /// Why it is not done, if it stopped before its end.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Outcome {
+    /// It is done.
+    pub(crate) fn done(message: String) -> Self {
+        Self { message, findings: Vec::new(), reason: None }
+    }
 }
 
 impl Tasks {
@@ -88,6 +110,7 @@ impl Tasks {
             done: 0,
             total: None,
             message: None,
+            reason: None,
             findings: Vec::new(),
             started_at: time::iso(now),
         };
@@ -137,8 +160,9 @@ impl Reporter {
 
     pub(crate) fn end(&self, outcome: Result<Outcome, Error>) {
         self.change(|task| match outcome {
-            Ok(Outcome { message, findings }) => {
-                task.state = "finished".to_owned();
+            Ok(Outcome { message, findings, reason }) => {
+                task.state = if reason.is_none() { "finished" } else { "failed" }.to_owned();
+                task.reason = reason;
                 task.message = Some(message);
                 task.findings = findings;
             }
@@ -146,6 +170,7 @@ impl Reporter {
                 tracing::error!(%error, kind = task.kind, "a task failed");
                 task.state = "failed".to_owned();
                 task.message = Some(error.to_string());
+                task.reason = Some(Reason::of(&error));
             }
         });
     }
@@ -165,6 +190,7 @@ impl Drop for Reporter {
             if task.state == RUNNING {
                 task.state = "failed".to_owned();
                 task.message = Some("it was broken off".to_owned());
+                task.reason = Some(Reason::Busy);
             }
         });
     }

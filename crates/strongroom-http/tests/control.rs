@@ -1421,23 +1421,87 @@ async fn the_last_item_that_a_narrowed_key_sees_is_the_end_of_its_list() {
 }
 
 #[tokio::test]
-async fn a_narrowed_key_is_not_told_the_name_of_a_damaged_row() {
+async fn a_key_that_replaces_itself_again_gets_one_that_lasts_unless_others_replaced_it() {
+    let fixture = fixture().await;
+    let own = "2100-01-01T00:00:00.000Z";
+    let root = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
+    for expires_at in [json!(own), Value::Null] {
+        let new = json!({"name": "n", "rights": ["admin", "read"], "expires_at": expires_at});
+        let made = root.ok("POST", "/api-keys", new).await;
+        let desk = Desk { fixture: &fixture, key: made["api_key"].as_str().unwrap().to_owned() };
+        let path = format!("/api-keys/{}/rotate", made["id"].as_str().unwrap());
+        let grace = json!({"grace_secs": 600});
+        for _ in 0..3 {
+            // The answer was lost.
+            assert_eq!(desk.ok("POST", &path, grace.clone()).await["expires_at"], expires_at);
+        }
+        assert_eq!(root.ok("POST", &path, grace.clone()).await["expires_at"], expires_at);
+        // Whoever took the key from its holder has the last word.
+        let late = desk.send("POST", &path, &grace).await;
+        assert!(late.status == 400 || late.field("expires_at").as_str() < own, "{}", late.body);
+    }
+}
+
+/// A service over a store in memory, whose rows can be altered.
+async fn with_rows() -> (Arc<MemoryStore>, Fixture) {
     let store = Arc::new(MemoryStore::new());
     let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
     let vault = Vault::create(Arc::clone(&store), unlock).await.unwrap();
-    let fixture = Fixture::over(vault, ServiceOptions::default()).await;
+    (store, Fixture::over(vault, ServiceOptions::default()).await)
+}
+
+/// Alters the rows that are not among these.
+async fn damage_since(store: &Arc<MemoryStore>, before: &[(Key, Vec<u8>)]) {
+    for (key, mut value) in rows(store).await {
+        if !before.iter().any(|(known, _)| *known == key) {
+            *value.last_mut().unwrap() ^= 1;
+            let mut batch = WriteBatch::default();
+            batch.put(key, value);
+            store.commit(Arc::new(batch)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_in_the_way_only_of_who_asks_for_it() {
+    let (store, fixture) = with_rows().await;
+    for name in ["A", "B"] {
+        fixture.define_string(name).await;
+    }
+    fixture.org.set_value("A", Scope::Org, "x").await.unwrap();
+    let before = rows(&store).await;
+    fixture.org.set_value("B", Scope::Org, "x").await.unwrap();
+    damage_since(&store, &before).await;
+    let all = Desk::with(&fixture, [Right::Read]).await;
+    assert_eq!(all.get("/resolve?name=A").await["values"].as_array().unwrap().len(), 1);
+    for path in ["/resolve?name=B", "/resolve"] {
+        assert_eq!(all.send("GET", path, &Value::Null).await.status, 500, "{path}");
+    }
+    let narrowed = Desk::granted(&fixture, Grant::of([Right::Read]).only_names(["A*"]).unwrap()).await;
+    assert_eq!(narrowed.get("/resolve").await["values"].as_array().unwrap().len(), 1);
+    assert_eq!(narrowed.get("/matrix").await["rows"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_with_a_key_whose_record_cannot_be_read_says_that_it_is_damaged() {
+    let (store, fixture) = with_rows().await;
+    let before = rows(&store).await;
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    damage_since(&store, &before).await;
+    let refused = desk.send("GET", "/definitions", &Value::Null).await;
+    assert_eq!(refused.status, 500);
+    assert_eq!(refused.reason.as_deref(), Some("damaged"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn a_narrowed_key_is_not_told_the_name_of_a_damaged_row() {
+    let (store, fixture) = with_rows().await;
     fixture.register("a").await;
     let account = fixture.org.account("a".parse().unwrap());
     account.upsert_credential("SMTP_A", "x").await.unwrap();
     let before = rows(&store).await;
     account.upsert_credential("ZZ_hidden", "x").await.unwrap();
-    for (key, value) in rows(&store).await {
-        if !before.iter().any(|(known, _)| *known == key) {
-            let mut batch = WriteBatch::default();
-            batch.put(key, value.into_iter().map(|byte| byte ^ 1).collect());
-            store.commit(Arc::new(batch)).await.unwrap();
-        }
-    }
+    damage_since(&store, &before).await;
     let path = "/accounts/a/credentials/default-app";
     let all = Desk::with(&fixture, [Right::Read]).await.send("GET", path, &Value::Null).await;
     assert!(all.status == 500 && all.body.contains("ZZ_hidden"), "{}", all.body);

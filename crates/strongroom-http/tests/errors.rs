@@ -184,6 +184,7 @@ fn with_causes() -> Vec<(&'static str, Error)> {
         ("Store(Conflict)", store(StoreErrorKind::Conflict { index: 0 })),
         ("Store(Contention)", store(StoreErrorKind::Contention)),
         ("Store(Unavailable)", store(StoreErrorKind::Unavailable)),
+        ("Store(InUse)", store(StoreErrorKind::InUse)),
         ("Store(Indeterminate)", store(StoreErrorKind::Indeterminate)),
         ("Store(TooLarge)", store(StoreErrorKind::TooLarge)),
         ("Store(Corrupt)", store(StoreErrorKind::Corrupt)),

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room of the crate, lowest first: a room uses only those before it.
-const ROOMS: [&str; 34] = [
+const ROOMS: [&str; 35] = [
     "time",
     "tls",
     "traces",
     "connection",
     "disk",
+    "reason",
     "status",
     "error",
     "page",
@@ -80,7 +81,8 @@ fn no_type_that_may_hold_a_secret_derives_debug() {
     let by_hand: BTreeSet<&str> =
         sources.iter().flat_map(|(_, text)| text.split("Debug for ").skip(1)).map(word).collect();
     let mut secret: BTreeSet<&str> = ["RawValue", "Zeroizing"].into();
-    secret.extend(types.iter().filter(|found| found.derives("Deserialize")).map(|found| found.name.as_str()));
+    let read = types.iter().filter(|found| found.derives("Deserialize")).map(|found| found.name.as_str());
+    secret.extend(read.filter(|name| !by_hand.contains(name)));
     // A type that holds one of them is one of them, unless it says by hand what it shows.
     loop {
         let holds = |found: &&Type| secret.iter().any(|name| found.words().any(|word| word == *name));

@@ -74,6 +74,14 @@ async fn what_is_shown_is_noted_on_behalf_of_whom_it_is_shown_to() {
         (change.linked_account.as_ref().unwrap().as_str(), change.before),
         ("a", Some(stored.revision))
     );
+    assert_eq!(change.name.as_deref(), Some("OPEN"));
+    // As the log names the session, without its account.
+    let (session, _) = of_account.actor.as_ref().unwrap().split_once('@').unwrap();
+    let found = async |actor: &str| {
+        let filter = AuditFilter::all().kind(EventKind::ValueRead).actor(actor);
+        fixture.org.audit(&filter, PageRequest::first(10)).await.unwrap().items.len()
+    };
+    assert_eq!((found(session).await, found(&session[..session.len() - 1]).await), (1, 0));
 
     let by_value = fixture.call("GET", "/linked-account?env_variable_name=OPEN&env_variable_value=y");
     assert_eq!(by_value.send().await.status, 200);

@@ -4,7 +4,11 @@ mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use strongroom::{Environment, RawKey, Scope, ScopeKind, Scopes, Unlock, VarFormat, VariableDefinition};
+use strongroom::{
+    AuditFilter, Environment, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, ScopeKind, Scopes,
+    Unlock, VarFormat, VariableDefinition,
+};
+use strongroom_http::control::OpenSessions;
 use support::{Answer, Fixture, ORG, api_key};
 
 fn refused(answer: &Answer) {
@@ -234,4 +238,33 @@ async fn a_token_of_a_locked_org_is_a_503_until_it_is_unlocked() {
     }
     fixture.org.unlock(Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
     assert_eq!(active(&fixture, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_audit_names_the_account_of_each_session_that_is_issued_revoked_or_ended() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    let revoked = fixture.token("a").await;
+    fixture.call_with_token(&revoked, "POST", "/session-token/revoke").send().await;
+    fixture.token("a").await;
+    OpenSessions::of(&fixture.org).unwrap().end_of(&"a".parse().unwrap()).await.unwrap();
+    fixture.token("a").await;
+    OpenSessions::of(&fixture.org).unwrap().end_all().await.unwrap();
+    fixture.token("a").await;
+    fixture.call("DELETE", "/linked-account/a").send().await;
+    let page = PageRequest::first(100);
+    let events = fixture.org.audit(&AuditFilter::all(), page).await.unwrap().items;
+    let changes: Vec<_> = events.iter().flat_map(|event| &event.changes).collect();
+    let of_sessions = changes.iter().filter(|change| {
+        change.name.as_deref().is_some_and(|name| ["session", "account-session"].contains(&name))
+    });
+    let (mut put, mut deleted) = (0, 0);
+    for change in of_sessions {
+        let account = change.linked_account.as_ref().map(LinkedAccountId::as_str);
+        assert_eq!(account, Some("a"), "{change:?}");
+        put += usize::from(change.kind == EventKind::RecordPut);
+        deleted += usize::from(change.kind == EventKind::RecordDeleted);
+    }
+    assert!(put >= 8 && deleted >= 5, "{put} and {deleted} of {changes:?}");
 }

@@ -1,13 +1,14 @@
 //! API keys: made by the operator, shown once, kept as a hash.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Actor, Clock, Cursor, DocumentId, Error, Expected, IdError, IfChanged, Org, PageRequest, Record,
-    RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
+    Actor, Clock, Cursor, DocumentId, Error, ErrorKind, Expected, IdError, IfChanged, Org, PageRequest,
+    Record, RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
 };
 use subtle::ConstantTimeEq as _;
 
@@ -79,6 +80,7 @@ pub struct ApiKeyInfo {
     /// By which key it was made; `None` for one of a host that has the vault open, or of an earlier release.
     pub made_by: Option<DocumentId>,
     makers: Vec<DocumentId>,
+    replaced: Option<Replaced>,
 }
 
 /// One page of a list of API keys.
@@ -87,8 +89,21 @@ pub struct ApiKeyInfo {
 pub struct ApiKeyPage {
     /// The keys.
     pub items: Vec<ApiKeyInfo>,
+    /// Which records of this page cannot be read, each with why.
+    pub unreadable: Vec<String>,
     /// The next page; `None` at the end of the list.
     pub next: Option<Cursor>,
+}
+
+/// The keys that a key made.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct MadeKeys {
+    /// Those that can be read.
+    pub keys: Vec<ApiKeyInfo>,
+    /// Which records of API keys cannot be read, each with why: whether the key made them is not known. Such a key is
+    /// refused, and can be revoked by its id.
+    pub unreadable: Vec<String>,
 }
 
 /// What a key's record holds.
@@ -104,6 +119,19 @@ struct KeyRow {
     grant: Option<GrantRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     makers: Vec<DocumentId>,
+    /// If another key took its place, and it is taken for a while yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced: Option<Replaced>,
+}
+
+/// What is known of a key from before it was replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Replaced {
+    /// When it would have expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// Whether nobody but its holder replaced it: then the holder may do so again, if the new one is lost.
+    by_itself: bool,
 }
 
 /// A key that was admitted, for the next request with the same key.
@@ -164,6 +192,18 @@ impl NewApiKey {
     }
 }
 
+impl ApiKeyInfo {
+    /// When it expires, or would have if it had not been replaced: until then the key lasts that takes its place.
+    pub(crate) fn own_expiry(&self) -> Option<Timestamp> {
+        self.replaced.map_or(self.expires_at, |replaced| replaced.expires_at)
+    }
+
+    /// Whether its holder alone replaced it.
+    pub(crate) fn replaced_itself(&self) -> bool {
+        self.replaced.is_some_and(|replaced| replaced.by_itself)
+    }
+}
+
 impl ApiKeys {
     /// The keys of `org`, in its environment.
     ///
@@ -193,8 +233,8 @@ impl ApiKeys {
     }
 
     /// Makes a key that may do what the key `id` may, which is refused from `until` on, or earlier if it expires before
-    /// that; both in one batch. The new one expires at `expires_at`, or else when the old one would have. `None` if
-    /// there is no such key.
+    /// that; both in one batch. The new one expires at `expires_at`, or else when the old one would have if it had
+    /// not been replaced, however often that is done. `None` if there is no such key.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if the key was changed meanwhile; those of [`create`](Self::create).
@@ -219,7 +259,10 @@ impl ApiKeys {
         let Some(record) = self.records.get(&key).await? else { return Ok(None) };
         let Some(mut old) = KeyRow::decode(&record) else { return Ok(None) };
         let grant = Grant::of_row(old.grant.take());
-        let expires_at = expires_at.or(old.expires_at);
+        let own_expiry = old.replaced.map_or(old.expires_at, |replaced| replaced.expires_at);
+        let by_itself = makers.last() == Some(id) && old.replaced.is_none_or(|replaced| replaced.by_itself);
+        old.replaced = Some(Replaced { expires_at: own_expiry, by_itself });
+        let expires_at = expires_at.or(own_expiry);
         let new = NewApiKey { name: old.name.clone(), grant: grant.clone(), expires_at, makers };
         old.expires_at = Some(old.expires_at.map_or(until, |moment| moment.min(until)));
         old.grant = new.grant_row();
@@ -238,7 +281,8 @@ impl ApiKeys {
         };
         let sha256 = hex::encode(hash(&text.secret));
         let grant = new.grant_row();
-        let row = KeyRow { grant, name: new.name, sha256, expires_at: new.expires_at, makers: new.makers };
+        let (name, expires_at, makers) = (new.name, new.expires_at, new.makers);
+        let row = KeyRow { grant, name, sha256, expires_at, makers, replaced: None };
         let key = record_key(&text.id)?;
         // A random id does not repeat; if it ever did, the earlier key must stay as it is.
         let created_at = self.records.put_with(&key, row.encode(), options).await?.created_at;
@@ -251,6 +295,7 @@ impl ApiKeys {
             last_used: None,
             made_by: row.makers.last().copied(),
             makers: row.makers,
+            replaced: None,
         };
         Ok(CreatedApiKey { info, key: text.format() })
     }
@@ -278,20 +323,37 @@ impl ApiKeys {
         Ok(options.with_record(self.records.condition(key, Expected::Revision(maker.revision))))
     }
 
-    /// The keys that were made and not revoked, expired ones included.
+    /// The keys that were made and not revoked, expired ones included. One that cannot be read keeps no other out of
+    /// the list.
     ///
     /// # Errors
-    /// Those of [`Records::list`].
+    /// Those of [`Records::each`].
     pub async fn list(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
-        let page = self.records.list(page).await?;
-        // A record that is not a key's admits nobody, so that it is not listed either.
-        let mut items: Vec<_> = page.items.iter().filter_map(KeyRow::info).collect();
-        for info in &mut items {
-            let used = self.uses.get(&record_key(&info.id)?).await?;
+        let mut page = self.read(page).await?;
+        for info in &mut page.items {
+            let used = match self.uses.get(&record_key(&info.id)?).await {
+                // Its last use is not known then.
+                Err(error) if error.kind() == ErrorKind::Damaged => None,
+                used => used?,
+            };
             let day = used.and_then(|record| record.value.expose().parse().ok());
             info.last_used = day.map(|day: u64| Timestamp::from_ms(day.saturating_mul(DAY_MS)));
         }
-        Ok(ApiKeyPage { items, next: page.next })
+        Ok(page)
+    }
+
+    /// The same without when they were last used.
+    async fn read(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
+        let found = self.records.each(page).await?;
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        for (key, record) in found.items {
+            match record {
+                // A record that is not a key's admits nobody, so that it is not listed either.
+                Ok(record) => items.extend(KeyRow::info(&record)),
+                Err(error) => unreadable.push(format!("API key {key} cannot be read: {error}")),
+            }
+        }
+        Ok(ApiKeyPage { items, unreadable, next: found.next })
     }
 
     /// A key that was made and not revoked, by its id; also one that has expired.
@@ -308,12 +370,13 @@ impl ApiKeys {
     /// more than 64 keys, each made by the one before, for the first and the last 32 of them.
     ///
     /// # Errors
-    /// Those of [`Records::list`].
-    pub async fn made_by(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
-        let (mut made, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+    /// Those of [`Records::each`].
+    pub async fn made_by(&self, id: &DocumentId) -> Result<MadeKeys, Error> {
+        let (mut made, mut page) = (MadeKeys::default(), PageRequest::first(PageRequest::LIMIT_MAX));
         loop {
-            let found = self.records.list(page).await?;
-            made.extend(found.items.iter().filter_map(KeyRow::info).filter(|key| key.makers.contains(id)));
+            let found = self.read(page).await?;
+            made.keys.extend(found.items.into_iter().filter(|key| key.makers.contains(id)));
+            made.unreadable.extend(found.unreadable);
             let Some(next) = found.next else { return Ok(made) };
             page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
         }
@@ -324,19 +387,19 @@ impl ApiKeys {
     ///
     /// # Errors
     /// Those of [`revoke`](Self::revoke).
-    pub async fn revoke_made(&self, id: &DocumentId) -> Result<Vec<ApiKeyInfo>, Error> {
+    pub async fn revoke_made(&self, id: &DocumentId) -> Result<MadeKeys, Error> {
         self.ended_lines.put(&record_key(id)?, "").await?;
         let mut revoked = Vec::new();
         loop {
             // Again, for what was being made when the line was ended: that lands only while its maker is there.
             let made = self.made_by(id).await?;
-            if made.is_empty() {
-                return Ok(revoked);
+            if made.keys.is_empty() {
+                return Ok(MadeKeys { keys: revoked, unreadable: made.unreadable });
             }
-            for key in &made {
+            for key in &made.keys {
                 self.revoke(&key.id).await?;
             }
-            revoked.extend(made);
+            revoked.extend(made.keys);
         }
     }
 
@@ -350,8 +413,8 @@ impl ApiKeys {
         Ok(self.clone().admit(&key, clock).await?.is_some())
     }
 
-    /// Revokes a key: from now on it is refused. Returns whether there was one. The keys that it made stay valid: see
-    /// [`made_by`](Self::made_by).
+    /// Revokes a key, also one that cannot be read: from now on it is refused. Returns whether there was one. The keys
+    /// that it made stay valid: see [`made_by`](Self::made_by).
     ///
     /// # Errors
     /// Those of [`Records::delete`].
@@ -489,10 +552,18 @@ impl KeyRow {
 
     /// `None` for a record that is not a key's.
     fn info(record: &Record) -> Option<ApiKeyInfo> {
-        let Self { name, expires_at, grant, makers, .. } = Self::decode(record)?;
+        let Self { name, expires_at, grant, makers, replaced, .. } = Self::decode(record)?;
         let (id, grant) = (record.key.as_str().parse().ok()?, Grant::of_row(grant));
         let (created_at, made_by) = (record.created_at, makers.last().copied());
-        Some(ApiKeyInfo { id, name, grant, created_at, expires_at, last_used: None, made_by, makers })
+        let last_used = None;
+        Some(ApiKeyInfo { id, name, grant, created_at, expires_at, last_used, made_by, makers, replaced })
+    }
+}
+
+impl fmt::Debug for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expires_at, by_itself } = self;
+        f.debug_struct("Replaced").field("expires_at", expires_at).field("by_itself", by_itself).finish()
     }
 }
 
@@ -543,7 +614,7 @@ mod tests {
         let keys = keys().await;
         let (first, other) = (made(&keys, &[]).await.unwrap(), made(&keys, &[]).await.unwrap());
         let child = made(&keys, &[first]).await.unwrap();
-        assert_eq!(keys.revoke_made(&first).await.unwrap().len(), 1);
+        assert_eq!(keys.revoke_made(&first).await.unwrap().keys.len(), 1);
         for line in [&[first][..], &[first, child], &[first, other]] {
             assert!(matches!(made(&keys, line).await, Err(Error::Unexpected { .. })));
         }
@@ -571,11 +642,11 @@ mod tests {
             }
             tokio::task::yield_now().await;
             keys.revoke(&first).await.unwrap();
-            assert!(keys.revoke_made(&first).await.unwrap().len() >= 8);
+            assert!(keys.revoke_made(&first).await.unwrap().keys.len() >= 8);
             for maker in makers {
                 maker.await.unwrap();
             }
-            assert!(keys.made_by(&first).await.unwrap().is_empty());
+            assert!(keys.made_by(&first).await.unwrap().keys.is_empty());
         }
     }
 }

@@ -160,9 +160,9 @@ impl Sessions {
         Ok(valid)
     }
 
-    /// Revokes one session; returns whether it was valid.
-    pub(crate) async fn revoke(&self, jti: &str) -> Result<bool, Error> {
-        self.sessions.delete(&jti.parse()?).await
+    /// Revokes one session of an account; returns whether it was valid.
+    pub(crate) async fn revoke(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
+        self.sessions.about(account.clone()).delete(&jti.parse()?).await
     }
 
     /// Revokes a session of this account; returns whether there was one. One that the store does not show is revoked in
@@ -174,7 +174,7 @@ impl Sessions {
         if row.is_some_and(|row| row.linked_account_id != *account) {
             return Ok(false);
         }
-        self.sessions.delete(&key).await
+        self.revoke(account, jti).await
     }
 
     /// Revokes all sessions of one account, or of all, and returns how many there were. What was issued before counts
@@ -191,7 +191,7 @@ impl Sessions {
         self.signing_keys.end(&self.org, account, until, now);
         if let Some(account) = account {
             for session in self.note_ended_of(account, until, now).await? {
-                revoked += usize::from(self.sessions.delete(&session.jti.parse()?).await?);
+                revoked += usize::from(self.revoke(account, &session.jti).await?);
             }
             return Ok(revoked);
         }
@@ -199,7 +199,12 @@ impl Sessions {
         loop {
             let found = self.sessions.list(page).await?;
             for record in &found.items {
-                revoked += usize::from(self.sessions.delete(&record.key).await?);
+                let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
+                let sessions = match row {
+                    Some(row) => self.sessions.about(row.linked_account_id),
+                    None => self.sessions.clone(),
+                };
+                revoked += usize::from(sessions.delete(&record.key).await?);
             }
             let Some(next) = found.next else { return Ok(revoked) };
             page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
@@ -223,7 +228,7 @@ impl Sessions {
             list.ended = until.max(ended_again(list.ended, now));
             self.signing_keys.end(&self.org, Some(account), list.ended, now);
             let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
-            match self.by_account.put_with(&key, json(&list), options).await {
+            match self.by_account.about(account.clone()).put_with(&key, json(&list), options).await {
                 Err(Error::Unexpected { .. }) => {}
                 // Deleted meanwhile.
                 Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
@@ -254,11 +259,13 @@ impl Sessions {
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
         let list = self.by_account.get(&key).await?;
-        let removal = self.by_account.removal(key).expecting(as_read(list.as_ref()));
+        let (by_account, sessions) =
+            (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
+        let removal = by_account.removal(key).expecting(as_read(list.as_ref()));
         let mut options = WriteOptions::default().with_record(removal);
         let list = list.map(|list| read_list(list.value.expose())).unwrap_or_default();
         for session in list.sessions {
-            options = options.with_record(self.sessions.removal(session.jti.parse()?));
+            options = options.with_record(sessions.removal(session.jti.parse()?));
         }
         Ok(options)
     }
@@ -310,8 +317,9 @@ impl Sessions {
     async fn add(&self, account: &LinkedAccount, secs: u64, now: u64) -> Result<ListedSession, Error> {
         let (id, jti) = (&account.account_id, hex::encode(*random::<16>()?));
         let key: RecordKey = id.as_str().parse()?;
+        let (by_account, sessions) = (self.by_account.about(id.clone()), self.sessions.about(id.clone()));
         for _ in 0..ATTEMPTS_MAX {
-            let record = self.by_account.get(&key).await?;
+            let record = by_account.get(&key).await?;
             let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
             // What this process knows of it may not be noted: the store hid the account then.
             let ended = self.ended(id, now);
@@ -322,7 +330,7 @@ impl Sessions {
             let row = SessionRow { linked_account_id: id.clone(), account: account.id, exp };
             let mut options = WriteOptions::expecting(as_read(record.as_ref()))
                 .while_registered(account)
-                .with_record(self.sessions.write(jti.parse()?, json(&row)));
+                .with_record(sessions.write(jti.parse()?, json(&row)));
             list.sessions.push(session.clone());
             let surplus = list.sessions.len().saturating_sub(SESSIONS_MAX);
             let (gone, kept): (Vec<_>, Vec<_>) = list
@@ -331,10 +339,10 @@ impl Sessions {
                 .enumerate()
                 .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
             for (_, old) in gone {
-                options = options.with_record(self.sessions.removal(old.jti.parse()?));
+                options = options.with_record(sessions.removal(old.jti.parse()?));
             }
             list.sessions = kept.into_iter().map(|(_, session)| session).collect();
-            match self.by_account.put_with(&key, json(&list), options).await {
+            match by_account.put_with(&key, json(&list), options).await {
                 // Another session was listed meanwhile, or all were ended.
                 Err(Error::Unexpected { .. }) => {}
                 listed => return listed.map(|_| session),

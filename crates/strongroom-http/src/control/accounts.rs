@@ -11,14 +11,15 @@ use super::operator::{Operator, full};
 use super::queries::{DryRunQuery, PageQuery};
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 pub(super) use crate::request::account_id;
 use crate::request::{Body, Query, Segment};
 
 /// Lists linked accounts
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts", tag = "control: accounts", params(PageQuery),
-    responses((status = 200, body = Page<AccountView>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<AccountView>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -37,13 +38,13 @@ pub(crate) async fn list(
             operator.org.linked_account(id).await.map_err(full)?.map(|account| operator.shown(account)),
         );
     }
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(Page::new(items, None)))
 }
 
 /// One linked account with the default connections of its integrations; without them for a key for some names
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts", params(("id" = String, Path)),
-    responses((status = 200, body = AccountView), Failures), security(("api_key" = [])),
+    responses((status = 200, body = AccountView), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<Json<AccountView>, Failure> {
     let id = account_id(&text)?;
@@ -61,7 +62,7 @@ pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<J
 /// Registers a linked account
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts", tag = "control: accounts", request_body = NewAccount,
-    responses((status = 200, body = AccountView), Failures), security(("api_key" = [])),
+    responses((status = 200, body = AccountView), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
     operator: Operator,
@@ -83,7 +84,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     put, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path)),
-    responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Connection), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn connect(
     operator: Operator,
@@ -99,7 +100,7 @@ pub(crate) async fn connect(
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path)),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn disconnect(operator: Operator, place: Integrated) -> Result<Json<Deleted>, Failure> {
     operator.may_whole_account(Right::Write, &place.account)?;
@@ -111,7 +112,7 @@ pub(crate) async fn disconnect(operator: Operator, place: Integrated) -> Result<
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/connections", tag = "control: accounts",
     params(("id" = String, Path), PageQuery),
-    responses((status = 200, body = Page<Connection>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Connection>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn connections(
     operator: Operator,
@@ -130,7 +131,7 @@ pub(crate) async fn connections(
     put, context_path = BASE, path = "/accounts/{id}/connections/{integration}/{connection}",
     tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("connection" = String, Path)),
-    responses((status = 200, body = Connection), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Connection), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn add_connection(
     operator: Operator,
@@ -149,7 +150,7 @@ pub(crate) async fn add_connection(
     delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}/{connection}",
     tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("connection" = String, Path)),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete_connection(operator: Operator, of: Connected) -> Result<Json<Deleted>, Failure> {
     let Connected { place, connection } = of;
@@ -163,7 +164,7 @@ pub(crate) async fn delete_connection(operator: Operator, of: Connected) -> Resu
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts",
     params(("id" = String, Path), DryRunQuery),
-    responses((status = 200, body = Deletion), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deletion), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
@@ -197,7 +198,7 @@ pub(crate) async fn delete(
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/usage", tag = "control: accounts",
     params(("id" = String, Path)),
-    responses((status = 200, body = Usage), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Usage), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<Json<Usage>, Failure> {
     let id = account_id(&text)?;
@@ -208,7 +209,7 @@ pub(crate) async fn usage(operator: Operator, Segment(text): Segment) -> Result<
 /// How much the org stores in this environment
 #[utoipa::path(
     get, context_path = BASE, path = "/usage", tag = "control: accounts",
-    responses((status = 200, body = Usage), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Usage), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn usage_of_org(operator: Operator) -> Result<Json<Usage>, Failure> {
     operator.may_all(Right::Read)?;
@@ -216,7 +217,7 @@ pub(crate) async fn usage_of_org(operator: Operator) -> Result<Json<Usage>, Fail
 }
 
 pub(super) fn not_found() -> Failure {
-    Failure::not_found("Linked account not found")
+    Failure::absent(Reason::AccountNotFound, "Linked account not found")
 }
 
 fn count(number: u64) -> usize {

@@ -9,7 +9,7 @@ use super::operator::{Operator, full};
 use super::queries::AuditQuery;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
 use crate::request::Query;
 
 /// The audit of the org in this environment, the oldest event first
@@ -17,7 +17,7 @@ use crate::request::Query;
 /// A vault has one once `audit` is on in its settings.
 #[utoipa::path(
     get, context_path = BASE, path = "/audit", tag = "control: audit", params(AuditQuery),
-    responses((status = 200, body = Page<AuditEvent>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<AuditEvent>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,

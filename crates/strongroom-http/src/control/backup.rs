@@ -15,7 +15,7 @@ use super::BASE;
 use super::operator::Operator;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
 
 /// A backup of the whole vault, sealed as it is
 ///
@@ -23,7 +23,7 @@ use crate::openapi::Failures;
 /// refuses what is cut short. At most four are written at a time; another one is refused with 429.
 #[utoipa::path(
     get, context_path = BASE, path = "/backup", tag = "control: vault",
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Failures),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Refusals),
     security(("api_key" = [])),
 )]
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {

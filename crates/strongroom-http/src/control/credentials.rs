@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
 use strongroom::{
-    AppCredentials, AuditNote, ConnectionId, IntegrationId, LinkedAccountId, PageRequest, Secret,
+    AppCredentials, AuditNote, ConnectionId, IntegrationId, LinkedAccountId, PageRequest, Revision, Secret,
     WriteOptions,
 };
 
@@ -16,19 +16,20 @@ use super::bodies::{
     RestoreCredential, UndoCredential, Version,
 };
 use super::definitions::walk;
-use super::operator::{Operator, as_listed, full, unless_purged};
+use super::operator::{Operator, as_listed, full, nothing_to_undo, overtaken, unless_purged};
 use super::queries::{ConnectionPageQuery, ConnectionQuery, DeleteCredentialQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query};
 
 /// Lists the credentials of a connection of an integration, without them
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ConnectionPageQuery),
-    responses((status = 200, body = Page<CredentialInfo>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<CredentialInfo>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -43,14 +44,14 @@ pub(crate) async fn list(
         |page| credentials.list(page),
         |info: &strongroom::CredentialInfo| grant.takes_name(info.key_name.as_str())
     );
-    Ok(Json(Page { items: found.iter().map(CredentialInfo::of).collect(), next }))
+    Ok(Json(Page::new(found.iter().map(CredentialInfo::of).collect(), next)))
 }
 
 /// A credential in plain text
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), ConnectionQuery),
-    responses((status = 200, body = CredentialShown), Failures), security(("api_key" = [])),
+    responses((status = 200, body = CredentialShown), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn get(
     operator: Operator,
@@ -72,7 +73,7 @@ pub(crate) async fn get(
     put, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path)),
     request_body = NewCredential,
-    responses((status = 200, body = Changed), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Changed), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn set(
     operator: Operator,
@@ -92,7 +93,7 @@ pub(crate) async fn set(
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), DeleteCredentialQuery),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
@@ -124,7 +125,7 @@ pub(crate) async fn delete(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/history",
     tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), ConnectionPageQuery),
-    responses((status = 200, body = Page<Version>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Version>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn history(
     operator: Operator,
@@ -146,7 +147,7 @@ pub(crate) async fn history(
     post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/undo",
     tag = "control: accounts", request_body = UndoCredential,
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path)),
-    responses((status = 200, body = CredentialUndone), Failures), security(("api_key" = [])),
+    responses((status = 200, body = CredentialUndone), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn undo(
     operator: Operator,
@@ -154,10 +155,9 @@ pub(crate) async fn undo(
     Body(body): Body<UndoCredential>,
 ) -> Result<Json<CredentialUndone>, Failure> {
     let (credentials, versions) = place.versions(&operator, body.connection.as_deref()).await?;
-    let last = strongroom::Version::to_undo(&versions);
-    let last = last.ok_or_else(|| {
-        Failure::not_found("the version of the credential before this one is not kept, or cannot be read")
-    })?;
+    let newest = versions.first().ok_or_else(not_found)?;
+    let last =
+        strongroom::Version::to_undo(&versions).ok_or_else(|| nothing_to_undo(newest, "credential"))?;
     bring_back(&credentials, &place.key, (&versions, last), (body.replace_damaged, "undo")).await.map(Json)
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn undo(
     post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/restore",
     tag = "control: accounts", request_body = RestoreCredential,
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path)),
-    responses((status = 200, body = CredentialUndone), Failures), security(("api_key" = [])),
+    responses((status = 200, body = CredentialUndone), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn restore(
     operator: Operator,
@@ -174,9 +174,11 @@ pub(crate) async fn restore(
     Body(body): Body<RestoreCredential>,
 ) -> Result<Json<CredentialUndone>, Failure> {
     let (credentials, versions) = place.versions(&operator, body.connection.as_deref()).await?;
-    let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
-    let wanted = wanted.filter(|version| !version.deleted);
-    let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the credential is not kept"))?;
+    let version = body.version.parse().map(Revision::from_u64).ok();
+    let wanted = version.and_then(|version| strongroom::Version::to_restore(&versions, version));
+    let wanted = wanted.ok_or_else(|| {
+        Failure::absent(Reason::VersionNotFound, "this version of the credential is not kept")
+    })?;
     bring_back(&credentials, &place.key, (&versions, wanted), (body.replace_damaged, "restore"))
         .await
         .map(Json)
@@ -243,7 +245,7 @@ async fn bring_back(
         }
         [] => Ok(None),
     };
-    let done = done.map_err(full)?.ok_or_else(not_found)?;
+    let done = done.map_err(overtaken)?.ok_or_else(not_found)?;
     Ok(CredentialUndone::of(&done.info, wanted))
 }
 
@@ -292,5 +294,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Keyed {
 }
 
 fn not_found() -> Failure {
-    Failure::not_found("Auth credential key not found")
+    Failure::absent(Reason::CredentialNotFound, "Auth credential key not found")
 }

@@ -2,20 +2,21 @@
 
 use axum::Json;
 use strongroom::{
-    AuditNote, DefinitionFilter, Expected, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind,
-    Scopes, StoredDefinition, WriteOptions,
+    AuditNote, DefinitionFilter, DefinitionId, DefinitionName, DefinitionRef, Error, Expected, FormatChange,
+    OnMismatch, Org, PageRequest, Scope, ScopeKind, Scopes, StoredDefinition, Version, WriteOptions,
 };
 
 use super::BASE;
 use super::bodies::{
-    Definition, DefinitionChange, Deletion, NewDefinition, NoFields, Page, Plan, RefusedValue,
+    Definition, DefinitionChange, Deletion, NewDefinition, Page, Plan, RefusedValue, UndeleteDefinition,
 };
-use super::operator::{Operator, full};
+use super::operator::{Operator, REPLACES, full};
 use super::queries::{DryRunQuery, PageQuery, name};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 
 /// The items of all pages of a list. A macro, since the future of a closure that borrows is not known to be `Send`.
@@ -37,7 +38,7 @@ pub(super) use walk;
 /// Lists definitions
 #[utoipa::path(
     get, context_path = BASE, path = "/definitions", tag = "control: variables", params(PageQuery),
-    responses((status = 200, body = Page<Definition>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Definition>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -45,20 +46,35 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Definition>>, Failure> {
     operator.may(Right::Read)?;
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
-    let (found, next) = visible!(
-        grant,
-        query.place()?,
-        |page| org.definitions(&filter, page),
-        |stored: &StoredDefinition| grant.takes_name(&stored.definition.name)
-    );
-    Ok(Json(Page { items: found.into_iter().map(Definition::of).collect(), next }))
+    if grant.is_narrowed() {
+        // One that cannot be read may be one that the key sees or not, and its name is not for it: the list fails.
+        let (found, next) = visible!(
+            grant,
+            query.place()?,
+            |page| org.definitions(&filter, page),
+            |stored: &StoredDefinition| grant.takes_name(&stored.definition.name)
+        );
+        return Ok(Json(Page::new(found.into_iter().map(Definition::of).collect(), next)));
+    }
+    let found = org.each_definition(&filter, query.request()?).await.map_err(full)?;
+    let mut page = Page::new(Vec::new(), found.next.map(|cursor| cursor.to_string()));
+    for one in found.items {
+        match one {
+            Ok(stored) => page.items.push(Definition::of(stored)),
+            Err(error) => {
+                tracing::error!(%error, "a definition is left out of a list");
+                page.unreadable.push(error.to_string());
+            }
+        }
+    }
+    Ok(Json(page))
 }
 
 /// Shows a definition with all that it asks of a value
 #[utoipa::path(
     get, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     params(("name" = String, Path)),
-    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Definition), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<Json<Definition>, Failure> {
     operator.may_name(Right::Read, &text)?;
@@ -68,7 +84,7 @@ pub(crate) async fn show(operator: Operator, Segment(text): Segment) -> Result<J
 /// Defines a variable
 #[utoipa::path(
     post, context_path = BASE, path = "/definitions", tag = "control: variables", request_body = NewDefinition,
-    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Definition), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
     operator: Operator,
@@ -89,7 +105,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),
-    responses((status = 200, body = Plan), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Plan), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn change(
     operator: Operator,
@@ -134,7 +150,7 @@ pub(crate) async fn change(
 #[utoipa::path(
     delete, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     params(("name" = String, Path), DryRunQuery),
-    responses((status = 200, body = Deletion), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deletion), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
@@ -154,21 +170,24 @@ pub(crate) async fn delete(
 }
 
 /// Brings back the definition of this name that was deleted last, without its values
+///
+/// With `replace_damaged`, the newest version of a definition that cannot be read takes its place; its id names it too.
 #[utoipa::path(
     post, context_path = BASE, path = "/definitions/{name}/undelete", tag = "control: variables",
-    params(("name" = String, Path)),
-    responses((status = 200, body = Definition), Failures), security(("api_key" = [])),
+    request_body = UndeleteDefinition, params(("name" = String, Path)),
+    responses((status = 200, body = Definition), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn undelete(
     operator: Operator,
     Segment(text): Segment,
-    Body(NoFields {}): Body<NoFields>,
+    Body(body): Body<UndeleteDefinition>,
 ) -> Result<Json<Definition>, Failure> {
-    operator.may_name(Right::Write, &text)?;
-    operator.may_account(Right::Write, None)?;
-    // The answer shows the definition, its default included.
-    operator.may_name(Right::Read, &text)?;
+    may_bring_back(&operator, &text)?;
     let (org, name) = (&operator.org, name(&text)?);
+    if let Some((damaged, why)) = damaged(org, &name).await? {
+        let restored = replace(&operator, damaged, (&why, body.replace_damaged)).await?;
+        return Ok(Json(Definition::of(restored)));
+    }
     let (mut last, mut unreadable) = (None::<StoredDefinition>, None);
     for deleted in walk!(|page| org.deleted_definitions(page)) {
         match deleted {
@@ -180,10 +199,56 @@ pub(crate) async fn undelete(
             Err(error) => unreadable = Some(full(error)),
         }
     }
-    let none = || Failure::not_found("no deleted definition of this name is kept");
+    let none = || Failure::absent(Reason::DefinitionNotFound, "no deleted definition of this name is kept");
     let last = last.ok_or_else(|| unreadable.unwrap_or_else(none))?;
     let restored = org.undelete_definition(last.id).await.map_err(full)?;
     restored.map(Definition::of).map(Json).ok_or_else(Failure::definition_not_found)
+}
+
+/// The answer shows the definition, its default included.
+fn may_bring_back(operator: &Operator, name: &str) -> Result<(), Failure> {
+    operator.may_name(Right::Write, name)?;
+    operator.may_account(Right::Write, None)?;
+    operator.may_name(Right::Read, name)
+}
+
+/// The definition of this name or id, if it is damaged or missing, and why it cannot be read.
+async fn damaged<'n>(
+    org: &Org,
+    name: &'n DefinitionName,
+) -> Result<Option<(DefinitionRef<'n>, String)>, Failure> {
+    let by_id = name.as_str().parse::<DefinitionId>().ok().map(DefinitionRef::Id);
+    for reference in [Some(DefinitionRef::from(name)), by_id].into_iter().flatten() {
+        match org.definition_history(reference.clone(), PageRequest::first(1)).await {
+            Err(Error::DefinitionNotFound(_)) => {}
+            Err(error) => return Err(full(error)),
+            Ok(found) => {
+                let newest = found.items.into_iter().next().filter(|newest| !newest.deleted);
+                return Ok(newest.and_then(|newest| newest.unreadable).map(|why| (reference, why)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the newest version that can be read in the place of a definition that cannot.
+async fn replace(
+    operator: &Operator,
+    damaged: DefinitionRef<'_>,
+    (why, replaces): (&str, bool),
+) -> Result<StoredDefinition, Failure> {
+    let org = &operator.org;
+    if !replaces {
+        return Err(Failure::damaged(why, REPLACES));
+    }
+    let versions = walk!(|page| org.definition_history(damaged.clone(), page));
+    let last = Version::to_undo(&versions);
+    let last = last.ok_or_else(|| Failure::damaged(why, "none of its former versions can be read"))?;
+    let former = org.definition_version(damaged.clone(), last.revision).await.map_err(full)?;
+    // The name that led here may be that of another one.
+    may_bring_back(operator, &former.definition.name)?;
+    let options = WriteOptions::expecting(Expected::Unreadable).note("undo");
+    org.restore_definition_with(damaged, last.revision, options).await.map_err(full)
 }
 
 /// The definition of this name.

@@ -13,14 +13,15 @@ use super::operator::{Operator, full};
 use super::queries::PageQuery;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 use crate::tasks::{Outcome, Reporter, Task, TaskFinding};
 
 /// Lists unfinished jobs of the whole vault
 #[utoipa::path(
     get, context_path = BASE, path = "/jobs", tag = "control: vault", params(PageQuery),
-    responses((status = 200, body = Page<Job>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Job>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -34,7 +35,7 @@ pub(crate) async fn list(
 /// Runs all jobs that are neither paused nor blocked, as a task
 #[utoipa::path(
     post, context_path = BASE, path = "/jobs/run", tag = "control: vault",
-    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Task), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn run(
     operator: Operator,
@@ -44,7 +45,7 @@ pub(crate) async fn run(
     let run = async {
         start(&operator, "jobs", move |_| async move {
             let finished = vault.run_jobs().await?;
-            Ok(Outcome { message: format!("{finished} jobs were finished"), findings: Vec::new() })
+            Ok(Outcome::done(format!("{finished} jobs were finished")))
         })
     };
     operator.operate("job run", run).await
@@ -54,7 +55,7 @@ pub(crate) async fn run(
 #[utoipa::path(
     post, context_path = BASE, path = "/jobs/{id}", tag = "control: vault", request_body = JobAction,
     params(("id" = String, Path)),
-    responses((status = 200, body = Changed), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Changed), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn act(
     operator: Operator,
@@ -62,7 +63,7 @@ pub(crate) async fn act(
     Body(body): Body<JobAction>,
 ) -> Result<Json<Changed>, Failure> {
     operator.may(Right::Operate)?;
-    let absent = || Failure::not_found("Job not found");
+    let absent = || Failure::absent(Reason::JobNotFound, "Job not found");
     let job_id: DocumentId = id.parse().map_err(|_| absent())?;
     if !ACTIONS.contains(&body.action.as_str()) {
         let message = "action is pause, resume, retry, retry_destroying_keys or abandon";
@@ -88,13 +89,17 @@ pub(crate) async fn act(
 /// While one runs, that is the answer, and no other begins.
 #[utoipa::path(
     post, context_path = BASE, path = "/rotate", tag = "control: vault", request_body = Rotate,
-    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Task), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Result<Json<Task>, Failure> {
     operator.may(Right::Operate)?;
     let (org, environment) = (*operator.org.id(), operator.org.environment().clone());
     let mut keys = match &body.linked_account_id {
-        Some(account) => DataKeys::of_account(org, environment, account_id(account)?),
+        Some(account) => {
+            let account = account_id(account)?;
+            operator.refuse_unknown(&account).await?;
+            DataKeys::of_account(org, environment, account)
+        }
         None if body.all => DataKeys::all(),
         None => DataKeys::of_org(org, environment),
     };
@@ -140,7 +145,7 @@ const ACTIONS: [&str; 5] = ["pause", "resume", "retry", "retry_destroying_keys",
 /// Checks every row of the vault, as a task
 #[utoipa::path(
     post, context_path = BASE, path = "/verify", tag = "control: vault",
-    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Task), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn verify(
     operator: Operator,
@@ -154,7 +159,7 @@ pub(crate) async fn verify(
 /// Lists the tasks of this service: those that run, and the last that ended
 #[utoipa::path(
     get, context_path = BASE, path = "/tasks", tag = "control: vault",
-    responses((status = 200, body = Vec<Task>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Vec<Task>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn tasks(operator: Operator) -> Result<Json<Vec<Task>>, Failure> {
     operator.may(Right::Operate)?;
@@ -164,12 +169,12 @@ pub(crate) async fn tasks(operator: Operator) -> Result<Json<Vec<Task>>, Failure
 /// One task with its progress
 #[utoipa::path(
     get, context_path = BASE, path = "/tasks/{id}", tag = "control: vault", params(("id" = String, Path)),
-    responses((status = 200, body = Task), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Task), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn task(operator: Operator, Segment(id): Segment) -> Result<Json<Task>, Failure> {
     operator.may(Right::Operate)?;
     let found = operator.service.inner.tasks.find(&id);
-    found.map(Json).ok_or_else(|| Failure::not_found("Task not found"))
+    found.map(Json).ok_or_else(|| Failure::absent(Reason::JobNotFound, "Task not found"))
 }
 
 /// A task that was to begin.
@@ -218,20 +223,24 @@ async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<(u64, Outcom
             continue;
         }
         let (made, destroyed) = (progress.keys_made, progress.keys_destroyed);
-        let kept = progress.keys_kept;
-        let message = match report.outcome {
+        let (kept, failed, id) = (progress.keys_kept, progress.failed, job.id());
+        let stopped = |reason, message| Outcome { reason: Some(reason), ..Outcome::done(message) };
+        let outcome = match report.outcome {
             JobOutcome::Finished => {
-                format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept")
+                let message = format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept");
+                Outcome::done(message)
             }
-            JobOutcome::Unfinished
-            | JobOutcome::Blocked
-            | JobOutcome::Paused
-            | JobOutcome::Held { .. }
-            | _ => {
-                format!("job {} stopped; the list of jobs says why", job.id())
+            JobOutcome::Blocked => {
+                let message =
+                    format!("{failed} rows cannot be opened; job {id} keeps {kept} old keys for that");
+                stopped(Reason::Damaged, message)
+            }
+            JobOutcome::Held { .. } => stopped(Reason::Busy, format!("another process is running job {id}")),
+            JobOutcome::Unfinished | JobOutcome::Paused | _ => {
+                stopped(Reason::Refused, format!("job {id} stopped; the list of jobs says why"))
             }
         };
-        return Ok((made, Outcome { message, findings: Vec::new() }));
+        return Ok((made, outcome));
     }
 }
 
@@ -243,7 +252,7 @@ async fn verify_to_end(vault: &Vault, reporter: &Reporter) -> Result<Outcome, Er
     }
     let report = check.into_report();
     reporter.at(report.rows, Some(report.rows));
-    Ok(Outcome { message: verdict(&report), findings: findings(&report) })
+    Ok(Outcome { findings: findings(&report), ..Outcome::done(verdict(&report)) })
 }
 
 fn verdict(report: &VerifyReport) -> String {
@@ -259,6 +268,11 @@ fn findings(report: &VerifyReport) -> Vec<TaskFinding> {
         org_id: finding.path.org.map(|id| id.to_string()),
         environment: finding.path.environment.as_ref().map(ToString::to_string),
         linked_account_id: finding.path.linked_account.as_ref().map(ToString::to_string),
+        workflow_id: finding.path.workflow.as_ref().map(ToString::to_string),
+        variable_definition_id: finding.path.definition_id.map(|id| id.to_string()),
+        name: finding.path.name.clone().or_else(|| finding.path.definition_name.clone()),
+        connection: finding.path.connection.as_ref().map(ToString::to_string),
+        key: finding.path.key_name.clone(),
         cause: finding.cause.as_str().to_owned(),
         message: finding.to_string(),
     };

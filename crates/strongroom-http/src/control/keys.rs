@@ -6,17 +6,18 @@ use zeroize::Zeroizing;
 
 use super::BASE;
 use super::bodies::{ApiKey, ApiKeyRequest, KeyRevoked, Page, RotateKey};
-use super::operator::{Operator, full};
+use super::operator::{Operator, bounded, full};
 use super::queries::{PageQuery, RevokeKeyQuery, moment};
 use crate::auth::{ApiKeys, CreatedApiKey, Right};
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 
 /// Lists the API keys of the org in this environment, without them
 #[utoipa::path(
     get, context_path = BASE, path = "/api-keys", tag = "control: keys", params(PageQuery),
-    responses((status = 200, body = Page<ApiKey>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<ApiKey>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -26,7 +27,8 @@ pub(crate) async fn list(
     let found = keys(&operator)?.list(query.request()?).await.map_err(full)?;
     let environment = operator.org.environment().as_str();
     let items = found.items.iter().map(|info| ApiKey::of(info, environment, None)).collect();
-    Ok(Json(Page { items, next: found.next.map(|cursor| cursor.to_string()) }))
+    let page = Page::new(items, found.next.map(|cursor| cursor.to_string()));
+    Ok(Json(Page { unreadable: logged(found.unreadable), ..page }))
 }
 
 /// Makes an API key, which is shown only now
@@ -34,7 +36,7 @@ pub(crate) async fn list(
 /// It may do no more than the key of the call, and expires no later.
 #[utoipa::path(
     post, context_path = BASE, path = "/api-keys", tag = "control: keys", request_body = ApiKeyRequest,
-    responses((status = 200, body = ApiKey), Failures), security(("api_key" = [])),
+    responses((status = 200, body = ApiKey), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn create(
     operator: Operator,
@@ -63,7 +65,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys",
     params(("id" = String, Path), RevokeKeyQuery),
-    responses((status = 200, body = KeyRevoked), Failures), security(("api_key" = [])),
+    responses((status = 200, body = KeyRevoked), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn revoke(
     operator: Operator,
@@ -80,11 +82,7 @@ pub(crate) async fn revoke(
     // First, so that it makes no more of them.
     let was_there = keys.revoke(&key).await.map_err(full)?;
     let made = if with_children { keys.revoke_made(&key).await } else { keys.made_by(&key).await };
-    let made = made.map_err(full)?;
-    // A key that is gone, or that the store hides, has issued tokens all the same.
-    if !was_there && !with_sessions && (made.is_empty() || !with_children) {
-        return Err(not_found());
-    }
+    // Whatever kept others from being revoked.
     let sessions_ended = match with_sessions {
         true => {
             let sessions = operator.service.sessions(&operator.org)?;
@@ -92,22 +90,30 @@ pub(crate) async fn revoke(
         }
         false => None,
     };
+    let made = made.map_err(full)?;
+    // A key that is gone, or that the store hides, has issued tokens all the same.
+    if !was_there && !with_sessions && (made.keys.is_empty() || !with_children) {
+        return Err(not_found());
+    }
     let environment = operator.org.environment().as_str();
-    let children = made.iter().map(|info| ApiKey::of(info, environment, None)).collect();
+    let children = made.keys.iter().map(|info| ApiKey::of(info, environment, None)).collect();
     Ok(Json(KeyRevoked {
         name: id,
         deleted: was_there,
         children,
         children_deleted: with_children,
+        unreadable: logged(made.unreadable),
         sessions_ended,
     }))
 }
 
 /// Makes an API key in place of another one, which is taken for a while yet
+///
+/// The key of the call itself is taken for a minute at least.
 #[utoipa::path(
     post, context_path = BASE, path = "/api-keys/{id}/rotate", tag = "control: keys", request_body = RotateKey,
     params(("id" = String, Path)),
-    responses((status = 200, body = ApiKey), Failures), security(("api_key" = [])),
+    responses((status = 200, body = ApiKey), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn rotate(
     operator: Operator,
@@ -122,17 +128,31 @@ pub(crate) async fn rotate(
     if !operator.grant().covers(&old.grant) {
         return Err(Failure::outranked());
     }
+    // Its holder would be left without any if the response is lost, or what keeps the new one fails.
+    if key == operator.key_id && body.grace_secs < OWN_GRACE_SECS_MIN {
+        return Err(Failure::bad_request(format!(
+            "the key of the call is replaced with a grace_secs of at least {OWN_GRACE_SECS_MIN}: it is needed to make \
+             another one if the new one is lost; revoke it once that is kept"
+        )));
+    }
     let (now, grace_ms) = (operator.service.now(), body.grace_secs.saturating_mul(1_000));
     if old.expires_at.is_some_and(|moment| moment <= now) {
         return Err(Failure::bad_request("the API key has expired: make a new one"));
     }
     let until = Timestamp::from_ms(now.as_ms().saturating_add(grace_ms));
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
-    let expires_at = operator.bounded_expiry(expires_at.or(old.expires_at))?;
+    let expires_at = expires_at.or(old.own_expiry());
+    // The end of its own grace does not bound who replaces its key once more, since the new one was lost.
+    let expires_at = match key == operator.key_id && old.replaced_itself() {
+        true => bounded(old.own_expiry(), expires_at)?,
+        false => operator.bounded_expiry(expires_at)?,
+    };
     let made = keys.replace(&key, until, expires_at, operator.makers.clone()).await.map_err(full)?;
     let made = made.ok_or_else(not_found)?;
     shown(&operator, &made)
 }
+
+const OWN_GRACE_SECS_MIN: u64 = 60;
 
 fn keys(operator: &Operator) -> Result<ApiKeys, Failure> {
     ApiKeys::of(&operator.org).map_err(full)
@@ -143,6 +163,14 @@ fn shown(operator: &Operator, made: &CreatedApiKey) -> Result<Json<ApiKey>, Fail
     Ok(Json(ApiKey::of(&made.info, operator.org.environment().as_str(), Some(key))))
 }
 
+/// Which keys cannot be read is for the operator too.
+fn logged(unreadable: Vec<String>) -> Vec<String> {
+    for why in &unreadable {
+        tracing::error!(error = why, "an API key is left out of a list");
+    }
+    unreadable
+}
+
 fn not_found() -> Failure {
-    Failure::not_found("API key not found")
+    Failure::absent(Reason::KeyNotFound, "API key not found")
 }

@@ -15,7 +15,8 @@ use super::queries::MatrixQuery;
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::Query;
 
 /// Variables as rows and scopes as columns: what is set where, what overrides what, what is missing
@@ -24,7 +25,7 @@ use crate::request::Query;
 /// cursor. A page may hold fewer rows than its limit, where `search` or `missing` leaves some out.
 #[utoipa::path(
     get, context_path = BASE, path = "/matrix", tag = "control: variables", params(MatrixQuery),
-    responses((status = 200, body = Matrix), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Matrix), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn matrix(
     operator: Operator,
@@ -37,6 +38,9 @@ pub(crate) async fn matrix(
         visible!(grant, query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| {
             grant.takes_name(&stored.definition.name)
         });
+    // To a narrowed key, what other variables hold is not there, nor that it cannot be read.
+    let names = definitions.iter().map(|stored| stored.definition.name.clone());
+    let names: Option<Vec<_>> = (!grant.names().is_empty()).then(|| names.collect());
     let (accounts, next_columns) = accounts(&operator, &query).await?;
 
     // In a narrowed key's view, what belongs to no account is only what the account inherits.
@@ -44,12 +48,12 @@ pub(crate) async fn matrix(
     let mut columns = Vec::with_capacity(accounts.len() + 1);
     if shows_org {
         let column = Column { scope: ScopeKind::Org, linked_account_id: None, name: None };
-        let found = seen(org, &ScopePath::org(), column.scope).await?;
+        let found = seen(org, ScopePath::org(), names.as_deref(), column.scope).await?;
         columns.push((column, found));
     }
     for account in accounts {
         let path = path_of(Some(account.account_id.clone()), None);
-        let found = seen(org, &path, ScopeKind::LinkedAccount).await?;
+        let found = seen(org, path, names.as_deref(), ScopeKind::LinkedAccount).await?;
         columns.push((Column::of(account), found));
         // An embedded store never yields by itself.
         tokio::task::yield_now().await;
@@ -74,8 +78,18 @@ pub(crate) async fn matrix(
 /// are held.
 type Seen = HashMap<DefinitionId, Cell>;
 
-async fn seen(org: &Org, path: &ScopePath, column: ScopeKind) -> Result<Seen, Failure> {
-    let found = org.resolve_all(path).await.map_err(full)?;
+/// Of these variables alone, if there is a list.
+async fn seen(
+    org: &Org,
+    path: ScopePath,
+    names: Option<&[String]>,
+    column: ScopeKind,
+) -> Result<Seen, Failure> {
+    let found = match names {
+        Some(names) => org.reader(path).only(names.iter().map(String::as_str)).resolve_all().await,
+        None => org.resolve_all(&path).await,
+    };
+    let found = found.map_err(full)?;
     Ok(found.values.iter().map(|one| (one.definition_id, Cell::of(one, column))).collect())
 }
 
@@ -108,7 +122,7 @@ async fn list(org: &Org, page: PageRequest) -> Result<Listing<LinkedAccount>, Fa
 
 async fn registered(org: &Org, id: &LinkedAccountId) -> Result<LinkedAccount, Failure> {
     let found = org.linked_account(id).await.map_err(full)?;
-    found.ok_or_else(|| Failure::not_found("Linked account not found"))
+    found.ok_or_else(|| Failure::absent(Reason::AccountNotFound, "Linked account not found"))
 }
 
 impl Column {

@@ -31,10 +31,11 @@ pub use self::bodies::{
     Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, KeyRevoked, Matrix,
     MatrixRow, MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress,
     RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential, Revoked, Rotate, RotateKey,
-    SettingsChange, Slot, Status, Step, Trace, Undo, UndoCredential, Undone, UnreadableRow, Usage, Value,
-    ValueWritten, VaultSettings, Version,
+    SettingsChange, Slot, Status, Step, Trace, UndeleteDefinition, Undo, UndoCredential, Undone,
+    UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
+pub use crate::reason::Reason;
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};
 pub use crate::time::moment;

@@ -10,16 +10,17 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use strongroom::{
-    AuditNote, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, Scope, ScopePath, Timestamp,
-    Vault, Version,
+    AuditNote, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Scope,
+    ScopePath, Timestamp, Vault, Version,
 };
 
 use super::bodies::AccountView;
 use crate::auth::{Grant, Right, Standing};
 use crate::caller::note;
 use crate::console::admit;
-use crate::error::{Failure, NamesRow};
+use crate::error::Failure;
 use crate::load::RequestPermit;
+use crate::reason::Reason;
 use crate::service::Service;
 use crate::time;
 
@@ -67,15 +68,7 @@ impl Operator {
 
     /// When a key that this one makes expires: as asked, and no later than this one.
     pub(super) fn bounded_expiry(&self, asked: Option<Timestamp>) -> Result<Option<Timestamp>, Failure> {
-        match (self.expires_at, asked) {
-            (Some(own), Some(asked)) if asked > own => {
-                let own = time::iso(own);
-                Err(Failure::bad_request(format!(
-                    "this API key expires at {own}, and makes none that lasts longer"
-                )))
-            }
-            (own, asked) => Ok(asked.or(own)),
-        }
+        bounded(self.expires_at, asked)
     }
 
     /// Fails if the key has this right nowhere.
@@ -106,6 +99,14 @@ impl Operator {
     pub(super) fn may_whole_account(&self, right: Right, account: &LinkedAccountId) -> Result<(), Failure> {
         self.may_account(right, Some(account))?;
         if self.grant.names().is_empty() { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
+    }
+
+    /// Fails for a linked account that has nothing: it is neither registered nor has it values.
+    pub(super) async fn refuse_unknown(&self, account: &LinkedAccountId) -> Result<(), Failure> {
+        let (org, first) = (&self.org, PageRequest::first(1));
+        let is_known = org.linked_account(account).await.map_err(full)?.is_some()
+            || !org.account(account.clone()).values(first).await.map_err(full)?.items.is_empty();
+        if is_known { Ok(()) } else { Err(super::accounts::not_found()) }
     }
 
     /// An account as the key may see it. To one for some names alone it does not show when it was changed last, which
@@ -160,6 +161,22 @@ impl Operator {
     }
 }
 
+/// When a key expires that one which expires at `own` makes.
+pub(super) fn bounded(
+    own: Option<Timestamp>,
+    asked: Option<Timestamp>,
+) -> Result<Option<Timestamp>, Failure> {
+    match (own, asked) {
+        (Some(own), Some(asked)) if asked > own => {
+            let own = time::iso(own);
+            Err(Failure::bad_request(format!(
+                "this API key expires at {own}, and makes none that lasts longer"
+            )))
+        }
+        (own, asked) => Ok(asked.or(own)),
+    }
+}
+
 /// What surrounds every control call. It refuses a body that the call would pass over, by what declares it, and tells a
 /// narrowed key of no row that is damaged: its name may be one that the key does not see.
 pub(super) async fn around(mut request: Request, next: Next) -> Response {
@@ -172,7 +189,7 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(narrowed.clone());
     let response = next.run(request).await;
     // Relaxed: the request runs in this very task.
-    if narrowed.0.load(Ordering::Relaxed) && response.extensions().get::<NamesRow>().is_some() {
+    if narrowed.0.load(Ordering::Relaxed) && response.extensions().get().is_some_and(Failure::names_row) {
         return Failure::unreadable().into_response();
     }
     response
@@ -215,11 +232,31 @@ pub(super) fn full(error: Error) -> Failure {
 /// replaced for who asks for that.
 pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Failure> {
     match &newest.unreadable {
-        Some(why) if !replaces => Err(Failure::damaged(
-            why,
-            "nothing was changed: replace_damaged puts the version in its place, and what it held is lost",
-        )),
+        Some(why) if !replaces => Err(Failure::damaged(why, REPLACES)),
         Some(_) | None => Ok(newest.as_expected()),
+    }
+}
+
+pub(super) const REPLACES: &str =
+    "nothing was changed: replace_damaged puts the version in its place, and what it held is lost";
+
+/// The failure of a write of a version: somebody else was faster, so that what was listed is no longer so.
+pub(super) fn overtaken(error: Error) -> Failure {
+    if !matches!(error, Error::Unexpected { .. } | Error::VersionNotFound(_)) {
+        return full(error);
+    }
+    full(Error::Unexpected { found: None })
+        .adding("somebody else changed it at the same time, and nothing was written")
+}
+
+/// Why no version takes back the last change of a value or credential.
+pub(super) fn nothing_to_undo(newest: &Version, what: &str) -> Failure {
+    match &newest.unreadable {
+        Some(why) => Failure::damaged(why, "none of its former versions can be read; purge=true deletes it"),
+        None => Failure::absent(
+            Reason::VersionNotFound,
+            format!("the version of the {what} before this one is not kept, or cannot be read"),
+        ),
     }
 }
 

@@ -1,15 +1,16 @@
 //! What a run sees, and why.
 
 use axum::Json;
-use strongroom::{AuditNote, PageRequest};
+use strongroom::{AuditNote, DefinitionFilter, PageRequest};
 
 use super::BASE;
 use super::bodies::{Resolution, ResolvedValue, Trace};
+use super::definitions::walk;
 use super::operator::{Operator, full};
 use super::queries::{ResolveQuery, ScopeQuery};
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
 use crate::request::{Query, Segment};
 
 /// Everything that a run sees within an account, a workflow or the org
@@ -18,7 +19,7 @@ use crate::request::{Query, Segment};
 #[utoipa::path(
     get, context_path = BASE, path = "/resolve", tag = "control: variables",
     params(ResolveQuery),
-    responses((status = 200, body = Resolution), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Resolution), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn all(
     operator: Operator,
@@ -35,31 +36,38 @@ pub(crate) async fn all(
     }
     if let Some(account) = &account {
         // A run for it would see only what all accounts see, which a mistyped id must not do in silence.
-        let (org, first) = (&operator.org, PageRequest::first(1));
-        let is_known = org.linked_account(account).await.map_err(full)?.is_some()
-            || !org.account(account.clone()).values(first).await.map_err(full)?.items.is_empty();
-        if !is_known {
-            return Err(super::accounts::not_found());
-        }
+        operator.refuse_unknown(account).await?;
     }
-    let mut found = operator.org.resolve_all(&path).await.map_err(full)?;
-    let is_asked = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    let is_taken = |name: &str| is_asked(name) && operator.grant().takes_name(name);
-    found.values.retain(|one| is_taken(&one.name));
+    let found = match names_asked(&operator, only).await? {
+        Some(names) => operator.org.reader(path).only(names.iter().map(String::as_str)).resolve_all().await,
+        None => operator.org.resolve_all(&path).await,
+    };
+    let found = found.map_err(full)?;
     let shown = found.values.iter().filter(|one| reveal || !one.encrypted).map(AuditNote::resolved);
     operator.note(reveal, shown.collect()).await?;
     Ok(Json(Resolution {
         versions: found.pin().digest(),
         values: found.values.iter().map(|one| ResolvedValue::of(one, reveal)).collect(),
-        missing_required: found.missing_required.into_iter().filter(|name| is_taken(name)).collect(),
+        missing_required: found.missing_required,
     }))
+}
+
+/// The names of what is asked for, as far as the key may see them; `None` for all. What the others hold is not opened,
+/// so that one that cannot be read is in the way only of who asks for it.
+async fn names_asked(operator: &Operator, only: Option<String>) -> Result<Option<Vec<String>>, Failure> {
+    let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
+    if only.is_some() || grant.names().is_empty() {
+        return Ok(only.map(|name| vec![name]));
+    }
+    let names = walk!(|page| org.definitions(&filter, page)).into_iter().map(|stored| stored.definition.name);
+    Ok(Some(names.filter(|name| grant.takes_name(name)).collect()))
 }
 
 /// Where a variable is looked for and where it is found, without its value
 #[utoipa::path(
     get, context_path = BASE, path = "/explain/{name}", tag = "control: variables",
     params(("name" = String, Path), ScopeQuery),
-    responses((status = 200, body = Trace), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Trace), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn explain(
     operator: Operator,
@@ -71,6 +79,9 @@ pub(crate) async fn explain(
     operator.may_account(Right::Read, account.as_ref())?;
     query.refuse_workflow(&operator, Right::Read)?;
     let stored = super::definitions::find(&operator.org, &name).await?;
+    if let Some(account) = &account {
+        operator.refuse_unknown(account).await?;
+    }
     let trace = operator.org.explain(stored.id, &path).await.map_err(full)?;
     Ok(Json(Trace::of(&trace)))
 }

@@ -11,7 +11,8 @@ use super::bodies::{AccountSession, NoFields, Revoked};
 use super::operator::{Operator, full};
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Segment};
 
 /// Lists the sessions of a linked account that are valid, oldest first
@@ -20,7 +21,7 @@ use crate::request::{Body, Segment};
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/sessions", tag = "control: sessions",
     params(("id" = String, Path)),
-    responses((status = 200, body = Vec<AccountSession>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Vec<AccountSession>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -38,14 +39,14 @@ pub(crate) async fn list(
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/sessions/{session}", tag = "control: sessions",
     params(("id" = String, Path), ("session" = String, Path)),
-    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Revoked), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
     let sessions = operator.service.sessions(&operator.org)?;
     match sessions.revoke_of(&one.account, &one.session).await.map_err(full)? {
         true => Ok(Json(Revoked { revoked: 1 })),
-        false => Err(Failure::not_found("Session not found")),
+        false => Err(Failure::absent(Reason::SessionNotFound, "Session not found")),
     }
 }
 
@@ -53,7 +54,7 @@ pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<R
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: sessions",
     params(("id" = String, Path)),
-    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Revoked), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn revoke_of_account(
     operator: Operator,
@@ -74,7 +75,7 @@ pub(crate) async fn revoke_of_account(
 /// Ends all sessions of all linked accounts
 #[utoipa::path(
     post, context_path = BASE, path = "/revoke-sessions", tag = "control: sessions",
-    responses((status = 200, body = Revoked), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Revoked), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn revoke_all(
     operator: Operator,

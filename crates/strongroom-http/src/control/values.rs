@@ -14,19 +14,20 @@ use super::bodies::{
     Value, ValueWritten, Version, scope_of,
 };
 use super::definitions::{self, walk};
-use super::operator::{Operator, as_listed, full, unless_purged};
+use super::operator::{Operator, as_listed, full, nothing_to_undo, overtaken, unless_purged};
 use super::queries::{self, DeleteQuery, ScopePageQuery, ScopeQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 use crate::time;
 
 /// Lists the values of one scope
 #[utoipa::path(
     get, context_path = BASE, path = "/values", tag = "control: variables", params(ScopePageQuery),
-    responses((status = 200, body = Page<Value>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Value>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
@@ -55,14 +56,14 @@ pub(crate) async fn list(
     let shown = shown.map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
     operator.note(reveal, shown.collect()).await?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
-    Ok(Json(Page { items, next }))
+    Ok(Json(Page::new(items, next)))
 }
 
 /// The value of a variable at exactly one scope
 #[utoipa::path(
     get, context_path = BASE, path = "/values/{name}", tag = "control: variables",
     params(("name" = String, Path), ScopeQuery),
-    responses((status = 200, body = Value), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Value), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn get(
     operator: Operator,
@@ -89,7 +90,7 @@ pub(crate) async fn get(
 #[utoipa::path(
     put, context_path = BASE, path = "/values/{name}", tag = "control: variables", request_body = NewValue,
     params(("name" = String, Path)),
-    responses((status = 200, body = ValueWritten), Failures), security(("api_key" = [])),
+    responses((status = 200, body = ValueWritten), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn set(
     operator: Operator,
@@ -113,7 +114,7 @@ pub(crate) async fn set(
 #[utoipa::path(
     delete, context_path = BASE, path = "/values/{name}", tag = "control: variables",
     params(("name" = String, Path), DeleteQuery),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
@@ -143,7 +144,7 @@ pub(crate) async fn delete(
 /// Makes definitions and sets values at one scope, all or none
 #[utoipa::path(
     post, context_path = BASE, path = "/values", tag = "control: variables", request_body = Batch,
-    responses((status = 200, body = BatchDone), Failures), security(("api_key" = [])),
+    responses((status = 200, body = BatchDone), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result<Json<BatchDone>, Failure> {
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
@@ -239,7 +240,7 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
 #[utoipa::path(
     get, context_path = BASE, path = "/values/{name}/history", tag = "control: variables",
     params(("name" = String, Path), ScopePageQuery),
-    responses((status = 200, body = Page<Version>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Page<Version>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn history(
     operator: Operator,
@@ -260,7 +261,7 @@ pub(crate) async fn history(
 #[utoipa::path(
     post, context_path = BASE, path = "/values/{name}/undo", tag = "control: variables", request_body = Undo,
     params(("name" = String, Path)),
-    responses((status = 200, body = Undone), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Undone), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn undo(
     operator: Operator,
@@ -270,10 +271,7 @@ pub(crate) async fn undo(
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
     let (stored, versions) = versions(&operator, &name, &scope).await?;
     let newest = versions.first().ok_or_else(Failure::value_not_found)?;
-    let last = strongroom::Version::to_undo(&versions);
-    let last = last.ok_or_else(|| {
-        Failure::not_found("the version of the value before this one is not kept, or cannot be read")
-    })?;
+    let last = strongroom::Version::to_undo(&versions).ok_or_else(|| nothing_to_undo(newest, "value"))?;
     let as_listed = as_listed(newest, body.replace_damaged)?;
     bring_back(&operator.org, (&stored, &scope), as_listed, last, "undo").await.map(Json)
 }
@@ -282,7 +280,7 @@ pub(crate) async fn undo(
 #[utoipa::path(
     post, context_path = BASE, path = "/values/{name}/restore", tag = "control: variables", request_body = Restore,
     params(("name" = String, Path)),
-    responses((status = 200, body = Undone), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Undone), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn restore(
     operator: Operator,
@@ -292,9 +290,10 @@ pub(crate) async fn restore(
     let scope = scope_of(body.linked_account_id.as_deref(), body.workflow_id.as_deref())?;
     let (stored, versions) = versions(&operator, &name, &scope).await?;
     let newest = versions.first().ok_or_else(Failure::value_not_found)?;
-    let wanted = versions.iter().find(|version| version.revision.as_u64().to_string() == body.version);
-    let wanted = wanted.filter(|version| !version.deleted);
-    let wanted = wanted.ok_or_else(|| Failure::not_found("this version of the value is not kept"))?;
+    let version = body.version.parse().map(Revision::from_u64).ok();
+    let wanted = version.and_then(|version| strongroom::Version::to_restore(&versions, version));
+    let wanted = wanted
+        .ok_or_else(|| Failure::absent(Reason::VersionNotFound, "this version of the value is not kept"))?;
     let as_listed = as_listed(newest, body.replace_damaged)?;
     bring_back(&operator.org, (&stored, &scope), as_listed, wanted, "restore").await.map(Json)
 }
@@ -328,7 +327,7 @@ async fn bring_back(
     note: &str,
 ) -> Result<Undone, Failure> {
     let options = WriteOptions::expecting(as_listed).note(note);
-    let done = org.restore_value_with(stored.id, scope, wanted.revision, options).await.map_err(full)?;
+    let done = org.restore_value_with(stored.id, scope, wanted.revision, options).await.map_err(overtaken)?;
     Ok(Undone {
         name: stored.definition.name.clone(),
         scope: scope.kind(),

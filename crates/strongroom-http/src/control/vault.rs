@@ -9,13 +9,14 @@ use super::operator::{Operator, full};
 use super::queries::RemoveSlotQuery;
 use crate::auth::Right;
 use crate::error::Failure;
-use crate::openapi::Failures;
+use crate::openapi::Refusals;
+use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 
 /// The state of the service and of its vault, and what the key of the call may do
 #[utoipa::path(
     get, context_path = BASE, path = "/status", tag = "control: vault",
-    responses((status = 200, body = Status), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Status), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> {
     let settings = operator.vault().settings().await.map_err(full)?;
@@ -36,7 +37,7 @@ pub(crate) async fn status(operator: Operator) -> Result<Json<Status>, Failure> 
 /// The settings of the vault
 #[utoipa::path(
     get, context_path = BASE, path = "/settings", tag = "control: vault",
-    responses((status = 200, body = VaultSettings), Failures), security(("api_key" = [])),
+    responses((status = 200, body = VaultSettings), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn settings(operator: Operator) -> Result<Json<VaultSettings>, Failure> {
     operator.may(Right::Operate)?;
@@ -46,7 +47,7 @@ pub(crate) async fn settings(operator: Operator) -> Result<Json<VaultSettings>, 
 /// Changes settings of the vault
 #[utoipa::path(
     patch, context_path = BASE, path = "/settings", tag = "control: vault", request_body = SettingsChange,
-    responses((status = 200, body = VaultSettings), Failures), security(("api_key" = [])),
+    responses((status = 200, body = VaultSettings), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn change_settings(
     operator: Operator,
@@ -80,7 +81,7 @@ pub(crate) async fn change_settings(
 /// Slots are added and changed with the command line, where their keys are: no key travels.
 #[utoipa::path(
     get, context_path = BASE, path = "/slots", tag = "control: vault",
-    responses((status = 200, body = Vec<Slot>), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Vec<Slot>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure> {
     operator.may(Right::Operate)?;
@@ -94,7 +95,7 @@ pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure
 #[utoipa::path(
     delete, context_path = BASE, path = "/slots/{id}", tag = "control: vault",
     params(("id" = String, Path), RemoveSlotQuery),
-    responses((status = 200, body = Deleted), Failures), security(("api_key" = [])),
+    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn remove_slot(
     operator: Operator,
@@ -102,7 +103,7 @@ pub(crate) async fn remove_slot(
     Query(query): Query<RemoveSlotQuery>,
 ) -> Result<Json<Deleted>, Failure> {
     operator.may(Right::Operate)?;
-    let slot: SlotId = id.parse().map_err(|_| Failure::not_found("Key slot not found"))?;
+    let slot: SlotId = id.parse().map_err(|_| Failure::absent(Reason::SlotNotFound, "Key slot not found"))?;
     let slots = operator.vault().slots();
     if !query.takes_own()? {
         let all = slots.list().await.map_err(full)?;

@@ -121,7 +121,9 @@ async fn find(
             let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
             let found = value.ok_or_else(Failure::value_not_found)?;
             if !definition.encrypted {
-                service.note_reads(&holder.org, || vec![AuditNote::value_read(&found)])?;
+                service.note_reads(&holder.org, || {
+                    vec![AuditNote::value_read(&found).named(&definition.name)]
+                })?;
             }
             let value = found.value;
             let scope = ScopeKind::LinkedAccount.as_str();

@@ -57,6 +57,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// Why a control call was refused, which is taken out of its body: the rest is the envelope of every call.
+    pub(crate) reason: Option<String>,
 }
 
 impl Fixture {
@@ -140,6 +142,8 @@ pub(crate) async fn api_key(org: &Org) -> String {
     created.key.expose().to_owned()
 }
 
+const REASON: &str = ",\"reason\":\"";
+
 /// A call that is being put together.
 pub(crate) struct Call<'f> {
     app: &'f Router,
@@ -160,11 +164,18 @@ impl Call<'_> {
 
     pub(crate) async fn send(self) -> Answer {
         let request = self.request.body(self.body).unwrap();
+        let is_control = request.uri().path().starts_with("/api/admin/v1/");
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let body = String::from_utf8_lossy(&body).into_owned();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let mut body = String::from_utf8_lossy(&body).into_owned();
+        let is_refused = is_control && !parts.status.is_success();
+        let reason = is_refused.then(|| body.rfind(REASON)).flatten().map(|at| {
+            let rest = body.split_off(at);
+            body.push('}');
+            rest[REASON.len()..].trim_end_matches("\"}").to_owned()
+        });
+        Answer { status: parts.status, headers: parts.headers, body, reason }
     }
 
     pub(crate) async fn json(self, body: &str) -> Answer {

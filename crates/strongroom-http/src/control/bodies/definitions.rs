@@ -185,7 +185,16 @@ pub struct Deletion {
     pub credentials: usize,
 }
 
-opaque!(Definition, NewDefinition, DefinitionChange, Plan, RefusedValue, Deletion);
+/// How to bring back a definition.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UndeleteDefinition {
+    /// Puts the newest version of a present one that cannot be read in its place, too: what that held is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replace_damaged: bool,
+}
+
+opaque!(Definition, NewDefinition, DefinitionChange, Plan, RefusedValue, Deletion, UndeleteDefinition);
 
 fn string() -> VarFormat {
     VarFormat::String

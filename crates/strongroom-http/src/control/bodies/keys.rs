@@ -51,6 +51,10 @@ pub struct KeyRevoked {
     pub children: Vec<ApiKey>,
     /// Whether those were revoked too. Otherwise they stay valid.
     pub children_deleted: bool,
+    /// Why each API key that cannot be read is not among the children: it may be one. It is refused, and can be revoked
+    /// by its id. Left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
     /// How many sessions were ended, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_ended: Option<usize>,

@@ -14,7 +14,9 @@ pub use accounts::{
     AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
     CredentialUndone, NewAccount, NewCredential, RestoreCredential, Revoked, UndoCredential, Usage,
 };
-pub use definitions::{Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue};
+pub use definitions::{
+    Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue, UndeleteDefinition,
+};
 pub use keys::{ApiKey, ApiKeyRequest, KeyRevoked, RotateKey};
 pub use matrix::{Cell, Column, EntryState, Matrix, MatrixRow};
 pub use operations::{
@@ -47,6 +49,10 @@ pub struct Page<T> {
     /// What `after` is to be for the next part; `null` at the end of the list. No item is skipped or shown twice,
     /// whatever is deleted meanwhile.
     pub next: Option<String>,
+    /// Of a list of definitions or API keys: why each of those of this part that cannot be read is not among the items.
+    /// Left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 /// Something that was changed.
@@ -82,7 +88,11 @@ impl<T> Page<T> {
     /// A page of the engine, each item as `show` shows it.
     pub(super) fn of<I>(listing: strongroom::Listing<I>, show: impl FnMut(I) -> T) -> Self {
         let next = listing.next.map(|cursor| cursor.to_string());
-        Self { items: listing.items.into_iter().map(show).collect(), next }
+        Self::new(listing.items.into_iter().map(show).collect(), next)
+    }
+
+    pub(super) fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next, unreadable: Vec::new() }
     }
 }
 
