@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use futures_executor::block_on;
 use strongroom::DefinitionName;
+use strongroom_http::control::Reason;
 
 use crate::client::Client;
 use crate::commands::account::AccountCommand;
@@ -48,10 +49,11 @@ use crate::commands::slot::SlotCommand;
 use crate::commands::undo::Undo;
 use crate::commands::verify::Verify;
 use crate::config::{Config, Globals, Project, Server};
+use crate::consent;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
-use crate::suggest;
+use crate::suggest::Asks;
 
 /// Variables and credentials, sealed before they reach their store.
 #[derive(Debug, Parser)]
@@ -63,7 +65,7 @@ pub(crate) struct Args {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     #[command(flatten)]
     Work(Work),
@@ -78,7 +80,7 @@ enum Command {
 }
 
 /// The commands that work on a vault.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Work {
     /// Create a new vault, and its root key file unless there is one
     Init(Init),
@@ -103,6 +105,9 @@ enum Work {
     /// List the environments of the org
     Environments(Environments),
     /// Change the values of one scope in $EDITOR; only what was changed is written
+    ///
+    /// The draft is in a private directory, which is overwritten and removed afterwards. What an editor keeps elsewhere
+    /// stays there, such as vim's ~/.viminfo and what is in its `undodir`
     Edit(Edit),
     /// Delete a value; `undo` brings it back, if versions of it are kept
     Delete(Delete),
@@ -120,7 +125,7 @@ enum Work {
     Account(AccountCommand),
     /// Set the variables of a `.env`, JSON or YAML file, all or none
     Import(Import),
-    /// Print what a run sees, with --for as one reader takes it byte for byte
+    /// Print what a run sees; with --for, in the format of one reader, byte for byte
     Export(Box<Export>),
     /// Compare two environments, orgs or scopes, or one with what it was, without showing a value
     Diff(Box<Diff>),
@@ -130,11 +135,12 @@ enum Work {
     Inject(Inject),
     /// Run a command with the resolved variables as its environment
     Run(Run),
-    /// Look at the store, its keys, jobs and variables, with a step for each finding
+    /// Check the store, its keys, jobs and variables, and say what to do about each finding
+    #[command(alias = "status")]
     Doctor(Doctor),
     /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
     Verify(Verify),
-    /// Check every row, and write to a file how far each has come, for `verify --checkpoint` to compare with
+    /// Check every row and record its state in a file that `verify --checkpoint` compares with later
     Checkpoint(Checkpoint),
     /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
     Backup(Backup),
@@ -154,7 +160,7 @@ enum Work {
     /// Destroy keys, and with them everything that was sealed under them
     #[command(subcommand)]
     Shred(Shred),
-    /// List who changed what; with --on, begin to note it; export it, check an export, and drop what is old
+    /// List who changed what; also turn the audit on or off, export it, check an export, or drop old events
     Audit(Audit),
     /// Work that a crash or a pause left unfinished
     #[command(subcommand)]
@@ -180,29 +186,76 @@ impl Args {
         };
         let config = Config::load(&self.globals)?;
         let work = work.in_project(&config.project);
-        match &config.server {
-            Some(server) => work.on_server(server, &config.project, output),
-            None => work.on_store(config, output),
+        let expects_org = work.only_reads() && !work.is_of_vault();
+        let config = Config { writes: !work.only_reads(), expects_org, ..config };
+        let work = match work {
+            // They ask nothing, and keep the configuration for as long as they run.
+            Work::Serve(serve) if config.server.is_none() => {
+                return serve.run(config, output).map(|()| ExitCode::SUCCESS);
+            }
+            Work::Run(run) if config.server.is_none() => return run.run(config, output),
+            work => work,
+        };
+        loop {
+            let done = match &config.server {
+                Some(server) => work.clone().on_server(server, &config.project, output),
+                None => work.clone().on_store(&config, output),
+            };
+            match done {
+                Err(failure) => consent::ask(failure)?,
+                done => return done,
+            }
         }
     }
 }
 
 impl Work {
-    fn on_store(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
-        let config = Config { writes: !self.only_reads(), ..config };
+    /// What takes something from standard input or a prompt does so before a store is opened: what is at the other end
+    /// of the pipe may need the same store, and a person needs time.
+    fn on_store(self, config: &Config, output: &Output) -> Result<ExitCode, Failure> {
         match self {
-            Self::Run(run) => return run.run(config, output),
-            Self::Serve(serve) => serve.run(config, output),
-            Self::Init(init) => block_on(init.run(&config, output)),
-            Self::Restore(restore) => block_on(restore.run(&config, output)),
-            Self::Edit(edit) => block_on(edit.run(&config, output)),
-            Self::Doctor(doctor) => block_on(doctor.run(&config, output)),
-            Self::Rotate(Rotate::Root(root)) => block_on(root.run(&config, output)),
-            in_session => block_on(async {
-                let session = Session::open(&config, output).await?;
-                let done = in_session.in_session(&session, &config, output).await;
-                session.finish(done, output).await
-            }),
+            Self::Set(set) => {
+                let value = set.read(output)?;
+                let run = async |session: &Session| set.run(value, &session.org, output).await;
+                block_on(Session::with(config, output, run))
+            }
+            Self::Credential(CredentialCommand::Set(set)) => {
+                let value = set.read(output)?;
+                let run = async |session: &Session| set.run(value, &session.org, output).await;
+                block_on(Session::with(config, output, run))
+            }
+            Self::Import(import) => {
+                let entries = import.read(output)?;
+                let run = async |session: &Session| import.run(entries, session, output).await;
+                block_on(Session::with(config, output, run))
+            }
+            Self::Inject(inject) => {
+                let template = inject.read()?;
+                let run = async |session: &Session| inject.run(&template, &session.org, output).await;
+                block_on(Session::with(config, output, run))
+            }
+            Self::Slot(slot) => {
+                let typed = slot.typed_key()?;
+                loop {
+                    let slot = slot.clone();
+                    let run =
+                        async |session: &Session| slot.run(typed.as_ref(), config, session, output).await;
+                    match block_on(Session::with(config, output, run)) {
+                        // Here, since the key was typed already.
+                        Err(failure) => consent::ask(failure)?,
+                        done => break done,
+                    }
+                }
+            }
+            Self::Init(init) => block_on(init.run(config, output)),
+            Self::Restore(restore) => block_on(restore.run(config, output)),
+            Self::Edit(edit) => block_on(edit.run(config, output)),
+            Self::Doctor(doctor) => block_on(doctor.run(config, output)),
+            Self::Rotate(Rotate::Root(root)) => block_on(root.run(config, output)),
+            in_session => {
+                let run = async |session: &Session| in_session.in_session(session, config, output).await;
+                block_on(Session::with(config, output, run))
+            }
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -210,17 +263,10 @@ impl Work {
     /// Works on a vault that is open, and is closed after it even if it failed.
     async fn in_session(self, session: &Session, config: &Config, output: &Output) -> Result<(), Failure> {
         let (org, vault) = (&session.org, &session.vault);
+        self.asks().of(vault, org, output).await?;
         match self {
-            Self::Define(define) => {
-                suggest::note_new_environment(org, output).await;
-                define.run(org, output).await
-            }
-            Self::Import(import) => {
-                suggest::note_new_environment(org, output).await;
-                import.run(session, output).await
-            }
+            Self::Define(command) => command.run(org, output).await,
             Self::Show(command) => command.run(org, output).await,
-            Self::Set(command) => command.run(org, output).await,
             Self::Get(command) => command.run(org, output).await,
             Self::Resolve(command) => command.run(org, output).await,
             Self::Explain(command) => command.run(org, output).await,
@@ -231,7 +277,6 @@ impl Work {
             Self::Credential(command) => command.run(org, output).await,
             Self::Account(command) => command.run(org, output).await,
             Self::Export(command) => command.run(org, output).await,
-            Self::Inject(command) => command.run(org, output).await,
             Self::ApiKey(command) => command.run(org, output).await,
             Self::List(command) => command.run(session, output).await,
             Self::Search(command) => command.run(session, output).await,
@@ -243,7 +288,6 @@ impl Work {
             Self::Checkpoint(command) => command.run(session, output).await,
             Self::Audit(command) => command.run(session, output).await,
             Self::Migrate(command) => command.run(config, session, output).await,
-            Self::Slot(command) => command.run(config, session, output).await,
             Self::Job(command) => match command.deed() {
                 Some(deed) => session.operate(&deed, command.run(vault, output)).await,
                 None => command.run(vault, output).await,
@@ -259,7 +303,11 @@ impl Work {
             | Self::Restore(_)
             | Self::Edit(_)
             | Self::Doctor(_)
-            | Self::Rotate(Rotate::Root(_)) => Err(Failure::usage("this command opens the vault itself")),
+            | Self::Rotate(Rotate::Root(_))
+            | Self::Set(_)
+            | Self::Import(_)
+            | Self::Inject(_)
+            | Self::Slot(_) => Err(Failure::usage("this command opens the vault itself")),
         }
     }
 
@@ -276,16 +324,62 @@ impl Work {
         self
     }
 
-    /// The variable that it works on, if that has to be there.
-    fn variable(&self) -> Option<&DefinitionName> {
+    /// The variables that it works on and that have to be there.
+    fn variables(&self) -> Vec<DefinitionName> {
         match self {
-            Self::Get(get) => Some(&get.name),
-            Self::Explain(explain) => Some(&explain.name),
-            Self::History(history) => Some(&history.name),
-            Self::Undo(undo) => Some(&undo.name),
-            Self::Revert(revert) => Some(&revert.name),
-            Self::Delete(delete) => Some(&delete.name),
-            _ => None,
+            Self::Get(get) => vec![get.name.clone()],
+            Self::Show(show) => vec![show.name.clone()],
+            Self::Resolve(resolve) => resolve.name.iter().cloned().collect(),
+            Self::Explain(explain) => vec![explain.name.clone()],
+            Self::History(history) => vec![history.name.clone()],
+            Self::Undo(undo) => vec![undo.name.clone()],
+            Self::Revert(revert) => vec![revert.name.clone()],
+            Self::Delete(delete) => vec![delete.name.clone()],
+            Self::Define(define) => vec![define.name.clone()],
+            Self::Export(export) => export.only_of_vault(),
+            // They look for it themselves.
+            Self::Set(_) | Self::Copy(_) | Self::Inject(_) | Self::Import(_) | Self::Edit(_) => Vec::new(),
+            // They take no name.
+            Self::Init(_)
+            | Self::List(_)
+            | Self::Search(_)
+            | Self::Orgs(_)
+            | Self::Environments(_)
+            | Self::Credential(_)
+            | Self::Account(_)
+            | Self::Diff(_)
+            | Self::Run(_)
+            | Self::Doctor(_)
+            | Self::Verify(_)
+            | Self::Checkpoint(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Migrate(_)
+            | Self::ApiKey(_)
+            | Self::Slot(_)
+            | Self::Rotate(_)
+            | Self::Shred(_)
+            | Self::Audit(_)
+            | Self::Job(_)
+            | Self::Serve(_) => Vec::new(),
+        }
+    }
+
+    /// What it asks of the environment that is chosen. A variable or an account that is not found there
+    /// says so itself.
+    fn asks(&self) -> Asks {
+        match self {
+            Self::Define(_)
+            | Self::Account(AccountCommand::Create(_))
+            | Self::ApiKey(ApiKeyCommand::Create(_)) => Asks::MayBeNew,
+            Self::Environments(_)
+            | Self::Account(AccountCommand::List)
+            | Self::ApiKey(ApiKeyCommand::List) => Asks::SaysIfNot,
+            Self::Search(search) if search.is_of_chosen() => Asks::SaysIfNot,
+            Self::Account(AccountCommand::EndSessions(_)) => Asks::IsThere,
+            Self::Verify(verify) if verify.is_of_chosen() => Asks::IsThere,
+            Self::Rotate(Rotate::Data(data)) if data.is_of_chosen() => Asks::IsThere,
+            _ => Asks::Nothing,
         }
     }
 
@@ -317,15 +411,20 @@ impl Work {
         ) || matches!(self, Self::Audit(audit) if audit.only_reads())
     }
 
+    /// Whether it shows something of the vault that no org has.
+    fn is_of_vault(&self) -> bool {
+        matches!(self, Self::Orgs(_) | Self::Slot(_) | Self::Job(_))
+    }
+
     fn on_server(self, server: &Server, project: &Project, output: &Output) -> Result<ExitCode, Failure> {
         let client = || {
             let client = Client::open(server, output)?;
             match &project.environment {
-                Some(environment) => client.refuse_other_environment(environment).map(|()| client),
+                Some(environment) => client.refuse_other_environment(environment.as_str()).map(|()| client),
                 None => Ok(client),
             }
         };
-        let named = self.variable().cloned();
+        let named = self.variables();
         let done = match self {
             Self::Run(run) => return run.on_server(client()?, output),
             Self::Define(define) => define.on_server(&client()?, output),
@@ -368,12 +467,13 @@ impl Work {
                 Err(Failure::not_on_server("this needs a key of the vault, which never travels"))
             }
         };
-        match (done, named) {
+        match done {
             // The server does not say which name it was, nor which one was meant.
-            (Err(failure), Some(name)) if failure.is_undefined() => {
-                client()?.refuse_unknown(&name).and(Err(failure))
+            Err(failure) if failure.is(Reason::DefinitionNotFound) && !named.is_empty() => {
+                let client = client()?;
+                named.iter().try_for_each(|name| client.refuse_unknown(name)).and(Err(failure))
             }
-            (done, _) => done.map(|()| ExitCode::SUCCESS),
+            done => done.map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -383,7 +483,8 @@ Secrets are read from standard input, a hidden prompt or a file, never from argu
 [REDACTED] unless --reveal is given.
 
 A setting comes from its option, otherwise from the environment (STRONGROOM_STORE, STRONGROOM_ROOT_KEY_FILE, \
-STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_ORG, \
+STRONGROOM_PASSPHRASE_FILE, STRONGROOM_URL, STRONGROOM_API_KEY_FILE, STRONGROOM_API_KEY, STRONGROOM_CA_FILE, \
+STRONGROOM_ORG, \
 STRONGROOM_ENVIRONMENT, STRONGROOM_LISTEN, STRONGROOM_CONFIG), otherwise from the nearest .strongroom.toml in or \
 above the working directory (only `environment`, the `account` of what a run sees and the `prefix` of `run`, \
 `export` and `inject`, once `strongroom allow` was run there), otherwise from the configuration file (the same names \
@@ -393,3 +494,25 @@ and so on); in the file they are in tables, [limits] and [quotas].
 Exit codes: 0 done, 1 anything else, 2 usage, 3 not found, 4 invalid value, 5 wrong key or damaged data, 6 the store \
 failed or cannot be used. `run` returns the code of its command, and 126 or 127 if the command could not be started or \
 found. 141, without a message, if the reader of the output stopped early, as with `| head -1`.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_help(command: &clap::Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", command.get_name());
+        let is_bare = |argument: &&clap::Arg| {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            help.is_empty() && !argument.is_hide_set()
+        };
+        let own =
+            command.get_arguments().filter(is_bare).map(|argument| format!("{path} {}", argument.get_id()));
+        let below = command.get_subcommands().flat_map(|below| without_help(below, &path));
+        own.chain(below).collect()
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        assert_eq!(without_help(&Args::command(), ""), Vec::<String>::new());
+    }
+}

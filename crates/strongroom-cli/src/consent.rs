@@ -1,7 +1,15 @@
-//! Consent to what cannot be undone.
+//! Consent to what cannot be undone. A command that asks ends with its question, which closes the store, and begins
+//! again once there is an answer: nobody waits for a store while somebody thinks.
 
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) use crate::failure::Deed;
 use crate::failure::{Exit, Failure};
 use crate::input;
+
+/// What a person of this process agreed to. If the deed, or what was seen of its object, has changed since, the
+/// question is asked again.
+static AGREED: Mutex<Vec<Deed>> = Mutex::new(Vec::new());
 
 /// `--yes` of a command that destroys something.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -12,24 +20,46 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    /// Says what will be destroyed, such as "delete the value of A", and asks unless `--yes` was given.
-    pub(crate) fn to(self, what: &str) -> Result<(), Failure> {
+    /// Says what will be destroyed and asks unless `--yes` was given.
+    pub(crate) fn to(self, deed: impl Into<Deed>) -> Result<(), Failure> {
+        let deed = deed.into();
         if !self.yes && !input::can_prompt() {
-            return Err(
-                Failure::usage(format!("this would {what}")).next("nothing was changed; add --yes to do it")
-            );
+            return Err(Failure::usage(format!("this would {}", deed.what))
+                .next("nothing was changed; add --yes to do it"));
         }
-        self.to_reversible(what)
+        self.to_reversible(deed)
     }
 
     /// The same for what can be undone in turn: without a terminal to ask on, it is done.
-    pub(crate) fn to_reversible(self, what: &str) -> Result<(), Failure> {
-        if self.yes || !input::can_prompt() {
+    pub(crate) fn to_reversible(self, deed: impl Into<Deed>) -> Result<(), Failure> {
+        let deed = deed.into();
+        if self.yes || !input::can_prompt() || self.was_given_to(&deed) {
             return Ok(());
         }
-        if input::agrees(&format!("This will {what}."))? {
-            return Ok(());
-        }
-        Err(Failure::new(Exit::Other, "nothing was changed"))
+        let asked = Failure::usage(format!("this would {}", deed.what));
+        Err(Failure { question: Some(Box::new(deed)), ..asked })
     }
+
+    /// Whether a person agreed to it before the command began again.
+    pub(crate) fn was_given_to(self, deed: &Deed) -> bool {
+        AGREED.lock().unwrap_or_else(PoisonError::into_inner).contains(deed)
+    }
+}
+
+/// Asks what a command ended with, which then is to begin again. Fails as it did if it ended otherwise.
+pub(crate) fn ask(ended: Failure) -> Result<(), Failure> {
+    let Some(deed) = ended.question else { return Err(ended) };
+    let agreed = || AGREED.lock().unwrap_or_else(PoisonError::into_inner);
+    let again =
+        if agreed().iter().any(|old| old.what == deed.what) { "It has changed meanwhile. " } else { "" };
+    if !input::agrees(&format!("{again}This will {}.", deed.what))? {
+        return Err(Failure::new(Exit::Other, "nothing was changed"));
+    }
+    agreed().push(*deed);
+    Ok(())
+}
+
+/// Whether a definition says that no former version of its values is kept or shown: what is overwritten is lost.
+pub(crate) fn keeps_nothing(history_versions: Option<u8>, history_age_secs: Option<u64>) -> bool {
+    history_versions == Some(0) || history_age_secs == Some(0)
 }

@@ -13,6 +13,8 @@ pub(crate) struct Holdings {
     pub(crate) values: Option<u64>,
     /// Of all its apps.
     pub(crate) credentials: Option<u64>,
+    /// What tells the account from another one that is registered under its id later; empty if it is not known.
+    pub(crate) seen: String,
 }
 
 impl Holdings {
@@ -21,10 +23,12 @@ impl Holdings {
     pub(crate) async fn of(org: &Org, id: &LinkedAccountId) -> Result<Self, Failure> {
         let usage = org.account(id.clone()).usage().await.ok();
         let (values, credentials) = (usage.map(|usage| usage.values), usage.map(|usage| usage.credentials));
-        if values == Some(0) && org.linked_account(id).await?.is_none() {
+        let account = org.linked_account(id).await;
+        if values == Some(0) && matches!(account, Ok(None)) {
             return Err(suggest::no_account(org, id).await);
         }
-        Ok(Self { values, credentials })
+        let seen = account.ok().flatten().map(|account| account.id.to_string());
+        Ok(Self { values, credentials, seen: seen.unwrap_or_default() })
     }
 }
 

@@ -8,13 +8,14 @@ use strongroom::Secret;
 use strongroom::format::VALUE_BYTES_MAX;
 use zeroize::Zeroizing;
 
+use crate::failure::repeatable::{self, NEVER_AN_ARGUMENT, misplaced};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, printable};
 use crate::typo::closest;
 
 /// A value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need not
 /// repeat it, as clap's own would.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct Misplaced {
     #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     values: Vec<OsString>,
@@ -28,7 +29,7 @@ impl fmt::Debug for Misplaced {
 }
 
 /// How a value comes in.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ValueArgs {
     /// Accept an empty value; on a terminal, set it without asking
     #[arg(long)]
@@ -88,21 +89,13 @@ fn from_stdin(output: &Output) -> Result<Secret, Failure> {
 
 /// Repeats only what looks like a mistyped option, never what could be a value: a private key starts with dashes too.
 fn refused(argument: &OsStr) -> Failure {
-    let text = argument.to_str().unwrap_or_default();
-    let option = text.split('=').next().unwrap_or_default();
-    let is_word = |word: &str| word.len() <= 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    if option.strip_prefix("--").is_some_and(|word| word.starts_with(char::is_alphabetic) && is_word(word)) {
-        return Failure::usage(format!("there is no option {option} here"))
-            .next("--help lists the options; a value is read from standard input, never from an argument")
-            .meant(closest(option, OPTIONS.iter().copied()));
+    let typed = argument.to_str().unwrap_or_default();
+    match repeatable::word(typed).filter(|word| word.starts_with("--")) {
+        Some(option) => Failure::usage(format!("there is no option {option} here"))
+            .next(format!("--help lists the options; {NEVER_AN_ARGUMENT}"))
+            .meant(closest(option, OPTIONS.iter().copied())),
+        None => misplaced(),
     }
-    misplaced()
-}
-
-/// The argument is not repeated: it may be a secret.
-pub(crate) fn misplaced() -> Failure {
-    Failure::usage("a value is read from standard input, never from an argument")
-        .next("other users can see arguments and shells record them: replace the secret if it is a real one")
 }
 
 /// Whether there is a person at a terminal to ask.
@@ -112,8 +105,18 @@ pub(crate) fn can_prompt() -> bool {
 
 /// One typed line, which the terminal does not show.
 pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
-    let typed = rpassword::prompt_password(text);
-    typed.map(Secret::from).map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))
+    let ask = || rpassword::prompt_password(text).map(Secret::from);
+    #[cfg(unix)]
+    let typed = crate::terminal::hidden(ask);
+    #[cfg(not(unix))]
+    let typed = ask();
+    let typed = typed.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
+    #[cfg(unix)]
+    if crate::terminal::discard_rest() {
+        return Err(Failure::invalid("several lines were pasted, and a prompt takes one")
+            .next("nothing was written; keep several lines in a file and add `< FILE`"));
+    }
+    Ok(typed)
 }
 
 /// Says what is about to happen and asks on the terminal; only `y` or `yes` agrees.
@@ -127,6 +130,11 @@ pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     let asked = write!(io::stderr(), "{} {question}", printable(said))
         .and_then(|()| io::stdin().read_line(&mut answer));
     asked.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
+    #[cfg(unix)]
+    if crate::terminal::discard_rest() {
+        return Err(Failure::invalid("several lines were pasted, and the answer is one")
+            .next("nothing was changed; run the command again, and answer its question alone"));
+    }
     Ok(answer.trim().to_lowercase())
 }
 
@@ -143,7 +151,8 @@ fn read_bounded(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = io::stdin().lock().take(bytes_max as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::new(Exit::Other, format!("standard input could not be read: {error}")))?;
     if bytes.len() > bytes_max {
-        return Err(Failure::invalid(format!("a value must be at most {bytes_max} bytes")));
+        return Err(Failure::invalid(format!("a value must be at most {bytes_max} bytes"))
+            .next("nothing was written; keep what is longer elsewhere, and set where it is"));
     }
     Ok(bytes)
 }

@@ -8,7 +8,7 @@ use strongroom::{Error, RawKey, Secret, Unlock};
 use zeroize::Zeroizing;
 
 use crate::config::{ApiKeySource, Config, KeySource};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, repeatable, word};
 use crate::files::{NewFile, places, refuse_foreign, refuse_foreign_file};
 use crate::input;
 use crate::output::Output;
@@ -33,14 +33,13 @@ impl Key {
         match source {
             KeySource::RootKeyFile(file) => {
                 let text = read_text(file, output)?;
-                let key = without_newline(text.expose());
-                let key = key.strip_suffix('\r').unwrap_or(key).parse::<RawKey>();
+                let key = without_line_end(text.expose()).parse::<RawKey>();
                 let text = key.map_err(|error| of_file(file, &error))?.dangerously_export();
                 Ok(Self { kind: Kind::RawKey, text })
             }
             KeySource::PassphraseFile(file) => {
                 let text = read_text(file, output)?;
-                let passphrase = without_newline(text.expose());
+                let passphrase = without_line_end(text.expose());
                 if passphrase.is_empty() {
                     return Err(Failure::usage(format!("{} holds no passphrase", file.display())));
                 }
@@ -89,7 +88,15 @@ pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Fail
         return Key::read(&KeySource::RootKeyFile(file.clone()), output);
     }
     if input::can_prompt() {
-        return Ok(Key { kind: Kind::Passphrase, text: input::prompt("Passphrase: ")? });
+        // Typed once, however often a command opens the vault.
+        let typed = match config.typed_passphrase.get() {
+            Some(typed) => typed,
+            None => {
+                let typed = input::prompt("Passphrase: ")?;
+                config.typed_passphrase.get_or_init(|| typed)
+            }
+        };
+        return Ok(Key { kind: Kind::Passphrase, text: Secret::from(typed.expose()) });
     }
     let failure = Failure::usage("no key was given for the vault");
     Err(match default {
@@ -124,16 +131,11 @@ pub(crate) fn for_vault_in_memory(config: &Config, output: &Output) -> Result<Un
     }
 }
 
-/// The key of a new slot: a root key file, created if there is none, a passphrase file, or a prompt.
-pub(crate) fn for_slot(
-    source: Option<KeySource>,
-    new: NewPassphrase,
-    output: &Output,
-) -> Result<Unlock, Failure> {
+/// The key of a new slot in a file: a root key, created if there is none, or a passphrase.
+pub(crate) fn for_slot(source: KeySource, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
     match source {
-        Some(KeySource::RootKeyFile(file)) => read_or_make(file, output),
-        Some(source) => read_new(&source, new, output),
-        None => asked_twice(new).map(Unlock::passphrase),
+        KeySource::RootKeyFile(file) => read_or_make(file, output),
+        source => read_new(&source, new, output),
     }
 }
 
@@ -188,15 +190,16 @@ pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure
     read(&KeySource::PassphraseFile(file.to_owned()), output)
 }
 
-/// The API key of a server; one newline at the end of its file is ignored.
+/// The API key of a server; one line end at the end of its file is ignored.
 pub(crate) fn api_key(source: &ApiKeySource, output: &Output) -> Result<Secret, Failure> {
     let (text, place) = match source {
         ApiKeySource::File(file) => (&read_text(file, output)?, file.display().to_string()),
         ApiKeySource::Given(key) => (key, "STRONGROOM_API_KEY".to_owned()),
     };
-    let key = without_newline(text.expose());
+    let key = without_line_end(text.expose());
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::new(Exit::Key, format!("{place} holds no API key")));
+        return Err(Failure::new(Exit::Key, format!("{place} holds no API key"))
+            .next("`strongroom api-key create` makes one, and shows it once"));
     }
     Ok(Secret::from(key))
 }
@@ -216,18 +219,18 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
 
 fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
-        let shown = match looks_like_a_key(file) {
-            true => "what was given as a file, which is not repeated here since it may be a key,".to_owned(),
-            false => file.display().to_string(),
-        };
-        Failure::usage(format!("{shown} could not be read: {error}"))
-            .next("check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key")
+        let shown = repeatable::file(file);
+        Failure::usage(format!("{shown} could not be read: {error}")).next(match error.kind() {
+            io::ErrorKind::PermissionDenied => "run this as its owner, or name a file of your own",
+            _ => "check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key",
+        })
     };
     refuse_foreign(file, Exit::Key)?;
     let handle = File::open(file).map_err(unreadable)?;
     refuse_foreign_file(&handle, file, Exit::Key)?;
     if others_can_read(&handle).map_err(unreadable)? {
-        output.warn(&format!("{0} can be read by other users: run `chmod 600 {0}`", file.display()));
+        let (shown, named) = (file.display(), word(&file.display().to_string()));
+        output.warn(&format!("{shown} can be read by other users: run `chmod 600 {named}`"));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX + 1));
     let limit = KEY_FILE_BYTES_MAX as u64 + 1;
@@ -236,14 +239,6 @@ fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
         return Err(Failure::new(Exit::Key, format!("{} is too long to hold a key", file.display())));
     }
     input::text(bytes).ok_or_else(|| Failure::new(Exit::Key, format!("{} is not UTF-8", file.display())))
-}
-
-/// Whether a key was typed where the name of its file belongs.
-fn looks_like_a_key(file: &Path) -> bool {
-    let text = file.to_string_lossy();
-    let is_digit =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'=' | b'_' | b'-' | b'/');
-    text.starts_with("tk_") || text.len() >= 40 && !text.starts_with('/') && text.bytes().all(is_digit)
 }
 
 /// Creates a key file that only its owner can read, durable before it is used.
@@ -257,7 +252,7 @@ fn make_key_file(file: &Path) -> Result<(), Failure> {
         new.publish(file)
     };
     write().map_err(|error: io::Error| {
-        Failure::usage(format!("the root key file {} could not be created: {error}", file.display()))
+        Failure::usage(format!("the root key file {} could not be created: {error}", repeatable::file(file)))
             .next("name a file in a directory that you may write to")
     })
 }
@@ -274,8 +269,9 @@ fn others_can_read(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n').unwrap_or(text)
+fn without_line_end(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 fn of_file(file: &Path, error: &Error) -> Failure {

@@ -22,6 +22,8 @@ mod session;
 mod signals;
 mod store;
 mod suggest;
+#[cfg(unix)]
+mod terminal;
 mod typo;
 
 use std::env;

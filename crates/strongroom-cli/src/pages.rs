@@ -28,6 +28,19 @@ pub(crate) async fn definitions(org: &Org) -> Result<Vec<StoredDefinition>, Erro
     all(async |page| org.definitions(&filter, page).await).await
 }
 
+/// The same of those that can be read, and why the others cannot.
+pub(crate) async fn readable_definitions(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<String>), Error> {
+    let filter = DefinitionFilter::all();
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    for found in all(async |page| org.each_definition(&filter, page).await).await? {
+        match found {
+            Ok(stored) => readable.push(stored),
+            Err(error) => unreadable.push(error.to_string()),
+        }
+    }
+    Ok((readable, unreadable))
+}
+
 /// All values at one scope.
 pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>, Error> {
     all(async |page| org.values(scope, page).await).await

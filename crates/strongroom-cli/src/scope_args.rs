@@ -129,6 +129,14 @@ pub(crate) fn refuse_blank_ends(account: &LinkedAccountId) -> Result<(), Failure
         .next("nothing was written"))
 }
 
+/// The linked account that is the scope.
+pub(crate) fn account_of(scope: &Scope) -> Option<&LinkedAccountId> {
+    match scope {
+        Scope::LinkedAccount(account) => Some(account),
+        Scope::Org | Scope::Workflow(_) => None,
+    }
+}
+
 /// The field that names the account or workflow of a scope in the wire contract, and its id.
 pub(crate) fn scope_field(scope: &Scope) -> Option<(&'static str, &str)> {
     match scope {

@@ -5,6 +5,7 @@ use strongroom_http::control::Resolution;
 
 use crate::client::{Call, Client};
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::scope_args::{PathArgs, RunArgs};
 use crate::suggest;
 
@@ -26,7 +27,7 @@ pub(crate) struct AllSeen {
 impl AllSeen {
     /// From a store. An account of the path that has nothing is refused.
     pub(crate) async fn of(org: &Org, args: &RunArgs) -> Result<Self, Failure> {
-        suggest::refuse_unknown_account(org, &args.path).await?;
+        suggest::refuse_unknown_account(org, args.path.account()).await?;
         let found = org.resolve_all(&args.path.path()).await?;
         if found.values.is_empty() {
             suggest::refuse_unknown_environment(org).await?;
@@ -73,6 +74,13 @@ impl AllSeen {
         let names = self.missing_required.join(", ");
         Err(Failure::not_found(format!("required variables without a value: {names}"))
             .next("set them with `strongroom set NAME`; nothing was run"))
+    }
+}
+
+/// Says which required variables have no value, where something is made of what is there.
+pub(crate) fn warn_missing(names: &[String], output: &Output) {
+    if !names.is_empty() {
+        output.warn(&format!("required variables without a value: {}", names.join(", ")));
     }
 }
 

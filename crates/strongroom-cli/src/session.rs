@@ -13,10 +13,10 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::Output;
-use crate::store::Access;
 #[cfg(unix)]
 use crate::store::door;
 use crate::store::noticed::NoticedStore;
+use crate::suggest;
 
 /// An open vault and the org that the command works on.
 #[derive(Debug)]
@@ -38,16 +38,31 @@ impl Session {
             output.warn("a store in memory is gone when this command ends");
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
-        let store = Self::existing_store(config, config.access())?;
-        Self::open_with(config, store, keys::existing(config, output)?, output).await
+        Self::refuse_absent(config)?;
+        // A passphrase is typed before the store is opened: nobody waits for whoever types. But what is wrong with the
+        // store is said first, since no key helps there.
+        let unlock = keys::existing(config, output);
+        let store = config.store.open_existing(config.access())?;
+        Self::open_with(config, store, unlock?, output).await
     }
 
-    /// Opens the existing store, and creates none.
-    pub(crate) fn existing_store(config: &Config, access: Access) -> Result<Arc<dyn Store>, Failure> {
+    /// Works on the existing vault, which is closed after it even if the work failed.
+    pub(crate) async fn with<T>(
+        config: &Config,
+        output: &Output,
+        work: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let session = Self::open(config, output).await?;
+        let done = work(&session).await;
+        session.finish(done, output).await
+    }
+
+    /// Fails if there is no store.
+    pub(crate) fn refuse_absent(config: &Config) -> Result<(), Failure> {
         if config.store.is_missing() {
             KeptMark::of(config)?.refuse_gone(&config.store, "is gone")?;
         }
-        config.store.open_existing(access)
+        config.store.refuse_absent()
     }
 
     /// Opens the vault of this store with `unlock`.
@@ -70,7 +85,16 @@ impl Session {
         }
         // The mark that was accepted is no write of the command's.
         wrote.store(false, Ordering::Relaxed);
-        Ok(Self { wrote, ..Self::of(vault, config, mark) })
+        let session = Self { wrote, ..Self::of(vault, config, mark) };
+        // The org that nobody needs to name has nothing at first.
+        if config.expects_org && !config.has_default_org() {
+            let known = suggest::refuse_unknown_org(&session.vault, &session.org).await;
+            if let Err(unknown) = known {
+                session.vault.close().await?;
+                return Err(unknown);
+            }
+        }
+        Ok(session)
     }
 
     /// Creates a new vault with `unlock`, which is only called if the store is empty.
@@ -191,7 +215,10 @@ impl Session {
         let closed = self.vault.close().await;
         let done = done?;
         shown?;
-        closed?;
+        // Of what only read, nothing has to become durable: a disk that is full keeps no value from its reader.
+        if self.writes {
+            closed?;
+        }
         Ok(done)
     }
 }
@@ -241,8 +268,8 @@ const HISTORY_VERSIONS: u8 = 10;
 
 /// Who runs the command, as the operating system has it.
 fn os_user() -> String {
-    let named = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(user_id)
+    let named = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(user_id)
 }
 
 #[cfg(unix)]

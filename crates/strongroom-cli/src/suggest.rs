@@ -1,14 +1,12 @@
 //! What a mistyped name was meant to be.
 
 use strongroom::{
-    DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest, Scope,
+    DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest, Scope, Vault,
 };
 
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable};
 use crate::output::Output;
 use crate::pages;
-use crate::scope_args::PathArgs;
-use crate::session::Session;
 use crate::typo::closest;
 
 /// The failure of a verb on a definition, with the name that was meant if there is no such definition.
@@ -31,16 +29,26 @@ pub(crate) async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
 
 /// Fails if the path names an account that has nothing: a run for it would see only what all accounts see, which a
 /// mistyped id must not do in silence.
-pub(crate) async fn refuse_unknown_account(org: &Org, path: &PathArgs) -> Result<(), Failure> {
-    let Some(account) = path.account() else { return Ok(()) };
-    let has_values = async || {
-        let values = org.account(account.clone()).values(PageRequest::first(1)).await?;
-        Ok::<_, Error>(!values.items.is_empty())
-    };
-    if org.linked_account(account).await?.is_some() || has_values().await? {
+pub(crate) async fn refuse_unknown_account(
+    org: &Org,
+    account: Option<&LinkedAccountId>,
+) -> Result<(), Failure> {
+    let Some(account) = account else { return Ok(()) };
+    if is_known_account(org, account).await? {
         return Ok(());
     }
     Err(no_account(org, account).await)
+}
+
+/// Whether an account is registered or has a value.
+pub(crate) async fn is_known_account(org: &Org, account: &LinkedAccountId) -> Result<bool, Failure> {
+    let is_registered = org.linked_account(account).await?.is_some();
+    Ok(is_registered || has_values(org, &Scope::LinkedAccount(account.clone())).await?)
+}
+
+/// Whether there is a value at this scope.
+pub(crate) async fn has_values(org: &Org, scope: &Scope) -> Result<bool, Failure> {
+    Ok(!org.values(scope, PageRequest::first(1)).await?.items.is_empty())
 }
 
 /// The failure of a verb on an account, with the id that was meant if there is no such account.
@@ -66,12 +74,12 @@ pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure 
 
 /// An environment of the org that has variables, asked for where the chosen one has none: the closest one in name,
 /// otherwise the first.
-pub(crate) async fn other_environment(session: &Session) -> Option<String> {
-    let chosen = session.org.environment();
+pub(crate) async fn other_environment(vault: &Vault, org: &Org) -> Option<String> {
+    let chosen = org.environment();
     let mut others = Vec::new();
-    for environment in session.org.environments().await.unwrap_or_default() {
-        let org = session.vault.org(*session.org.id(), environment.clone());
-        let count = org.count_definitions(&DefinitionFilter::all()).await;
+    for environment in org.environments().await.unwrap_or_default() {
+        let other = vault.org(*org.id(), environment.clone());
+        let count = other.count_definitions(&DefinitionFilter::all()).await;
         if environment != *chosen && count.is_ok_and(|count| count > 0) {
             others.push(environment.to_string());
         }
@@ -80,24 +88,79 @@ pub(crate) async fn other_environment(session: &Session) -> Option<String> {
     meant.or_else(|| others.into_iter().next())
 }
 
-/// Says that an environment has nothing yet where others have: a mistyped one would be made in silence.
-pub(crate) async fn note_new_environment(org: &Org, output: &Output) {
-    if let Ok(Some((known, meant))) = others_than(org).await {
+/// What a command asks of the environment that it works on, since a mistyped one has nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Nothing, or it finds out by itself.
+    Nothing,
+    /// It makes one that is new, and says so.
+    MayBeNew,
+    /// It lists what is there, and says if it is not.
+    SaysIfNot,
+    /// It is there.
+    IsThere,
+}
+
+impl Asks {
+    pub(crate) async fn of(self, vault: &Vault, org: &Org, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::IsThere => refuse_unknown_environment(org).await,
+            Self::MayBeNew => {
+                note_new_environment(vault, org, output).await;
+                Ok(())
+            }
+            Self::SaysIfNot => {
+                if let Err(Failure { message, next, .. }) = refuse_unknown_environment(org).await {
+                    output.note(&format!("{message}; {}", next.unwrap_or_default()));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Says that an environment or an org has nothing yet where others have: a mistyped one would be made in silence.
+pub(crate) async fn note_new_environment(vault: &Vault, org: &Org, output: &Output) {
+    let environment = repeatable::name(org.environment().as_str()).unwrap_or("what was named");
+    let new = match (others_than(org).await, other_orgs(vault, org).await) {
+        (Ok(Some(others)), _) => Some((environment.to_owned(), "environment", others)),
+        (Ok(None), Ok(Some(others))) => Some((org.id().to_string(), "org", others)),
+        // What cannot be listed fails where it is needed.
+        _ => None,
+    };
+    if let Some((new, what, Others { known, meant })) = new {
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
-        output.note(&format!("{} is a new environment; there are {known}{meant}", org.environment()));
+        output.note(&format!("{new} is a new {what}; there are {known}{meant}"));
     }
 }
 
 /// Fails if an environment has nothing where others have: a mistyped one would be read as an empty one.
 pub(crate) async fn refuse_unknown_environment(org: &Org) -> Result<(), Failure> {
-    let Some((known, meant)) = others_than(org).await? else { return Ok(()) };
-    Err(Failure::not_found(format!("there is no environment {}", org.environment()))
+    let Some(Others { known, meant }) = others_than(org).await? else { return Ok(()) };
+    let named = repeatable::name(org.environment().as_str());
+    let named = named.unwrap_or("of that name, which is not repeated here: it may be a secret");
+    Err(Failure::not_found(format!("there is no environment {named}"))
         .next(format!("the org has {known}"))
         .meant(meant.as_deref()))
 }
 
-/// The environments of the org, and the one that was meant, if its own is none of them.
-async fn others_than(org: &Org) -> Result<Option<(String, Option<String>)>, Failure> {
+/// Fails if an org has nothing where others have: a mistyped one would be read as an empty one.
+pub(crate) async fn refuse_unknown_org(vault: &Vault, org: &Org) -> Result<(), Failure> {
+    let Some(Others { known, meant }) = other_orgs(vault, org).await? else { return Ok(()) };
+    Err(Failure::not_found(format!("there is no org {}", org.id()))
+        .next(format!("the vault has {known}"))
+        .meant(meant.as_deref()))
+}
+
+/// What there is beside what was named, and the one of it that was meant.
+struct Others {
+    known: String,
+    meant: Option<String>,
+}
+
+/// The environments of the org, if its own is none of them.
+async fn others_than(org: &Org) -> Result<Option<Others>, Failure> {
     let (chosen, known) = (org.environment(), org.environments().await?);
     if known.is_empty() || known.contains(chosen) {
         return Ok(None);
@@ -105,12 +168,29 @@ async fn others_than(org: &Org) -> Result<Option<(String, Option<String>)>, Fail
     let meant = closest(chosen.as_str(), known.iter().map(Environment::as_str));
     let meant = meant.map(|meant| format!("--environment {meant}"));
     let known: Vec<_> = known.iter().map(Environment::as_str).collect();
-    Ok(Some((known.join(", "), meant)))
+    Ok(Some(Others { known: known.join(", "), meant }))
+}
+
+/// The orgs of the vault, if this is none of them.
+async fn other_orgs(vault: &Vault, org: &Org) -> Result<Option<Others>, Failure> {
+    if !org.environments().await?.is_empty() {
+        return Ok(None);
+    }
+    let page = vault.orgs(PageRequest::first(ORGS_SHOWN)).await?;
+    let mut known: Vec<_> = page.items.iter().map(ToString::to_string).collect();
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let meant = closest(&org.id().to_string(), known.iter().map(String::as_str));
+    let meant = meant.map(|meant| format!("--org {meant}"));
+    if page.next.is_some() {
+        known.push("and more, which `strongroom orgs` lists".to_owned());
+    }
+    Ok(Some(Others { known: known.join(", "), meant }))
 }
 
 /// Says that a linked account is none that is known: a mistyped one would get values in silence.
-pub(crate) async fn note_new_account(org: &Org, scope: &Scope, output: &Output) {
-    let Scope::LinkedAccount(account) = scope else { return };
+pub(crate) async fn note_new_account(org: &Org, account: &LinkedAccountId, output: &Output) {
     let has_values = org.account(account.clone()).values(PageRequest::first(1)).await;
     let is_known = !matches!(org.linked_account(account).await, Ok(None));
     if is_known || !has_values.is_ok_and(|values| values.items.is_empty()) {
@@ -118,7 +198,16 @@ pub(crate) async fn note_new_account(org: &Org, scope: &Scope, output: &Output) 
     }
     let page = org.linked_accounts(PageRequest::first(PageRequest::LIMIT_MAX)).await;
     let known = page.map(|page| page.items).unwrap_or_default();
-    let meant = closest(account.as_str(), known.iter().map(|found| found.account_id.as_str()));
-    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
-    output.note(&format!("{account} is no registered linked account{meant}"));
+    let known = known.iter().map(|found| found.account_id.as_str());
+    output.note(&new_account(account, closest(account.as_str(), known)));
 }
+
+/// What is said of a linked account that is none that is known.
+pub(crate) fn new_account(account: &LinkedAccountId, meant: Option<&str>) -> String {
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+    let account = repeatable::id(account.as_str()).unwrap_or("what was given as its id");
+    format!("{account} is no registered linked account{meant}")
+}
+
+/// As many as one can choose from.
+const ORGS_SHOWN: usize = 20;

@@ -109,6 +109,21 @@ fn an_argument_that_looks_like_a_value_is_not_repeated() {
         &["rotate", "data", "--older-than", "hunter2"],
         &["completions", "hunter2"],
         &["list", "-hunter2"],
+        &["import", "APP_KEY=hunter2"],
+        &["import", "sk_live_hunter2"],
+        &["inject", "--reveal", "APP_KEY=hunter2"],
+        &["copy", "APP_KEY=hunter2", "test"],
+        &["copy", "test", "APP_KEY=hunter2", "--dry-run"],
+        &["diff", "APP_KEY=hunter2", "test"],
+        &["diff", "test@account:APP_KEY=hunter2", "test"],
+        &["diff", "test@workflow:APP_KEY=hunter2", "test"],
+        &["verify", "--checkpoint", "APP_KEY=hunter2"],
+        &["restore", "APP_KEY=hunter2"],
+        &["--config", "APP_KEY=hunter2", "list"],
+        &["--store", "APP_KEY=hunter2", "list"],
+        &["--environment", "APP_KEY=hunter2", "run", "--", "true"],
+        &["resolve", "--account", "APP_KEY=hunter2"],
+        &["run", "--", "APP_KEY=hunter2"],
     ] {
         for arguments in [arguments.to_vec(), [&["--json"], arguments].concat()] {
             let ran = shell.run(&arguments);
@@ -117,10 +132,27 @@ fn an_argument_that_looks_like_a_value_is_not_repeated() {
                 "{arguments:?}: {}",
                 ran.stderr
             );
-            assert!(ran.code != 0 || arguments.contains(&"-hunter2"), "{arguments:?}");
+            let is_taken = arguments.contains(&"-hunter2") || arguments.contains(&"--dry-run");
+            assert!(ran.code != 0 || is_taken, "{arguments:?}");
         }
     }
     assert_eq!(shell.json(&["list"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_password_in_an_address_is_not_repeated() {
+    let shell = filled();
+    let commands: [&[&str]; 4] = [
+        &["migrate", "--to", "postgres://u:hunter2@127.0.0.1:1/db"],
+        &["migrate", "--to", "postgres://u:hunter2@127.0.0.1:1/db", "--yes"],
+        &["health", "http://u:hunter2@127.0.0.1:1"],
+        &["health", "http://u:hunter2/x y@127.0.0.1:1"],
+    ];
+    for command in commands {
+        let ran = shell.run(command);
+        assert_ne!(ran.code, 0);
+        assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
+    }
 }
 
 #[test]

@@ -117,3 +117,67 @@ fn revoking_a_key_names_those_that_it_made_and_refuses_them_too_if_that_is_asked
         server.stop();
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_cannot_be_read_is_named_and_keeps_no_other_from_being_listed_or_revoked() {
+    for is_remote in [false, true] {
+        let shell = Shell::with_vault();
+        let text = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap_or_default().to_owned();
+        let create = |name: &str| ["api-key", "create", name, "--right", "admin"].map(str::to_owned);
+        let made = |name: &str| shell.json(&create(name).each_ref().map(String::as_str));
+        let (admin, leaked, broken) = (made("admin"), made("leaked"), made("broken"));
+        let of = |server: &shell::server::Server, key: &serde_json::Value| {
+            let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+            shell.variable("STRONGROOM_API_KEY", &text(key, "api_key"))
+        };
+        let server = shell::server::Server::start(&shell, &[]);
+        let child = of(&server, &leaked).json(&create("child").each_ref().map(String::as_str));
+        assert_eq!(server.stop(), 0);
+        let broken = text(&broken, "id");
+        shell.damage(&[&[0x40], &b"api-key\0"[..], broken.as_bytes()].concat());
+
+        let server = shell::server::Server::start(&shell, &[]);
+        let run = |command: &[&str]| match is_remote {
+            true => of(&server, &admin).run(command),
+            false => shell.run(command),
+        };
+        let listed = run(&["api-key", "list"]);
+        assert!(listed.code == 5 && listed.stdout.contains("leaked"), "{listed:?}");
+        assert!(listed.stderr.contains(&broken), "{listed:?}");
+        let revoke = ["api-key", "revoke", &text(&leaked, "id"), "--with-children", "--with-sessions"];
+        let revoked = run(&revoke);
+        assert!(revoked.code == 5 && revoked.stderr.contains(&broken), "{revoked:?}");
+        assert!(
+            revoked.stdout.contains(&text(&child, "id")) && revoked.stdout.contains("ended 0 sessions"),
+            "{revoked:?}"
+        );
+        assert_ne!(of(&server, &child).run(&["api-key", "list"]).code, 0);
+        let revoked = run(&["api-key", "revoke", &broken]);
+        assert_eq!(revoked.code, 0, "{revoked:?}");
+        assert_eq!(run(&["api-key", "list"]).code, 0);
+        assert_eq!(server.stop(), 0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn replacing_the_own_key_says_the_least_grace_and_when_it_ends_also_the_second_time() {
+    let shell = Shell::with_vault();
+    let server = shell::server::Server::start(&shell, &[]);
+    let made = shell.json(&["api-key", "create", "desk", "--right", "admin"]);
+    let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    let desk = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let desk = desk.variable("STRONGROOM_API_KEY", &text("api_key"));
+    let refused = desk.run(&["api-key", "rotate", &text("id"), "--grace", "0s"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--grace 60s"), "{refused:?}");
+    let until = || {
+        let ran = desk.run(&["api-key", "rotate", &text("id")]);
+        let (_, until) = ran.stderr.split_once("is accepted until ").unwrap_or_default();
+        until.split(';').next().unwrap_or_default().to_owned()
+    };
+    let first = until();
+    assert!(!first.is_empty());
+    assert_eq!(until(), first);
+    assert_eq!(server.stop(), 0);
+}

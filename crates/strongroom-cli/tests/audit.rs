@@ -227,8 +227,86 @@ fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
     for name in ["cut", "late", "altered", "a.audit.digest"] {
         let ran = elsewhere.run(&["audit", "--check", name, "--digest", "a.audit.digest"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{name}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("the event ") || ran.stderr.contains("line 1 "),
+            "{name}: {}",
+            ran.stderr
+        );
     }
     assert_eq!(elsewhere.run(&["audit", "--check", "none"]).code, 2);
+}
+
+#[test]
+fn a_digest_that_was_cut_and_files_that_have_decayed_are_refused_as_damaged() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok(&["audit", "--export", "a"]);
+    let [export, digest] = ["a", "a.digest"].map(|name| std::fs::read(shell.path(name)).unwrap());
+    let decayed = |bytes: &[u8]| bytes.iter().map(|_| 0xff).collect::<Vec<_>>();
+    shell.write("cut.digest", &digest[..digest.len() - 4]);
+    shell.write("empty.digest", b"");
+    shell.write("decayed.digest", decayed(&digest));
+    for name in ["cut.digest", "empty.digest", "decayed.digest"] {
+        let ran = shell.run(&["audit", "--check", "a", "--digest", name]);
+        assert!(ran.code == 5 && ran.stderr.contains(&format!("{name} is not whole")), "{name}: {ran:?}");
+    }
+    shell.write("decayed", decayed(&export));
+    let ran = shell.run(&["audit", "--check", "decayed", "--digest", "a.digest"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{ran:?}");
+}
+
+#[test]
+fn the_audit_of_a_place_that_is_not_there_says_so() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    for (place, meant) in [
+        (["--environment", "tset"], "--environment test"),
+        (["--org", "000000000000000000000002"], "--org 000000000000000000000001"),
+    ] {
+        for command in
+            [&["audit"][..], &["audit", "--export", "a"], &["audit", "--drop-before", "90d", "--yes"]]
+        {
+            let ran = shell.run(&[&place[..], command].concat());
+            assert!(ran.code == 3 && ran.stderr.contains(meant), "{command:?}: {ran:?}");
+        }
+    }
+    assert!(!shell.path("a").exists());
+    assert_eq!(Shell::with_vault().run(&["audit"]).code, 0, "a new vault has nothing anywhere");
+}
+
+#[test]
+fn an_export_writes_nothing_where_one_of_its_files_is_there_already() {
+    let shell = Shell::with_vault();
+    shell.write("a.digest", b"mine");
+    let ran = shell.run(&["audit", "--export", "a"]);
+    assert!(ran.code == 2 && ran.stderr.contains("a.digest is there already"), "{ran:?}");
+    assert!(!shell.path("a").exists());
+    assert_eq!(std::fs::read(shell.path("a.digest")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_vault_is_written_on_and_verified_where_the_head_of_its_audit_is_damaged_or_gone() {
+    for is_gone in [false, true] {
+        let shell = Shell::with_vault();
+        shell.ok(&["audit", "--on"]);
+        shell.define("X", "string");
+        if is_gone {
+            shell.take_away(&[0x61]);
+        } else {
+            shell.damage(&[0x61]);
+        }
+        shell.ok_with("one", &["set", "X"]);
+        shell.ok_with("two", &["set", "X"]);
+        let found = shell.run(&["verify"]);
+        assert!(found.code == 5 && found.stdout.contains("are missing or were replaced"), "{found:?}");
+        let exported = shell.run(&["audit", "--export", "a"]);
+        assert!(
+            exported.code == 5 && exported.stderr.contains("found in the audit: the event"),
+            "{exported:?}"
+        );
+    }
 }
 
 #[test]

@@ -100,7 +100,11 @@ fn a_damaged_file_is_5_and_nothing_is_written() {
 fn a_vault_moves_to_another_store_and_the_old_one_takes_no_more_writes() {
     let shell = furnished();
     let key = key_of(&shell);
-    let json = shell.json(&["migrate", "--to", "sled:moved"]);
+    let asked = shell.run(&["migrate", "--to", "sled:moved"]);
+    assert_eq!(asked.code, 2, "{}", asked.stderr);
+    assert!(asked.stderr.contains("takes no writes from then on"), "{}", asked.stderr);
+    assert!(!shell.path("moved").exists());
+    let json = shell.json(&["migrate", "--to", "sled:moved", "--yes"]);
     assert_eq!(json["digest"].as_str().unwrap().len(), 64);
     let there = ["--store", "moved", "--root-key-file", &key];
     assert_eq!(shell.ok(&[&there[..], &["get", "A", "--reveal"]].concat()), "hunter2");

@@ -56,7 +56,7 @@ fn a_vault_that_does_not_open_is_a_finding_with_its_exit_code() {
 fn a_vault_that_was_moved_elsewhere_is_not_well() {
     let shell = Shell::new();
     shell.ok(&["--store", "redb:a", "init"]);
-    shell.ok(&["--store", "redb:a", "migrate", "--to", "sled:b"]);
+    shell.ok(&["--store", "redb:a", "migrate", "--to", "sled:b", "--yes"]);
     let ran = shell.run(&["--store", "redb:a", "--json", "doctor"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 6);
@@ -126,4 +126,17 @@ fn a_served_vault_is_looked_at_as_far_as_the_key_may_see() {
     let narrowed = report(&["--right", "read", "--account", "user_1"]);
     let required = finding(&narrowed, "required")["message"].as_str().unwrap();
     assert!(required.contains("lacks the right read for the org"), "{required}");
+}
+
+#[cfg(unix)]
+#[test]
+fn damage_behind_a_server_is_not_taken_for_a_right_that_the_key_lacks() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "X", "--format", "string"]);
+    shell.ok_with("one", &["set", "X"]);
+    shell.damage(&[0x20]);
+    let server = Server::start(&shell, &[]);
+    shell.write("k", shell.json(&["api-key", "create", "k", "--right", "read"])["api_key"].as_str().unwrap());
+    let ran = shell.run(&["--url", server.text("url"), "--api-key-file", "k", "doctor"]);
+    assert!(ran.code == 5 && !ran.stdout.contains("lacks the right read"), "{ran:?}");
 }

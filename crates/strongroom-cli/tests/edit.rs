@@ -142,3 +142,26 @@ fn a_line_that_is_gone_deletes_nothing_and_a_value_set_meanwhile_is_not_overwrit
     assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
     assert_eq!(shell.ok(&["get", "TOKEN", "--reveal"]), "other");
 }
+
+#[test]
+fn what_an_editor_leaves_beside_the_draft_goes_with_it() {
+    let shell = vault("redb:v", "sh ./editor");
+    shell.write(
+        "editor",
+        "cp \"$1\" \"$1~\"; cp \"$1\" \"$(dirname \"$1\")/.values.env.un~\"; sed -i s/80/90/ \"$1\"",
+    );
+    shell.ok(&["edit", "--yes"]);
+    assert_eq!(shell.ok(&["get", "PORT", "--reveal"]), "90");
+    assert_eq!(std::fs::read_dir(shell.path("run")).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn a_draft_that_is_not_utf_8_is_named_and_a_name_that_stands_twice_is_noted() {
+    let shell = vault("redb:v", "sh ./editor");
+    shell.write("editor", r#"printf 'PORT=90\nNAME=\374\n' > "$1""#);
+    let ran = shell.run(&["edit", "--yes"]);
+    assert!(ran.code == 4 && ran.stderr.contains("not UTF-8"), "{}", ran.stderr);
+    shell.write("editor", r#"printf 'PORT=90\nPORT=91\n' >> "$1""#);
+    let ran = shell.run(&["edit", "--yes"]);
+    assert!(ran.code == 0 && ran.stderr.contains("note: what was edited, line"), "{}", ran.stderr);
+}

@@ -136,3 +136,40 @@ fn a_server_shows_the_place_of_the_key() {
     assert_eq!(shell.run(&["search", "por", "--everywhere"]).code, 2);
     server.stop();
 }
+
+#[test]
+fn an_org_that_the_vault_does_not_hold_is_read_by_nothing() {
+    let shell = Shell::with_vault();
+    shell.ok(&["--org", "000000000000000000000002", "define", "PORT", "--format", "integer"]);
+    shell.write("a.tpl", "x");
+    let org = "000000000000000000000003";
+    for command in [
+        &["run", "--", "true"][..],
+        &["export", "--reveal"],
+        &["inject", "a.tpl", "--reveal"],
+        &["copy", "test", "prod"],
+        &["diff", "test", "test"],
+        &["doctor"],
+        &["list"],
+        &["search", "x"],
+        &["get", "PORT"],
+        &["show", "PORT"],
+        &["resolve"],
+        &["environments"],
+        &["account", "list"],
+        &["api-key", "list"],
+        &["audit"],
+    ] {
+        let ran = shell.run(&[&["--org", org], command].concat());
+        assert_eq!((ran.code, ran.stdout.contains("PORT")), (3, false), "{command:?}: {}", ran.stderr);
+        let said = if command == ["doctor"] { &ran.stdout } else { &ran.stderr };
+        assert!(said.contains(&format!("there is no org {org}")), "{command:?}: {said}");
+        assert!(said.contains("000000000000000000000002"), "{command:?}: {said}");
+    }
+    for command in [&["orgs"][..], &["slot", "list"], &["job", "list"]] {
+        shell.ok(&[&["--org", org], command].concat());
+    }
+    let ran = shell.run(&["--org", org, "define", "HOST", "--format", "string"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stderr.contains("is a new org; there are 000000000000000000000002"), "{}", ran.stderr);
+}

@@ -89,6 +89,41 @@ fn without_a_target_every_reader_reads_the_same() {
 }
 
 #[test]
+fn a_shell_is_given_no_variable_that_it_sets_or_computes_itself() {
+    let own = "for name in ${(k)parameters}; do case $parameters[$name] in \
+               (*integer*|*float*|*array*|*association*|*readonly*) print -r -- $name;; esac; done";
+    let ran = Command::new("zsh").args(["-f", "-c", own]).output().expect("zsh is installed");
+    let names = String::from_utf8(ran.stdout).unwrap();
+    let names = names.lines().filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let names: Vec<_> = names.filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())).collect();
+    assert!(names.len() > 50 && names.contains(&"HISTSIZE"), "{names:?}");
+    for name in names {
+        assert!(!Reader::Shell.holds(name, "1"), "{name}");
+    }
+}
+
+#[test]
+fn a_variable_that_changes_which_code_runs_is_exported_only_if_it_is_allowed() {
+    let shell = Shell::with_vault();
+    for name in ["PROMPT_COMMAND", "LD_PRELOAD"] {
+        shell.define(name, "string");
+        shell.ok_with("planted", &["set", name]);
+    }
+    for (target, reader) in TARGETS.into_iter().filter(|(target, _)| !matches!(*target, "json" | "yaml")) {
+        let ran = shell.run(&["export", "--for", target, "--reveal", "--allow", "LD_PRELOAD"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{target}");
+        assert!(ran.stderr.contains("--allow PROMPT_COMMAND"), "{}", ran.stderr);
+        let allowed = ["--allow", "LD_PRELOAD", "--allow", "PROMPT_COMMAND"];
+        let text = shell.ok(&[&["export", "--for", target, "--reveal"], &allowed[..]].concat());
+        assert!(reader.is_none() || text.contains("planted"), "{text}");
+    }
+    assert_eq!(shell.run(&["export", "--reveal"]).code, 4);
+    // What is data sets no environment.
+    shell.ok(&["export", "--for", "json", "--reveal"]);
+    shell.ok(&["export", "--format", "env", "--reveal"]);
+}
+
+#[test]
 fn only_some_are_exported_and_a_name_without_a_value_is_3() {
     let (shell, _) = vault(&["1", "2", "3"].map(str::to_owned));
     shell.define("EMPTY", "string");

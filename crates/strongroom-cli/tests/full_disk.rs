@@ -126,3 +126,21 @@ fn a_full_disk_under_redb_stops_writes_alone_and_only_while_it_is_full() {
 fn a_full_disk_under_sled_stops_it_only_while_it_is_full() {
     all_comes_back("sled", Reads::ComeBack);
 }
+
+#[test]
+fn a_command_that_reads_ends_well_on_a_full_disk_after_a_write_that_failed() {
+    let shell = Shell::new();
+    let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
+    let shell = shell.variable("STRONGROOM_STORE", "redb:disk/vault");
+    shell.ok(&["init"]);
+    shell.define("NOTE", "string");
+    shell.ok_with("x", &["set", "NOTE"]);
+    disk.fill();
+    // The file of the store has some room of its own.
+    let long = "y".repeat(60_000);
+    let failed = (0..1_000).map(|n| shell.pipe(&long, &["set", "NOTE", "--account", &format!("user_{n}")]));
+    let failed = failed.into_iter().find(|ran| ran.code != 0).unwrap();
+    assert_eq!(failed.code, 6, "{}", failed.stderr);
+    let ran = shell.run(&["get", "NOTE", "--reveal"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "x"), "{}", ran.stderr);
+}

@@ -157,11 +157,13 @@ fn what_cannot_be_read_is_in_the_list_with_the_rest_and_the_command_fails() {
             .lines()
             .filter(|line| line.contains("altered"))
             .filter_map(|line| line.split("  ").next())
+            // `verify` names the definition, and an error has its id alone.
+            .map(|path| path.replace("X (", "").replace(')', ""))
             .collect();
         for json in [false, true] {
             let ran = shell.run(&[command, if json { &["--json"] } else { &[] }].concat());
             assert_eq!(ran.code, 5, "{}", ran.stderr);
-            assert!(paths.iter().any(|path| ran.stderr.contains(path)), "{paths:?}: {ran:?}");
+            assert!(paths.iter().any(|path| ran.stderr.contains(path.as_str())), "{paths:?}: {ran:?}");
             assert!(ran.stdout.contains("altered"), "{ran:?}");
             if json {
                 assert_eq!(ran.stdout.matches("\"unreadable\":").count(), 1, "{}", ran.stdout);
@@ -250,7 +252,10 @@ fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
     }
     shell.damage(&[0x20]);
     let server = shell::server::Server::start(&shell, &[]);
-    let create = ["api-key", "create", "remote", "--right", "read", "--right", "write", "--right", "reveal"];
+    let create = [
+        "api-key", "create", "remote", "--right", "read", "--right", "write", "--right", "reveal", "--right",
+        "operate",
+    ];
     let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
     let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
     let remote = remote.variable("STRONGROOM_API_KEY", &key);
@@ -266,8 +271,46 @@ fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
     }
     assert!(remote.run(&["undo", "X"]).stderr.contains("--replace-damaged does that"));
     assert!(remote.run(&["delete", "X", "--yes"]).stderr.contains("--purge does that"));
+    let blocked = remote.run(&["rotate", "data"]);
+    assert!(blocked.code == 5 && blocked.stderr.contains("job retry"), "{}", blocked.stderr);
     remote.ok(&["undo", "X", "--replace-damaged"]);
     assert_eq!(remote.ok(&["get", "X", "--reveal"]), "one");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_damaged_definition_is_listed_and_replaced_behind_a_server_too() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok(&["define", "X", "--change", "--description", "second"]);
+    let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+    shell.define("Y", "string");
+    shell.damage(&[0x10]);
+    let server = shell::server::Server::start(&shell, &[]);
+    let create = ["api-key", "create", "remote", "--right", "read", "--right", "write"];
+    let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", &key);
+    let list = remote.run(&["list", "--names"]);
+    assert!(list.code == 5 && list.stdout == "Y\n" && list.stderr.contains(&id), "{list:?}");
+    assert_eq!(
+        remote.run(&["search", "Y"]).code,
+        5,
+        "what has no place for it is not short of it in silence"
+    );
+    let create = [&create[..], &["--only", "X*"]].concat();
+    let create = [&["api-key", "create", "narrow"], &create[3..]].concat();
+    let narrow = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    let narrow =
+        Shell::new().variable("STRONGROOM_URL", server.text("url")).variable("STRONGROOM_API_KEY", &narrow);
+    let list = narrow.run(&["list"]);
+    assert!(list.code != 0 && !list.stderr.contains(&id), "{list:?}");
+    let undo = ["undo", &id, "--definition"];
+    let refused = remote.run(&undo);
+    assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged does that"), "{refused:?}");
+    remote.ok(&[&undo[..], &["--replace-damaged"]].concat());
+    assert_eq!(remote.ok(&["list", "--names"]), "X\nY\n");
     assert_eq!(server.stop(), 0);
 }
 
@@ -341,7 +384,7 @@ fn what_is_not_known_of_a_time_is_listed_beside_what_differs() {
     assert!(shell.ok(&["diff", "--at", &at]).contains("not known at that time"));
     assert_eq!(shell.json(&["diff", "--at", "0s"])["differences"], json!([]));
     shell.ok(&["audit", "--off"]);
-    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without an audit"));
+    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without a whole audit"));
 }
 
 #[test]
@@ -382,8 +425,8 @@ fn an_audit_that_begins_after_the_time_is_said_to_lack_what_was_before() {
     shell.ok_with("before", &["set", "X"]);
     let at = shell.json(&["history", "X"])[0]["written_at"].as_str().unwrap().to_owned();
     shell.ok(&["audit", "--on"]);
-    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without an audit"));
-    assert!(!shell.run(&["diff", "--at", "0s"]).stderr.contains("without an audit"));
+    assert!(shell.run(&["diff", "--at", &at]).stderr.contains("without a whole audit"));
+    assert!(!shell.run(&["diff", "--at", "0s"]).stderr.contains("without a whole audit"));
 }
 
 #[test]
@@ -395,12 +438,71 @@ fn a_version_takes_the_place_of_a_damaged_definition_by_its_name_or_id() {
     for named in ["X", &id] {
         shell.ok(&["define", "X", "--change", "--description", named]);
         shell.damage(&[0x10]);
-        assert_eq!(shell.run(&["list"]).code, 5);
         let undo = ["undo", named, "--definition", "--yes"];
         let refused = shell.run(&undo);
         assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
         shell.ok(&[&undo[..], &["--replace-damaged"]].concat());
         assert_eq!(shell.ok(&["get", "X", "--reveal"]), "one");
+        shell.ok(&["verify"]);
+    }
+}
+
+#[test]
+fn a_damaged_definition_is_named_beside_the_others_and_deleted_by_its_id() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok_with("one", &["set", "X"]);
+    let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+    shell.define("Y", "string");
+    shell.damage(&[0x10]);
+    for list in [&["list"][..], &["list", "--names"], &["list", "--json"]] {
+        let ran = shell.run(list);
+        assert!(ran.code == 5 && ran.stdout.contains('Y') && !ran.stdout.contains('X'), "{ran:?}");
+        assert!(ran.stderr.contains(&id) && ran.stderr.contains("--purge"), "{ran:?}");
+    }
+    for (name, step) in [("X", "--purge"), (&id, "--purge")] {
+        let refused = shell.run(&["delete", name, "--definition", "--yes"]);
+        assert!(refused.code == 5 && refused.stderr.contains(step), "{refused:?}");
+    }
+    let whole = shell.json(&["show", "Y"])["id"].as_str().unwrap().to_owned();
+    let refused = shell.run(&["delete", &whole, "--definition", "--purge", "--yes"]);
+    assert!(refused.code == 4 && refused.stderr.contains("delete Y --definition"), "{refused:?}");
+    let unasked = shell.run(&["delete", &id, "--definition", "--purge"]);
+    assert!(unasked.code == 2, "{unasked:?}");
+    shell.ok(&["delete", &id, "--definition", "--purge", "--yes"]);
+    assert_eq!(shell.ok(&["list", "--names"]), "Y\n");
+    shell.ok(&["verify"]);
+    shell.define("X", "string");
+}
+
+#[test]
+fn a_present_row_that_is_gone_is_told_and_comes_back_or_goes_with_its_versions() {
+    for (command, set, kind) in [
+        (&[][..], &["set", "X"][..], 0x20),
+        (&["credential"], &["credential", "set", "X", "--account", "a"], 0x32),
+    ] {
+        let shell = Shell::with_vault();
+        shell.define("X", "string");
+        shell.ok(&["account", "create", "a", "--default-app"]);
+        let run = |words: &[&str]| {
+            let account: &[&str] = if command.is_empty() { &[] } else { &["--account", "a"] };
+            shell.run(&[command, words, account].concat())
+        };
+        for value in ["one", "two", "three"] {
+            shell.ok_with(value, set);
+        }
+        shell.take_away(&[kind]);
+        let history = run(&["history", "X"]);
+        assert!(history.code == 5 && history.stderr.contains("it is missing"), "{history:?}");
+        assert!(history.stdout.contains("unreadable") && !history.stdout.contains("current"), "{history:?}");
+        let refused = run(&["undo", "X"]);
+        assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
+        assert_eq!(run(&["undo", "X", "--replace-damaged"]).code, 0);
+        assert_eq!(run(&["history", "X"]).code, 0);
+        shell.ok(&["verify"]);
+        shell.take_away(&[kind]);
+        assert_eq!(run(&["delete", "X", "--purge", "--yes"]).code, 0);
+        assert_eq!(run(&["history", "X"]).code, 3);
         shell.ok(&["verify"]);
     }
 }
@@ -435,7 +537,7 @@ fn what_keeps_no_version_is_overwritten_with_a_word_and_undone_with_consent() {
     let ran = shell.pipe("three", &["set", "X"]);
     assert!(ran.code == 0 && ran.stderr.contains("the value from before is lost"), "{}", ran.stderr);
     let ran = shell.pipe("four", &["--json", "set", "X"]);
-    assert!(ran.code == 0 && ran.stderr.is_empty(), "{}", ran.stderr);
+    assert!(ran.code == 0 && ran.stderr.starts_with(r#"{"note":"#), "{}", ran.stderr);
     assert_eq!(shell.json(&["history", "X"]).as_array().unwrap().len(), 1);
 }
 
@@ -483,8 +585,14 @@ fn a_deleted_definition_is_brought_back_by_its_name_without_its_values() {
         assert_eq!(shell.json(&["show", "X"])["description"], "second", "the last one");
         assert_eq!(shell.run(&["get", "X"]).code, 3);
         shell.ok(&["delete", "X", "--definition", "--purge", "--yes"]);
-        shell.ok(&["undo", "X", "--definition"]);
-        assert_eq!(shell.json(&["show", "X"])["description"], "first", "of what was purged nothing is kept");
+        let none = shell.run(&["undo", "X", "--definition"]);
+        assert_eq!(none.code, 3, "nothing of that name comes back: {}", none.stderr);
+        // What was deleted before is purged too.
+        shell.define("X", "integer");
+        shell.ok(&["delete", "X", "--definition", "--yes"]);
+        shell.ok(&["delete", "X", "--definition", "--purge", "--yes"]);
+        assert_eq!(shell.run(&["undo", "X", "--definition"]).code, 3);
+        assert_eq!(shell.run(&["delete", "X", "--definition", "--purge", "--yes"]).code, 3);
         let none = shell.run(&["undo", "Y", "--definition"]);
         assert!(none.code == 3 && none.stderr.contains("no deleted definition Y"), "{}", none.stderr);
     }
@@ -501,4 +609,102 @@ fn one_scope_is_compared_with_what_it_was_in_the_chosen_environment() {
     assert_eq!(found["differences"][0]["value"], "differs");
     let ran = shell.run(&["diff", "@workflow", "--at", &at]);
     assert!(ran.code == 2 && ran.stderr.contains("@workflow:ID"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_place_that_is_not_there_and_a_time_to_come_are_refused() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    for words in [&["diff", "--at", "1h"][..], &["undo", "B", "--definition"]] {
+        let ran = shell.run(&[&["--environment", "tset"], words].concat());
+        assert!(ran.code == 3 && ran.stderr.contains("no environment tset"), "{ran:?}");
+    }
+    let ran = shell.run(&["diff", "--at", "2999-01-31T12:00:00Z"]);
+    assert!(ran.code == 2 && ran.stderr.contains("not past"), "{ran:?}");
+}
+
+#[test]
+fn what_is_kept_for_no_time_is_as_if_no_version_were_kept() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok(&["define", "X", "--change", "--keep-for", "0s"]);
+    shell.ok_with("one", &["set", "X"]);
+    let ran = shell.pipe("two", &["set", "X"]);
+    assert!(ran.code == 0 && ran.stderr.contains("the value from before is lost"), "{}", ran.stderr);
+    let shown = shell.ok(&["show", "X"]);
+    assert!(shown.contains("0s") && !shown.contains("0 days"), "{shown}");
+}
+
+#[test]
+fn an_audit_that_cannot_be_read_or_was_off_is_said_to_lack_what_was_then() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    shell.ok_with("before", &["set", "X"]);
+    let at = shell.json(&["history", "X"])[0]["written_at"].as_str().unwrap().to_owned();
+    assert!(!shell.run(&["diff", "--at", &at]).stderr.contains("without a whole audit"));
+    shell.ok(&["audit", "--off"]);
+    shell.ok(&["delete", "X", "--purge", "--yes"]);
+    shell.ok(&["audit", "--on"]);
+    let ran = shell.run(&["diff", "--at", &at]);
+    assert!(ran.code == 0 && ran.stderr.contains("without a whole audit"), "{ran:?}");
+
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.damage(&[0x60]);
+    let ran = shell.run(&["diff", "--at", "1h"]);
+    assert!(ran.code == 5 && ran.stderr.contains("without a whole audit"), "{ran:?}");
+    assert!(ran.stdout.contains("are the same"), "{ran:?}");
+}
+
+#[test]
+fn a_definition_is_purged_by_its_id_also_if_only_its_name_or_only_itself_is_left() {
+    for lost in [0x10, 0x11] {
+        let shell = Shell::with_vault();
+        shell.define("X", "string");
+        shell.ok_with("one", &["set", "X"]);
+        let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+        shell.take_away(&[lost]);
+        shell.ok(&["delete", &id, "--definition", "--purge", "--yes"]);
+        shell.ok(&["verify"]);
+        let again = shell.run(&["delete", &id, "--definition", "--purge", "--yes"]);
+        assert_eq!(again.code, 3, "{lost}: {again:?}");
+        shell.define("X", "string");
+        assert_eq!(shell.run(&["get", "X"]).code, 3);
+    }
+}
+
+#[test]
+fn a_definition_whose_deletion_cannot_be_read_comes_back_by_its_id() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
+    shell.ok(&["delete", "X", "--definition", "--yes"]);
+    shell.damage(&[0x50, 0x10]);
+    let by_name = shell.run(&["undo", "X", "--definition", "--replace-damaged"]);
+    assert!(by_name.code == 5 && by_name.stderr.contains("undo ID --definition"), "{by_name:?}");
+    let refused = shell.run(&["undo", &id, "--definition"]);
+    assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
+    shell.ok(&["undo", &id, "--definition", "--replace-damaged"]);
+    shell.ok(&["verify"]);
+    assert_eq!(shell.ok(&["list", "--names"]), "X\n");
+    shell.ok_with("one", &["set", "X"]);
+}
+
+#[test]
+fn what_is_not_brought_back_is_refused_with_the_next_step() {
+    let shell = Shell::with_vault();
+    shell.define("N", "string");
+    for value in ["one", "2"] {
+        shell.ok_with(value, &["set", "N"]);
+    }
+    shell.ok(&["define", "N", "--change", "--format", "integer"]);
+    let first = shell.json(&["history", "N"])[1]["version"].as_str().unwrap().to_owned();
+    for words in [&["undo", "N"][..], &["revert", "N", "--version", &first]] {
+        let refused = shell.run(words);
+        assert!(refused.code == 4 && refused.stderr.contains("nothing was changed"), "{refused:?}");
+    }
+    shell.ok(&["delete", "N", "--definition", "--yes"]);
+    let refused = shell.run(&["undo", "N"]);
+    assert!(refused.code == 3 && refused.stderr.contains("undo N --definition"), "{refused:?}");
 }

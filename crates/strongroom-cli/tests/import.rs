@@ -77,6 +77,24 @@ fn a_name_is_plain_only_if_it_is_named_or_inferred() {
 }
 
 #[test]
+fn what_was_inferred_is_taken_back_by_one_command() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "PORT=8080\nDEBUG=true\nVERSION=1.10\nSMTP_PASS=hunter2\n");
+    let ran = shell.run(&["import", "a.env", "--infer"]);
+    let said = ran.stderr.split('`').find(|part| part.starts_with("strongroom define")).unwrap();
+    shell.write("b.env", "PORT=\nDEBUG=yes\nVERSION=1.11.2\nSMTP_PASS=hunter2\n");
+    let refused = shell.run(&["import", "b.env"]);
+    assert_eq!(refused.code, 4);
+    assert!(refused.stderr.contains("--change --format string"), "{}", refused.stderr);
+    let arguments: Vec<_> = said.split(' ').skip(1).collect();
+    shell.ok(&arguments);
+    let listed = shell.json(&["list"]);
+    let is_whole = |one: &Value| one["var_format"] == "string" && one["encrypted"] == true;
+    assert!(listed.as_array().unwrap().iter().all(is_whole), "{listed}");
+    shell.ok(&["import", "b.env"]);
+}
+
+#[test]
 fn what_no_environment_can_hold_is_refused_with_its_line() {
     let shell = Shell::with_vault();
     shell.write("a.json", r#"{"A=B": "x", "C": "x\u0000y", "D": "x"}"#);
@@ -176,16 +194,6 @@ fn an_export_is_sorted_by_name_so_that_two_can_be_compared() {
 }
 
 #[test]
-fn a_file_of_more_names_than_there_can_be_is_4_with_the_limit() {
-    let shell = Shell::with_vault();
-    shell.write("a.env", (0..1_001).map(|n| format!("A{n}=v\n")).collect::<String>());
-    let ran = shell.run(&["import", "a.env"]);
-    assert_eq!(ran.code, 4);
-    assert!(ran.stderr.contains("at most 1000 variable definitions"), "{}", ran.stderr);
-    assert_eq!(shell.json(&["list"]), json!([]));
-}
-
-#[test]
 fn standard_input_can_be_imported() {
     let shell = Shell::with_vault();
     shell.ok_with("A=1\n", &["import", "-"]);
@@ -266,4 +274,52 @@ fn yaml_is_read_as_what_it_is() {
         assert_eq!(ran.code, 4, "{text}");
         assert!(ran.stderr.contains(said) && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn more_names_than_an_environment_has_room_for_are_counted_before_anything_is_written() {
+    let shell = Shell::with_vault();
+    shell.define("PORT", "integer");
+    let lines = |count: usize| (0..count).map(|n| format!("V{n}=x\n")).collect::<String>();
+    shell.write("many.env", lines(1_000));
+    for arguments in [
+        &["import", "many.env"][..],
+        &["import", "many.env", "--dry-run"],
+        &["import", "many.env", "--in-parts"],
+    ] {
+        let ran = shell.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{arguments:?}");
+        assert!(ran.stderr.contains("1001 names, 1000 are allowed"), "{}", ran.stderr);
+        assert_eq!(shell.json(&["list"]).as_array().map(Vec::len), Some(1), "nothing was written");
+    }
+    shell.write("many.env", lines(999));
+    assert_eq!(shell.json(&["import", "many.env", "--in-parts"])["create"], 999);
+}
+
+#[test]
+fn what_another_tool_encrypted_is_refused_by_its_name() {
+    let shell = Shell::with_vault();
+    let long = "B".repeat(132);
+    shell.write("sops.env", "A=ENC[AES256_GCM,data:hunter2,iv:x,tag:y,type:str]\nsops_version=3.9.0\n");
+    shell.write("sops.yaml", "A: ENC[AES256_GCM,data:hunter2,iv:x,tag:y,type:str]\nsops:\n  mac: hunter2\n");
+    shell.write("x.env", format!("DOTENV_PUBLIC_KEY=\"02\"\nA=\"encrypted:{long}\"\n"));
+    for (file, tool) in [("sops.env", "sops decrypt"), ("sops.yaml", "sops decrypt"), ("x.env", "dotenvx")] {
+        let ran = shell.run(&["import", file]);
+        assert_eq!(ran.code, 4, "{file}: {}", ran.stderr);
+        assert!(ran.stderr.contains(tool) && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
+fn a_value_of_several_parts_and_one_that_is_elsewhere_are_noted() {
+    let shell = Shell::with_vault();
+    shell.write("a.json", r#"{"A": {"b": "hunter2"}, "C": ["x"], "D": "{}"}"#);
+    let ran = shell.run(&["import", "a.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("is kept as JSON text").count(), 2, "{}", ran.stderr);
+    shell.write("compose.yaml", "services:\n  web:\n    environment:\n      - E=1\n      - SESSION_SECRET\n");
+    let ran = shell.run(&["import", "compose.yaml"]);
+    assert!(ran.code == 0 && ran.stderr.contains("SESSION_SECRET has no value"), "{}", ran.stderr);
+    assert_eq!(shell.ok(&["get", "E", "--reveal"]), "1");
 }

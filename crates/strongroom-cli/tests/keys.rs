@@ -58,11 +58,17 @@ fn init_makes_the_named_key_file_and_every_command_takes_it() {
 }
 
 #[test]
-fn a_passphrase_file_loses_exactly_one_newline() {
+fn a_passphrase_file_loses_exactly_one_line_end() {
     let shell = Shell::new();
     shell.write("p", "correct horse\n");
     shell.ok(&["--passphrase-file", "p", "init", "--allow-weak"]);
-    for (text, code) in [("correct horse", 0), ("correct horse\n\n", 5), ("correct horse ", 5), ("\n", 2)] {
+    for (text, code) in [
+        ("correct horse", 0),
+        ("correct horse\r\n", 0),
+        ("correct horse\n\n", 5),
+        ("correct horse ", 5),
+        ("\n", 2),
+    ] {
         shell.write("p", text);
         assert_eq!(shell.run(&["--passphrase-file", "p", "list"]).code, code, "{text:?}");
     }
@@ -99,7 +105,7 @@ fn a_key_that_is_typed_where_its_file_belongs_is_not_repeated() {
     ] {
         let ran = shell.run(arguments);
         assert!(ran.code != 0 && !ran.stderr.contains(arguments[arguments.len() - 2]), "{}", ran.stderr);
-        assert!(ran.stderr.contains("may be a key"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("may be a secret"), "{}", ran.stderr);
     }
 }
 

@@ -42,6 +42,13 @@ const MISTAKES: &[Mistake] = &[
     (&["--url", "http://127.0.0.1:1", "list"], 2, "needs an API key", "--api-key-file"),
     (&["--org", "x", "list"], 2, "24 lowercase hexadecimal digits", "--help"),
     (&["--config", "none", "list"], 2, "no configuration file none", "--config"),
+    (&["export", "--for", "docker", "--secret-name", "x", "--reveal"], 2, "names a Secret", "--for k8s"),
+    (&["define", "$(id)", "--format", "string"], 4, "defined already", "`strongroom show '$(id)'`"),
+    (&["export", "--only", "$(id)", "--reveal"], 3, "$(id) has no value", "`strongroom explain '$(id)'`"),
+    (&["status", "-x"], 2, "no option -x", "--help"),
+    (&["list", "--account"], 2, "--account <ID> needs a value", "--help"),
+    (&["--config", "bad.json", "list"], 2, "bad.json, line 1", "another file with --config"),
+    (&["inject", "/dev/zero", "--reveal"], 2, "more than 64 MiB", "check the path"),
     (&["init"], 6, "already holds a vault", "--store"),
     (&["slot", "remove", "zz"], 2, "zz is not a value", "--help"),
     (&["list", "--values", "--account", "user_2"], 3, "user_2 not found", "did you mean user_1?"),
@@ -55,6 +62,7 @@ fn each_mistake_is_named_and_so_is_the_step() {
     let shell = Shell::with_vault();
     shell.define("PORT", "integer");
     shell.define("TOKEN", "string");
+    shell.define("$(id)", "string");
     shell.ok_with("80", &["set", "PORT"]);
     shell.ok(&["account", "create", "user_1", "--default-app"]);
     shell.write("bad.env", "A=1\nB=\"x\n");

@@ -80,11 +80,27 @@ fn every_command_of_the_page_is_one_of_the_grammar() {
 fn each_command_has_a_manual_page() {
     let shell = Shell::new();
     shell.ok(&["man", "man1"]);
-    for page in
-        ["strongroom.1", "strongroom-serve.1", "strongroom-api-key-create.1", "strongroom-rotate-root.1"]
-    {
-        assert!(fs::read_to_string(shell.path("man1").join(page)).unwrap().contains(".SH NAME"), "{page}");
+    let pages = pages_of(&shell, &[]);
+    assert!(pages.len() > 60, "{pages:?}");
+    for page in &pages {
+        let page = format!("{page}.1");
+        assert!(fs::read_to_string(shell.path("man1").join(&page)).unwrap().contains(".SH NAME"), "{page}");
     }
+    assert_eq!(fs::read_dir(shell.path("man1")).unwrap().count(), pages.len(), "and nothing else has");
+}
+
+/// The page of a command and of those below it, by what `--help` lists.
+fn pages_of(shell: &Shell, words: &[&str]) -> Vec<String> {
+    let help = shell.ok(&[words, &["--help"]].concat());
+    let mut pages = vec![[&["strongroom"], words].concat().join("-")];
+    let below = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    for line in below.take_while(|line| !line.is_empty()) {
+        let name = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
+        if !name.is_empty() && name != "help" {
+            pages.extend(pages_of(shell, &[words, &[name]].concat()));
+        }
+    }
+    pages
 }
 
 #[cfg(unix)]
@@ -153,4 +169,35 @@ fn a_json_log_says_who_called_and_what_was_answered() {
     assert!(line["micros"].is_u64(), "{line}");
     assert_eq!(line["span"]["route"], "/api/v2/public/env/definitions");
     assert!(line["span"]["caller"].as_str().unwrap().starts_with("api-key:"), "{line}");
+}
+
+/// The contract says nothing of a damaged row but 500: the log and the metrics say the rest.
+#[test]
+fn a_damaged_row_that_a_documented_call_meets_is_in_the_log_with_the_next_step_and_in_the_metrics() {
+    let shell = Shell::with_vault();
+    let id = shell.json(&["define", "X", "--format", "string"])["id"].as_str().unwrap().to_owned();
+    shell.ok_with("one", &["set", "X"]);
+    shell.damage(&[0x20]);
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &[], log.into());
+    let key = shell.json(&["api-key", "create", "documented"])["api_key"].as_str().unwrap().to_owned();
+    let headers = [("x-api-key", key.as_str())];
+    let (status, body) = server.send("GET", &format!("/api/v2/public/env/value/{id}"), &headers, "");
+    assert_eq!((status, &body["message"]), (500, &"Internal server error".into()));
+    let curl = |path: &str| {
+        let url = format!("{}{path}", server.text("url"));
+        String::from_utf8(std::process::Command::new("curl").args(["-s", &url]).output().unwrap().stdout)
+            .unwrap()
+    };
+    let metrics = curl("/metrics");
+    assert!(
+        metrics.contains("outcome=\"damaged\"} 1") && metrics.contains("\nstrongroom_damage_met_total 1")
+    );
+    assert_eq!(curl("/readyz"), "ready", "everything else is served");
+    let log = std::fs::read_to_string(shell.path("log")).unwrap();
+    let line = log.lines().find(|line| line.contains("a request failed")).unwrap();
+    for part in ["the scoped value of definition", &id, "strongroom verify"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(server.stop(), 0);
 }

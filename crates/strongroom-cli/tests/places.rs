@@ -25,6 +25,7 @@ fn vault(store: &str) -> Shell {
 fn what_was_copied_does_not_differ_on_any_kind_of_store() {
     for store in ["redb:v", "sled:v", "sqlite:v"] {
         let shell = vault(store);
+        shell.ok(&["--environment", "prod", "account", "create", "user_1"]);
         let before = shell.json(&["diff", "test", "prod"]);
         let only_a = |name: &str| json!({"name": name, "definition": "only_a", "value": "only_a"});
         assert_eq!(before["differences"], json!([only_a("PORT"), only_a("TOKEN")]), "{store}");
@@ -53,6 +54,31 @@ fn scopes_and_orgs_are_places_too() {
     let get = [&other[..], &["get", "TOKEN", "--workflow", "wf_1", "--reveal"]].concat();
     assert_eq!(shell.ok(&get), "other2");
     assert_eq!(shell.run(&["diff", "test@account:", "prod"]).code, 2);
+}
+
+#[test]
+fn a_place_that_does_not_exist_is_neither_compared_nor_copied_from() {
+    let shell = vault("redb:v");
+    shell.ok(&["copy", "test", "prod"]);
+    let org = "000000000000000000000001";
+    for (command, meant) in [
+        (&["diff", "test", "prdo"][..], "--environment prod"),
+        (&["diff", "prdo", "test"], "--environment prod"),
+        (&["diff", "prdo", "--at", "1d"], "--environment prod"),
+        (&["diff", "test", "000000000000000000000002/test"], org),
+        (&["diff", "test", "prod@account:a@b.exmaple"], "a@b.exmaple"),
+        (&["diff", "test@workflow:wf_1", "prod"], "wf_1"),
+        (&["copy", "prdo", "test"], "--environment prod"),
+        (&["copy", "000000000000000000000002/test", "test"], org),
+        (&["copy", "test@account:nobody", "prod"], "nobody"),
+        (&["copy", "test@workflow:wf_1", "prod"], "wf_1"),
+    ] {
+        let ran = shell.run(command);
+        assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{command:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(meant), "{command:?}: {}", ran.stderr);
+    }
+    // One that has values on one side only differs from the other.
+    shell.ok(&["diff", "prod@account:a@b.example", "test@account:a@b.example"]);
 }
 
 #[test]

@@ -21,13 +21,13 @@ fn a_vault_moves_through_a_database_and_resolves_the_same() {
     let before = shell.ok(&["--json", "resolve", "--reveal"]);
 
     let spec = spec(&cluster::shared().database());
-    shell.ok(&["migrate", "--to", &spec]);
+    shell.ok(&["migrate", "--to", &spec, "--yes"]);
     let key = shell.key();
     let key = key.to_str().unwrap();
     let in_database = |rest: &[&str]| shell.ok(&[&["--store", &spec, "--root-key-file", key], rest].concat());
     assert_eq!(in_database(&["--json", "resolve", "--reveal"]), before);
     in_database(&["verify"]);
-    in_database(&["migrate", "--to", "redb:back"]);
+    in_database(&["migrate", "--to", "redb:back", "--yes"]);
     let back = shell.ok(&["--store", "redb:back", "--root-key-file", key, "--json", "resolve", "--reveal"]);
     assert_eq!(back, before);
 }

@@ -98,7 +98,7 @@ fn every_file_is_made_new_and_under_a_mask_for_its_owner_only() {
         &["backup", "vault.backup"],
         &["--org", ORG, "backup", "org.backup"],
         &["--store", "redb:restored", "restore", "vault.backup", "--as-new", "--backup-key-file", key],
-        &["migrate", "--to", "sled:moved"],
+        &["migrate", "--to", "sled:moved", "--yes"],
     ] {
         let mut masked = false;
         for call in calls(&shell, arguments) {

@@ -195,3 +195,25 @@ fn a_key_of_another_environment_than_the_project_names_is_refused() {
     shell.ok(&["list"]);
     server.stop();
 }
+
+#[test]
+fn a_setting_that_cannot_be_read_is_named() {
+    for (name, value) in [("LISTEN", "foo"), ("ORG", "x"), ("ENVIRONMENT", ".."), ("RATE_LIMIT", "0")] {
+        let shell = Shell::with_vault().variable(&format!("STRONGROOM_{name}"), value);
+        let ran = shell.run(&["list"]);
+        assert_eq!(ran.code, 2, "{name}");
+        assert!(ran.stderr.contains(&format!("STRONGROOM_{name}: ")), "{}", ran.stderr);
+    }
+    for setting in ["listen = \"foo\"", "org = \"x\"", "environment = \"..\""] {
+        let shell = Shell::with_vault();
+        shell.write("c.toml", format!("# mine\n{setting}\n"));
+        let ran = shell.run(&["--config", "c.toml", "list"]);
+        let name = setting.split(' ').next().unwrap();
+        assert_eq!(ran.code, 2, "{name}");
+        assert!(ran.stderr.contains(&format!("c.toml, line 2: {name}: ")), "{}", ran.stderr);
+    }
+    let shell = Shell::with_vault();
+    shell.write(".strongroom.toml", "environment = \"..\"\n");
+    let ran = shell.run(&["list"]);
+    assert!(ran.code == 2 && ran.stderr.contains("line 1: environment: "), "{}", ran.stderr);
+}

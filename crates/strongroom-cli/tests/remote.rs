@@ -31,13 +31,29 @@ impl Remote {
         rights.iter().for_each(|right| create.extend(["--right", right]));
         let key = served.json(&create)["api_key"].as_str().unwrap().to_owned();
         let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
-        // The directory of the server goes with the test's process.
-        std::mem::forget(served);
-        Self { shell: shell.variable("STRONGROOM_API_KEY", &key), server }
+        let shell = shell.variable("STRONGROOM_API_KEY", &key);
+        Self { shell, server: server.with_home(served) }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
         self.shell.run(arguments)
+    }
+}
+
+#[test]
+fn several_definitions_are_changed_together_or_none_is() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    for at in [&shell, &Shell::with_vault()] {
+        for (name, value) in [("A", "1"), ("B", "two")] {
+            at.define(name, "string");
+            at.ok_with(value, &["set", name]);
+        }
+        let ran = at.run(&["define", "A", "--change", "--format", "integer", "--also", "B"]);
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        assert_eq!(at.json(&["show", "A"])["var_format"], "string");
+        let made = at.json(&["define", "A", "--change", "--required", "--also", "B"]);
+        assert_eq!(made.as_array().unwrap().len(), 2);
+        assert_eq!(at.json(&["show", "B"])["required"], true);
     }
 }
 
@@ -223,6 +239,8 @@ fn a_key_with_the_rights_does_what_a_user_of_the_store_does() {
     let rights = ["documented", "read", "write", "reveal", "admin", "operate"];
     let Remote { shell, server } = Remote::with_rights(&rights);
     shell.write("a.env", "HOST=h\nPASSWORD=hunter2\n");
+    let ran = shell.run(&["import", "a.env", "--plain", "HOTS"]);
+    assert_eq!((ran.code, ran.stderr.contains("did you mean HOST?")), (2, true), "{}", ran.stderr);
     assert!(shell.ok(&["import", "a.env", "--plain", "HOST", "--dry-run"]).contains("nothing was written"));
     shell.ok(&["import", "a.env", "--plain", "HOST"]);
     assert_eq!(shell.ok(&["run", "--", "printenv", "PASSWORD"]), "hunter2\n");
@@ -775,4 +793,26 @@ fn a_doctor_shows_its_table_when_the_server_is_out_of_reach() {
     let ran = shell.run(&["doctor"]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stdout.contains("vault") && ran.stdout.contains("failed"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_mistyped_name_is_told_what_was_meant_by_every_command_that_takes_one() {
+    let rights = ["read", "write", "reveal", "admin"];
+    let Remote { shell, server: _server } = Remote::with_rights(&rights);
+    shell.define("PORT", "integer");
+    shell.ok_with("80", &["set", "PORT"]);
+    for command in [
+        &["show", "PROT"][..],
+        &["get", "PROT"],
+        &["resolve", "PROT"],
+        &["explain", "PROT"],
+        &["history", "PROT"],
+        &["export", "--only", "PROT", "--reveal"],
+        &["define", "PROT", "--change", "--required"],
+        &["delete", "PROT", "--yes"],
+    ] {
+        let ran = shell.run(command);
+        assert_eq!(ran.code, 3, "{command:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("did you mean PORT?"), "{command:?}: {}", ran.stderr);
+    }
 }

@@ -288,6 +288,8 @@ fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
     let id = report["id"].as_str().unwrap();
     assert!(ran.error()["next"].as_str().unwrap().contains(id));
     assert!(shell.ok(&["job", "list"]).contains("blocked"));
+    let ran = shell.run(&["job", "run"]);
+    assert!(ran.stderr.contains("held by another process") && ran.stderr.contains("again"), "{ran:?}");
 
     shell.ok(&["job", "retry", id]);
     assert_eq!(shell.run(&["job", "run", id]).code, 5);

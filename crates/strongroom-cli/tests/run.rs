@@ -253,3 +253,27 @@ mod watched {
         assert_eq!(shell.run(&["run", "--signal", "hup", "--", "true"]).code, 2);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_environment_that_is_too_large_is_named_with_its_largest_variables() {
+    let shell = Shell::with_vault();
+    let lines = (0..40).map(|n| format!("V{n}={}\n", "x".repeat(60_000 + n))).collect::<String>();
+    shell.write("a.env", lines);
+    shell.ok(&["import", "a.env", "--in-parts"]);
+    let ran = shell.run(&["run", "--", "true"]);
+    assert_eq!(ran.code, 126, "{}", ran.stderr);
+    assert!(ran.stderr.contains("V39 (60039)") && ran.stderr.contains("--prefix"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_made_of_what_a_run_sees_says_what_is_missing() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+    shell.write("a.tpl", "x");
+    for command in [&["export", "--reveal"][..], &["inject", "a.tpl", "--reveal"], &["resolve"]] {
+        let ran = shell.run(command);
+        let says = ran.stderr.contains("required variables without a value: TOKEN");
+        assert_eq!((ran.code, says), (0, true), "{command:?}: {}", ran.stderr);
+    }
+}

@@ -237,6 +237,19 @@ fn a_served_store_that_shows_no_socket_is_6_and_the_server_can_be_asked() {
     }
 }
 
+#[test]
+fn a_server_that_is_to_note_reads_says_where_the_vault_has_no_audit_to_note_them_in() {
+    let shell = Shell::with_vault();
+    for (audit, is_warned) in [("--off", true), ("--on", false)] {
+        shell.ok(&["audit", audit]);
+        let log = std::fs::File::create(shell.path("log")).unwrap();
+        let server = Server::start_with_log(&shell, &["--note-reads", "lose"], log.into());
+        assert_eq!(server.stop(), 0);
+        let said = std::fs::read_to_string(shell.path("log")).unwrap();
+        assert_eq!(said.contains("`strongroom audit --on`"), is_warned, "{said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_server_without_a_certificate_goes_on_after_a_hangup_and_says_so() {

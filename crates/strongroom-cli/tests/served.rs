@@ -55,9 +55,20 @@ fn every_command_works_on_a_served_store(kind: &str) {
         &["explain", "PORT", "--account", "user_1"],
         &["list"],
         &["list", "--values"],
+        &["search", "PORT"],
+        &["orgs"],
+        &["environments"],
         &["history", "PORT"],
         &["credential", "list", "--account", "user_1"],
+        &["credential", "history", "api_key", "--account", "user_1"],
         &["account", "list"],
+        &["account", "add-app", "user_1", "--app", "mail"],
+        &["account", "apps", "user_1"],
+        &["account", "remove-app", "user_1", "--app", "mail", "--yes"],
+        &["account", "sessions", "user_1"],
+        &["account", "end-sessions", "user_1"],
+        &["account", "create", "user_2"],
+        &["account", "delete", "user_2", "--yes"],
         &["export", "--reveal"],
         &["diff", "test", "test@account:user_1"],
         &["copy", "test", "production", "--yes"],
@@ -79,6 +90,7 @@ fn every_command_works_on_a_served_store(kind: &str) {
         &["job", "run"],
         &["api-key", "list"],
         &["credential", "delete", "api_key", "--account", "user_1", "--yes"],
+        &["credential", "undo", "api_key", "--account", "user_1", "--yes"],
         &["delete", "HOST", "--yes"],
         &["undo", "HOST", "--yes"],
         &["delete", "HOST", "--definition", "--yes"],
@@ -86,6 +98,10 @@ fn every_command_works_on_a_served_store(kind: &str) {
         shell.ok(command);
     }
     assert_eq!(shell.ok(&["run", "--account", "user_1", "--", "printenv", "PORT"]), "82\n");
+    let versions = shell.json(&["history", "PORT"]);
+    let version = versions[1]["version"].as_str().unwrap();
+    shell.ok(&["revert", "PORT", "--version", version, "--yes"]);
+    shell.ok(&["undo", "PORT", "--yes"]);
     let edited = shell.command(&["edit", "--yes"]).env("EDITOR", "sed -i s/80/90/").output().unwrap();
     assert!(edited.status.success(), "{edited:?}");
     assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("90"));
@@ -104,10 +120,36 @@ fn every_command_works_on_a_served_store(kind: &str) {
     let (status, _) =
         server.send("GET", "/api/v2/public/linked-account/user_1", &[("x-api-key", server.api_key())], "");
     assert_eq!(status, 404);
+    for page in pages() {
+        let is_elsewhere = ELSEWHERE.iter().any(|one| page.starts_with(one));
+        assert!(is_elsewhere || shell.has_run(&page), "{page}: run it here, or say why it is elsewhere");
+    }
     assert_eq!(server.stop(), 0);
     assert!(!shell.path("vault.sock").exists());
     shell.ok(&["verify"]);
 }
+
+/// The commands, each with its words as the name of its manual page has them.
+fn pages() -> Vec<String> {
+    let shell = Shell::new();
+    shell.ok(&["man", "man1"]);
+    let names = fs::read_dir(shell.path("man1")).unwrap().map(|page| page.unwrap().file_name());
+    let words = |name: std::ffi::OsString| {
+        let name = name.into_string().unwrap();
+        name.strip_prefix("strongroom-").and_then(|name| name.strip_suffix(".1")).map(str::to_owned)
+    };
+    names.filter_map(words).collect()
+}
+
+/// What does not work on the store of a server, or is in a test of its own.
+#[rustfmt::skip]
+const ELSEWHERE: &[&str] = &[
+    // They make a vault or leave one, or need none.
+    "init", "restore", "migrate", "serve", "completions", "man", "health", "allow",
+    // They take the key of the server away, or a job that was interrupted, or a version that is known.
+    "rotate-root", "slot-change", "slot-remove", "job-abandon", "job-pause", "job-resume", "job-retry",
+    "credential-revert",
+];
 
 #[test]
 fn every_command_works_on_a_served_redb_store() {
@@ -205,6 +247,35 @@ fn a_served_vault_moves_with_consent_and_its_server_says_where_it_went() {
     assert!(moved["message"].as_str().unwrap().contains("moved to another store"), "{moved}");
     let key = shell.key_of("vault").display().to_string();
     shell.ok(&["--store", "redb:moved", "--root-key-file", &key, "verify"]);
+    server.stop();
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
+    let (shell, server) = served("redb");
+    server.signal("-STOP");
+    let began = std::time::Instant::now();
+    let ran = shell.run(&["--wait", "0", "list"]);
+    server.signal("-CONT");
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    server.stop();
+}
+
+#[test]
+fn forty_commands_at_once_all_succeed_and_none_complains() {
+    let (shell, server) = served("redb");
+    let names: Vec<_> = (0..40).map(|n| format!("V{n}")).collect();
+    shell.write("a.env", names.iter().map(|name| format!("{name}=x\n")).collect::<String>());
+    shell.ok(&["import", "a.env"]);
+    let set = |name: &String| shell.pipe("y", &["set", name]);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = names.iter().map(|name| scope.spawn(move || set(name))).collect();
+        for ran in all {
+            let ran = ran.join().unwrap();
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        }
+    });
     server.stop();
 }
 

@@ -4,12 +4,14 @@
 
 mod shell;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use rustix::termios::{LocalModes, tcgetattr};
 use shell::Shell;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_strongroom");
 
 /// A command on a terminal of its own.
 struct Terminal {
@@ -20,9 +22,13 @@ struct Terminal {
 
 impl Terminal {
     fn run(shell: &Shell, command: &str) -> Self {
-        let binary = env!("CARGO_BIN_EXE_strongroom");
+        Self::commands(shell, &format!("exec {BINARY} {command}"))
+    }
+
+    /// What a shell is told.
+    fn commands(shell: &Shell, commands: &str) -> Self {
         // Its first line is the name of the terminal.
-        let line = format!("tty; exec {binary} {command}");
+        let line = format!("tty; {commands}");
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         script.current_dir(shell.path("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
@@ -62,11 +68,101 @@ impl Terminal {
         String::from_utf8(seen).unwrap()
     }
 
+    /// Ends it as it waits.
+    fn stop(mut self) {
+        drop(self.script.stdin.take());
+        self.script.kill().unwrap();
+        self.script.wait().unwrap();
+    }
+
     /// The exit code, and what it showed since the last answer.
     fn end(mut self) -> (i32, String) {
         let mut screen = String::new();
         self.screen.read_to_string(&mut screen).unwrap();
         (self.script.wait().unwrap().code().unwrap(), screen)
+    }
+}
+
+#[test]
+fn what_changed_since_it_was_asked_about_is_asked_about_again() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok(&["account", "create", "user_1"]);
+    let cases: [(&str, &str, &[&[&str]]); 3] = [
+        ("delete A --purge", "delete the value of A", &[&["set", "A"]]),
+        ("delete A --definition", "delete the definition A", &[&["set", "A"]]),
+        (
+            "account delete user_1",
+            "delete linked account user_1",
+            &[&["account", "delete", "user_1", "--yes"], &["account", "create", "user_1"]],
+        ),
+    ];
+    for (command, deed, meanwhile) in cases {
+        shell.ok_with("first", &["set", "A"]);
+        let mut terminal = Terminal::run(&shell, command);
+        terminal.wait_for("Go on? [y/N] ");
+        for change in meanwhile {
+            shell.ok_with("precious", change);
+        }
+        terminal.say("", "y");
+        let asked = terminal.say("Go on? [y/N] ", "n");
+        assert!(asked.contains("It has changed meanwhile.") && asked.contains(deed), "{asked}");
+        assert_eq!(terminal.end().0, 1);
+        assert_eq!(
+            shell.ok(&["get", "A", "--reveal"]),
+            if command.contains(" A") { "precious" } else { "first" }
+        );
+        assert!(shell.ok(&["account", "list"]).contains("user_1"));
+    }
+}
+
+#[test]
+fn a_copy_that_would_replace_other_values_than_it_showed_asks_again() {
+    let shell = Shell::with_vault();
+    let there = |arguments: &[&'static str]| [&["--environment", "prod"][..], arguments].concat();
+    for (name, present) in [("P", "old"), ("Q", "same")] {
+        shell.define(name, "string");
+        shell.ok_with("same", &["set", name]);
+        shell.ok(&there(&["define", name, "--format", "string"]));
+        shell.ok_with(present, &[&there(&["set"])[..], &[name]].concat());
+    }
+    let mut terminal = Terminal::run(&shell, "copy test prod");
+    terminal.wait_for("Go on? [y/N] ");
+    shell.ok_with("same", &there(&["set", "P"]));
+    shell.ok_with("precious", &there(&["set", "Q"]));
+    terminal.say("", "y");
+    assert!(terminal.say("Go on? [y/N] ", "n").contains("It has changed meanwhile."));
+    assert_eq!(terminal.end().0, 1);
+    assert_eq!(shell.ok(&there(&["get", "Q", "--reveal"])), "precious");
+}
+
+#[test]
+fn what_is_pasted_at_a_question_answers_no_other_one() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("kept", &["set", "A"]);
+    let mut terminal = Terminal::commands(&shell, &format!("{BINARY} delete A; cat"));
+    terminal.say("Go on? [y/N] ", "y\nsecond");
+    terminal.wait_for("alone\r\n");
+    writeln!(terminal.script.stdin.as_mut().unwrap(), "typed later\n\u{4}").unwrap();
+    let (_, screen) = terminal.end();
+    assert!(screen.contains("typed later") && !screen.contains("second"), "{screen}");
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "kept");
+}
+
+#[test]
+fn lines_pasted_at_a_prompt_are_refused_and_reach_no_shell() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    for rest in ["second", "second\nthird\n"] {
+        let mut terminal = Terminal::commands(&shell, &format!("{BINARY} set A; cat"));
+        terminal.answer("Value of A: ", &format!("first\n{rest}"));
+        // What a shell would read next.
+        terminal.wait_for("`< FILE`\r\n");
+        writeln!(terminal.script.stdin.as_mut().unwrap(), "typed later\n\u{4}").unwrap();
+        let (_, screen) = terminal.end();
+        assert!(screen.contains("typed later") && !screen.contains("second"), "{screen}");
+        assert_eq!(shell.run(&["get", "A"]).code, 3);
     }
 }
 
@@ -147,6 +243,36 @@ fn what_destroys_says_what_goes_and_asks() {
     terminal.say("[y/N] ", "y");
     assert_eq!(terminal.end().0, 0);
     assert_eq!(shell.ok(&["--json", "list"]), "[]\n");
+}
+
+#[test]
+fn a_question_holds_no_store() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("x", &["set", "A"]);
+    shell.ok(&["copy", "test", "prod"]);
+    shell.ok_with("y", &["--environment", "prod", "set", "A"]);
+    for (command, question) in [
+        ("set A", "Value of A: "),
+        ("delete A", "[y/N] "),
+        ("copy test prod", "[y/N] "),
+        ("list", "Passphrase: "),
+        ("slot add", "New passphrase: "),
+    ] {
+        // Without a key file at the default place, it asks for a passphrase.
+        let key = if command == "list" { shell.path("k") } else { shell.key() };
+        fs::rename(shell.key(), &key).unwrap();
+        let mut terminal = Terminal::run(&shell, &format!("--wait 0 {command}"));
+        terminal.wait_for(question);
+        shell.ok_with("z", &["--wait", "0", "--root-key-file", key.to_str().unwrap(), "set", "A"]);
+        terminal.stop();
+        fs::rename(&key, shell.key()).unwrap();
+    }
+    let mut terminal = Terminal::run(&shell, "copy test prod");
+    let seen = terminal.say("[y/N] ", "y");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 0);
+    assert_eq!((seen.matches("ACTION").count(), screen.matches("ACTION").count()), (1, 1), "{seen}{screen}");
 }
 
 #[test]

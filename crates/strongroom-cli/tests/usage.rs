@@ -161,6 +161,7 @@ fn vault_with_names() -> Shell {
     for name in ["PORT", "PORTAL", "HOST", "PO$(touch ran)", "PO`touch ran`", "X$(touch ran)"] {
         shell.define(name, "string");
     }
+    shell.ok(&["--environment", "prod", "define", "PRODUCTION_ONLY", "--format", "string"]);
     let names = "HOST\nPO$(touch ran)\nPORT\nPORTAL\nPO`touch ran`\nX$(touch ran)\n";
     assert_eq!(shell.ok(&["list", "--names"]), names);
     shell
@@ -185,7 +186,8 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     let complete = |words: &str, word: &str| {
         let asked = format!(
             "source ./script; COMP_WORDS=(strongroom {words} '{word}'); \
-             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE='strongroom {words} {word}'; \
+             COMP_POINT=${{#COMP_LINE}}; \
              _strongroom_names strongroom '{word}' get; printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
         in_shell(&shell, "bash", &["--norc", "-c", &asked])
@@ -201,6 +203,8 @@ fn bash_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     assert!(complete("", "li").contains("list"));
     assert!(!complete("list", "PO").contains("PORT"));
     assert!(!complete("define PORT --format", "PO").contains("PORT"));
+    assert_eq!(complete("--environment prod get", "PR").lines().next(), Some("PRODUCTION_ONLY"));
+    assert!(complete("export --only", "POR").contains("PORTAL"));
     assert!(!shell.path("ran").exists());
 }
 
@@ -217,6 +221,9 @@ fn fish_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     assert!(complete("strongroom get PO").contains("touch ran"));
     assert!(complete("strongroom li").contains("list"));
     assert!(!complete("strongroom list PO").contains("PORT"));
+    assert_eq!(complete("strongroom --environment prod get PR"), "PRODUCTION_ONLY\n");
+    assert_eq!(complete("strongroom --environment=prod get PR"), "PRODUCTION_ONLY\n");
+    assert_eq!(complete("strongroom export --only POR"), "PORT\nPORTAL\n");
     assert!(!shell.path("ran").exists());
 }
 
@@ -241,6 +248,8 @@ fn zsh_completes_the_names_of_variables_and_runs_nothing_that_is_in_one() {
     assert!(completed.contains("<got get HOST>"), "{completed}");
     let completed = complete("strongroom get X");
     assert!(completed.contains("<got get X$(touch ran)>"), "{completed}");
+    let completed = complete("strongroom --environment prod get PR");
+    assert!(completed.contains("<got --environment prod get PRODUCTION_ONLY>"), "{completed}");
     let completed = complete("strongroom list HO");
     assert!(completed.contains("<got list HO>"), "{completed}");
     assert!(!shell.path("ran").exists());

@@ -137,7 +137,7 @@ fn what_is_not_there_is_3_and_says_the_next_step() {
         &["delete", "NONE", "--yes"],
         &["delete", "NONE", "--definition", "--yes"],
     ] {
-        let ran = shell.run(arguments);
+        let ran = shell.pipe("x", arguments);
         assert_eq!(ran.code, 3, "{arguments:?}");
         assert!(ran.stdout.is_empty() && ran.stderr.contains("\nnext: "), "{arguments:?}: {}", ran.stderr);
     }
@@ -214,6 +214,7 @@ fn orgs_and_environments_do_not_see_each_other() {
     let shell = Shell::with_vault();
     shell.define("PORT", "integer");
     assert_eq!(shell.json(&["--environment", "production", "list"]), json!([]));
+    shell.ok(&["--org", "6500a1b2c3d4e5f6a7b8c9d0", "account", "create", "user_1"]);
     assert_eq!(shell.json(&["--org", "6500a1b2c3d4e5f6a7b8c9d0", "list"]), json!([]));
     assert_eq!(
         shell.json(&["--org", "000000000000000000000001", "--environment", "test", "list"])[0]["name"],

@@ -47,12 +47,13 @@ fn findings_are_shown_with_their_place_and_exit_with_5() {
     lose_an_index_row(&shell);
     let ran = shell.run(&["verify"]);
     assert_eq!(ran.code, 5, "{}", ran.stderr);
-    assert!(ran.stdout.contains("the scoped value of definition"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the scoped value of definition PORT ("), "{}", ran.stdout);
     let ran = shell.run(&["verify", "--json"]);
     assert_eq!(ran.code, 5);
     let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let finding = &report["findings"][0];
     assert_eq!((&finding["row"], &finding["cause"]), (&"value".into(), &"not_indexed".into()));
+    assert_eq!(finding["name"], "PORT");
     assert_eq!((&report["clean"], &report["findings_total"]), (&false.into(), &1.into()));
     assert_eq!(ran.error()["error"], "key");
     assert!(!ran.stdout.contains("8080") && !ran.stderr.contains("8080"));

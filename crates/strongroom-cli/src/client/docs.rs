@@ -14,12 +14,6 @@ pub(super) struct Page<T> {
     pub(super) total_docs: u64,
 }
 
-/// The body of an error response.
-#[derive(Debug, Deserialize)]
-pub(super) struct Refusal {
-    pub(super) message: String,
-}
-
 /// A variable definition.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Definition {

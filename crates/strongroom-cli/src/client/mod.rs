@@ -1,6 +1,7 @@
 //! A server instead of a store: calls of the wire contract, one at a time.
 
 pub(crate) mod docs;
+mod refusal;
 #[cfg(feature = "tls")]
 pub(crate) mod trust;
 
@@ -14,18 +15,21 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use strongroom::{DefinitionName, LinkedAccountId, Secret, VariableDefinition};
-use strongroom_http::control;
-use ureq::http::{Response, StatusCode, Uri};
+use strongroom_http::control::{self, Reason};
+use ureq::http::{Response, Uri};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, Error, RequestBuilder};
 use zeroize::Zeroizing;
 
-use self::docs::{Definition, Page, Refusal};
+use self::docs::{Definition, Page};
+use self::refusal::Refusal;
 use crate::config::{ApiKeySource, Server};
+use crate::consent::keeps_nothing;
 use crate::failure::{Exit, Failure};
 use crate::keys;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::suggest::new_account;
 use crate::typo::closest;
 
 /// A server and the API key for it.
@@ -108,9 +112,9 @@ impl Client {
         documented: impl FnOnce(&Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         match control(self) {
-            Err(refused) if refused.message.contains(LACKS_RIGHT) => match documented(self) {
+            Err(refused) if refused.is(Reason::LacksRight) => match documented(self) {
                 // It lacks both, and the first is the one to ask for.
-                Err(again) if again.message.contains(LACKS_RIGHT) => Err(refused),
+                Err(again) if again.is(Reason::LacksRight) => Err(refused),
                 done => done,
             },
             done => done,
@@ -124,7 +128,7 @@ impl Client {
         is_plain: impl Fn(&T) -> bool,
     ) -> Result<T, Failure> {
         match fetch("true") {
-            Err(refused) if refused.message.contains(LACKS_RIGHT) => match fetch("false") {
+            Err(refused) if refused.is(Reason::LacksRight) => match fetch("false") {
                 Ok(found) if is_plain(&found) => Ok(found),
                 _ => Err(refused),
             },
@@ -176,15 +180,29 @@ impl Client {
 
     /// The items of all parts of a list of a control call.
     pub(crate) fn control_items<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Vec<T>, Failure> {
-        let (mut items, mut after): (Vec<T>, Option<String>) = (Vec::new(), None);
+        let (items, unreadable) = self.control_list(call)?;
+        match unreadable.into_iter().next() {
+            Some(why) => Err(Failure::new(Exit::Key, format!("the server returned: {why}"))
+                .next("`strongroom list` has the others, and names all that cannot be read")),
+            None => Ok(items),
+        }
+    }
+
+    /// The same, and why what is missing from the list cannot be read.
+    pub(crate) fn control_list<T: DeserializeOwned>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(Vec<T>, Vec<String>), Failure> {
+        let (mut items, mut unreadable, mut after) = (Vec::<T>::new(), Vec::new(), None::<String>);
         loop {
             let next = after.iter().map(|after| ("after", after.as_str()));
             let query: Vec<_> = call.query.iter().copied().chain([("limit", "1000")]).chain(next).collect();
             let page: control::Page<T> = self.control_get(Call { path: call.path, query: &query })?;
             items.extend(page.items);
+            unreadable.extend(page.unreadable);
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(items),
+                None => return Ok((items, unreadable)),
             }
         }
     }
@@ -200,10 +218,7 @@ impl Client {
         if task.state == "finished" {
             return Ok(task);
         }
-        let said = task.message.unwrap_or_default();
-        let exit = if is_damage(&said) { Exit::Key } else { Exit::Store };
-        Err(Failure::new(exit, format!("the server could not finish it: {said}"))
-            .next("its log says more; the same command starts it again"))
+        Err(Refusal::of_task(task))
     }
 
     /// Writes the body of a control call to `out`, and returns how many bytes it has.
@@ -215,7 +230,7 @@ impl Client {
         if !response.status().is_success() {
             let status = response.status();
             let body = response.body_mut().read_to_vec().unwrap_or_default();
-            return Err(refused(status, serde_json::from_slice(&body).ok()));
+            return Err(Refusal::failure(status, serde_json::from_slice(&body).ok()));
         }
         let written = io::copy(&mut response.body_mut().as_reader(), &mut out);
         written.map_err(|error| {
@@ -270,8 +285,8 @@ impl Client {
         let by_document = |client: &Self| client.definition_id(name).map(drop);
         match self.either(by_control, by_document) {
             // A key that may only write says so when it is used.
-            Err(refused) if lacks_right(&refused) => Ok(()),
-            Err(refused) if refused.is_undefined() => {
+            Err(refused) if refused.is_of_right() => Ok(()),
+            Err(refused) if refused.is(Reason::DefinitionNotFound) => {
                 let known = self.definitions()?;
                 let known = known.iter().map(|one| one.name.as_str());
                 Err(Failure::undefined(name).meant(closest(name.as_str(), known)))
@@ -293,11 +308,31 @@ impl Client {
         self.either(by_control, by_document)
     }
 
+    /// Says that a linked account is none that is known, as far as the key may know: a mistyped one would get values in
+    /// silence.
+    pub(crate) fn note_new_account(&self, account: &LinkedAccountId, output: &Output) {
+        let is_absent = |refused: Failure| refused.is(Reason::AccountNotFound);
+        if !self.refuse_unknown_account(account).is_err_and(is_absent) {
+            return;
+        }
+        let query = [("linked_account_id", account.as_str()), ("limit", "1")];
+        let values: Result<control::Page<IgnoredAny>, _> =
+            self.control_get(Call { path: &["values"], query: &query });
+        if values.is_ok_and(|page| !page.items.is_empty()) {
+            return;
+        }
+        let known: Result<control::Page<control::AccountView>, _> =
+            self.control_get(Call { path: &["accounts"], query: &[("limit", "1000")] });
+        let known = known.map(|page| page.items).unwrap_or_default();
+        let known = known.iter().map(|found| found.linked_account_id.as_str());
+        output.note(&new_account(account, closest(account.as_str(), known)));
+    }
+
     /// Whether the definition keeps no version of what is overwritten, as far as the key may know.
     pub(crate) fn keeps_nothing(&self, name: &DefinitionName) -> bool {
         let path = ["definitions", name.as_str()];
         let found: Result<control::Definition, _> = self.control_get(Call { path: &path, query: &[] });
-        found.is_ok_and(|definition| definition.history_versions == Some(0))
+        found.is_ok_and(|found| keeps_nothing(found.history_versions, found.history_age_secs))
     }
 
     /// The id of the definition with this name. The filter is a regular expression because the server splits a list
@@ -358,9 +393,9 @@ fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result
     let status = response.status();
     let body = Zeroizing::new(response.body_mut().read_to_vec().unwrap_or_default());
     if !status.is_success() {
-        return Err(refused(status, serde_json::from_slice(&body).ok()));
+        return Err(Refusal::failure(status, serde_json::from_slice(&body).ok()));
     }
-    serde_json::from_slice(&body).map_err(|_| refused(status, None))
+    serde_json::from_slice(&body).map_err(|_| Refusal::failure(status, None))
 }
 
 fn unreachable(error: &Error) -> Failure {
@@ -371,7 +406,7 @@ fn unreachable(error: &Error) -> Failure {
 }
 
 /// What to do about a certificate that is not trusted, which the TLS library tells in words.
-fn step_of_certificate(text: &str) -> Option<&'static str> {
+pub(crate) fn step_of_certificate(text: &str) -> Option<&'static str> {
     if !text.contains("invalid peer certificate") {
         return None;
     }
@@ -388,107 +423,6 @@ fn step_of_certificate(text: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a server refused a call for a right that the key lacks, or has for other names or accounts alone.
-pub(crate) fn lacks_right(failure: &Failure) -> bool {
-    failure.message.contains(LACKS_RIGHT) || failure.message.contains(RIGHT_ELSEWHERE)
-}
-
-/// The failure for a response other than the expected one.
-fn refused(status: StatusCode, body: Option<Refusal>) -> Failure {
-    let said = body.map(|body| body.message);
-    let message = match &said {
-        Some(said) => format!("the server returned {}: {said}", status.as_u16()),
-        None => format!("the server returned {} without a body that this client knows", status.as_u16()),
-    };
-    match status {
-        // No such call at all, rather than a call that found nothing.
-        StatusCode::NOT_FOUND if said.as_ref().is_none_or(|said| said == NO_ROUTE) => {
-            Failure::new(Exit::Store, message).next("check --url: it is only scheme, host and port")
-        }
-        StatusCode::UNAUTHORIZED => {
-            Failure::new(Exit::Key, message).next("check the API key: --api-key-file or STRONGROOM_API_KEY")
-        }
-        StatusCode::FORBIDDEN => Failure::new(Exit::Key, message)
-            .next("`strongroom api-key create NAME --right RIGHT`, where the store is, makes a key that may"),
-        StatusCode::NOT_FOUND => Failure::not_found(message).next(step_of_absent(said.as_deref())),
-        StatusCode::TOO_MANY_REQUESTS => Failure::new(Exit::Store, message).next("try again later"),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Failure::invalid(message).next("nothing was written; send less at once")
-        }
-        StatusCode::INSUFFICIENT_STORAGE => {
-            Failure::new(Exit::Store, message).next("free some space on the disk of the server's store")
-        }
-        status if status.is_client_error() => Failure::invalid(message).next(step_of_bad(said.as_deref())),
-        StatusCode::SERVICE_UNAVAILABLE if said.as_ref().is_some_and(|said| said.contains(MOVED)) => {
-            Failure::new(Exit::Store, message).next("use the server of the store that it was moved to")
-        }
-        StatusCode::SERVICE_UNAVAILABLE => Failure::new(Exit::Store, message).next("try again later"),
-        // As where the store is.
-        _ if said.as_deref().is_some_and(is_damage) => {
-            Failure::new(Exit::Key, message).next(step_of_damage(said.as_deref().unwrap_or_default()))
-        }
-        _ => Failure::new(Exit::Store, message).next("the log of the server says why"),
-    }
-}
-
-/// Whether a server says that something cannot be read, in the engine's words or its own.
-pub(crate) fn is_damage(said: &str) -> bool {
-    [
-        "; restore it from a backup",
-        ": restore it from a backup",
-        "cannot read: use a newer",
-        "cannot be read: a key",
-    ]
-    .iter()
-    .any(|words| said.contains(words))
-}
-
-fn step_of_damage(said: &str) -> &'static str {
-    match () {
-        () if said.contains("purge=true") => "--purge does that",
-        () if said.contains("replace_damaged") => "--replace-damaged does that",
-        () => "`strongroom verify` names all damaged rows, and a backup from before has them whole",
-    }
-}
-
-/// What lists the things of which one was not found. The message names the kind, never which.
-fn step_of_absent(said: Option<&str>) -> &'static str {
-    let is_about = |word: &str| said.is_some_and(|said| said.to_lowercase().contains(word));
-    match () {
-        () if is_about("definition") => "`strongroom list` lists the variables, `strongroom define` adds one",
-        () if is_about("integration") => {
-            "`strongroom account add-app ID` adds it to an account of `strongroom account list`"
-        }
-        () if is_about("account") => "`strongroom account list` lists the accounts",
-        () if is_about("version") && is_about("credential") => {
-            "`strongroom credential history KEY --account ID` lists the versions; nothing was changed"
-        }
-        () if is_about("version") => "`strongroom history NAME` lists the versions; nothing was changed",
-        () if is_about("credential") => "`strongroom credential list --account ID` lists its credentials",
-        () if is_about("slot") => "`strongroom slot list` lists the slots",
-        () if is_about("key") => "`strongroom api-key list` lists the keys",
-        () if is_about("job") || is_about("task") => {
-            "`strongroom job list` lists the jobs; a finished one is gone"
-        }
-        () if is_about("value") => "`strongroom explain NAME` shows where the variable has a value",
-        () => "check the name; nothing was changed",
-    }
-}
-
-fn step_of_bad(said: Option<&str>) -> &'static str {
-    let is_about = |word: &str| said.is_some_and(|said| said.to_lowercase().contains(word));
-    match () {
-        () if is_about("exists") || is_about("already") => {
-            "nothing was written; use what is there, or another name"
-        }
-        () if is_about("value") => "nothing was written; `strongroom show NAME` shows what a value must be",
-        () if is_about("scope") => {
-            "nothing was written; `strongroom show NAME` shows the scopes that it allows"
-        }
-        () => "nothing was written; change what the message names",
-    }
-}
-
 fn is_this_machine(base: &str) -> bool {
     let url = base.parse::<Uri>().ok();
     let Some(host) = url.as_ref().and_then(Uri::host) else { return false };
@@ -498,14 +432,6 @@ fn is_this_machine(base: &str) -> bool {
 
 /// The characters escaped in a segment. A dot is one, because `.` and `..` are valid credential keys.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-/// In the server's message to a key without the right to a call.
-const LACKS_RIGHT: &str = "this API key lacks the right";
-/// In the server's message to a key that has the right to a call for something else.
-const RIGHT_ELSEWHERE: &str = "only for other names or accounts";
-/// In the server's message for a vault that was moved to another store.
-const MOVED: &str = "moved to another store";
-/// The server's message for a path that is none of its calls.
-const NO_ROUTE: &str = "Route not found";
 const KEY_HEADER: &str = "x-api-key";
 /// At the progress of a task.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);

@@ -8,7 +8,7 @@ use strongroom_http::control::{self, OpenSessions};
 use super::account_apps::{AddApp, Apps, RemoveApp};
 use crate::client::docs::Account;
 use crate::client::{Call, Client, NoBody};
-use crate::consent::Consent;
+use crate::consent::{Consent, Deed};
 use crate::failure::Failure;
 use crate::holdings::Holdings;
 use crate::output::{Output, counted, time, unless_unknown};
@@ -17,7 +17,7 @@ use crate::scope_args::refuse_blank_ends;
 use crate::suggest;
 
 /// `account` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum AccountCommand {
     /// Register a linked account
     Create(Create),
@@ -37,13 +37,15 @@ pub(crate) enum AccountCommand {
     EndSessions(EndSessions),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OfAccount {
+    /// The id of the linked account
     id: LinkedAccountId,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct EndSessions {
+    /// The id of the linked account
     #[arg(required_unless_present = "all")]
     id: Option<LinkedAccountId>,
     /// Those of all accounts of the org in this environment
@@ -51,8 +53,9 @@ pub(crate) struct EndSessions {
     all: bool,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Create {
+    /// The id of the linked account
     id: LinkedAccountId,
     /// A name for people
     #[arg(long)]
@@ -62,8 +65,9 @@ pub(crate) struct Create {
     default_app: bool,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Delete {
+    /// The id of the linked account
     id: LinkedAccountId,
     #[command(flatten)]
     consent: Consent,
@@ -128,7 +132,8 @@ impl AccountCommand {
             }
             Self::Delete(delete) => {
                 let holdings = Holdings::of(org, &delete.id).await?;
-                delete.consent.to(&format!("delete linked account {}, {holdings}", delete.id))?;
+                let deed = format!("delete linked account {}, {holdings}", delete.id);
+                delete.consent.to(Deed::to(deed, holdings.seen))?;
                 org.delete_account(&delete.id).await?;
                 delete.done(output)
             }
@@ -171,7 +176,9 @@ impl AccountCommand {
             }
             Self::Delete(delete) => {
                 let id = delete.id.as_str();
-                delete.consent.to(&format!("delete linked account {id}, {}", delete.holdings(client)?))?;
+                let holdings = delete.holdings(client)?;
+                let deed = format!("delete linked account {id}, {holdings}");
+                delete.consent.to(Deed::to(deed, holdings.seen))?;
                 let by_control = |client: &Client| {
                     client.control_delete(Call { path: &["accounts", id], query: &[] }).map(|IgnoredAny| ())
                 };
@@ -259,11 +266,15 @@ impl Delete {
             let call = Call { path: &["accounts", id], query: &[("dry_run", "true")] };
             let plan: control::Deletion = client.control_delete(call)?;
             let count = |count: usize| u64::try_from(count).ok();
-            Ok(Holdings { values: count(plan.values), credentials: count(plan.credentials) })
+            // A key that may delete need not be one that may read.
+            let account =
+                client.control_get::<control::AccountView>(Call { path: &["accounts", id], query: &[] });
+            let seen = account.map(|account| account.id).unwrap_or_default();
+            Ok(Holdings { values: count(plan.values), credentials: count(plan.credentials), seen })
         };
         let by_document = |client: &Client| {
-            let IgnoredAny = client.get(Call { path: &["linked-account", id], query: &[] })?;
-            Ok(Holdings { values: None, credentials: None })
+            let account: Account = client.get(Call { path: &["linked-account", id], query: &[] })?;
+            Ok(Holdings { values: None, credentials: None, seen: account.id })
         };
         client.either(by_control, by_document)
     }

@@ -6,28 +6,31 @@ use strongroom::{ConnectionId, Integration, IntegrationId, LinkedAccountId, Org}
 use strongroom_http::control;
 
 use super::credential::AppArgs;
-use crate::client::{Call, Client, NoBody, lacks_right};
-use crate::consent::Consent;
+use crate::client::{Call, Client, NoBody};
+use crate::consent::{Consent, Deed};
 use crate::failure::{Failure, word};
 use crate::output::{Output, counted, time};
 use crate::pages;
 use crate::scope_args::refuse_blank_ends;
 use crate::suggest;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct AddApp {
+    /// The id of the linked account
     id: LinkedAccountId,
     #[command(flatten)]
     app: AppArgs,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Apps {
+    /// The id of the linked account
     id: LinkedAccountId,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RemoveApp {
+    /// The id of the linked account
     id: LinkedAccountId,
     #[command(flatten)]
     app: AppArgs,
@@ -152,12 +155,14 @@ impl RemoveApp {
             one.integration == integration
                 && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
         };
-        let count = all.iter().filter(|one| is_meant(one)).count();
+        let meant: Vec<_> = all.iter().filter(|one| is_meant(one)).collect();
+        let count = meant.len();
         if count == 0 {
             let is_known = org.linked_account(id).await?.is_some();
             return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
         }
-        consent.to(&self.deed(Some(count)))?;
+        let seen: Vec<_> = meant.iter().map(|one| one.id.to_string()).collect();
+        consent.to(Deed::to(self.deed(Some(count)), seen.join(" ")))?;
         let removed = match &app.connection {
             Some(connection) => account.delete_connection(&integration, connection).await,
             None => account.delete_integration(&integration).await,
@@ -177,11 +182,15 @@ impl RemoveApp {
             let named = self.app.connection.as_ref().map(ConnectionId::as_str);
             one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
         };
-        match listed.map(|all| all.iter().filter(is_meant).count()) {
-            Ok(0) => return Err(self.absent()),
-            Ok(count) => self.consent.to(&self.deed(Some(count)))?,
+        let seen = |all: Vec<control::Connection>| {
+            let meant = all.iter().filter(is_meant).map(|one| one.created_at.clone());
+            meant.collect::<Vec<_>>()
+        };
+        match listed.map(seen) {
+            Ok(meant) if meant.is_empty() => return Err(self.absent()),
+            Ok(meant) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
             // A key that may write need not be one that may read.
-            Err(refused) if lacks_right(&refused) => self.consent.to(&self.deed(None))?,
+            Err(refused) if refused.is_of_right() => self.consent.to(&self.deed(None))?,
             Err(refused) => return Err(refused),
         }
         let path = path_of(&self.id, &self.app, &integration);

@@ -1,14 +1,14 @@
 //! `allow`: what the file of a project chooses counts from then on.
 
 use serde::Serialize;
-use strongroom::LinkedAccountId;
+use strongroom::{Environment, LinkedAccountId};
 
 use crate::config::ProjectFile;
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// `allow` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Allow {}
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ impl Allow {
         let chosen = project.chosen().join(", ");
         let view = AllowedView {
             file: shown.clone(),
-            environment: project.environment.as_deref(),
+            environment: project.environment.as_ref().map(Environment::as_str),
             account: project.account.as_ref().map(LinkedAccountId::as_str),
             prefix: project.prefix.as_deref(),
         };

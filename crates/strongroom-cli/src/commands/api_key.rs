@@ -10,26 +10,28 @@ use strongroom_http::{
 };
 use zeroize::Zeroizing;
 
+use super::audit::refuse_unreadable;
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::output::{Output, counted, time};
 use crate::scope_args::refuse_blank_ends;
+use crate::suggest;
 
 /// `api-key` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum ApiKeyCommand {
     /// Create a key and print it; it cannot be shown again
     Create(Create),
     /// List the keys without showing them
     List,
-    /// Refuse a key from now on; that with which this command calls a server asks first
+    /// Revoke a key; asks first if this command itself uses it
     Revoke(Revoke),
     /// Create a key that may do the same in place of another one, and print it
     Rotate(Rotate),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Create {
     /// Who or what will use it, for people
     name: String,
@@ -48,8 +50,9 @@ pub(crate) struct Create {
     expires_in: Option<Duration>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Revoke {
+    /// The id of the API key, as `strongroom api-key list` shows it
     id: DocumentId,
     /// End the sessions of all linked accounts too: those whose tokens the key issued are among them
     #[arg(long)]
@@ -61,12 +64,14 @@ pub(crate) struct Revoke {
     consent: Consent,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Rotate {
+    /// The id of the API key, as `strongroom api-key list` shows it
     id: DocumentId,
-    /// Accept the old key for this much longer, such as 24h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
-    grace: Duration,
+    /// Accept the old key for this much longer, such as 24h [default: 0s; 10m for the key with which this command calls
+    /// a server, and no less than 60s, in case the new one is lost on its way]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    grace: Option<Duration>,
     /// Refuse the new key after this time, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     expires_in: Option<Duration>,
@@ -123,20 +128,18 @@ impl ApiKeyCommand {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => {
+                for account in &create.accounts {
+                    client.note_new_account(account, output);
+                }
                 let body = create.request()?;
                 show_made(&client.control_post(&["api-keys"], &body)?, output)
             }
             Self::List => {
-                let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
-                show(keys.into_iter().map(KeyView::of_server).collect(), output)
+                let (keys, unreadable) = keys_of(client)?;
+                show((keys.into_iter().map(KeyView::of_server).collect(), unreadable), output)
             }
             Self::Revoke(revoke) => revoke.on_server(client, output),
-            Self::Rotate(rotate) => {
-                let (id, expires_in) = (rotate.id.to_string(), rotate.expires_in);
-                let expires_at = expires_in.map(after).transpose()?.map(time);
-                let body = RotateKey { grace_secs: rotate.grace.as_secs(), expires_at };
-                show_made(&client.control_post(&["api-keys", &id, "rotate"], &body)?, output)
-            }
+            Self::Rotate(rotate) => rotate.on_server(client, output),
         }
     }
 }
@@ -162,6 +165,7 @@ impl Create {
         }
         for account in &self.accounts {
             refuse_blank_ends(account)?;
+            suggest::note_new_account(org, account, output).await;
         }
         if !self.accounts.is_empty() {
             grant = grant.only_accounts(self.accounts).map_err(refused)?;
@@ -176,21 +180,53 @@ impl Create {
 
 impl Rotate {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let (id, until) = (self.id, after(self.grace)?);
+        let (id, until) = (self.id, after(self.grace.unwrap_or_default())?);
         let expires_at = self.expires_in.map(after).transpose()?;
         let (keys, now) = (ApiKeys::of(org)?, after(Duration::ZERO)?);
         let old = keys.info(&id).await?;
-        if old.is_some_and(|old| old.expires_at.is_some_and(|moment| moment <= now)) {
+        if old.as_ref().is_some_and(|old| old.expires_at.is_some_and(|moment| moment <= now)) {
             return Err(Failure::invalid("the API key has expired")
                 .next("`strongroom api-key create` makes a new one"));
         }
+        let old_end = old.and_then(|old| old.expires_at);
         match keys.rotate(&id, until, expires_at).await? {
             Some(created) => {
+                let until = old_end.map_or(until, |moment| moment.min(until));
                 output.note(&format!("API key {id} is refused from {} on", time(until)));
                 show_created(created, org, output)
             }
             None => Err(absent(&id)),
         }
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let (id, expires_at) = (self.id.to_string(), self.expires_in.map(after).transpose()?.map(time));
+        let grace = match self.grace {
+            Some(grace) if grace < OWN_GRACE_MIN && own_id(client)? == id => {
+                let why = "this command calls with that key, which makes another one if the new one is lost on its way";
+                return Err(Failure::usage(why).next(
+                    "give --grace 60s at least, and `strongroom api-key revoke` it once the new one is kept",
+                ));
+            }
+            Some(grace) => grace,
+            None if own_id(client)? == id => OWN_GRACE,
+            None => Duration::ZERO,
+        };
+        let body = RotateKey { grace_secs: grace.as_secs(), expires_at };
+        let made = client.control_post(&["api-keys", &id, "rotate"], &body)?;
+        show_made(&made, output)?;
+        if grace.is_zero() {
+            output.note(&format!("API key {id} is refused from now on"));
+            return Ok(());
+        }
+        // As it is stored: it may have expired before that, or have been replaced before with another grace.
+        let stored = keys_of(client).ok().and_then(|(keys, _)| keys.into_iter().find(|key| key.id == id));
+        let until = match stored.and_then(|key| key.expires_at) {
+            Some(moment) => format!("until {moment}"),
+            None => format!("for {} at most", humantime::format_duration(grace)),
+        };
+        output.note(&format!("API key {id} is accepted {until}; `strongroom api-key revoke {id}` ends that"));
+        Ok(())
     }
 }
 
@@ -199,16 +235,19 @@ impl Revoke {
         let (id, keys) = (self.id, ApiKeys::of(org)?);
         // First, so that it makes no more of them.
         let was_there = keys.revoke(&id).await?;
-        let made = if self.with_children { keys.revoke_made(&id).await? } else { keys.made_by(&id).await? };
-        if !was_there && !self.with_sessions && (made.is_empty() || !self.with_children) {
-            return Err(absent(&id));
-        }
-        let children = made.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });
+        let made = if self.with_children { keys.revoke_made(&id).await } else { keys.made_by(&id).await };
+        // Whatever kept others from being revoked.
         let ended = match self.with_sessions {
             true => Some(OpenSessions::of(org)?.end_all().await?),
             false => None,
         };
-        revoked((&id, was_there), (children.collect(), self.with_children), ended, output)
+        let made = made?;
+        if !was_there && !self.with_sessions && (made.keys.is_empty() || !self.with_children) {
+            return Err(absent(&id));
+        }
+        let children = made.keys.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });
+        revoked((&id, was_there), (children.collect(), self.with_children), ended, output)?;
+        name_unreadable(&made.unreadable, self.with_children, output)
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -220,18 +259,20 @@ impl Revoke {
         // All of it in one call: the key may be the one that calls, or one that made it.
         let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
         let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
-        revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)
+        revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)?;
+        name_unreadable(&gone.unreadable, with_children, output)
     }
 
     /// Asks before the key goes with which this command calls: as the one that is named, or as one that it made.
     fn ask(&self, client: &Client) -> Result<(), Failure> {
         let id = self.id.to_string();
-        let own = client.control_get::<Status>(Call { path: &["status"], query: &[] })?.api_key_id;
+        let own = own_id(client)?;
         if own == id {
             return self.consent.to(&format!("revoke API key {id}, with which this command calls"));
         }
         if self.with_children {
-            let keys: Vec<ApiKey> = client.control_items(Call { path: &["api-keys"], query: &[] })?;
+            // One that cannot be read may be one in between.
+            let (keys, _) = keys_of(client)?;
             if may_have_made(&keys, &id, &own) {
                 return self.consent.to(&format!(
                     "revoke API key {id} and the keys that it made: that with which this command calls may be one"
@@ -241,6 +282,21 @@ impl Revoke {
         Ok(())
     }
 }
+
+/// The keys of a server that can be read, and why the others cannot.
+fn keys_of(client: &Client) -> Result<(Vec<ApiKey>, Vec<String>), Failure> {
+    client.control_list(Call { path: &["api-keys"], query: &[] })
+}
+
+/// The id of the key with which this command calls.
+fn own_id(client: &Client) -> Result<String, Failure> {
+    Ok(client.control_get::<Status>(Call { path: &["status"], query: &[] })?.api_key_id)
+}
+
+/// How long that key is accepted after it was replaced.
+const OWN_GRACE: Duration = Duration::from_secs(600);
+/// The least that a server takes.
+const OWN_GRACE_MIN: Duration = Duration::from_secs(60);
 
 /// Whether `id` made the key `own`, by itself or through keys that it made. It may have, if one of those in between is
 /// gone.
@@ -290,6 +346,21 @@ fn revoked(
     )
 }
 
+/// The API keys that cannot be read, which may be among those that were to be revoked: then the command fails.
+fn name_unreadable(unreadable: &[String], with_children: bool, output: &Output) -> Result<(), Failure> {
+    if !with_children || unreadable.len() > 1 {
+        unreadable.iter().for_each(|why| output.warn(&format!("it may have made one more: {why}")));
+    }
+    match with_children {
+        true => refuse_unreadable(unreadable.iter().map(String::as_str), "API key").map_err(|failure| {
+            failure.next(
+                "all else was revoked; `strongroom api-key revoke ID` revokes one that cannot be read too",
+            )
+        }),
+        false => Ok(()),
+    }
+}
+
 /// Prints only the key on standard output, so that it can be piped to where it is kept.
 fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
@@ -324,13 +395,14 @@ fn show_created(created: CreatedApiKey, org: &Org, output: &Output) -> Result<()
 
 async fn list(org: &Org, output: &Output) -> Result<(), Failure> {
     let keys = ApiKeys::of(org)?;
-    let mut all: Vec<ApiKeyInfo> = Vec::new();
+    let (mut all, mut unreadable) = (Vec::<ApiKeyInfo>::new(), Vec::new());
     let mut page = keys.list(PageRequest::default()).await?;
     loop {
         all.append(&mut page.items);
+        unreadable.append(&mut page.unreadable);
         match page.next {
             Some(cursor) => page = keys.list(PageRequest::default().after(cursor)).await?,
-            None => return show(all.into_iter().map(KeyView::of).collect(), output),
+            None => return show((all.into_iter().map(KeyView::of).collect(), unreadable), output),
         }
     }
 }
@@ -365,7 +437,8 @@ impl KeyView {
     }
 }
 
-fn show(mut views: Vec<KeyView>, output: &Output) -> Result<(), Failure> {
+/// Those that can be read; then the command fails if there are others.
+fn show((mut views, unreadable): (Vec<KeyView>, Vec<String>), output: &Output) -> Result<(), Failure> {
     views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -379,7 +452,15 @@ fn show(mut views: Vec<KeyView>, output: &Output) -> Result<(), Failure> {
             text(&view.last_used),
         ]
     });
-    output.list(["ID", "NAME", "RIGHTS", "ONLY", "CREATED", "EXPIRES", "LAST USED"], rows, &views)
+    output.list(["ID", "NAME", "RIGHTS", "ONLY", "CREATED", "EXPIRES", "LAST USED"], rows, &views)?;
+    if unreadable.len() > 1 {
+        unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
+    }
+    refuse_unreadable(unreadable.iter().map(String::as_str), "API key").map_err(|failure| {
+        failure.next(
+            "the list has the others; `strongroom api-key revoke ID` deletes one, which is refused as it is",
+        )
+    })
 }
 
 fn absent(id: &DocumentId) -> Failure {

@@ -17,9 +17,10 @@ use crate::files::{self, NewFile};
 use crate::output::{Output, counted, time};
 use crate::pages;
 use crate::session::Session;
+use crate::suggest;
 
 /// `audit` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = FIELDS)]
 pub(crate) struct Audit {
     /// Note every write to the vault from now on, whoever makes it
@@ -101,9 +102,15 @@ impl Audit {
             Failure::usage(format!("{} could not be read: {error}", path.display()))
                 .next("name a file of `strongroom audit --export`, and its digest with --digest")
         };
-        let text = fs::read_to_string(&digest).map_err(|error| unreadable(&digest, &error))?;
+        let text = fs::read(&digest).map_err(|error| unreadable(&digest, &error))?;
+        // What is no text any more is damaged, and no digest.
+        let text = String::from_utf8_lossy(&text);
         let export = File::open(file).map_err(|error| unreadable(file, &error))?;
-        let (digest_kept, export) = (text.parse::<AuditDigest>()?, BufReader::new(export));
+        let digest_kept = text.parse::<AuditDigest>().map_err(|error| {
+            let sentence = format!("{} is not whole: {}", digest.display(), Failure::from(error).message);
+            Failure::new(Exit::Key, sentence).next("use another copy of the digest")
+        })?;
+        let export = BufReader::new(export);
         let checked = match self.dropped_before {
             Some(before) => digest_kept.check_after_drop(export, before),
             None => digest_kept.check(export),
@@ -138,6 +145,10 @@ impl Audit {
     }
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        if self.only_reads() || self.drop_before.is_some() {
+            suggest::refuse_unknown_org(&session.vault, &session.org).await?;
+            suggest::refuse_unknown_environment(&session.org).await?;
+        }
         if let Some(before) = self.drop_before {
             return self.trim(&session.org, before, output).await;
         }
@@ -222,10 +233,17 @@ async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> 
     let unwritable = |error: &io::Error| {
         Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
     };
+    let digest_file = digest_of(file);
+    // Before anything is written: events without their digest would be left behind.
+    for place in [file, &digest_file] {
+        if place.symlink_metadata().is_ok() {
+            return Err(Failure::usage(format!("{} is there already", place.display()))
+                .next("name a new file; nothing was written"));
+        }
+    }
     let new = NewFile::beside(file).map_err(|error| unwritable(&error))?;
     let digest = org.export_audit(&mut BufWriter::new(new.file())).await?;
     new.publish(file).map_err(|error| unwritable(&error))?;
-    let digest_file = digest_of(file);
     files::write_new(&digest_file, &digest.to_string())?;
     let (file, digest_file) = (file.display().to_string(), digest_file.display().to_string());
     let sentence = format!("{file} has the events; keep {digest_file} elsewhere, for `audit --check`");
@@ -239,7 +257,8 @@ fn refuse_lacking(digest: &AuditDigest, output: &Output) -> Result<(), Failure> 
     if lacks.is_empty() {
         return Ok(());
     }
-    lacks.iter().for_each(|lack| output.warn(&format!("not in the export: {lack}")));
+    // Of a gap, the event after it is named, which is in the export.
+    lacks.iter().for_each(|lack| output.warn(&format!("found in the audit: {lack}")));
     let sentence =
         format!("the audit was not whole when it was exported: {}", counted(lacks.len() as u64, "finding"));
     Err(Failure::new(Exit::Key, sentence).next(
@@ -280,7 +299,8 @@ impl Audit {
 /// That it is turned on is the first event, and that it is turned off the last.
 async fn switch(session: &Session, audit: bool, output: &Output) -> Result<(), Failure> {
     let change = async { Ok(session.vault.change_settings(|settings| settings.audit = audit).await?) };
-    let deed = if audit { "settings: audit on" } else { "settings: audit off" };
+    let [on, off] = SWITCHES;
+    let deed = if audit { on } else { off };
     match (session.vault.settings().await?.audit, audit) {
         (true, true) | (false, false) => {}
         (true, false) => session.operate(deed, change).await?,
@@ -345,6 +365,9 @@ cannot be read has unreadable, which says why; the command then exits with 5 aft
 
 /// What is younger is not dropped.
 const TWO_HOURS_MS: u64 = 2 * 60 * 60 * 1_000;
+
+/// What the audit says of itself when it is turned on and off.
+pub(super) const SWITCHES: [&str; 2] = ["settings: audit on", "settings: audit off"];
 
 /// Options that narrow a list down or switch the audit.
 const NARROWED: [&str; 4] = ["on", "off", "since", "actor"];

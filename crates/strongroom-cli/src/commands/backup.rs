@@ -1,8 +1,8 @@
 //! `backup`: the vault, or one org, in one file.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io::BufWriter;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use strongroom::{BackupSummary, Environment, OrgId, Unlock};
@@ -10,15 +10,15 @@ use strongroom_http::ErrorStatus;
 
 use crate::client::Client;
 use crate::config::{Config, default_key_file_of};
-use crate::failure::Failure;
-use crate::files::NewFile;
+use crate::failure::{Failure, repeatable};
+use crate::files::{NewFile, unwritable};
 use crate::keys;
 use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::session::Session;
 
 /// `backup` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Backup {
     /// A file that does not exist yet
     file: PathBuf,
@@ -60,9 +60,8 @@ impl Backup {
     ) -> Result<(), Failure> {
         let (file, org) = (&self.file, config.named_org);
         if file.symlink_metadata().is_ok() {
-            return Err(
-                Failure::usage(format!("{} exists already", file.display())).next("name another file")
-            );
+            return Err(Failure::usage(format!("{} exists already", repeatable::file(file)))
+                .next("name another file"));
         }
         let org = self.org_with_key(org, output)?;
         let named = org.as_ref().map(|(org, _)| *org);
@@ -100,9 +99,8 @@ impl Backup {
             return Err(Failure::not_on_server("a server gives away only the whole vault"));
         }
         if file.symlink_metadata().is_ok() {
-            return Err(
-                Failure::usage(format!("{} exists already", file.display())).next("name another file")
-            );
+            return Err(Failure::usage(format!("{} exists already", repeatable::file(file)))
+                .next("name another file"));
         }
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
         let bytes = client.control_download(&["backup"], new.file())?;
@@ -165,8 +163,4 @@ impl TenantView {
     fn of((org, environment): &(OrgId, Environment)) -> Self {
         Self { org: org.to_string(), environment: environment.to_string() }
     }
-}
-
-fn unwritable(file: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("{} could not be written: {error}", file.display())).next("name another file")
 }

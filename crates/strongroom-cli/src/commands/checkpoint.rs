@@ -1,18 +1,18 @@
 //! `checkpoint`: what the store holds now, in a file to compare it with later.
 
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io::BufWriter;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::verify;
-use crate::failure::Failure;
-use crate::files::NewFile;
+use crate::failure::{Failure, repeatable};
+use crate::files::{NewFile, unwritable};
 use crate::output::{Output, counted};
 use crate::session::Session;
 
 /// `checkpoint` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Checkpoint {
     /// A file that does not exist yet; keep it away from the store
     file: PathBuf,
@@ -29,9 +29,8 @@ impl Checkpoint {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let file = &self.file;
         if file.symlink_metadata().is_ok() {
-            return Err(
-                Failure::usage(format!("{} exists already", file.display())).next("name another file")
-            );
+            return Err(Failure::usage(format!("{} exists already", repeatable::file(file)))
+                .next("name another file"));
         }
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
         let report = session.vault.checkpoint(BufWriter::with_capacity(1 << 20, new.file())).await?;
@@ -46,8 +45,4 @@ impl Checkpoint {
             &view,
         )
     }
-}
-
-fn unwritable(file: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("{} could not be written: {error}", file.display())).next("name another file")
 }

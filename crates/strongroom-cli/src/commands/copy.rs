@@ -7,17 +7,17 @@ use strongroom::{DefinitionId, DefinitionName, Secret, VariableDefinition};
 use super::import::{Entry, Plan, Unknown};
 use super::place::{OtherKey, Place};
 use crate::client::Client;
-use crate::consent::Consent;
+use crate::consent::{Consent, Deed};
 use crate::failure::Failure;
 use crate::output::{Output, counted};
 use crate::pages;
-use crate::scope_args::to_set;
+use crate::scope_args::{account_of, to_set};
 use crate::session::Session;
 use crate::suggest;
 use crate::typo::closest;
 
 /// `copy` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Copy {
     /// Copy from `[ORG/]ENVIRONMENT`; add `@account:ID` or `@workflow:ID` for another scope than the org's
     #[arg(value_name = "A")]
@@ -46,11 +46,15 @@ struct Taken {
 impl Copy {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         self.other_key.refuse_on_store()?;
+        self.from.refuse_unknown(session).await?;
+        self.from.refuse_unknown_scope(session, &[&self.from]).await?;
         let Taken { entries, definitions } = self.read(session).await?;
         let to = self.to.org(session);
-        suggest::note_new_environment(&to, output).await;
+        suggest::note_new_environment(&session.vault, &to, output).await;
         let scope = to_set(self.to.scope.clone())?;
-        suggest::note_new_account(&to, &scope, output).await;
+        if let Some(account) = account_of(&scope) {
+            suggest::note_new_account(&to, account, output).await;
+        }
         let plan = Plan::of(&to, scope, entries, &Unknown::DefineAs(definitions)).await?;
         if self.agrees_to(&plan, output)? {
             plan.apply_in_parts(&to).await?;
@@ -69,17 +73,23 @@ impl Copy {
         let definitions: HashMap<_, _> =
             definitions.map(|definition| (definition.name.clone(), definition)).collect();
         let values = self.from.shown_values(client, &self.only)?;
+        if let (Some(account), true) = (account_of(&self.from.scope), values.is_empty()) {
+            client.refuse_unknown_account(account)?;
+        }
         let Taken { entries, definitions } = self.take(definitions, values)?;
 
         let other_key = std::mem::take(&mut self.other_key);
         let of_b = other_key.client(client, output)?;
         let of_b = of_b.as_ref().unwrap_or(client);
         self.to.refuse_elsewhere(of_b)?;
+        if let Some(account) = account_of(&self.to.scope) {
+            of_b.note_new_account(account, output);
+        }
         let known: Vec<_> = of_b.definitions()?.into_iter().map(|definition| definition.name).collect();
         let versions = self.to.values(of_b, "false")?.into_iter().map(|one| (one.name, one.version));
         let versions = versions.collect();
         let unknown = Unknown::DefineAs(definitions);
-        let mut plan = Plan::for_server(&self.to.scope, entries, &known, &unknown);
+        let mut plan = Plan::for_server(&self.to.scope, entries, &known, &unknown)?;
         plan.try_on(of_b)?;
         let plan = plan.over(&versions);
         if self.agrees_to(&plan, output)? {
@@ -100,8 +110,12 @@ impl Copy {
                 .next("leave them out with --only, or change their definitions"));
         }
         if replaced > 0 && !self.dry_run {
-            plan.preview(output)?;
-            self.consent.to(&format!("replace {} at {}", counted(replaced, "value"), self.to.as_str()))?;
+            let deed = format!("replace {} at {}", counted(replaced, "value"), self.to.as_str());
+            let deed = Deed::to(deed, plan.replaced());
+            if !self.consent.was_given_to(&deed) {
+                plan.preview(output)?;
+            }
+            self.consent.to(deed)?;
         }
         Ok(!self.dry_run)
     }
@@ -109,9 +123,6 @@ impl Copy {
     async fn read(&self, session: &Session) -> Result<Taken, Failure> {
         let org = self.from.org(session);
         let stored = pages::definitions(&org).await?;
-        if stored.is_empty() {
-            suggest::refuse_unknown_environment(&org).await?;
-        }
         let names: HashMap<DefinitionId, &str> =
             stored.iter().map(|stored| (stored.id, stored.definition.name.as_str())).collect();
         let values = pages::values(&org, &self.from.scope).await?.into_iter();

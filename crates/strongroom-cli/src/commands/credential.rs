@@ -4,16 +4,16 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use strongroom::{
     AppCredentials, ConnectionId, CredentialInfo, CredentialKey, Error, IntegrationId, LinkedAccountId, Org,
-    PageRequest, WriteOptions,
+    PageRequest, Secret, WriteOptions,
 };
-use strongroom_http::control;
+use strongroom_http::control::{self, Reason};
 
 use super::credential_history::{History, Revert, Undo};
-use super::delete::{FOR_GOOD, unless_purged};
+use super::delete::{FOR_GOOD, offer_purge, unless_purged};
 
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
-use crate::consent::Consent;
+use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure, step_of_app};
 use crate::input::{self, ValueArgs};
 use crate::output::{Output, time, unless_unknown};
@@ -23,7 +23,7 @@ use crate::suggest;
 use crate::typo::closest;
 
 /// `credential` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum CredentialCommand {
     /// Set a credential to the exact bytes of standard input, or to the line typed at a hidden prompt
     Set(Set),
@@ -60,8 +60,9 @@ pub(crate) struct AppArgs {
     pub(crate) connection: Option<ConnectionId>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Set {
+    /// The key of the credential
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
@@ -69,14 +70,15 @@ pub(crate) struct Set {
     value: ValueArgs,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct List {
     #[command(flatten)]
     place: Place,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Delete {
+    /// The key of the credential
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
@@ -161,7 +163,7 @@ impl Place {
             false => by_control(client),
         };
         match done {
-            Err(refused) if refused.is_without_app() => {
+            Err(refused) if refused.is(Reason::ConnectionNotFound) => {
                 // The default app of an account that is not registered is not found either.
                 client.refuse_unknown_account(&self.account)?;
                 Err(refused.next(step_of_app(&self.account, &integration, self.app.connection.as_ref())))
@@ -229,7 +231,7 @@ impl Place {
 impl CredentialCommand {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         match self {
-            Self::Set(set) => set.run(org, output).await,
+            Self::Set(set) => set.run(set.read(output)?, org, output).await,
             Self::List(List { place }) => {
                 let listed = place.credentials(org);
                 let all = match pages::all(async |page| listed.list(page).await).await {
@@ -258,9 +260,13 @@ impl CredentialCommand {
 }
 
 impl Set {
-    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+    /// The value that is to be set.
+    pub(crate) fn read(&self, output: &Output) -> Result<Secret, Failure> {
         refuse_blank_ends(&self.place.account)?;
-        let value = input::value(self.key.as_str(), &self.value, output)?;
+        input::value(self.key.as_str(), &self.value, output)
+    }
+
+    pub(crate) async fn run(&self, value: Secret, org: &Org, output: &Output) -> Result<(), Failure> {
         let action = match self.place.credentials(org).upsert(self.key.as_str(), value).await {
             Ok(written) => written.action,
             Err(error) => return Err(suggest::of_account(org, &self.place.account, error).await),
@@ -299,6 +305,7 @@ impl Set {
 impl Delete {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (credentials, mut is_absent) = (self.place.credentials(org), false);
+        let mut seen = String::new();
         match pages::all(async |page| credentials.list(page).await).await {
             Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
                 is_absent = true;
@@ -311,10 +318,14 @@ impl Delete {
             Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
                 return Err(suggest::of_account(org, &self.place.account, error).await);
             }
+            Ok(all) => {
+                let found = all.iter().find(|info| info.key_name == self.key);
+                seen = found.map(|info| super::delete::seen(info.id, info.revision)).unwrap_or_default();
+            }
             // One that cannot be read can still be deleted.
-            Ok(_) | Err(_) => {}
+            Err(_) => {}
         }
-        self.consent.to(&self.deed())?;
+        self.consent.to(Deed::to(self.deed(), seen))?;
         let options = match self.purge {
             true => WriteOptions::default(),
             false => WriteOptions::default().keep_history(),
@@ -331,18 +342,26 @@ impl Delete {
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         // A key that may delete need not be one that may list.
-        if let Err(absent) = self.place.listed(client)
-            && absent.exit == Exit::NotFound
-        {
-            return Err(absent);
-        }
-        self.consent.to(&self.deed())?;
+        let seen = match self.place.listed(client) {
+            Err(absent) if absent.exit == Exit::NotFound => return Err(absent),
+            Err(_) => String::new(),
+            Ok(all) => {
+                let found = all.into_iter().find(|one| one.key == self.key.as_str());
+                found
+                    .map(|one| {
+                        super::delete::seen(one.id.unwrap_or_default(), one.updated_at.unwrap_or_default())
+                    })
+                    .unwrap_or_default()
+            }
+        };
+        self.consent.to(Deed::to(self.deed(), seen))?;
         let by_control = |client: &Client| {
             let path = self.place.path_of(&self.key, &[]);
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let purge = if self.purge { "true" } else { "false" };
             let query = [self.place.query(), vec![("purge", purge)]].concat();
-            client.control_delete(Call { path: &path, query: &query }).map(|IgnoredAny| ())
+            let deleted = client.control_delete(Call { path: &path, query: &query });
+            deleted.map(|IgnoredAny| ()).map_err(|refused| offer_purge(self.purge, refused))
         };
         let by_document = |client: &Client| {
             let query = [("linked_account_id", self.place.account.as_str())];

@@ -1,12 +1,12 @@
 //! `credential history`, `undo` and `revert`: a credential as it was.
 
 use serde::Serialize;
-use strongroom::{AppCredentials, CredentialKey, Org, Version, WriteOptions};
+use strongroom::{AppCredentials, CredentialKey, Error, Org, Revision, Version, WriteOptions};
 use strongroom_http::control::{self, CredentialUndone, RestoreCredential, UndoCredential};
 
 use super::credential::Place;
 use super::history::{show, views};
-use super::undo::Replace;
+use super::undo::{Replace, lost, overtaken};
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::Failure;
@@ -14,15 +14,17 @@ use crate::output::{Output, time};
 use crate::pages;
 use crate::suggest;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct History {
+    /// The key of the credential
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Undo {
+    /// The key of the credential
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
@@ -32,9 +34,10 @@ pub(crate) struct Undo {
     consent: Consent,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(disable_version_flag = true)]
 pub(crate) struct Revert {
+    /// The key of the credential
     key: CredentialKey,
     /// Which version, as `credential history` lists it
     #[arg(long, value_name = "N")]
@@ -87,45 +90,52 @@ impl Undo {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let target = Target::find(org, &self.key, &self.place).await?;
         let Some(last) = Version::to_undo(&target.versions) else {
-            return Err(target.gone("the version before this one"));
+            let purges = "`strongroom credential delete KEY --purge` removes it";
+            return Err(
+                lost(&target.versions, purges).unwrap_or_else(|| target.gone("the version before this one"))
+            );
         };
         target.restore(last, (self.replace, self.consent), "undo", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Self { key, place, replace: Replace { replace_damaged }, consent } = self;
+        let Self { key, place, replace, consent } = self;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was before its last change",
             place.shown()
         ))?;
+        let Replace { replace_damaged } = replace;
         let body = UndoCredential { connection: place.connection(), replace_damaged };
         let path = place.path_of(&key, &["undo"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        done(&client.control_post(&path, &body)?, &place, output)
+        let restored = client.control_post(&path, &body);
+        done(&restored.map_err(|refused| replace.offer(refused))?, &place, output)
     }
 }
 
 impl Revert {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let target = Target::find(org, &self.key, &self.place).await?;
-        let wanted = target.versions.iter().find(|version| version.revision.as_u64() == self.version);
-        let Some(wanted) = wanted.filter(|version| !version.deleted) else {
+        let wanted = Version::to_restore(&target.versions, Revision::from_u64(self.version));
+        let Some(wanted) = wanted else {
             return Err(target.gone(&format!("version {}", self.version)));
         };
         target.restore(wanted, (self.replace, self.consent), "revert", output).await
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Self { key, version, place, replace: Replace { replace_damaged }, consent } = self;
+        let Self { key, version, place, replace, consent } = self;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was in version {version}",
             place.shown()
         ))?;
         let (version, connection) = (version.to_string(), place.connection());
+        let Replace { replace_damaged } = replace;
         let body = RestoreCredential { version, connection, replace_damaged };
         let path = place.path_of(&key, &["restore"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        done(&client.control_post(&path, &body)?, &place, output)
+        let restored = client.control_post(&path, &body);
+        done(&restored.map_err(|refused| replace.offer(refused))?, &place, output)
     }
 }
 
@@ -165,14 +175,16 @@ impl<'t> Target<'t> {
             "set credential {key} of {} to what it was from {written} on",
             place.shown()
         ))?;
+        let changed = |error| overtaken(error, &format!("credential {key} of {}", place.shown()));
         let written = match self.versions.as_slice() {
             // It expires when it did before.
             [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
-                self.credentials.undelete(key).await?.ok_or_else(|| place.absent(self.key))?
+                let undeleted = self.credentials.undelete(key).await;
+                undeleted.map_err(changed)?.ok_or_else(|| changed(Error::Unexpected { found: None }))?
             }
             _ => {
                 let options = WriteOptions::expecting(as_listed).note(note);
-                self.credentials.restore_with(key, wanted.revision, options).await?
+                self.credentials.restore_with(key, wanted.revision, options).await.map_err(changed)?
             }
         };
         done(&CredentialUndone::of(&written.info, wanted), place, output)

@@ -1,30 +1,35 @@
 //! `delete`: one value, or a definition with all its values.
 
+use std::fmt;
+
 use serde::Serialize;
 use strongroom::{
     DefinitionId, DefinitionName, Error, Org, PageRequest, Scope, ScopeKind, Scopes, WriteOptions,
 };
-use strongroom_http::control;
+use strongroom_http::control::{self, Reason};
 
+use super::undo::Deleted;
 use crate::client::docs::ListedValue;
-use crate::client::{Call, Client, is_damage, lacks_right};
-use crate::consent::Consent;
-use crate::failure::{Exit, Failure};
+use crate::client::{Call, Client};
+use crate::consent::{Consent, Deed};
+use crate::failure::{Exit, Failure, word};
 use crate::output::Output;
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `delete` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Delete {
+    /// The name of the variable; of a damaged definition with --definition --purge its id
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
-    /// Keep no former version either: nothing brings it back. Needed for one that cannot be read and has versions
+    /// Keep no former version either: nothing brings it back, of a definition no older one of its name either. Needed
+    /// for one that cannot be read and has versions
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
@@ -46,23 +51,22 @@ struct DefinitionDeleted<'a> {
 
 impl Delete {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        if self.definition {
+            return self.delete_definition(org, output).await;
+        }
         let name = &self.name;
         let Some(definition) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
         };
-        if self.definition {
-            let values = count_values(org, name, definition.id).await?;
-            self.consent.to(&format!("delete the definition {name} and its values: {values}"))?;
-            org.delete_definition_with(name, self.options()).await?;
-            return self.definition_deleted(output);
-        }
         let scope = self.scope.scope();
         // A value that cannot be read can still be deleted.
-        let is_absent = matches!(org.value(definition.id, &scope).await, Ok(None));
+        let value = org.value(definition.id, &scope).await;
+        let is_absent = matches!(value, Ok(None));
         if is_absent && !(self.purge && has_history(org, &definition.id, &scope).await?) {
             return Err(Failure::no_value(name, &scope));
         }
-        self.consent.to(&self.deed(&scope))?;
+        let seen = value.ok().flatten().map(|value| seen(value.id, value.revision));
+        self.consent.to(Deed::to(self.deed(&scope), seen.unwrap_or_default()))?;
         let deleted = org.delete_value_with(&self.name, &scope, self.options()).await;
         let deleted = deleted.map_err(|error| unless_purged(self.purge, error))?;
         if is_absent {
@@ -73,6 +77,78 @@ impl Delete {
             output.warn("the value was damaged and could not be read");
         }
         self.value_deleted(deleted.id.map(|id| id.to_string()), output)
+    }
+
+    async fn delete_definition(&self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let name = &self.name;
+        let Some(definition) = org.definition(name).await.map_err(|error| unless_by_id(name, error))? else {
+            if self.purge {
+                return self.purge_definition(org, output).await;
+            }
+            if let Ok(id) = name.as_str().parse::<DefinitionId>()
+                && let Err(error) = org.definition(id).await
+            {
+                return Err(unless_by_id(name, error));
+            }
+            return Err(suggest::undefined(org, name).await);
+        };
+        let (values, found) = find_values(org, name, definition.id).await?;
+        let seen = format!("{} {found}", seen(definition.id, definition.revision));
+        let deed = format!("delete the definition {name} and its values: {values}");
+        if !self.purge {
+            self.consent.to(Deed::to(deed, seen))?;
+            org.delete_definition_with(name, self.options()).await?;
+            return self.definition_deleted(output);
+        }
+        let others = Deleted::find(org, name, output).await?.of_name;
+        let deed = match others.len() {
+            0 => deed,
+            _ => format!("{deed}, and what is kept of deleted definitions of this name"),
+        };
+        self.consent.to(Deed::to(format!("{deed}, for good"), seen))?;
+        org.purge_definition(definition.id).await?;
+        for other in others {
+            org.purge_definition(other.id).await?;
+        }
+        self.definition_deleted(output)
+    }
+
+    /// Of a definition that cannot be read, or was deleted before.
+    async fn purge_definition(&self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let name = &self.name;
+        let mut left: Vec<_> =
+            Deleted::find(org, name, output).await?.of_name.into_iter().map(|stored| stored.id).collect();
+        if let Ok(id) = name.as_str().parse::<DefinitionId>() {
+            match org.definition_history(id, PageRequest::first(1)).await {
+                Ok(_) => left.push(id),
+                // A name may lead to it all the same, which only the purge finds.
+                Err(Error::DefinitionNotFound(_)) if left.is_empty() => left.push(id),
+                Err(Error::DefinitionNotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Ok(Some(stored)) = org.definition(id).await
+                && let known = stored.definition.name
+                && matches!(org.definition(known.as_str()).await, Ok(Some(named)) if named.id == id)
+            {
+                return Err(Failure::invalid(format!("{id} is the id of the definition {known}")).next(
+                    format!(
+                        "nothing was deleted; `strongroom delete {} --definition` deletes it",
+                        word(&known)
+                    ),
+                ));
+            }
+        }
+        if left.is_empty() {
+            return Err(suggest::undefined(org, name).await);
+        }
+        self.consent.to(&format!("delete all that there is of the definition {name}, for good"))?;
+        for id in left {
+            match org.purge_definition(id).await {
+                Err(Error::DefinitionNotFound(_)) => return Err(suggest::undefined(org, name).await),
+                purged => purged?,
+            }
+        }
+        self.definition_deleted(output)
     }
 
     fn options(&self) -> WriteOptions {
@@ -92,13 +168,17 @@ impl Delete {
             let known = |client: &Client| {
                 let query = [("dry_run", "true")];
                 let found: control::Deletion = client.control_delete(Call { path: &path, query: &query })?;
-                Ok((None, format!("its values: {}", found.values)))
+                // A key that may delete need not be one that may read.
+                let definition = client.control_get::<control::Definition>(Call { path: &path, query: &[] });
+                let seen = definition.map(|one| seen(one.id, one.updated_at)).unwrap_or_default();
+                Ok((None, format!("its values: {}", found.values), seen))
             };
             let by_document = |client: &Client| {
-                Ok((Some(client.definition_id(name)?), format!("all its values {FOR_GOOD}")))
+                let id = client.definition_id(name)?;
+                Ok((Some(id.clone()), format!("all its values {FOR_GOOD}"), id))
             };
-            let (id, values) = client.either(known, by_document)?;
-            self.consent.to(&format!("delete the definition {name} and {values}"))?;
+            let (id, values, seen) = client.either(known, by_document)?;
+            self.consent.to(Deed::to(format!("delete the definition {name} and {values}"), seen))?;
             match id {
                 Some(id) => {
                     client.delete(Call { path: &["env", "definitions", &id], query: &[] })?;
@@ -114,27 +194,34 @@ impl Delete {
         let path = ["values", name.as_str()];
         let known = |client: &Client| {
             match client.control_get::<control::Value>(Call { path: &path, query: &query }) {
-                Ok(found) => Ok((Some(found.id), true)),
+                Ok(found) => Ok((Some(found.id.clone()), true, seen(found.id, found.version))),
                 // Of a value that was deleted, the former versions may be there.
-                Err(failure) if self.purge && failure.exit == Exit::NotFound => Ok((None, true)),
+                Err(failure) if self.purge && failure.exit == Exit::NotFound => {
+                    Ok((None, true, String::new()))
+                }
                 // What cannot be read can be deleted.
-                Err(failure) if is_damage(&failure.message) => Ok((None, true)),
+                Err(failure) if failure.is(Reason::Damaged) => Ok((None, true, String::new())),
                 Err(failure) => Err(failure),
             }
         };
-        let by_document = |client: &Client| Ok((Some(self.id_by_document(client, &scope)?), false));
-        let (id, by_control) = match client.either(known, by_document) {
+        let by_document = |client: &Client| {
+            let (id, updated_at) = self.listed_by_document(client, &scope)?;
+            Ok((Some(id.clone()), false, seen(id, updated_at)))
+        };
+        let (id, by_control, seen) = match client.either(known, by_document) {
             Ok(found) => found,
             // A key that may write need not read: the deletion says what is missing.
-            Err(refused) if lacks_right(&refused) => (None, true),
+            Err(refused) if refused.is_of_right() => (None, true, String::new()),
             Err(failure) => return Err(failure),
         };
         let deed = self.deed(&scope);
-        self.consent.to(&if by_control { deed } else { format!("{deed} {FOR_GOOD}") })?;
+        let deed = if by_control { deed } else { format!("{deed} {FOR_GOOD}") };
+        self.consent.to(Deed::to(deed, seen))?;
         if by_control {
             let purge = if self.purge { "true" } else { "false" };
             let query = [query.as_slice(), &[("purge", purge)]].concat();
-            let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
+            let deleted = client.control_delete(Call { path: &path, query: &query });
+            let _: control::Deleted = deleted.map_err(|refused| offer_purge(self.purge, refused))?;
         } else if let Some(id) = &id {
             client.delete(Call { path: &["env", "values", id], query: &[] })?;
             output.note(&format!("the value is deleted {FOR_GOOD}"));
@@ -147,14 +234,14 @@ impl Delete {
         if self.purge { format!("{deed} and its former versions, for good") } else { deed }
     }
 
-    fn id_by_document(&self, client: &Client, scope: &Scope) -> Result<String, Failure> {
+    fn listed_by_document(&self, client: &Client, scope: &Scope) -> Result<(String, String), Failure> {
         let definition = client.definition_id(&self.name)?;
         let mut query: Vec<_> = scope_field(scope).into_iter().collect();
         query.push(("variable_definition_id", &definition));
         let path = ["env", "values", scope.kind().as_str()];
         let found: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
         let first = found.into_iter().next().ok_or_else(|| Failure::no_value(&self.name, scope))?;
-        Ok(first.id)
+        Ok((first.id, first.updated_at.unwrap_or_default()))
     }
 
     fn definition_deleted(&self, output: &Output) -> Result<(), Failure> {
@@ -186,15 +273,42 @@ pub(super) fn unless_purged(purges: bool, error: Error) -> Failure {
     }
 }
 
+/// The same of a server's refusal, which says why.
+pub(super) fn offer_purge(purges: bool, refused: Failure) -> Failure {
+    if purges { refused } else { refused.if_damaged("--purge does that") }
+}
+
+/// A definition that cannot be opened has no name that anybody can be sure of.
+fn unless_by_id(name: &DefinitionName, error: Error) -> Failure {
+    let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
+    let failure = Failure::from(error);
+    match is_unreadable {
+        true => failure.next(format!(
+            "nothing was deleted; `strongroom undo {} --definition --replace-damaged` puts its newest version in \
+             its place, `strongroom delete ID --definition --purge` deletes the one with this id and all its values",
+            word(name.as_str())
+        )),
+        false => failure,
+    }
+}
+
 async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool, Failure> {
     let newest = org.value_history(*id, scope, PageRequest::first(1)).await?;
     Ok(!newest.items.is_empty())
 }
 
-/// How many values a definition has. One whose only scope is the org would lose those at all others.
-async fn count_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Result<usize, Failure> {
+/// How many values a definition has, and what tells them from others. One whose only scope is the org would lose those
+/// at all others.
+async fn find_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Result<(usize, String), Failure> {
     let only_org = Scopes::only(ScopeKind::Org);
     let elsewhere = pages::all(async |page| org.plan_scope_change(name, only_org, page).await).await?;
-    let at_org = !matches!(org.value(id, &Scope::Org).await, Ok(None));
-    Ok(elsewhere.len() + usize::from(at_org))
+    let at_org = org.value(id, &Scope::Org).await;
+    let count = elsewhere.len() + usize::from(!matches!(at_org, Ok(None)));
+    let of_org = at_org.ok().flatten().map(|value| seen(value.id, value.revision));
+    Ok((count, format!("{of_org:?} {elsewhere:?}")))
+}
+
+/// What tells a document from another one of its name, and from what it is after a change.
+pub(super) fn seen(id: impl fmt::Display, revision: impl fmt::Display) -> String {
+    format!("{id} {revision}")
 }

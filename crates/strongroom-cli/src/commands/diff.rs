@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 use strongroom::{
-    AuditFilter, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, PageRequest, Resolved, Scope,
-    ScopePath, ScopedValue, Secret, StoredDefinition, Timestamp, VariableDefinition, Version,
+    AuditFilter, Clock as _, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, PageRequest, Resolved,
+    Scope, ScopePath, ScopedValue, Secret, StoredDefinition, SystemClock, Timestamp, VariableDefinition,
+    Version,
 };
 
-use super::audit::moment_or_age;
+use super::audit::{SWITCHES, moment_or_age, refuse_unreadable};
 use super::place::{OtherKey, Place};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Output, time};
 use crate::pages;
+use crate::scope_args::account_of;
 use crate::session::Session;
-use crate::suggest;
 
 /// `diff` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Diff {
     /// `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for another scope than the org's; with --at, the chosen
     /// environment unless it is named
@@ -87,19 +88,32 @@ enum Found {
 impl Diff {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         self.other_key.refuse_on_store()?;
-        for place in [&self.one, &self.other].into_iter().flatten() {
-            suggest::note_new_environment(&place.org(session), output).await;
+        if self.at.is_some_and(|at| at.as_ms() > SystemClock.now_ms()) {
+            return Err(Failure::usage("the time of --at is not past")
+                .next("name one that is, or an age such as 90d"));
         }
         let one = self.one.unwrap_or_else(|| Place::chosen(session));
+        let named: Vec<&Place> = [Some(&one), self.other.as_ref()].into_iter().flatten().collect();
+        for place in &named {
+            place.refuse_unknown(session).await?;
+            // At another time there may have been what is gone now.
+            if self.at.is_none() {
+                place.refuse_unknown_scope(session, &named).await?;
+            }
+        }
+        let mut unreadable = Vec::new();
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
-                (sides_at(session, &one, at, output).await?, format!("{} at {}", one.as_str(), time(at)))
+                let PlaceAt { sides, unreadable_events } = place_at(session, &one, at, output).await?;
+                unreadable = unreadable_events;
+                (sides, format!("{} at {}", one.as_str(), time(at)))
             }
             (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
             // Never: one of the two is required.
             (None, None) => (Vec::new(), String::new()),
         };
-        show((one.as_str(), sides(session, &one).await?), (&b, other), output)
+        show((one.as_str(), sides(session, &one).await?), (&b, other), output)?;
+        refuse_unreadable(unreadable.iter().map(String::as_str), "event")
     }
 
     /// With keys that may reveal, unless all values are plain.
@@ -191,6 +205,9 @@ fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
     place.refuse_elsewhere(client)?;
     place.refuse_narrowed(client)?;
     let mut values: HashMap<_, _> = place.shown_values(client, &[])?.into_iter().collect();
+    if let (Some(account), true) = (account_of(&place.scope), values.is_empty()) {
+        client.refuse_unknown_account(account)?;
+    }
     let definitions = client.definitions()?.into_iter();
     let side = |definition: VariableDefinition| {
         let value = values.remove(&definition.name).into();
@@ -214,12 +231,12 @@ async fn sides(session: &Session, place: &Place) -> Result<Named, Failure> {
 }
 
 /// What a place held at a moment, from the versions that are kept, and what the audit says was there and is not kept.
-async fn sides_at(
+async fn place_at(
     session: &Session,
     place: &Place,
     at: Timestamp,
     output: &Output,
-) -> Result<Named, Failure> {
+) -> Result<PlaceAt, Failure> {
     let org = place.org(session);
     let path = match &place.scope {
         Scope::Org => ScopePath::org(),
@@ -229,10 +246,12 @@ async fn sides_at(
     // An audit with nothing from before may have been turned on since, or cut.
     let before = AuditFilter::all().until(at);
     let has_audit = session.vault.settings().await?.audit;
-    if !has_audit || org.audit(&before, PageRequest::first(1)).await?.items.is_empty() {
-        output.note("without an audit from then on, what was purged since then is not known and not listed");
-    }
     let mut noted = noted_since(&org, &place.scope, at).await?;
+    if noted.was_switched || !noted.unreadable.is_empty() {
+        output.warn(NOT_LISTED);
+    } else if !has_audit || org.audit(&before, PageRequest::first(1)).await?.items.is_empty() {
+        output.note(NOT_LISTED);
+    }
     let mut sides = Vec::new();
     for deleted in pages::all(async |page| org.deleted_definitions(page).await).await? {
         match deleted {
@@ -269,7 +288,14 @@ async fn sides_at(
     }
     let purged = noted.definitions.into_values().filter_map(|(name, was_there)| was_there.then_some(name));
     sides.extend(purged.map(|name| (name, Side { definition: Held::NotKnown, value: Held::NotKnown })));
-    Ok(sides)
+    Ok(PlaceAt { sides, unreadable_events: noted.unreadable })
+}
+
+/// What a place held at a moment.
+struct PlaceAt {
+    sides: Named,
+    /// Why each event since then that cannot be read cannot.
+    unreadable_events: Vec<String>,
 }
 
 /// What the audit says of a place since a time: of each value and definition that was written, whether it was there.
@@ -281,6 +307,10 @@ struct Noted {
     deleted: HashSet<DefinitionId>,
     /// That the place was deleted, with all its values.
     place_deleted: bool,
+    /// That the audit was turned on or off, so that it lacks what was written while it was off.
+    was_switched: bool,
+    /// Why each event that cannot be read cannot.
+    unreadable: Vec<String>,
 }
 
 impl Noted {
@@ -304,7 +334,13 @@ async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, F
     };
     let mut noted = Noted::default();
     for event in pages::all(async |page| org.audit(&since, page).await).await? {
+        noted.unreadable.extend(event.unreadable);
         for change in event.changes {
+            if change.kind == EventKind::VaultOperated
+                && change.name.as_deref().is_some_and(|what| SWITCHES.contains(&what))
+            {
+                noted.was_switched = true;
+            }
             if change.kind == EventKind::AccountDeleted && change.linked_account.as_ref() == account {
                 noted.place_deleted = true;
             }
@@ -361,3 +397,6 @@ async fn definition_at(
     let then = org.definition_version(stored.id, then.revision).await?.definition;
     Ok(Some((then.name.clone(), Held::Known(then))))
 }
+
+const NOT_LISTED: &str =
+    "without a whole audit from then on, what was purged since then is not known and not listed";

@@ -7,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use strongroom::store::StoreErrorKind;
 use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
-use strongroom_http::control;
+use strongroom_http::control::{self, Reason};
 
 use super::audit::moment;
 use super::edit;
 use crate::client::{Call, Client};
 use crate::config::{Config, KeySource};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, word};
 use crate::files::{directory_of, leftovers_in};
 use crate::output::{Output, counted};
 use crate::pages;
@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::suggest;
 
 /// `doctor` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Doctor {}
 
 /// One line for each thing that was looked at.
@@ -116,9 +116,10 @@ impl Report {
                         self.required(missing_required.len());
                     }
                     // It may read for some accounts alone.
-                    Err(failure) if failure.exit == Exit::Key => {
+                    Err(failure) if failure.is_of_right() => {
                         self.unseen("required", "read for the org");
                     }
+                    Err(failure) if failure.is(Reason::Damaged) => self.failed("required", failure),
                     Err(failure) => return Err(failure),
                 }
             }
@@ -177,7 +178,7 @@ impl Report {
                 self.warn(
                     "permissions",
                     format!("others can use {shown}"),
-                    format!("`chmod go-rwx {shown}`"),
+                    format!("`chmod go-rwx {}`", word(&shown.to_string())),
                 );
             }
         }
@@ -267,7 +268,7 @@ impl Report {
     async fn variables(&mut self, session: &Session) -> Result<(), Failure> {
         let (org, count) = (&session.org, pages::definitions(&session.org).await?.len());
         let environment = org.environment();
-        match (count, suggest::other_environment(session).await) {
+        match (count, suggest::other_environment(&session.vault, &session.org).await) {
             (0, Some(other)) => self.warn(
                 "variables",
                 format!("environment {environment} has none"),
@@ -307,7 +308,7 @@ impl Report {
         self.findings.push(Finding { check, state: State::Warning, message: message.into(), next });
     }
 
-    fn failed(&mut self, check: &'static str, Failure { exit, message, next }: Failure) {
+    fn failed(&mut self, check: &'static str, Failure { exit, message, next, .. }: Failure) {
         self.exit.get_or_insert(exit);
         self.findings.push(Finding { check, state: State::Failed, message, next });
     }

@@ -3,35 +3,36 @@
 use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::fs;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use futures_executor::block_on;
 use strongroom::{Org, Scope, Secret};
 use strongroom_http::control;
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 #[cfg(unix)]
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
+use super::dangerous_names;
 use super::import::{Entry, Plan, Unknown};
-use super::run::names;
 use crate::client::{Call, Client};
 use crate::config::Config;
-use crate::consent::Consent;
+use crate::consent::{self, Consent, Deed};
 use crate::failure::{Exit, Failure};
 use crate::files::{PASSING, refuse_foreign};
 use crate::input;
 use crate::output::{Output, counted};
 use crate::pages;
-use crate::scope_args::{ScopeArgs, scope_field};
+use crate::scope_args::{ScopeArgs, account_of, scope_field};
 use crate::session::Session;
 #[cfg(unix)]
 use crate::signals::{self, Signals};
+use crate::suggest;
 
 /// `edit` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Edit {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -48,10 +49,23 @@ impl Edit {
         config.store.refuse_unkept("edit")?;
         let scope = self.scope.scope_to_set()?;
         // The store is free while the editor is open.
-        let before = with_org(config, output, async |org| read(org, &scope).await).await?;
+        let before = with_org(config, output, async |org| {
+            suggest::refuse_unknown_environment(org).await?;
+            if let Some(account) = account_of(&scope) {
+                suggest::note_new_account(org, account, output).await;
+            }
+            read(org, &scope).await
+        });
+        let before = before.await?;
         let write = async |changed: Changed| {
-            let write = async |org: &Org| Ok(self.write(org, &scope, &before, changed, output).await);
-            with_org(config, output, write).await?
+            let write = async |org: &Org| Ok(self.write(org, &scope, &before, &changed, output).await);
+            loop {
+                match with_org(config, output, write).await? {
+                    // Here, since it was edited already.
+                    Err(NotWritten::Failed(failure)) => consent::ask(failure)?,
+                    done => return done,
+                }
+            }
         };
         write_edited(&before, &scope, output, write).await
     }
@@ -59,6 +73,9 @@ impl Edit {
     /// With a key that may reveal and write. The server refuses what was changed meanwhile.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let scope = self.scope.scope();
+        if let Some(account) = account_of(&scope) {
+            client.note_new_account(account, output);
+        }
         let field: Vec<_> = scope_field(&scope).into_iter().collect();
         let query = [field.as_slice(), &[("reveal", "true")]].concat();
         let values: Vec<control::Value> = client.control_items(Call { path: &["values"], query: &query })?;
@@ -72,20 +89,26 @@ impl Edit {
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let write = async |changed: Changed| {
             let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value)));
-            let plan = Plan::for_server(&scope, entries.collect(), &known, &Unknown::Refuse);
+            let plan = Plan::for_server(&scope, entries.collect(), &known, &Unknown::Refuse)?;
             let mut plan = plan.over(&versions);
             plan.try_on(client)?;
             refuse_invalid(&plan, output)?;
-            self.ask(&plan, &scope)?;
+            if let Err(failure) = self.ask(&plan, &scope, output) {
+                consent::ask(failure)?;
+            }
             plan.apply_on(client)?;
             Ok(plan.report(false, output)?)
         };
         block_on(write_edited(&before, &scope, output, write))
     }
 
-    fn ask(&self, plan: &Plan, scope: &Scope) -> Result<(), Failure> {
+    fn ask(&self, plan: &Plan, scope: &Scope, output: &Output) -> Result<(), Failure> {
         let count = plan.count("create") + plan.count("update");
-        self.consent.to(&format!("set {} at {scope}", counted(count, "value")))
+        let deed = Deed::to(format!("set {} at {scope}", counted(count, "value")), plan.replaced());
+        if !self.consent.was_given_to(&deed) {
+            plan.preview(output)?;
+        }
+        self.consent.to(deed)
     }
 
     async fn write(
@@ -93,7 +116,7 @@ impl Edit {
         org: &Org,
         scope: &Scope,
         before: &Values,
-        changed: Changed,
+        changed: &Changed,
         output: &Output,
     ) -> Result<(), NotWritten> {
         let now = read(org, scope).await?;
@@ -102,10 +125,11 @@ impl Edit {
             let changed = Failure::invalid(format!("{name} was changed by somebody else meanwhile"));
             return Err(changed.next("nothing was written; edit again").into());
         }
-        let entries = changed.into_iter().map(|(name, value)| Entry::new(&name, Ok(value))).collect();
+        let entries =
+            changed.iter().map(|(name, value)| Entry::new(name, Ok(Secret::from(value.expose())))).collect();
         let plan = Plan::of(org, scope.clone(), entries, &Unknown::Refuse).await?;
         refuse_invalid(&plan, output)?;
-        self.ask(&plan, scope)?;
+        self.ask(&plan, scope, output)?;
         plan.apply(org).await?;
         Ok(plan.report(false, output)?)
     }
@@ -131,10 +155,14 @@ async fn write_edited(
     output: &Output,
     write: impl AsyncFn(Changed) -> Result<(), NotWritten>,
 ) -> Result<(), Failure> {
-    let mut text = as_text(before)?;
+    let mut draft = Zeroizing::new(as_text(before)?.as_bytes().to_vec());
     loop {
-        text = in_editor(&text)?;
-        let refused = match changed(before, &text, output) {
+        draft = in_editor(&draft)?;
+        let read = std::str::from_utf8(&draft).map_err(|_| {
+            Failure::invalid("what was edited is not UTF-8")
+                .next("nothing was written; edit again, and save it as UTF-8")
+        });
+        let refused = match read.and_then(|text| changed(before, text, output)) {
             Ok(changed) if changed.is_empty() => return unchanged(scope, output),
             Ok(changed) => match write(changed).await {
                 Ok(()) => return Ok(()),
@@ -162,7 +190,7 @@ fn edit_again(refused: Failure, output: &Output) -> Result<(), Failure> {
 fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), NotWritten> {
     let invalid = plan.count("invalid");
     if invalid == 0 {
-        return Ok(plan.preview(output)?);
+        return Ok(());
     }
     if !output.is_json() {
         plan.report(true, output)?;
@@ -178,9 +206,7 @@ async fn with_org<T>(
     output: &Output,
     work: impl AsyncFnOnce(&Org) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let session = Session::open(config, output).await?;
-    let done = work(&session.org).await;
-    session.finish(done, output).await
+    Session::with(config, output, async |session| work(&session.org).await).await
 }
 
 async fn read(org: &Org, scope: &Scope) -> Result<Values, Failure> {
@@ -215,6 +241,9 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Fail
         Failure::invalid(format!("what was edited cannot be read: {error}"))
             .next("nothing was written; edit again")
     })?;
+    for note in &file.notes {
+        output.note(&format!("what was edited, {note}"));
+    }
     let is_left = |name: &&String| file.entries.iter().any(|entry| entry.name() == name.as_str());
     let gone: Vec<_> = before.keys().filter(|name| !is_left(name)).map(String::as_str).collect();
     if !gone.is_empty() {
@@ -231,32 +260,32 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Fail
         .collect())
 }
 
-/// The text as the user left it. The file is its owner's, and is overwritten before it is removed, also if this process
-/// is told to end meanwhile: then the editor is. Only what cannot be caught, such as SIGKILL, leaves it.
-fn in_editor(text: &str) -> Result<Zeroizing<String>, Failure> {
+/// The text as the user left it. The draft is overwritten before it is removed, also if this process is told to end
+/// meanwhile: then the editor is. Only what cannot be caught, such as SIGKILL, leaves it.
+fn in_editor(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let editor =
         ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
     let Some(editor) = editor else {
         return Err(Failure::usage("no editor is chosen").next("set EDITOR, such as EDITOR=vi"));
     };
     let opening = Opening::begin()?;
-    let file = private_file(text).map_err(|error| {
-        Failure::new(Exit::Other, format!("no private file could be written: {error}"))
+    let draft = Draft::of(text).map_err(|error| {
+        Failure::new(Exit::Other, format!("no private directory could be made: {error}"))
             .next("set XDG_RUNTIME_DIR or TMPDIR to a directory of your own")
     })?;
     // By a shell, as git does: an editor may have options.
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(file.path());
+    shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(&draft.path);
     // What runs in an editor, such as a plugin, gets the draft and not the means to read the rest.
-    for name in names::own() {
+    for name in dangerous_names::own() {
         shell.env_remove(name);
     }
-    let edited = opening.run(shell).and_then(|status| Ok((status, fs::read_to_string(file.path())?)));
-    wipe(file);
+    let edited = opening.run(shell);
+    let edited = edited.and_then(|status| Ok((status, Zeroizing::new(fs::read(&draft.path)?))));
+    draft.wipe();
     match edited {
-        Ok((status, edited)) if status.success() => Ok(Zeroizing::new(edited)),
-        Ok((status, edited)) => {
-            drop(Zeroizing::new(edited));
+        Ok((status, edited)) if status.success() => Ok(edited),
+        Ok((status, _)) => {
             Err(Failure::new(Exit::Other, format!("the editor ended with {status}"))
                 .next("nothing was written"))
         }
@@ -302,11 +331,42 @@ impl Opening {
     }
 }
 
-fn private_file(text: &str) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix(PASSING).suffix(".env").tempfile_in(directory())?;
-    file.write_all(text.as_bytes())?;
-    file.flush()?;
-    Ok(file)
+/// A text in a directory of its own, where an editor leaves its backups and undo files as well.
+struct Draft {
+    directory: TempDir,
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl Draft {
+    fn of(text: &[u8]) -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix(PASSING).tempdir_in(directory())?;
+        let path = directory.path().join("values.env");
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        file.write_all(text)?;
+        file.flush()?;
+        Ok(Self { directory, path, file })
+    }
+
+    /// Both what was written here and what an editor put in its place or beside it. What cannot be overwritten is still
+    /// removed.
+    fn wipe(mut self) {
+        let _ = overwrite(&mut self.file);
+        for beside in fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
+            let is_file = beside.file_type().is_ok_and(|kind| kind.is_file());
+            if let Ok(mut file) = fs::OpenOptions::new().write(is_file).open(beside.path()) {
+                let _ = overwrite(&mut file);
+            }
+        }
+        let _ = self.directory.close();
+    }
+}
+
+fn overwrite(file: &mut fs::File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    file.rewind()?;
+    io::copy(&mut io::repeat(0).take(length), file)?;
+    file.sync_data()
 }
 
 /// Where drafts are: in memory, where the user has a directory of his own there.
@@ -315,24 +375,4 @@ pub(super) fn directory() -> PathBuf {
         .map(PathBuf::from)
         .filter(|path| path.is_dir() && refuse_foreign(path, Exit::Other).is_ok())
         .unwrap_or_else(env::temp_dir)
-}
-
-/// Both what was written here and what an editor put in its place.
-fn wipe(mut file: NamedTempFile) {
-    let overwrite = |file: &mut fs::File, length: u64| -> io::Result<()> {
-        let zeros = vec![0; usize::try_from(length).unwrap_or_default()];
-        file.rewind()?;
-        file.write_all(&zeros)?;
-        file.sync_data()
-    };
-    let path = file.path().to_path_buf();
-    let length = |file: &fs::File| file.metadata().map_or(0, |metadata| metadata.len());
-    let old = length(file.as_file());
-    // A file that cannot be overwritten is still removed.
-    let _ = overwrite(file.as_file_mut(), old);
-    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-    if let Ok(mut new) = fs::OpenOptions::new().write(is_file).open(path) {
-        let length = length(&new);
-        let _ = overwrite(&mut new, length);
-    }
 }

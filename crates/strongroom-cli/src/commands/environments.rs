@@ -13,11 +13,11 @@ use crate::pages;
 use crate::session::Session;
 
 /// `orgs` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Orgs {}
 
 /// `environments` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Environments {}
 
 #[derive(Serialize)]

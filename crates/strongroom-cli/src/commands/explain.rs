@@ -11,8 +11,9 @@ use crate::scope_args::PathArgs;
 use crate::suggest;
 
 /// `explain` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Explain {
+    /// The name of the variable
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     path: PathArgs,
@@ -29,7 +30,7 @@ impl Explain {
         if org.definition(name).await?.is_none() {
             return Err(suggest::undefined(org, name).await);
         }
-        suggest::refuse_unknown_account(org, &self.path).await?;
+        suggest::refuse_unknown_account(org, self.path.account()).await?;
         let trace = org.explain(name, &self.path.path()).await?;
         show(&Trace::of(&trace), output)
     }
@@ -41,6 +42,9 @@ impl Explain {
 }
 
 fn show(trace: &Trace, output: &Output) -> Result<(), Failure> {
-    let rows = trace.steps.iter().map(|step| [step.at.clone(), step.outcome.clone()]);
+    let rows = trace.steps.iter().map(|step| {
+        let before = if step.grandfathered { ", from before a change of format" } else { "" };
+        [step.at.clone(), format!("{}{before}", step.outcome)]
+    });
     output.list(["LOOKED AT", "OUTCOME"], rows, trace)
 }

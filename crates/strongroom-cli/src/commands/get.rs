@@ -13,8 +13,9 @@ use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `get` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Get {
+    /// The name of the variable
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use ureq::Agent;
 
+use crate::client::step_of_certificate;
 #[cfg(feature = "tls")]
 use crate::client::trust;
 use crate::config::{self, Globals};
@@ -12,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// `health` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Health {
     /// The server [default: that of --url, otherwise http://127.0.0.1:7077]
     server: Option<String>,
@@ -47,9 +48,13 @@ impl Health {
         };
         let agent: Agent = config.build().into();
         let response = agent.get(&url).call();
-        let status = response.map(|response| response.status().as_u16()).map_err(|error| {
-            Failure::new(Exit::Store, format!("{url} could not be reached: {error}"))
-                .next("check that `strongroom serve` is running there")
+        // The error for a malformed address repeats it.
+        let hide = |error: ureq::Error| error.to_string().replace(&url, &without_user(&url));
+        let response = response.map_err(hide);
+        let (url, server) = (without_user(&url), without_user(&server));
+        let status = response.map(|response| response.status().as_u16()).map_err(|text| {
+            let step = step_of_certificate(&text).unwrap_or("check that `strongroom serve` is running there");
+            Failure::new(Exit::Store, format!("{url} could not be reached: {text}")).next(step)
         })?;
         let well = status == 200;
         let view = HealthView { server: &server, status, well };
@@ -58,6 +63,13 @@ impl Health {
         }
         Err(Failure::new(Exit::Store, format!("{url} answered {status}")).next("its log says why"))
     }
+}
+
+/// An address may hold a password.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    // A password may hold a `/`, and the path that is asked for holds no `@`.
+    format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default())
 }
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7077";

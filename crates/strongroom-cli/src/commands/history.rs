@@ -12,8 +12,9 @@ use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `history` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct History {
+    /// The name of the variable
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,

@@ -1,25 +1,26 @@
 //! `inject`: a template with the values that a run sees.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom::{DefinitionName, Org};
+use strongroom_http::control::Reason;
 use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::config::Project;
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable, word};
 use crate::files;
 use crate::output::{Output, counted};
 use crate::scope_args::RunArgs;
-use crate::seen::{AllSeen, Seen};
+use crate::seen::{AllSeen, Seen, warn_missing};
 use crate::typo::closest;
 
 /// `inject` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Inject {
     /// The template, in which `{{ NAME }}` stands for a value; `-` is standard input
     template: PathBuf,
@@ -45,15 +46,20 @@ impl Inject {
         self.args.fill_in(project);
     }
 
-    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let template = read(&self.template)?;
-        let parts = parse(&template)?;
+    /// The text of the template.
+    pub(crate) fn read(&self) -> Result<String, Failure> {
+        read(&self.template)
+    }
+
+    pub(crate) async fn run(self, template: &str, org: &Org, output: &Output) -> Result<(), Failure> {
+        let parts = parse(template)?;
         let seen = AllSeen::of(org, &self.args).await?;
+        warn_missing(&seen.missing_required, output);
         self.write(&parts, &seen.values, &[], output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let template = read(&self.template)?;
+        let template = self.read()?;
         let parts = parse(&template)?;
         let (mut values, mut known) = (Vec::new(), Vec::new());
         // Only what is filled in: each that is shown is noted.
@@ -61,12 +67,12 @@ impl Inject {
             match AllSeen::on_server(client, &self.args, &[name]) {
                 Ok(seen) => values.extend(seen.values),
                 // Where it stands in the template says more.
-                Err(failure) if failure.is_undefined() && known.is_empty() => {
+                Err(failure) if failure.is(Reason::DefinitionNotFound) && known.is_empty() => {
                     let all = client.definitions().unwrap_or_default().into_iter();
                     known =
                         all.filter_map(|one| Some(self.args.name_in_run(&one.name)?.to_owned())).collect();
                 }
-                Err(failure) if failure.is_undefined() => {}
+                Err(failure) if failure.is(Reason::DefinitionNotFound) => {}
                 Err(failure) => return Err(failure),
             }
         }
@@ -151,7 +157,7 @@ fn fill(
             Part::Text(text) => *text,
             Part::Name { name, line } => values.get(name).copied().ok_or_else(|| {
                 Failure::not_found(format!("line {line}: {name} has no value that a run would see here"))
-                    .next(format!("`strongroom explain {name}` shows where it is looked for"))
+                    .next(format!("`strongroom explain {}` shows where it is looked for", word(name)))
                     .meant(closest(name, values.keys().copied().chain(known.iter().map(String::as_str))))
             })?,
         });
@@ -162,17 +168,26 @@ fn fill(
 
 fn read(path: &Path) -> Result<String, Failure> {
     let text = match path == Path::new("-") {
-        true => {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text).map(|_| text)
-        }
-        false => fs::read_to_string(path),
+        true => read_bounded(&mut io::stdin().lock()),
+        false => File::open(path).and_then(|mut file| read_bounded(&mut file)),
     };
     text.map_err(|error| {
-        Failure::usage(format!("{} could not be read: {error}", path.display()))
+        Failure::usage(format!("{} could not be read: {error}", repeatable::file(path)))
             .next("check the path; `-` is standard input")
     })
 }
+
+/// What has no end, such as a device, is not read to its end.
+fn read_bounded(from: &mut impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > BYTES_MAX {
+        true => Err(io::Error::other("it has more than 64 MiB")),
+        false => Ok(text),
+    }
+}
+
+const BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

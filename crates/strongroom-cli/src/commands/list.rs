@@ -6,6 +6,7 @@ use serde::Serialize;
 use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 use strongroom_http::control;
 
+use super::audit::refuse_unreadable;
 use crate::client::docs::{Definition, ListedValue};
 use crate::client::{Call, Client};
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::session::Session;
 use crate::suggest;
 
 /// `list` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct List {
     /// List values: the org's, unless an account or workflow is named
     #[arg(long)]
@@ -61,19 +62,18 @@ struct ValueView {
 impl List {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
-        let definitions = pages::definitions(org).await?;
+        let (definitions, unreadable) = pages::readable_definitions(org).await?;
         if definitions.is_empty()
-            && let Some(other) = suggest::other_environment(session).await
+            && unreadable.is_empty()
+            && let Some(other) = suggest::other_environment(&session.vault, &session.org).await
         {
             let chosen = org.environment();
             output
                 .note(&format!("environment {chosen} has no variables; did you mean --environment {other}?"));
         }
-        if self.names {
-            return show_names(definitions.into_iter().map(|stored| stored.definition.name), output);
-        }
         let Some(scope) = self.scope_of_values() else {
-            return show_definitions(definitions.into_iter().map(DefinitionView::of).collect(), output);
+            let views = definitions.into_iter().map(DefinitionView::of).collect();
+            return self.show_definitions((views, unreadable), output);
         };
         let by_id: HashMap<DefinitionId, StoredDefinition> =
             definitions.into_iter().map(|stored| (stored.id, stored)).collect();
@@ -93,15 +93,12 @@ impl List {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Some(scope) = self.scope_of_values() else {
             let all = |client: &Client| {
-                let all: Vec<control::Definition> =
-                    client.control_items(Call { path: &["definitions"], query: &[] })?;
-                Ok(all.into_iter().map(DefinitionView::of_control).collect::<Vec<_>>())
+                let (all, unreadable): (Vec<control::Definition>, _) =
+                    client.control_list(Call { path: &["definitions"], query: &[] })?;
+                Ok((all.into_iter().map(DefinitionView::of_control).collect::<Vec<_>>(), unreadable))
             };
-            let views = client.either(all, definitions_of)?;
-            if self.names {
-                return show_names(views.into_iter().map(|view| view.name), output);
-            }
-            return show_definitions(views, output);
+            let by_document = |client: &Client| Ok((definitions_of(client)?, Vec::new()));
+            return self.show_definitions(client.either(all, by_document)?, output);
         };
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
         let by_control = |client: &Client| {
@@ -118,6 +115,28 @@ impl List {
             client.refuse_unknown_account(account)?;
         }
         show_values(views, output)
+    }
+
+    /// Those that can be read; then the command fails if there are others.
+    fn show_definitions(
+        &self,
+        (views, unreadable): (Vec<DefinitionView>, Vec<String>),
+        output: &Output,
+    ) -> Result<(), Failure> {
+        match self.names {
+            true => show_names(views.into_iter().map(|view| view.name), output)?,
+            false => show_definitions(views, output)?,
+        }
+        if unreadable.len() > 1 {
+            unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
+        }
+        let refused = refuse_unreadable(unreadable.iter().map(String::as_str), "definition");
+        refused.map_err(|failure| {
+            failure.next(
+                "the list has the others; `strongroom undo ID --definition --replace-damaged` puts the newest \
+                 version of one in its place, `strongroom delete ID --definition --purge` deletes it with its values",
+            )
+        })
     }
 
     /// `None` to list definitions.

@@ -6,7 +6,7 @@ use std::{fs, io};
 use crate::failure::{Exit, Failure};
 
 /// `man` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Man {
     /// The directory for one page for each command, such as /usr/local/share/man/man1
     directory: PathBuf,

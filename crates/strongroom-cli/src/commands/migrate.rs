@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::store::Spec;
 
 /// `migrate` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Migrate {
     /// The new store: `redb:PATH`, `sled:PATH`, `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or a PATH
     #[arg(long, value_name = "SPEC")]
@@ -38,12 +38,13 @@ impl Migrate {
         let spec: Spec = self.to.parse()?;
         spec.refuse_unkept("migrate")?;
         let is_served = config.store.is_served();
-        if is_served {
-            self.consent.to(
-                "move the vault away from a server that has it open: the server refuses writes from then on, and what \
-                 it would have to note, as what it reveals",
-            )?;
-        }
+        self.consent.to(&if is_served {
+            "move the vault away from a server that has it open: the server refuses writes from then on, and what it \
+             would have to note, as what it reveals"
+                .to_owned()
+        } else {
+            format!("move the vault to {}: this store takes no writes from then on", shown(&spec, &self.to))
+        })?;
         session.operate("migrate", self.copy(session, &spec, output)).await?;
         if is_served || config.store.address().is_some() {
             output.note("a server of the old store refuses writes: stop it, and start one on the new store");
@@ -52,7 +53,7 @@ impl Migrate {
     }
 
     async fn copy(&self, session: &Session, spec: &Spec, output: &Output) -> Result<(), Failure> {
-        let to = &self.to;
+        let to = &shown(spec, &self.to);
         let target = spec.open()?;
         let mark = session.vault.mark().await?;
         let progress = Progress::without_end("rows copied");
@@ -68,4 +69,9 @@ impl Migrate {
             format!("moved {} to {to}; the old store takes no more writes", counted(summary.rows, "row"));
         output.done(&sentence, &view)
     }
+}
+
+/// The store as it was named, but for the password of an address.
+fn shown(spec: &Spec, named: &str) -> String {
+    spec.address().unwrap_or_else(|| named.to_owned())
 }

@@ -7,10 +7,11 @@ use strongroom::{DefinitionName, Environment, IdError, Org, OrgId, Scope, Secret
 use strongroom_http::control;
 
 use crate::client::{Call, Client};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::output::Output;
 use crate::scope_args::scope_field;
 use crate::session::Session;
+use crate::suggest;
 
 /// `[ORG/]ENVIRONMENT[@account:ID | @workflow:ID]`, or a scope alone in the chosen environment.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl Place {
 }
 
 /// The API key of the second of two places that are on a server.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct OtherKey {
     /// With --url: a file with the API key of B, if B is in another environment than A
     #[arg(long, value_name = "FILE")]
@@ -124,6 +125,40 @@ impl Place {
             Err(failure) if failure.exit == Exit::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Fails unless the vault has its org and environment: a mistyped one would be taken for an empty one.
+    pub(super) async fn refuse_unknown(&self, session: &Session) -> Result<(), Failure> {
+        let org = self.org(session);
+        suggest::refuse_unknown_org(&session.vault, &org).await?;
+        suggest::refuse_unknown_environment(&org).await
+    }
+
+    /// Fails if nobody has heard of its account or workflow in any of the places that are compared.
+    pub(super) async fn refuse_unknown_scope(
+        &self,
+        session: &Session,
+        places: &[&Self],
+    ) -> Result<(), Failure> {
+        let mut unknown = Ok(());
+        for place in places {
+            let org = place.org(session);
+            match &self.scope {
+                Scope::Org => return Ok(()),
+                Scope::LinkedAccount(account) if suggest::is_known_account(&org, account).await? => {
+                    return Ok(());
+                }
+                Scope::Workflow(_) if suggest::has_values(&org, &self.scope).await? => return Ok(()),
+                Scope::LinkedAccount(account) => unknown = Err(suggest::no_account(&org, account).await),
+                Scope::Workflow(workflow) => {
+                    let named = repeatable::id(workflow.as_str());
+                    let named = named.unwrap_or("of that id, which is not repeated here: it may be a secret");
+                    let failure = Failure::not_found(format!("there is no value of a workflow {named}"));
+                    unknown = Err(failure.next("check the id after @workflow:"));
+                }
+            }
+        }
+        unknown
     }
 
     /// The chosen org and environment, at org scope.

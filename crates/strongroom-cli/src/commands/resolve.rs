@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, Origin, Resolved, ScopePath};
+use strongroom::{DefinitionName, Org, Origin, Resolved, ScopeKind, ScopePath};
 use strongroom_http::control::ResolvedValue;
 
 use crate::client::docs::ValueFound;
@@ -12,14 +12,14 @@ use crate::config::Project;
 use crate::failure::Failure;
 use crate::output::{MASK, Output, Values, yes};
 use crate::scope_args::PathArgs;
-use crate::seen::resolve_on_server;
+use crate::seen::{resolve_on_server, warn_missing};
 use crate::suggest;
 
 /// `resolve` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Resolve {
     /// One variable; all of them without it
-    name: Option<DefinitionName>,
+    pub(crate) name: Option<DefinitionName>,
     #[command(flatten)]
     path: PathArgs,
     /// Show the values
@@ -65,7 +65,7 @@ impl Resolve {
     }
 
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        suggest::refuse_unknown_account(org, &self.path).await?;
+        suggest::refuse_unknown_account(org, self.path.account()).await?;
         let (path, values) = (self.path.path(), Values::revealed_if(self.reveal));
         let resolved = match &self.name {
             Some(name) => vec![resolve_one(org, name, &path).await?],
@@ -74,10 +74,7 @@ impl Resolve {
                 if all.values.is_empty() {
                     suggest::refuse_unknown_environment(org).await?;
                 }
-                if !all.missing_required.is_empty() {
-                    let names = all.missing_required.join(", ");
-                    output.warn(&format!("required variables without a value: {names}"));
-                }
+                warn_missing(&all.missing_required, output);
                 all.values
             }
         };
@@ -99,10 +96,7 @@ impl Resolve {
                 return Err(nothing(name));
             }
         }
-        if !found.missing_required.is_empty() {
-            let names = found.missing_required.join(", ");
-            output.warn(&format!("required variables without a value: {names}"));
-        }
+        warn_missing(&found.missing_required, output);
         let view = |one| ResolvedView::of_server(one, self.reveal);
         let by_name = found.values.iter().map(|one| (one.name.as_str(), view(one))).collect();
         show(&by_name, output)
@@ -120,6 +114,12 @@ impl Resolve {
         let definition = client.definition_id(name)?;
         let query = self.path.query();
         let found: ValueFound = client.get(Call { path: &["env", "value", &definition], query: &query })?;
+        // What all accounts see is no answer for one that is not there.
+        if let Some(account) = self.path.account()
+            && found.scope != ScopeKind::LinkedAccount.as_str()
+        {
+            client.refuse_unknown_account(account)?;
+        }
         if found.encrypted && self.reveal {
             output.note("a server does not show encrypted values");
         }

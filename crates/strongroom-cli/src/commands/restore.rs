@@ -7,7 +7,7 @@ use serde::Serialize;
 use strongroom::{Backup, Environment, Error, OrgId, Unlock, Vault, WrongStore};
 
 use crate::config::{Config, default_key_file_of};
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable};
 use crate::keys;
 use crate::marks::KeptMark;
 use crate::output::{Output, counted};
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::session::Session;
 
 /// `restore` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Restore {
     /// The file that `backup` wrote
     file: PathBuf,
@@ -56,8 +56,10 @@ impl Restore {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("restore")?;
         let target = self.target(config.named_org)?;
-        let input = File::open(&self.file)
-            .map_err(|error| Failure::usage(format!("{} could not be read: {error}", self.file.display())))?;
+        let input = File::open(&self.file).map_err(|error| {
+            Failure::usage(format!("{} could not be read: {error}", repeatable::file(&self.file)))
+                .next("name a file that `strongroom backup` wrote")
+        })?;
         let backup = Backup::open(input, self.key(config, output)?).await?;
         let (vault, mut mark, rows) = write(backup, target, config, output).await?;
         let store_id = vault.store_id();

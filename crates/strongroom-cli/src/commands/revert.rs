@@ -1,19 +1,20 @@
 //! `revert`: a value as it was in one of its versions.
 
-use strongroom::{DefinitionName, Org};
+use strongroom::{DefinitionName, Org, Revision, Version};
 use strongroom_http::control::Restore;
 
-use super::undo::{Replace, Target, consent_to, ids, show};
+use super::undo::{Replace, Target, consent_to, ids, present_version, show};
 use crate::client::Client;
-use crate::consent::Consent;
+use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::scope_args::ScopeArgs;
 
 /// `revert` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(disable_version_flag = true)]
 pub(crate) struct Revert {
+    /// The name of the variable
     pub(crate) name: DefinitionName,
     /// Which version, as `history` lists it
     #[arg(long, value_name = "N")]
@@ -30,8 +31,8 @@ impl Revert {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
-        let wanted = target.versions.iter().find(|version| version.revision.as_u64() == self.version);
-        let Some(wanted) = wanted.filter(|version| !version.deleted) else {
+        let wanted = Version::to_restore(&target.versions, Revision::from_u64(self.version));
+        let Some(wanted) = wanted else {
             let nothing = format!(
                 "version {} of {name} at {scope} is not kept, or says that it was deleted",
                 self.version
@@ -45,7 +46,8 @@ impl Revert {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope, version) = (&self.name, self.scope.scope(), self.version.to_string());
         let deed = format!("set {name} at {scope} to what it was in version {version}");
-        consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
+        let deed = Deed::to(deed, present_version(client, name, &scope));
+        consent_to(self.consent, deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
         let body = Restore {
             version,
@@ -53,6 +55,7 @@ impl Revert {
             workflow_id,
             replace_damaged: self.replace.replace_damaged,
         };
-        show(&client.control_post(&["values", name.as_str(), "restore"], &body)?, &scope, output)
+        let restored = client.control_post(&["values", name.as_str(), "restore"], &body);
+        show(&restored.map_err(|refused| self.replace.offer(refused))?, &scope, output)
     }
 }

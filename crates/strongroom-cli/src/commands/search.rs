@@ -11,7 +11,7 @@ use crate::pages;
 use crate::session::Session;
 
 /// `search` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Search {
     /// A part of a name or a description, in small or capital letters; values are not looked at
     text: String,
@@ -33,6 +33,11 @@ struct Found {
 }
 
 impl Search {
+    /// Whether it looks at the org and environment alone that are chosen.
+    pub(crate) fn is_of_chosen(&self) -> bool {
+        !self.everywhere
+    }
+
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         if !self.everywhere {
             let found = self.look_in(&session.org).await?;

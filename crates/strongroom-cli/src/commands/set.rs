@@ -1,20 +1,22 @@
 //! `set`: one value at one scope.
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Error, Org, ScopeKind, Upsert};
+use strongroom::{DefinitionName, Error, Org, ScopeKind, Secret, Upsert, VariableDefinition};
 use strongroom_http::control;
 
 use crate::client::Client;
 use crate::client::docs::ValueSet;
-use crate::failure::Failure;
+use crate::consent::keeps_nothing;
+use crate::failure::{Failure, word};
 use crate::input::{self, ValueArgs};
 use crate::output::{Output, time};
-use crate::scope_args::{ScopeArgs, scope_field};
+use crate::scope_args::{ScopeArgs, account_of, scope_field};
 use crate::suggest;
 
 /// `set` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Set {
+    /// The name of the variable
     name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
@@ -46,14 +48,19 @@ struct NewValue<'a> {
 }
 
 impl Set {
-    pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+    /// The value that is to be set.
+    pub(crate) fn read(&self, output: &Output) -> Result<Secret, Failure> {
+        input::value(self.name.as_str(), &self.value, output)
+    }
+
+    pub(crate) async fn run(self, value: Secret, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, scope) = (&self.name, self.scope.scope_to_set()?);
-        self.value.refuse_misplaced(name.as_str())?;
         let Some(stored) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
         };
-        suggest::note_new_account(org, &scope, output).await;
-        let value = input::value(name.as_str(), &self.value, output)?;
+        if let Some(account) = account_of(&scope) {
+            suggest::note_new_account(org, account, output).await;
+        }
         let written = match org.set_value(name, scope, value).await {
             Ok(written) => written,
             Err(error) => return Err(by_name(org, name, error).await),
@@ -71,7 +78,8 @@ impl Set {
             Upsert::Added => "set",
             Upsert::Updated => "updated",
         };
-        if written.action == Upsert::Updated && stored.definition.history_versions == Some(0) {
+        let VariableDefinition { history_versions, history_age_secs, .. } = stored.definition;
+        if written.action == Upsert::Updated && keeps_nothing(history_versions, history_age_secs) {
             note_loss(name, output);
         }
         output.done(&format!("{action} {name} at {}", written.scope), &view)
@@ -81,7 +89,10 @@ impl Set {
         let (name, scope) = (&self.name, self.scope.scope());
         self.value.refuse_misplaced(name.as_str())?;
         client.refuse_unknown(name)?;
-        let value = input::value(name.as_str(), &self.value, output)?;
+        if let Some(account) = account_of(&scope) {
+            client.note_new_account(account, output);
+        }
+        let value = self.read(output)?;
         let id_in = |field| scope_field(&scope).filter(|(named, _)| *named == field).map(|(_, id)| id);
         let (linked_account_id, workflow_id) = (id_in("linked_account_id"), id_in("workflow_id"));
         let by_control = |client: &Client| {
@@ -130,8 +141,9 @@ impl Set {
 /// `set` asks nothing, so that scripts need not know how many versions are kept. Whoever looks on learns what it cost.
 fn note_loss(name: &DefinitionName, output: &Output) {
     output.note(&format!(
-        "the value from before is lost: no version of {name} is kept, as `strongroom define {name} --change \
-         --keep-versions COUNT` would have it"
+        "the value from before is lost: no version of {name} is kept, as `strongroom define {} --change \
+         --keep-versions COUNT --keep-for AGE` would have it",
+        word(name.as_str())
     ));
 }
 

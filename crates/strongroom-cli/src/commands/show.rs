@@ -11,9 +11,10 @@ use crate::output::{Output, age, time, yes};
 use crate::suggest;
 
 /// `show` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Show {
-    name: DefinitionName,
+    /// The name of the variable
+    pub(crate) name: DefinitionName,
 }
 
 /// A definition with all that it asks of a value. What a server does not return is null.

@@ -3,21 +3,22 @@
 use serde::Serialize;
 use strongroom::{Error, LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt};
 
-use crate::consent::Consent;
+use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure};
 use crate::holdings::Holdings;
 use crate::output::{Output, time};
 use crate::session::Session;
 
 /// `shred` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Shred {
     /// Delete a linked account with its values and credentials, and drop its data keys for good
     Account(ShredAccount),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ShredAccount {
+    /// The id of the linked account
     id: LinkedAccountId,
     #[command(flatten)]
     consent: Consent,
@@ -52,14 +53,14 @@ impl ShredAccount {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let (id, org) = (&self.id, &session.org);
         let known = Holdings::of(org, id).await;
-        let holdings = match &known {
-            Ok(holdings) => holdings.to_string(),
+        let (holdings, seen) = match &known {
+            Ok(holdings) => (holdings.to_string(), holdings.seen.as_str()),
             // One that was deleted, or whose shred was cut off, is shredded to the end.
-            Err(failure) if failure.exit == Exit::NotFound => LEFT.to_owned(),
+            Err(failure) if failure.exit == Exit::NotFound => (LEFT.to_owned(), ""),
             Err(_) => return known.map(drop),
         };
         let whose = format!("org {}, environment {}", org.id(), org.environment());
-        self.consent.to(&format!("shred linked account {id} of {whose}: {holdings}"))?;
+        self.consent.to(Deed::to(format!("shred linked account {id} of {whose}: {holdings}"), seen))?;
         let receipt = match (org.shred_account(id).await, known) {
             (Err(Error::AccountNotFound(_)), Err(absent)) => return Err(absent),
             (receipt, _) => receipt?,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{SlotId, SlotInfo, SlotKind};
+use strongroom::{Secret, SlotId, SlotInfo, SlotKind, Unlock};
 use strongroom_http::control;
 
 use crate::client::{Call, Client};
@@ -16,7 +16,7 @@ use crate::passphrase::NewPassphrase;
 use crate::session::Session;
 
 /// `slot` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum SlotCommand {
     /// List the keys that open the vault, without showing them
     List,
@@ -24,12 +24,12 @@ pub(crate) enum SlotCommand {
     Add(Add),
     /// Replace the key of a slot; the old key no longer opens the vault, and that of the key in use asks first
     Change(Change),
-    /// Remove a slot, its row there or not; the last one that opens the vault stays, and that of the key in use asks
-    /// first
+    /// Remove a slot, even if its row is missing; the last usable slot cannot be removed. Asks first if its key is in
+    /// use
     Remove(Remove),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Add {
     #[command(flatten)]
     key: NewKeyArgs,
@@ -37,8 +37,9 @@ pub(crate) struct Add {
     new: NewPassphrase,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Change {
+    /// The id of the slot, as `strongroom slot list` shows it
     id: SlotId,
     #[command(flatten)]
     key: NewKeyArgs,
@@ -48,21 +49,22 @@ pub(crate) struct Change {
     consent: Consent,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Remove {
+    /// The id of the slot, as `strongroom slot list` shows it
     id: SlotId,
     #[command(flatten)]
     consent: Consent,
 }
 
 /// The key of a new slot.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 struct NewKeyArgs {
     /// A file with the new root key, created if there is none
     #[arg(long, value_name = "FILE")]
     new_root_key_file: Option<PathBuf>,
-    /// A file with the new passphrase; one newline at its end is ignored
+    /// A file with the new passphrase; one line end at its end is ignored
     #[arg(long, value_name = "FILE")]
     new_passphrase_file: Option<PathBuf>,
 }
@@ -71,6 +73,15 @@ impl NewKeyArgs {
     fn source(self) -> Option<KeySource> {
         let passphrase = self.new_passphrase_file.map(KeySource::PassphraseFile);
         self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
+    }
+
+    /// The key of its file, otherwise the passphrase that was typed.
+    fn unlock(self, typed: Option<&Secret>, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
+        match (self.source(), typed) {
+            (Some(source), _) => keys::for_slot(source, new, output),
+            (None, Some(passphrase)) => Ok(Unlock::passphrase(passphrase.expose())),
+            (None, None) => Err(Failure::usage("no key was given for the slot")),
+        }
     }
 }
 
@@ -100,8 +111,21 @@ struct Removed {
 }
 
 impl SlotCommand {
+    /// The passphrase of a new slot, typed at a prompt unless a file was named.
+    pub(crate) fn typed_key(&self) -> Result<Option<Secret>, Failure> {
+        let (key, new) = match self {
+            Self::Add(Add { key, new }) | Self::Change(Change { key, new, .. }) => (key, new),
+            Self::List | Self::Remove(_) => return Ok(None),
+        };
+        match key.clone().source() {
+            Some(_) => Ok(None),
+            None => keys::asked_twice(*new).map(Some),
+        }
+    }
+
     pub(crate) async fn run(
         self,
+        typed: Option<&Secret>,
         config: &Config,
         session: &Session,
         output: &Output,
@@ -110,7 +134,7 @@ impl SlotCommand {
         match self {
             Self::List => list(&slots.list().await?, output),
             Self::Add(Add { key, new }) => {
-                let unlock = keys::for_slot(key.source(), new, output)?;
+                let unlock = key.unlock(typed, new, output)?;
                 let slot = session.operate("slot add", async { Ok(slots.add(unlock).await?) }).await?;
                 // That it began is noted already.
                 if let Err(error) = session.note_operation(&format!("slot add: {}", slot.id)).await {
@@ -122,7 +146,7 @@ impl SlotCommand {
             Self::Change(Change { id, key, new, consent }) => {
                 let all = slots.list().await?;
                 ask(&all, config, consent, ("change the key of", id))?;
-                let unlock = keys::for_slot(key.source(), new, output)?;
+                let unlock = key.unlock(typed, new, output)?;
                 let change = async { Ok(slots.change(&id, unlock).await?) };
                 let slot = session.operate(&format!("slot change {id}"), change).await?;
                 if slot.is_own {

@@ -2,20 +2,21 @@
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionId, DefinitionName, DefinitionRef, ErrorKind, Expected, Org, Scope, Version, WriteOptions,
+    DefinitionId, DefinitionName, DefinitionRef, Error, Expected, Org, PageRequest, Scope, StoredDefinition,
+    VariableDefinition, Version, WriteOptions,
 };
-use strongroom_http::control::{self, Undone};
+use strongroom_http::control::{self, UndeleteDefinition, Undone};
 
-use crate::client::{Client, NoBody};
-use crate::consent::Consent;
-use crate::failure::{Exit, Failure};
+use crate::client::{Call, Client};
+use crate::consent::{Consent, Deed, keeps_nothing};
+use crate::failure::{Exit, Failure, word};
 use crate::output::{Output, time};
 use crate::pages;
 use crate::scope_args::{ScopeArgs, scope_field};
 use crate::suggest;
 
 /// `undo` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Undo {
     /// The name of the variable; of a damaged definition with --definition --replace-damaged also its id
     pub(crate) name: DefinitionName,
@@ -34,7 +35,7 @@ pub(crate) struct Undo {
 /// What brings back a version takes this.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Replace {
-    /// Put it in the place of a present one that cannot be read, too: what that held is lost
+    /// Put it in the place of a present one that cannot be read or is missing, too: what that held is lost
     #[arg(long)]
     pub(super) replace_damaged: bool,
 }
@@ -64,6 +65,9 @@ impl Undo {
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
         let Some(last) = Version::to_undo(&target.versions) else {
+            if let Some(failure) = lost(&target.versions, "`strongroom delete NAME --purge` removes it") {
+                return Err(failure);
+            }
             let nothing =
                 format!("the version of {name} at {scope} before this one is not kept, or cannot be read");
             return Err(Failure::new(Exit::NotFound, nothing)
@@ -74,21 +78,27 @@ impl Undo {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.definition {
-            if self.replace.replace_damaged {
-                return Err(Failure::not_on_server("a server replaces no damaged definition"));
-            }
             self.consent.to_reversible(&format!("define {} as it was", self.name))?;
             let path = ["definitions", self.name.as_str(), "undelete"];
-            let restored: control::Definition = client.control_post(&path, &NoBody {})?;
-            return self.undeleted(restored.id, output);
+            let Replace { replace_damaged } = self.replace;
+            let body = UndeleteDefinition { replace_damaged };
+            let restored = client.control_post::<control::Definition>(&path, &body);
+            let restored = restored.map_err(|refused| self.replace.offer(refused))?;
+            let (name, id) = (restored.name, restored.id);
+            if !replace_damaged {
+                return self.undeleted(id, output);
+            }
+            return output.done(&format!("{name} is defined as it was"), &Undeleted { name: &name, id });
         }
         let (name, scope) = (&self.name, self.scope.scope());
         let deed = format!("set {name} at {scope} to what it was before its last change");
-        consent_to(self.consent, &deed, !client.keeps_nothing(name))?;
+        let deed = Deed::to(deed, present_version(client, name, &scope));
+        consent_to(self.consent, deed, !client.keeps_nothing(name))?;
         let (linked_account_id, workflow_id) = ids(&scope);
         let Replace { replace_damaged } = self.replace;
         let body = control::Undo { linked_account_id, workflow_id, replace_damaged };
-        show(&client.control_post(&["values", name.as_str(), "undo"], &body)?, &scope, output)
+        let undone = client.control_post(&["values", name.as_str(), "undo"], &body);
+        show(&undone.map_err(|refused| self.replace.offer(refused))?, &scope, output)
     }
 }
 
@@ -102,48 +112,42 @@ impl Undo {
             return Err(Failure::invalid(format!("there is a definition {name}"))
                 .next("give it another name with `strongroom define NAME --change --rename OTHER` first"));
         }
-        let all = pages::all(async |page| org.deleted_definitions(page).await).await?;
-        let (mut deleted, mut unreadable) = (Vec::new(), 0);
-        for one in all {
-            match one {
-                Ok(stored) => deleted.push(stored),
-                Err(error) => {
-                    output.warn(&format!("left out: {}", Failure::from(error)));
-                    unreadable += 1;
-                }
-            }
-        }
-        deleted.retain(|stored| stored.definition.name == name.as_str());
-        let Some(last) = deleted.into_iter().max_by_key(|stored| stored.updated_at.as_ms()) else {
+        let Deleted { of_name, unreadable } = Deleted::find(org, name, output).await?;
+        let Some(last) = of_name.into_iter().max_by_key(|stored| stored.updated_at.as_ms()) else {
+            suggest::refuse_unknown_environment(org).await?;
             let nothing = format!("no deleted definition {name} is kept");
             return Err(match unreadable {
                 0 => Failure::not_found(nothing).next("`strongroom define` makes one"),
                 _ => Failure::new(Exit::Key, format!("{nothing}, unless it is one that cannot be read"))
-                    .next("nothing was changed; a backup from before may have it whole"),
+                    .next(
+                        "nothing was changed; `strongroom undo ID --definition --replace-damaged` brings back the \
+                         newest version of the one with this id, or a backup from before has it whole",
+                    ),
             });
         };
         self.consent.to_reversible(&format!("define {name} as it was"))?;
-        match org.undelete_definition(last.id).await? {
+        let restored = org.undelete_definition(last.id).await;
+        match restored.map_err(|error| overtaken(error, &format!("the definition {name}")))? {
             Some(restored) => self.undeleted(restored.id.to_string(), output),
             None => Err(Failure::undefined(name)),
         }
     }
 
-    /// The damaged definition that this is about, if --replace-damaged is to replace one: by its name, or by its id,
-    /// which is what `verify` knows of it.
+    /// The damaged or missing definition that this is about, if --replace-damaged is to replace one: by its name, or by
+    /// its id, which is what `verify` knows of it.
     async fn damaged_definition(&self, org: &Org) -> Result<Option<DefinitionRef<'_>>, Failure> {
         let by_id = self.name.as_str().parse::<DefinitionId>().ok().map(DefinitionRef::Id);
         for reference in [Some(DefinitionRef::from(self.name.as_str())), by_id].into_iter().flatten() {
-            match org.definition(reference.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    return match self.replace.replace_damaged {
-                        true => Ok(Some(reference)),
-                        false => Err(Failure::from(error).next(REPLACES)),
-                    };
-                }
-                Ok(Some(_)) => return Ok(None),
-                found => drop(found?),
-            }
+            let found = match org.definition_history(reference.clone(), PageRequest::first(1)).await {
+                Err(Error::DefinitionNotFound(_)) => continue,
+                found => found?.items,
+            };
+            let newest = found.first();
+            return match newest.and_then(|newest| newest.unreadable.as_ref()) {
+                None => Ok(None),
+                Some(_) if self.replace.replace_damaged => Ok(Some(reference)),
+                Some(why) => Err(Failure::new(Exit::Key, why.clone()).next(REPLACES)),
+            };
         }
         Ok(None)
     }
@@ -155,18 +159,16 @@ impl Undo {
         output: &Output,
     ) -> Result<(), Failure> {
         let versions = pages::all(async |page| org.definition_history(damaged.clone(), page).await).await?;
-        let readable = versions.iter().find(|version| version.unreadable.is_none() && !version.deleted);
-        let Some(last) = readable else {
-            let nothing =
-                format!("no former version of the definition {} is kept that can be read", self.name);
-            return Err(
-                Failure::new(Exit::Key, nothing).next("nothing was changed; a backup from before has it")
-            );
+        let Some(last) = Version::to_undo(&versions) else {
+            let purges = "`strongroom delete ID --definition --purge` removes it";
+            return Err(lost(&versions, purges).unwrap_or_else(|| Failure::undefined(&self.name)));
         };
         let written = time(last.written_at);
         self.consent.to_reversible(&format!("define {} as it was from {written} on", self.name))?;
         let options = WriteOptions::expecting(Expected::Unreadable).note("undo");
-        let restored = org.restore_definition_with(damaged, last.revision, options).await?;
+        let restored = org.restore_definition_with(damaged, last.revision, options).await;
+        let restored =
+            restored.map_err(|error| overtaken(error, &format!("the definition {}", self.name)))?;
         let (name, id) = (restored.definition.name.as_str(), restored.id.to_string());
         output.done(&format!("{name} is defined as it was from {written} on"), &Undeleted { name, id })
     }
@@ -177,18 +179,43 @@ impl Undo {
     }
 }
 
+/// The definitions of one name that were deleted and can be brought back.
+pub(super) struct Deleted {
+    pub(super) of_name: Vec<StoredDefinition>,
+    /// How many others cannot be read, so that nobody knows their names.
+    unreadable: usize,
+}
+
+impl Deleted {
+    pub(super) async fn find(org: &Org, name: &DefinitionName, output: &Output) -> Result<Self, Failure> {
+        let mut found = Self { of_name: Vec::new(), unreadable: 0 };
+        for one in pages::all(async |page| org.deleted_definitions(page).await).await? {
+            match one {
+                Ok(stored) if stored.definition.name == name.as_str() => found.of_name.push(stored),
+                Ok(_) => {}
+                Err(error) => {
+                    output.warn(&format!("left out: {}", Failure::from(error)));
+                    found.unreadable += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 impl<'t> Target<'t> {
     /// The value with its versions, of which there is at least one.
     pub(super) async fn find(org: &Org, name: &'t DefinitionName, scope: &'t Scope) -> Result<Self, Failure> {
         let Some(definition) = org.definition(name).await? else {
-            return Err(suggest::undefined(org, name).await);
+            return Err(undefined(org, name).await);
         };
         let versions = pages::all(async |page| org.value_history(definition.id, scope, page).await).await?;
         if versions.is_empty() {
             return Err(Failure::no_value(name, scope));
         }
         let overwrites = versions.first().is_some_and(|newest| !newest.deleted);
-        let keeps = !overwrites || definition.definition.history_versions != Some(0);
+        let VariableDefinition { history_versions, history_age_secs, .. } = definition.definition;
+        let keeps = !overwrites || !keeps_nothing(history_versions, history_age_secs);
         Ok(Self { name, scope, definition: definition.id, keeps, versions })
     }
 
@@ -203,9 +230,12 @@ impl<'t> Target<'t> {
     ) -> Result<(), Failure> {
         let (name, scope, written) = (self.name, self.scope, time(wanted.written_at));
         let as_listed = replace.as_listed(&self.versions)?;
-        consent_to(consent, &format!("set {name} at {scope} to what it was from {written} on"), self.keeps)?;
+        let deed = format!("set {name} at {scope} to what it was from {written} on");
+        let seen = self.versions.first().map(|newest| newest.revision.as_u64().to_string());
+        consent_to(consent, Deed::to(deed, seen.unwrap_or_default()), self.keeps)?;
         let options = WriteOptions::expecting(as_listed).note(note);
-        let restored = org.restore_value_with(self.definition, scope, wanted.revision, options).await?;
+        let restored = org.restore_value_with(self.definition, scope, wanted.revision, options).await;
+        let restored = restored.map_err(|error| overtaken(error, &format!("{name} at {scope}")))?;
         let view = Undone {
             name: name.to_string(),
             scope: scope.kind(),
@@ -228,18 +258,65 @@ impl Replace {
             Some(_) | None => Ok(newest.as_expected()),
         }
     }
+
+    /// What a server refused, with the option that does it all the same.
+    pub(super) fn offer(self, refused: Failure) -> Failure {
+        if self.replace_damaged { refused } else { refused.if_damaged("--replace-damaged does that") }
+    }
+}
+
+/// Why no version takes the place of a present one that is damaged or missing; `None` if it is neither.
+pub(super) fn lost(versions: &[Version], purges: &str) -> Option<Failure> {
+    let why = versions.first()?.unreadable.as_ref()?;
+    let next = format!(
+        "nothing was changed; no former version is kept that can be read: a backup from before has it whole, and \
+         {purges}"
+    );
+    Some(Failure::new(Exit::Key, why.clone()).next(next))
+}
+
+/// The failure of a write of a version: somebody else was faster, so that what was listed is no longer so.
+pub(super) fn overtaken(error: Error, what: &str) -> Failure {
+    if let Error::InvalidValue { rule, .. } = error {
+        return Failure::invalid(format!("that version of {what} was refused: {rule}"))
+            .next("nothing was changed; `strongroom show NAME` shows what a value must be");
+    }
+    if !matches!(error, Error::Unexpected { .. } | Error::VersionNotFound(_)) {
+        return error.into();
+    }
+    Failure::invalid(format!("{what} was changed by somebody else at the same time"))
+        .next("nothing was written; look at its history, and run the command again if it is still meant")
 }
 
 const REPLACES: &str =
     "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost";
 
+/// No definition has this name; it may be that of one that was deleted.
+async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
+    let failure = suggest::undefined(org, name).await;
+    let deleted = pages::all(async |page| org.deleted_definitions(page).await).await.unwrap_or_default();
+    let is_deleted = deleted.iter().flatten().any(|stored| stored.definition.name == name.as_str());
+    match is_deleted {
+        true => failure.next(format!(
+            "it was deleted: `strongroom undo {} --definition` brings it back, without its values",
+            word(name.as_str())
+        )),
+        false => failure,
+    }
+}
+
+/// Which version a server has now; empty where it is not known, as to a key that may not read.
+pub(super) fn present_version(client: &Client, name: &DefinitionName, scope: &Scope) -> String {
+    let query: Vec<_> = scope_field(scope).into_iter().collect();
+    let call = Call { path: &["values", name.as_str()], query: &query };
+    client.control_get::<control::Value>(call).map(|value| value.version).unwrap_or_default()
+}
+
 /// Asks as for what can be undone, unless nothing is kept of what the deed overwrites.
-pub(super) fn consent_to(consent: Consent, deed: &str, keeps: bool) -> Result<(), Failure> {
+pub(super) fn consent_to(consent: Consent, deed: Deed, keeps: bool) -> Result<(), Failure> {
     match keeps {
         true => consent.to_reversible(deed),
-        false => {
-            consent.to(&format!("{deed}, and lose the present value for good: no version of it is kept"))
-        }
+        false => consent.to(deed.and("lose the present value for good: no version of it is kept")),
     }
 }
 

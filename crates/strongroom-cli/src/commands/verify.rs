@@ -8,13 +8,13 @@ use serde::Serialize;
 use strongroom::{Finding, KeyUse, Verification, VerifyReport};
 
 use crate::client::{Client, NoBody};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::output::{Output, counted};
 use crate::progress::Progress;
 use crate::session::Session;
 
 /// `verify` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Verify {
     /// Check only the rows of --org and --environment
     #[arg(long)]
@@ -69,6 +69,11 @@ struct KeyView {
 }
 
 impl Verify {
+    /// Whether it looks at the org and environment alone that are chosen.
+    pub(crate) fn is_of_chosen(&self) -> bool {
+        self.org_only
+    }
+
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let check = match self.org_only {
             true => session.org.verification(),
@@ -122,7 +127,7 @@ const UNCLEAN: &str = "nothing was changed; `undo --replace-damaged` sets a valu
 
 fn open(file: &Path) -> Result<File, Failure> {
     File::open(file).map_err(|error| {
-        Failure::usage(format!("{} could not be read: {error}", file.display()))
+        Failure::usage(format!("{} could not be read: {error}", repeatable::file(file)))
             .next("name a file that `strongroom checkpoint` wrote")
     })
 }
@@ -201,7 +206,7 @@ impl FindingView {
             linked_account_id: path.linked_account.as_ref().map(ToString::to_string),
             workflow_id: path.workflow.as_ref().map(ToString::to_string),
             variable_definition_id: path.definition_id.map(|id| id.to_string()),
-            name: path.name.clone(),
+            name: path.name.clone().or_else(|| path.definition_name.clone()),
             connection: path.connection.as_ref().map(ToString::to_string),
             key: path.key_name.clone(),
             cause: cause.as_str(),

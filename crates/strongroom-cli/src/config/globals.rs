@@ -28,7 +28,7 @@ pub(crate) struct Globals {
         conflicts_with = "passphrase_file"
     )]
     pub(crate) root_key_file: Option<PathBuf>,
-    /// A file with the passphrase; one newline at its end is ignored
+    /// A file with the passphrase; one line end at its end is ignored
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Work on a server instead of a store
@@ -41,7 +41,7 @@ pub(crate) struct Globals {
     /// A file with the API key for the server
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
-    /// A file with the certificates, in PEM, that the server's one must lead to, instead of those of public authorities
+    /// A PEM file of CA certificates to trust for the server, instead of the public ones
     #[cfg(feature = "tls")]
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,

@@ -1,17 +1,22 @@
 //! The settings of one place: the options, the environment or the file.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use serde::Deserialize;
-use strongroom::Secret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use strongroom::{Environment, OrgId, Secret};
 
 use super::environment;
 use super::globals::Globals;
 use super::limits::{LimitSettings, QuotaSettings};
 use super::project::Project;
-use crate::failure::{Exit, Failure};
+use super::socket_address;
+use crate::failure::{Exit, Failure, repeatable};
 use crate::files::refuse_foreign;
 
 /// Which file opens the vault.
@@ -49,9 +54,12 @@ pub(super) struct Layer {
     /// Of the environment only.
     #[serde(skip)]
     pub(super) api_key: Option<Secret>,
-    pub(super) org: Option<String>,
-    pub(super) environment: Option<String>,
-    pub(super) listen: Option<String>,
+    #[serde(default, deserialize_with = "setting")]
+    pub(super) org: Option<OrgId>,
+    #[serde(default, deserialize_with = "setting")]
+    pub(super) environment: Option<Environment>,
+    #[serde(default, deserialize_with = "listen")]
+    pub(super) listen: Option<SocketAddr>,
     #[serde(default)]
     pub(super) limits: LimitSettings,
     #[serde(default)]
@@ -69,8 +77,8 @@ impl Layer {
             #[cfg(feature = "tls")]
             ca_file: globals.ca_file.clone(),
             api_key: None,
-            org: globals.org.map(|org| org.to_string()),
-            environment: globals.environment.as_ref().map(ToString::to_string),
+            org: globals.org,
+            environment: globals.environment.clone(),
             listen: None,
             limits: LimitSettings::default(),
             quotas: QuotaSettings::default(),
@@ -92,9 +100,12 @@ impl Layer {
             #[cfg(feature = "tls")]
             ca_file: environment::text("CA_FILE")?.map(PathBuf::from),
             api_key: environment::text("API_KEY")?.map(Secret::from),
-            org: environment::text("ORG")?,
-            environment: environment::text("ENVIRONMENT")?,
-            listen: environment::text("LISTEN")?,
+            org: environment::parsed("ORG")?,
+            environment: environment::parsed("ENVIRONMENT")?,
+            listen: environment::text("LISTEN")?
+                .map(|text| socket_address(&text))
+                .transpose()
+                .map_err(|error| Failure::usage(format!("STRONGROOM_LISTEN: {error}")))?,
             limits: LimitSettings::of_environment()?,
             quotas: QuotaSettings::of_environment()?,
         })
@@ -108,7 +119,10 @@ impl Layer {
             text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,
         };
         let layer = toml::from_str(&text);
-        layer.map(Some).map_err(|error| Failure::usage(at_line(path, &text, &error)))
+        layer.map(Some).map_err(|error| {
+            Failure::usage(at_line(path, &text, &error))
+                .next("correct that line, or name another file with --config")
+        })
     }
 
     /// Store or server: the nearest layer that names one of them decides.
@@ -144,11 +158,30 @@ impl Layer {
     }
 }
 
+/// Parses a setting of a file where it is read, so that the refusal has its line.
+pub(super) fn setting<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    socket_address(&text).map(Some).map_err(D::Error::custom)
+}
+
 /// What is wrong with a file, and where.
 pub(super) fn at_line(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let lines_before = |end: usize| text.bytes().take(end).filter(|byte| *byte == b'\n').count();
     let line = error.span().map_or(1, |span| 1 + lines_before(span.start));
-    format!("{}, line {line}: {}", path.display(), error.message())
+    // The name of the setting stands in front of its `=`; what follows may be a secret.
+    let setting =
+        text.lines().nth(line - 1).and_then(|text| text.split_once('=')).map(|(name, _)| name.trim());
+    let setting = setting
+        .filter(|name| repeatable::word(name).is_some() && !error.message().contains(&format!("`{name}`")));
+    let setting = setting.map_or(String::new(), |name| format!("{name}: "));
+    format!("{}, line {line}: {setting}{}", path.display(), error.message())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

@@ -9,16 +9,17 @@ mod project;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use strongroom::{Environment, IdError, OrgId};
+use strongroom::{Environment, IdError, OrgId, Secret};
 
 pub(crate) use self::globals::Globals;
 pub(crate) use self::layer::{ApiKeySource, KeySource};
 use self::layer::{Layer, WorksOn};
 pub(crate) use self::limits::{LimitSettings, QuotaSettings};
 pub(crate) use self::project::{Project, ProjectFile};
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable};
 use crate::files::places;
 use crate::store::{Access, Spec};
 
@@ -38,10 +39,14 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The limits of `serve`.
     pub(crate) limits: LimitSettings,
+    /// The passphrase of the vault, once it was typed.
+    pub(crate) typed_passphrase: OnceLock<Secret>,
     /// Whether an older copy of the store is opened, or another vault in its place.
     pub(crate) accepts_rollback: bool,
     /// Whether the command may write, so that it moves the mark of the store on.
     pub(crate) writes: bool,
+    /// Whether the command reads an org, which then has to be there.
+    pub(crate) expects_org: bool,
     /// How much accounts and orgs may store, whichever command writes.
     pub(crate) quotas: QuotaSettings,
     /// What the project of the working directory asks for.
@@ -102,8 +107,6 @@ impl Config {
             merged.limits = merged.limits.or(&layer.limits);
             merged.quotas = merged.quotas.or(&layer.quotas);
         }
-        let org = merged.org.as_deref().unwrap_or(DEFAULT_ORG);
-        let environment = merged.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
         let server = match works_on {
             Some(WorksOn::Server) => Some(Server {
                 #[cfg(feature = "tls")]
@@ -116,16 +119,15 @@ impl Config {
             server,
             store: merged.store.as_deref().map_or_else(default_store, str::parse)?,
             key,
-            org: org.parse().map_err(as_usage)?,
+            org: merged.org.map_or_else(|| DEFAULT_ORG.parse().map_err(as_usage), Ok)?,
             named_org: None,
-            environment: environment.parse().map_err(as_usage)?,
-            listen: match merged.listen {
-                Some(text) => socket_address(&text).map_err(Failure::usage)?,
-                None => DEFAULT_LISTEN,
-            },
+            environment: merged.environment.unwrap_or_else(Environment::test),
+            listen: merged.listen.unwrap_or(DEFAULT_LISTEN),
             limits: merged.limits,
+            typed_passphrase: OnceLock::new(),
             accepts_rollback: false,
             writes: true,
+            expects_org: false,
             quotas: merged.quotas,
             project: Project::default(),
         })
@@ -134,6 +136,11 @@ impl Config {
     /// What the command opens the store for. One that accepts an older store writes down that it did.
     pub(crate) fn access(&self) -> Access {
         if self.writes || self.accepts_rollback { Access::Write } else { Access::Read }
+    }
+
+    /// Whether the org is the one of someone who names none.
+    pub(crate) fn has_default_org(&self) -> bool {
+        self.org.to_string() == DEFAULT_ORG
     }
 
     /// The default root key file of this store; `None` for a store without a path.
@@ -174,7 +181,7 @@ pub(crate) fn ca_file_of_environment() -> Result<Option<PathBuf>, Failure> {
 
 /// The default key file of a store or backup at this path.
 pub(crate) fn default_key_file_of(path: &Path) -> Result<Option<PathBuf>, Failure> {
-    let unusable = |error| Failure::usage(format!("{} cannot be used: {error}", path.display()));
+    let unusable = |error| Failure::usage(format!("{} cannot be used: {error}", repeatable::file(path)));
     places::key_file(path).map_err(unusable)
 }
 
@@ -186,7 +193,7 @@ fn default_store() -> Result<Spec, Failure> {
 }
 
 fn missing(path: &Path) -> Failure {
-    Failure::usage(format!("there is no configuration file {}", path.display()))
+    Failure::usage(format!("there is no configuration file {}", repeatable::file(path)))
         .next("name another one with --config, or leave it out")
 }
 
@@ -203,7 +210,6 @@ fn as_usage(error: IdError) -> Failure {
 const DEFAULT_ORG: &str = "000000000000000000000001";
 /// Only reachable from this machine.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7077);
-const DEFAULT_ENVIRONMENT: &str = "test";
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use strongroom::LinkedAccountId;
+use strongroom::{Environment, LinkedAccountId};
 
+use super::layer::setting;
 use crate::failure::{Exit, Failure};
 use crate::files::{places, refuse_foreign, write_new};
 
@@ -16,9 +17,10 @@ use crate::files::{places, refuse_foreign, write_new};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Project {
-    pub(crate) environment: Option<String>,
+    #[serde(default, deserialize_with = "setting")]
+    pub(crate) environment: Option<Environment>,
     /// Of what a run sees.
-    #[serde(default, deserialize_with = "account")]
+    #[serde(default, deserialize_with = "setting")]
     pub(crate) account: Option<LinkedAccountId>,
     /// The beginning of the names of the project's variables, which its commands do not have.
     pub(crate) prefix: Option<String>,
@@ -114,11 +116,6 @@ fn read_small(path: &Path) -> io::Result<String> {
         return Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
     }
     Ok(text)
-}
-
-fn account<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<LinkedAccountId>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 const FILE_NAME: &str = ".strongroom.toml";

@@ -8,14 +8,21 @@ use strongroom::{
     WrongStore,
 };
 
+use super::repeatable::{self, NEVER_AN_ARGUMENT};
 use super::{Exit, Failure};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if let Error::DefinitionNotFound(DefinitionRef::Name(name)) = &error
-            && looks_like_value(name)
-        {
-            return Self::new(exit_of(&error), NO_SUCH_NAME).next(VALUE_TYPED);
+        let withheld = match &error {
+            Error::DefinitionNotFound(DefinitionRef::Name(name)) if repeatable::name(name).is_none() => {
+                Some(NO_SUCH_NAME)
+            }
+            Error::AccountNotFound(id) if repeatable::id(id.as_str()).is_none() => Some(NO_SUCH_ACCOUNT),
+            _ => None,
+        };
+        if let Some(withheld) = withheld {
+            return Self::new(exit_of(&error), withheld)
+                .next(format!("{NEVER_AN_ARGUMENT}; replace the secret if it is a real one"));
         }
         let failure = Self::new(exit_of(&error), with_causes(&error));
         if let Error::IntegrationNotFound { account, integration, connection } = &error {
@@ -56,25 +63,10 @@ pub(crate) fn word(text: &str) -> String {
     if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-/// `NAME=value`, or a value in the place of a name.
-fn looks_like_value(name: &str) -> bool {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let has = |is_kind: fn(&char) -> bool| name.chars().any(|c| is_kind(&c));
-    let is_mixed =
-        has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);
-    name.len() > 64
-        || !name.chars().all(is_of_name)
-        || SECRET_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || name.len() >= 16 && is_mixed
-}
-
 const NO_SUCH_NAME: &str =
     "there is no variable of that name, which is not repeated here: it may be a secret";
-const VALUE_TYPED: &str =
-    "a value is read from standard input, never from an argument; replace the secret if it is a real one";
-/// Of keys and tokens that well-known services give out.
-const SECRET_PREFIXES: &[&str] =
-    &["sk_", "sk-", "pk_", "rk_", "ghp_", "github_", "glpat-", "xox", "AKIA", "eyJ", "tk_"];
+const NO_SUCH_ACCOUNT: &str =
+    "there is no linked account of that id, which is not repeated here: it may be a secret";
 
 fn exit_of(error: &Error) -> Exit {
     match error {
@@ -142,6 +134,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::WrongStore(WrongStore::Foreign) => "name another store with --store",
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => step_of_unavailable(store),
+            StoreErrorKind::InUse => {
+                "wait longer with --wait SECONDS for the process that has it open, or use its server with --url"
+            }
             StoreErrorKind::Contention => "run the command again",
             StoreErrorKind::Indeterminate => "look whether it was written, then run the command again",
             StoreErrorKind::Corrupt => "restore a backup, if `strongroom verify` cannot open it either",
@@ -172,9 +167,6 @@ fn step_of_unavailable(error: &StoreError) -> &'static str {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable,
         ) => "check that the database server is running at this address",
-        _ if text.contains("already open") => {
-            "wait longer with --wait SECONDS for the process that has it open, or use its server with --url"
-        }
         _ if text.contains("the user or its password") => {
             "check the user in --store and the password in PGPASSWORD"
         }
@@ -190,9 +182,12 @@ fn step_of_unavailable(error: &StoreError) -> &'static str {
     }
 }
 
-/// The kind of the operating system's error that a text ends with.
+/// The kind of the operating system's error that a text ends with, by its number or, of a full disk, in words.
 fn cause(text: &str) -> Option<io::ErrorKind> {
-    let (_, rest) = text.rsplit_once("(os error ")?;
+    let Some((_, rest)) = text.rsplit_once("(os error ") else {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        return full.into_iter().find(|kind| text.contains(&kind.to_string()));
+    };
     let code = rest.split_once(')')?.0.parse().ok()?;
     Some(io::Error::from_raw_os_error(code).kind())
 }
@@ -229,10 +224,13 @@ mod tests {
         assert!(unreadable(13).contains("right to read and write"));
         assert!(unreadable(30).contains("can be written"));
         assert!(unreadable(28).contains("free some space"));
+        let in_words = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(step("the disk of the store is full", in_words).contains("free some space"));
         let of_server = |message| step(message, io::Error::other("db"));
         assert!(of_server("no connection to the server could be made").contains("server is running"));
         assert!(of_server("the server refused the user or its password").contains("PGPASSWORD"));
-        assert!(of_server("the store is already open in another process").contains("--url"));
+        let held = StoreError::new(StoreErrorKind::InUse, "the store is open in another process");
+        assert!(Failure::from(held).next.unwrap().contains("--url"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Failure;
+use super::repeatable::{NEVER_AN_ARGUMENT, word};
 
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
@@ -14,9 +15,9 @@ impl From<clap::Error> for Failure {
             ErrorKind::UnknownArgument if is_of_run() => {
                 failure.next("write `--` before the command: strongroom run -- COMMAND")
             }
-            ErrorKind::UnknownArgument | ErrorKind::TooManyValues => failure.next(
-                "--help lists the options; a value is read from standard input, never from an argument",
-            ),
+            ErrorKind::UnknownArgument | ErrorKind::TooManyValues => {
+                failure.next(format!("--help lists the options; {NEVER_AN_ARGUMENT}"))
+            }
             _ => failure.next("--help lists the commands and options"),
         }
         .meant(meant.as_deref())
@@ -48,6 +49,9 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues => {
             let typed = text(error, ContextKind::InvalidValue).unwrap_or_default();
+            if typed.is_empty() && error.source().is_none() {
+                return format!("{argument} needs a value");
+            }
             let value = word(&typed).map(|word| format!("{word} is not a value for {argument}"));
             let refusal = value.unwrap_or_else(|| format!("the value for {argument} is not valid"));
             match (error.source(), possible_values(error)) {
@@ -63,14 +67,6 @@ fn sentence(error: &clap::Error) -> String {
             lines.join(" ").trim_start_matches("error: ").to_owned()
         }
     }
-}
-
-/// A short word of small letters, perhaps after dashes and without what follows a `=`.
-fn word(typed: &str) -> Option<&str> {
-    let typed = typed.split('=').next().unwrap_or_default();
-    let is_small = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
-    let is_word = typed.trim_start_matches('-').starts_with(|c: char| c.is_ascii_lowercase());
-    (typed.len() <= 24 && is_word && typed.chars().all(is_small)).then_some(typed)
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
@@ -93,20 +89,4 @@ fn suggestion(error: &clap::Error) -> Option<String> {
         ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_small_word_is_repeated() {
-        for shown in ["--acount", "lsit", "--value=hunter2", "-x"] {
-            assert!(word(shown).is_some(), "{shown}");
-        }
-        for hidden in ["hunter2", "API_KEY=secret", "-----BEGIN", "sk_live_4eC39", "", "--"] {
-            assert_eq!(word(hidden), None, "{hidden}");
-        }
-        assert_eq!(word("--value=hunter2"), Some("--value"));
-    }
 }

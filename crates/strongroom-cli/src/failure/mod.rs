@@ -1,13 +1,17 @@
 //! Why a command failed: the exit code, a sentence, and the next step.
 
+mod deed;
 mod engine;
 mod grammar;
+pub(crate) mod repeatable;
 
 use std::fmt;
 use std::io;
 
+pub(crate) use deed::Deed;
 pub(crate) use engine::{step_of_app, word};
 use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
+use strongroom_http::control::Reason;
 
 /// A failure as the user sees it. It never holds a value.
 #[derive(Debug)]
@@ -16,6 +20,10 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) next: Option<String>,
+    /// Why, if a server refused it.
+    pub(crate) reason: Option<Reason>,
+    /// What a person has to agree to before the command begins again.
+    pub(crate) question: Option<Box<Deed>>,
 }
 
 /// The documented exit codes.
@@ -66,7 +74,7 @@ impl Exit {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None }
+        Self { exit, message: message.into(), next: None, reason: None, question: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -96,15 +104,19 @@ impl Failure {
             .next("run it where the store is, with --store")
     }
 
-    /// Whether a server found no definition.
-    pub(crate) fn is_undefined(&self) -> bool {
-        self.exit == Exit::NotFound && self.message.ends_with("definition not found")
+    /// Whether a server refused it for this.
+    pub(crate) fn is(&self, reason: Reason) -> bool {
+        self.reason == Some(reason)
     }
 
-    /// Whether a server found no such app, or no such connection of it.
-    pub(crate) fn is_without_app(&self) -> bool {
-        let said = self.message.to_lowercase();
-        self.exit == Exit::NotFound && (said.contains("integration") || said.contains("connection"))
+    /// Whether a server refused it for a right that the key lacks, or has for other names or accounts alone.
+    pub(crate) fn is_of_right(&self) -> bool {
+        self.is(Reason::LacksRight) || self.is(Reason::RightElsewhere)
+    }
+
+    /// The next step if a server could not read something.
+    pub(crate) fn if_damaged(self, step: &str) -> Self {
+        if self.is(Reason::Damaged) { self.next(step) } else { self }
     }
 
     /// Puts the name that was meant, if one is known, in front of the next step.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, repeatable};
 
 /// A file under a random name beside its place, until it is complete. Only its owner can read it from the moment that
 /// it exists; if it is dropped before [`publish`](Self::publish), it is removed.
@@ -48,7 +48,9 @@ pub(crate) fn leftovers_in(directory: &Path) -> Vec<PathBuf> {
     let is_left = |entry: &fs::DirEntry| {
         let is_quiet = |metadata: fs::Metadata| {
             let since = metadata.modified().ok().and_then(|written| written.elapsed().ok());
-            metadata.is_file() && is_own(&metadata) && since.is_some_and(|since| since >= QUIET)
+            (metadata.is_file() || metadata.is_dir())
+                && is_own(&metadata)
+                && since.is_some_and(|since| since >= QUIET)
         };
         entry.file_name().as_encoded_bytes().starts_with(PASSING.as_bytes())
             && entry.metadata().is_ok_and(is_quiet)
@@ -72,9 +74,19 @@ pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
         new.file().write_all(text.as_bytes())?;
         new.publish(file)
     });
-    written.map_err(|error| {
-        Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
-    })
+    written.map_err(|error| unwritable(file, &error))
+}
+
+/// A new file could not be written. That it is there already, or cannot be there, is a mistake of whoever named it.
+pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    let message = format!("{} could not be written: {error}", repeatable::file(file));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Failure::new(Exit::Other, message)
+                .next("free some space on its disk, or name a file on another one")
+        }
+        _ => Failure::usage(message).next("name a new file, in a directory that you may write to"),
+    }
 }
 
 /// Creates a directory and its missing parents, for their owner only.

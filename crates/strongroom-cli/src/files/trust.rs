@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::path::Path;
 
 use super::new_file::directory_of;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, word};
 
 /// Fails if a file or directory belongs to another user or can be changed by one, or if one could replace it or a
 /// directory above it. Root is not another user: it could read and change everything anyway. What does not exist yet
@@ -61,8 +61,12 @@ fn judge_metadata(metadata: &Metadata, path: &Path, writable: u32, exit: Exit) -
     // In a directory with the sticky bit, others can add files but not replace one.
     let is_guarded = metadata.is_symlink() || metadata.is_dir() && metadata.mode() & STICKY != 0;
     if metadata.mode() & writable != 0 && !is_guarded {
-        return Err(Failure::new(exit, format!("other users can change {shown}"))
-            .next(format!("check that nobody did, then run `chmod go-w {shown}`")));
+        return Err(Failure::new(exit, format!("other users can change {shown}")).next(
+            match metadata.is_file() || metadata.is_dir() {
+                true => format!("check that nobody did, then run `chmod go-w {}`", word(&shown.to_string())),
+                false => "name a file of your own".to_owned(),
+            },
+        ));
     }
     Ok(())
 }

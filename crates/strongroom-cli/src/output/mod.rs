@@ -52,6 +52,11 @@ struct WarningView<'a> {
 }
 
 #[derive(Serialize)]
+struct NoteView<'a> {
+    note: &'a str,
+}
+
+#[derive(Serialize)]
 struct FailureView<'a> {
     error: &'static str,
     message: &'a str,
@@ -203,10 +208,11 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Something worth knowing, only for people.
+    /// Something worth knowing, for people and programs: what a command lost or left alone is in no other place.
     pub(crate) fn note(&self, text: &str) {
-        if self.form == Form::People {
-            self.on_stderr("note", AnsiColor::Cyan, text);
+        match self.form {
+            Form::Json => json_on_stderr(&NoteView { note: text }),
+            Form::People => self.on_stderr("note", AnsiColor::Cyan, text),
         }
     }
 
@@ -293,7 +299,7 @@ pub(crate) fn unless_unknown(cell: Option<String>) -> String {
 /// How long something is kept: in days where they say it exactly, as it was typed.
 pub(crate) fn age(secs: u64) -> String {
     match (secs / DAY_SECS, secs % DAY_SECS) {
-        (days, 0) => counted(days, "day"),
+        (days @ 1.., 0) => counted(days, "day"),
         _ => humantime::format_duration(Duration::from_secs(secs)).to_string(),
     }
 }

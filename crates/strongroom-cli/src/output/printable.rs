@@ -10,10 +10,15 @@ pub(super) fn printable_lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && controls_terminal(c))
 }
 
-/// Controls, and characters that make a text read as another: those that change its direction, and unseen line ends.
+/// Controls, and characters that make a text read as another: those that change its direction, and those that are not
+/// seen.
 pub(super) fn controls_terminal(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
 }
 
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
@@ -38,5 +43,6 @@ mod tests {
     fn a_text_cannot_control_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d\u{9b}"), "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}");
         assert_eq!(printable_lines("a\r\nb\x07"), "a\\r\nb\\u{7}");
+        assert_eq!(printable("A\u{200b}B\u{feff}"), "A\\u{200b}B\\u{feff}", "it reads as another name");
     }
 }

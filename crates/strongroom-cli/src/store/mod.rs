@@ -28,7 +28,7 @@ use strongroom::Store;
 use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom_http::{ResumingStore, StoreHealth};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::files::{places, refuse_foreign};
 
 /// How a store is opened.
@@ -93,6 +93,10 @@ static KINDS: &[Kind] = &[
 /// Whether a file is a database of SQLite (its file format, section 1.3.1), which no other kind opens.
 fn is_sqlite(path: &Path) -> bool {
     let mut magic = [0; 16];
+    // A pipe would be waited for.
+    if !path.is_file() {
+        return false;
+    }
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     read.is_ok() && magic == *b"SQLite format 3\0"
 }
@@ -210,7 +214,7 @@ impl Spec {
         let deadline = Instant::now().checked_add(self.wait);
         loop {
             match open(kind) {
-                Err(error) if is_held(&error) => {
+                Err(error) if error.kind() == StoreErrorKind::InUse => {
                     if let Some(store) = elsewhere()? {
                         return Ok(store);
                     }
@@ -239,20 +243,23 @@ impl Spec {
 
     /// Opens the existing store, and creates none.
     pub(crate) fn open_existing(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
-        if self.is_kept() && !self.is_there() {
-            if let Some(kind) = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place))
-            {
-                let (named, found) = (self.kind.unwrap_or_default(), kind.name);
-                return Err(Failure::new(
-                    Exit::Store,
-                    format!("{self} is a store of kind {found}, not {named}"),
-                )
-                .next(format!("--store {found}:{self} opens it")));
-            }
-            return Err(Failure::new(Exit::Store, format!("there is no store at {self}"))
-                .next("`strongroom init` creates one, --store names another"));
-        }
+        self.refuse_absent()?;
         self.open_for(access)
+    }
+
+    /// Fails if there is no store of the kind that was named.
+    pub(crate) fn refuse_absent(&self) -> Result<(), Failure> {
+        if !self.is_kept() || self.is_there() {
+            return Ok(());
+        }
+        let of_any_kind = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place));
+        if let Some(Kind { name: found, .. }) = of_any_kind {
+            let named = self.kind.unwrap_or_default();
+            return Err(Failure::new(Exit::Store, format!("{self} is a store of kind {found}, not {named}"))
+                .next(format!("--store {found}:{self} opens it")));
+        }
+        Err(Failure::new(Exit::Store, format!("there is no store at {}", repeatable::file(&self.place)))
+            .next("`strongroom init` creates one, --store names another"))
     }
 
     fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
@@ -345,11 +352,6 @@ impl FromStr for Spec {
             (None, _) => Ok(Self::at(text.into())),
         }
     }
-}
-
-/// Whether another process has the store open, which it tells only in words.
-fn is_held(error: &StoreError) -> bool {
-    error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("already open")
 }
 
 /// Longer than a Windows drive letter, and not how a path starts.

@@ -1,25 +1,38 @@
-//! A store that notices whether anything was written to it.
+//! A store that notices whether anything was written to it, and gives way to the commands that write at the same time.
 
+use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 
-/// A store that notices whether anything was written to it, or may have been.
+/// A store that notices whether anything was written to it, or may have been. A write that lost to another one is
+/// answered after a moment: a verb tries again only so often, and forty commands at once would use up their tries.
 #[derive(Debug)]
 pub(crate) struct NoticedStore<S> {
     inner: S,
     wrote: Arc<AtomicBool>,
+    /// Writes that lost since the last one that did not.
+    lost: AtomicU32,
 }
 
 impl<S: Store> NoticedStore<S> {
     /// Sets `wrote` with the first write.
     pub(crate) fn new(inner: S, wrote: &Arc<AtomicBool>) -> Self {
-        Self { inner, wrote: Arc::clone(wrote) }
+        Self { inner, wrote: Arc::clone(wrote), lost: AtomicU32::new(0) }
     }
+}
+
+/// Up to 4 ms at first and 256 ms later, another one in each process, so that those who collided do not do so again.
+fn pause(lost: u32) -> Duration {
+    let range_ms = 4 << lost.min(6);
+    let spread = process::id().wrapping_add(lost << 20).wrapping_mul(2_654_435_761) >> 16;
+    Duration::from_millis(u64::from(spread % range_ms))
 }
 
 #[async_trait]
@@ -36,6 +49,14 @@ impl<S: Store> Store for NoticedStore<S> {
         if !answer.as_ref().is_err_and(refused) {
             // Relaxed: it is read by the task that waited for the answer.
             self.wrote.store(true, Ordering::Relaxed);
+        }
+        // Relaxed: a command has one task.
+        let is_lost = |error: &StoreError| {
+            matches!(error.kind(), StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
+        };
+        match answer.as_ref().is_err_and(is_lost) {
+            true => thread::sleep(pause(self.lost.fetch_add(1, Ordering::Relaxed))),
+            false => self.lost.store(0, Ordering::Relaxed),
         }
         answer
     }

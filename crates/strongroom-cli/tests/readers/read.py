@@ -36,7 +36,7 @@ def environment(dump):
     pairs = [pair.split(b"=", 1) for pair in dump.split(b"\0") if pair]
     read = {name.decode(): value.decode() for name, value in pairs}
     # What a shell sets whenever it starts.
-    return {name: value for name, value in read.items() if name not in BARE and name not in ("PWD", "SHLVL", "_", "OLDPWD")}
+    return {name: value for name, value in read.items() if name not in BARE and name not in ("PWD", "SHLVL", "_", "OLDPWD", "LOGNAME")}
 
 
 def dotenv_node():
@@ -133,13 +133,13 @@ def compose():
     return read
 
 
-def shell(program):
-    return environment(run(program, "-c", 'set -a; . "$1"; env -0', program, FILE))
+def shell(*program):
+    return environment(run(*program, "-c", 'set -a; . "$1"; env -0', program[0], FILE))
 
 
 def shells():
     read = shell("dash")
-    assert read == shell("bash"), "two shells differ"
+    assert read == shell("bash") == shell("zsh", "-f"), "two shells differ"
     return read
 
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use serde_json::Value;
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 pub(crate) struct Shell {
     directory: TempDir,
     variables: Vec<(String, String)>,
+    /// The words of each command that was run.
+    typed: Mutex<Vec<Vec<String>>>,
 }
 
 /// What a run left behind.
@@ -34,7 +36,7 @@ pub(crate) struct Ran {
 
 impl Shell {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), variables: Vec::new() }
+        Self { directory: tempfile::tempdir().unwrap(), variables: Vec::new(), typed: Mutex::default() }
     }
 
     /// With a vault at the default place.
@@ -83,12 +85,27 @@ impl Shell {
 
     /// The binary, in this directory and with nothing of the environment of the tests but `PATH`.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let words = arguments.iter().map(|word| word.as_ref().to_string_lossy().into_owned());
+        self.typed.lock().unwrap().push(words.collect());
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(arguments).current_dir(self.directory.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.directory.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Whether a command was run whose words begin like this, as the name of its manual page has them.
+    pub(crate) fn has_run(&self, page: &str) -> bool {
+        let is_value = |word: &str| ["--org", "--store", "--environment", "--wait"].contains(&word);
+        self.typed.lock().unwrap().iter().any(|words| {
+            let mut words = words.iter().map(String::as_str).peekable();
+            while let Some(option) = words.next_if(|word| word.starts_with("--")) {
+                let _ = is_value(option).then(|| words.next());
+            }
+            let line = words.collect::<Vec<_>>().join("-");
+            line.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        })
     }
 
     pub(crate) fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ran {
@@ -128,16 +145,29 @@ impl Shell {
 
     /// Flips a bit of the first row of its org whose kind is this, as FORMAT.md has it.
     pub(crate) fn damage(&self, kind: &[u8]) {
+        self.change_row(kind, |mut row| {
+            *row.last_mut().unwrap() ^= 1;
+            Some(row)
+        });
+    }
+
+    /// Takes the first row of its org away whose kind is this.
+    pub(crate) fn take_away(&self, kind: &[u8]) {
+        self.change_row(kind, |_| None);
+    }
+
+    fn change_row(&self, kind: &[u8], change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
         let store = RedbStore::open(self.store()).unwrap();
         let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
         let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
         let tenant_len = 1 + 24 + 1 + "test".len() + 1;
         let is_one = |key: &[u8]| key.get(tenant_len..).is_some_and(|rest| rest.starts_with(kind));
         let (key, row) = rows.into_iter().find(|(key, _)| is_one(key.as_bytes())).unwrap();
-        let mut changed = row.value;
-        *changed.last_mut().unwrap() ^= 1;
         let mut batch = WriteBatch::default();
-        batch.put(key, changed);
+        match change(row.value) {
+            Some(row) => batch.put(key, row),
+            None => batch.delete(key),
+        }
         block_on(store.commit(Arc::new(batch))).unwrap();
         block_on(store.close()).unwrap();
     }

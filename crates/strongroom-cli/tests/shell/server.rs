@@ -13,6 +13,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) ready: Value,
     api_key: Option<String>,
+    /// Where its store is, if it goes with the server.
+    home: Option<Shell>,
 }
 
 impl Server {
@@ -28,7 +30,13 @@ impl Server {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let file = ready["api_key_file"].as_str();
         let api_key = file.map(|file| std::fs::read_to_string(file).unwrap().trim_end().to_owned());
-        Self { child, ready, api_key }
+        Self { child, ready, api_key, home: None }
+    }
+
+    /// The same with the directory of its store, which lasts as long as the server.
+    pub(crate) fn with_home(mut self, home: Shell) -> Self {
+        self.home = Some(home);
+        self
     }
 
     pub(crate) fn pid(&self) -> u32 {

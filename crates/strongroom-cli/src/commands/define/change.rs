@@ -16,7 +16,7 @@ use crate::pages;
 use crate::suggest;
 
 /// What only a change takes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
     /// Change the definition that is there; what is not named stays as it is
     #[arg(long)]
@@ -30,6 +30,9 @@ pub(super) struct ChangeArgs {
     /// With --change: give it this name
     #[arg(long, value_name = "NAME", requires = "change")]
     rename: Option<DefinitionName>,
+    /// With --change: change this definition too, in the same way; repeat it for several
+    #[arg(long, value_name = "NAME", requires = "change", conflicts_with = "rename")]
+    also: Vec<DefinitionName>,
     /// With --change: remove the default
     #[arg(long, requires = "change", conflicts_with = "default")]
     no_default: bool,
@@ -56,6 +59,9 @@ struct Plan {
 struct Refused {
     scope: String,
     reason: String,
+    /// Whether its scope would not be allowed, rather than the value itself.
+    #[serde(skip)]
+    by_scope: bool,
 }
 
 impl ChangeArgs {
@@ -65,31 +71,71 @@ impl ChangeArgs {
 }
 
 impl Define {
+    /// Of several, none is changed before it is known that no value is in the way of any.
     pub(super) async fn change(&self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let Some(stored) = org.definition(&self.name).await? else {
-            return Err(suggest::undefined(org, &self.name).await);
-        };
-        let format = self.format_change(&stored)?;
-        let change = self.other_change();
-        let plan = self.plan(org, &stored, format.as_ref()).await?;
-        if plan.changes.is_empty() {
-            return Err(self.no_change());
+        let mut planned = Vec::new();
+        for one in self.each() {
+            let Some(stored) = org.definition(&one.name).await? else {
+                return Err(suggest::undefined(org, &one.name).await);
+            };
+            let format = one.format_change(&stored)?;
+            let plan = one.plan(org, &stored, format.as_ref()).await?;
+            if !plan.changes.is_empty() {
+                planned.push((one, stored, format, plan));
+            }
         }
-        let is_refused = self.is_refused(&plan);
-        if self.change.dry_run || is_refused {
-            plan.show(output)?;
-        }
-        if is_refused {
-            return Err(in_the_way(plan.refused.len(), self.name.as_str()));
-        }
-        if self.change.dry_run {
+        let plans: Vec<_> = planned.iter().map(|(.., plan)| plan).collect();
+        if self.shows_only(&plans, output)? {
             return Ok(());
         }
-        self.apply(org, &stored, format.as_ref(), change).await?;
-        plan.made(output)
+        for (one, stored, format, _) in &planned {
+            one.apply(org, stored, format.as_ref(), one.other_change()).await?;
+        }
+        made(&plans, output)
     }
 
     pub(super) fn change_on_server(&self, client: &Client, output: &Output) -> Result<(), Failure> {
+        let all: Vec<_> = self.each().collect();
+        let tries = self.change.dry_run || all.len() > 1;
+        let mut planned = Vec::new();
+        for one in &all {
+            if let Some((plan, applied)) = one.patch(client, tries)? {
+                planned.push((one, plan, applied));
+            }
+        }
+        let plans: Vec<_> = planned.iter().map(|(_, plan, _)| plan).collect();
+        if self.shows_only(&plans, output)? {
+            return Ok(());
+        }
+        for (one, ..) in planned.iter().filter(|(.., applied)| !applied) {
+            one.patch(client, false)?;
+        }
+        made(&plans, output)
+    }
+
+    /// This change, of each of the definitions that it is for.
+    fn each(&self) -> impl Iterator<Item = Self> {
+        let names = [&self.name].into_iter().chain(&self.change.also);
+        names.map(|name| Self { name: name.clone(), ..self.clone() })
+    }
+
+    /// Shows what is not to be made, and fails for what cannot be.
+    fn shows_only(&self, plans: &[&Plan], output: &Output) -> Result<bool, Failure> {
+        if plans.is_empty() {
+            return Err(self.no_change());
+        }
+        let refused = plans.iter().find(|plan| self.is_refused(plan));
+        if self.change.dry_run || refused.is_some() {
+            show(plans, output)?;
+        }
+        match refused {
+            Some(plan) => Err(in_the_way(plan.refused.len(), &plan.name)),
+            None => Ok(self.change.dry_run),
+        }
+    }
+
+    /// What a server would change, and whether it did; `None` if that is nothing.
+    fn patch(&self, client: &Client, dry_run: bool) -> Result<Option<(Plan, bool)>, Failure> {
         // A change of nothing shows what is there.
         let path = ["definitions", self.name.as_str()];
         let nothing = control::DefinitionChange { dry_run: true, ..control::DefinitionChange::default() };
@@ -97,7 +143,7 @@ impl Define {
         let present = docs::definition(present.definition)?;
         let changes = self.changes(&present)?;
         if changes.is_empty() {
-            return Err(self.no_change());
+            return Ok(None);
         }
         let text = |text: &Option<String>, removed: bool| match removed {
             true => Some(None),
@@ -117,24 +163,17 @@ impl Define {
             history_versions: self.keep_versions,
             history_age_secs: self.keep_for.map(|age| age.as_secs()),
             keep_mismatched: self.change.keep_mismatched,
-            dry_run: self.change.dry_run,
+            dry_run,
         };
         let made: control::Plan = client.control_patch(&path, &body)?;
-        let refused = made.refused.iter().map(Refused::of_server).collect();
+        let refused = made.refused.iter().map(|one| Refused::of_server(one, &self.scopes)).collect();
         let plan = Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused };
-        if made.applied {
-            return plan.made(output);
-        }
-        plan.show(output)?;
-        match self.is_refused(&plan) {
-            true => Err(in_the_way(plan.refused.len(), self.name.as_str())),
-            false => Ok(()),
-        }
+        Ok(Some((plan, made.applied)))
     }
 
     /// Whether values prevent the change.
     fn is_refused(&self, plan: &Plan) -> bool {
-        let scopes_in_use = plan.refused.iter().any(|refused| refused.reason == SCOPE_NOT_ALLOWED);
+        let scopes_in_use = plan.refused.iter().any(|refused| refused.by_scope);
         scopes_in_use || !self.change.keep_mismatched && !plan.refused.is_empty()
     }
 
@@ -203,19 +242,19 @@ impl Define {
         if let Some(format) = format {
             let found =
                 pages::all(async |page| org.plan_format_change(stored.id, format, page).await).await?;
-            refused.extend(
-                found
-                    .into_iter()
-                    .map(|one| Refused { scope: one.scope.to_string(), reason: one.rule.to_string() }),
-            );
+            refused.extend(found.into_iter().map(|one| Refused {
+                scope: one.scope.to_string(),
+                reason: one.rule.to_string(),
+                by_scope: false,
+            }));
         }
         if let Some(scopes) = scopes_of(&self.scopes) {
             let found = pages::all(async |page| org.plan_scope_change(stored.id, scopes, page).await).await?;
-            refused.extend(
-                found
-                    .into_iter()
-                    .map(|scope| Refused { scope: scope.to_string(), reason: SCOPE_NOT_ALLOWED.to_owned() }),
-            );
+            refused.extend(found.into_iter().map(|scope| Refused {
+                scope: scope.to_string(),
+                reason: SCOPE_NOT_ALLOWED.to_owned(),
+                by_scope: true,
+            }));
         }
         let changes = self.changes(&stored.definition)?;
         Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused })
@@ -246,7 +285,7 @@ impl Define {
                 .then(|| "description".to_owned()),
             text(&self.default, self.change.no_default, &old.default).then(|| "default".to_owned()),
             required.then(|| if old.required { "optional" } else { "required" }.to_owned()),
-            (self.encrypted && !old.encrypted).then(|| "encrypted".to_owned()),
+            (self.encrypted && !old.encrypted).then(|| "encrypted, which cannot be undone".to_owned()),
             versions.map(|count| format!("{} kept", counted(count, "former version"))),
             age.map(|age| format!("former versions kept for {}", output::age(age.as_secs()))),
         ]
@@ -282,16 +321,18 @@ impl Define {
 }
 
 impl Refused {
-    fn of_server(one: &control::RefusedValue) -> Self {
+    /// `scopes` are those that the definition is to allow; empty for those that it allows already.
+    fn of_server(one: &control::RefusedValue, scopes: &[ScopeKind]) -> Self {
         let id = one.linked_account_id.as_deref().or(one.workflow_id.as_deref());
         let scope = [Some(one.scope.as_str()), id].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        Self { scope, reason: one.reason.clone() }
+        let by_scope = !scopes.is_empty() && !scopes.contains(&one.scope);
+        Self { scope, reason: one.reason.clone(), by_scope }
     }
 }
 
 impl Plan {
-    fn made(&self, output: &Output) -> Result<(), Failure> {
-        output.done(&format!("changed {}: {}", self.name, self.changes.join("; ")), self)
+    fn sentence(&self) -> String {
+        format!("changed {}: {}", self.name, self.changes.join("; "))
     }
 
     fn show(&self, output: &Output) -> Result<(), Failure> {
@@ -303,6 +344,25 @@ impl Plan {
         }
         let rows = self.refused.iter().map(|one| [one.scope.clone(), one.reason.clone()]);
         output.list(["VALUE AT", "REASON"], rows, self)
+    }
+}
+
+/// One document, also of several.
+fn made(plans: &[&Plan], output: &Output) -> Result<(), Failure> {
+    match plans {
+        [one] => output.done(&one.sentence(), one),
+        several => {
+            let sentences: Vec<_> = several.iter().map(|plan| plan.sentence()).collect();
+            output.done_lines(&sentences.join("\n"), &several)
+        }
+    }
+}
+
+fn show(plans: &[&Plan], output: &Output) -> Result<(), Failure> {
+    match plans {
+        [one] => one.show(output),
+        several if output.is_json() => output.json(&several),
+        several => several.iter().try_for_each(|plan| plan.show(output)),
     }
 }
 

@@ -7,7 +7,7 @@ use strongroom::{LengthBounds, VarFormat};
 use crate::failure::Failure;
 
 /// A format, its parameters and its bounds.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct FormatArgs {
     /// The form that every value must have
     #[arg(long, value_enum, required_unless_present = "change")]

@@ -17,17 +17,17 @@ use self::format::FormatArgs;
 
 use crate::client::Client;
 use crate::client::docs::{OneDefinition, new_definition};
-use crate::failure::Failure;
-use crate::input;
+use crate::failure::{Failure, repeatable, word};
 use crate::output::Output;
 
 /// `define` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Define {
-    name: DefinitionName,
+    /// The name of the variable
+    pub(crate) name: DefinitionName,
     #[command(flatten)]
     format: FormatArgs,
-    /// Show values to clients as ciphertext only
+    /// Show values to clients as ciphertext only; this cannot be undone
     #[arg(long)]
     encrypted: bool,
     /// Allow values at this scope: org, linked_account or workflow; repeat it for several [default: all three]
@@ -46,7 +46,8 @@ pub(crate) struct Define {
     /// with the next write; with 0, what is overwritten is lost
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(..=100))]
     keep_versions: Option<u8>,
-    /// Show no former version of a value that was replaced longer ago, such as 90d; it goes with the next write
+    /// Show no former version of a value that was replaced longer ago, such as 90d; it goes with the next write; with
+    /// 0s, what is overwritten is lost
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     keep_for: Option<Duration>,
     #[command(flatten)]
@@ -77,7 +78,7 @@ struct NewDefinition<'a> {
 impl Define {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         if self.name.as_str().contains('=') {
-            return Err(input::misplaced());
+            return Err(repeatable::misplaced());
         }
         if self.change.is_change() {
             return self.change(org, output).await;
@@ -86,7 +87,8 @@ impl Define {
         let id = org.define(self.into_definition()?).await.map_err(|error| match error {
             Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}"))
                 .next(format!(
-                    "`strongroom define {name} --change` changes it, `strongroom show {name}` shows it"
+                    "`strongroom define {0} --change` changes it, `strongroom show {0}` shows it",
+                    word(name.as_str())
                 )),
             error => error.into(),
         })?;
@@ -98,7 +100,7 @@ impl Define {
             return self.change_on_server(client, output);
         }
         if self.name.as_str().contains('=') {
-            return Err(input::misplaced());
+            return Err(repeatable::misplaced());
         }
         let definition = self.into_definition()?;
         let by_control = |client: &Client| {

@@ -9,19 +9,20 @@ use serde::Serialize;
 use strongroom::{DefinitionName, Org};
 
 use self::target::Target;
+use super::dangerous_names;
 use super::file_format::FileFormat;
 use crate::client::Client;
 use crate::config::Project;
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::files;
 use crate::output::{Output, counted};
 use crate::scope_args::RunArgs;
-use crate::seen::{AllSeen, Seen};
+use crate::seen::{AllSeen, Seen, warn_missing};
 use crate::suggest;
 use crate::typo::closest;
 
 /// `export` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
     args: RunArgs,
@@ -38,9 +39,13 @@ pub(crate) struct Export {
     /// Write to this new file, which only its owner can read, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The name of the Secret of --for k8s
-    #[arg(long, value_name = "NAME", default_value = "strongroom", value_parser = secret_name)]
-    secret_name: String,
+    /// The name of the Secret of --for k8s [default: strongroom]
+    #[arg(long, value_name = "NAME", value_parser = secret_name, requires = "target")]
+    secret_name: Option<String>,
+    /// Write this variable too, although it can change which code runs, or holds a key of strongroom; repeat it for
+    /// several
+    #[arg(long, value_name = "NAME")]
+    allow: Vec<String>,
     /// Agree that the values are shown; nothing is exported without it
     #[arg(long, required = true)]
     reveal: bool,
@@ -66,6 +71,18 @@ enum Reads {
     Any,
 }
 
+impl Reads {
+    /// Whether the variables end up as those of a program that the reader starts. JSON and YAML are data, which a
+    /// program has to ask for.
+    fn sets_an_environment(&self) -> bool {
+        match self {
+            Self::Target(target) => !matches!(target, Target::Json | Target::Yaml),
+            Self::Import => false,
+            Self::Any => true,
+        }
+    }
+}
+
 impl Export {
     /// Takes from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
@@ -73,7 +90,10 @@ impl Export {
     }
 
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let mut values = AllSeen::of(org, &self.args).await?.values;
+        let AllSeen { mut values, missing_required } = AllSeen::of(org, &self.args).await?;
+        if self.only.is_empty() {
+            warn_missing(&missing_required, output);
+        }
         if let Some(name) = self.keep_only(&mut values) {
             // With a prefix, the vault has it under a longer name.
             if self.args.prefix.is_none() && org.definition(name).await?.is_none() {
@@ -85,7 +105,8 @@ impl Export {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let mut values = AllSeen::on_server(client, &self.args, &self.only)?.values;
+        let AllSeen { mut values, missing_required } = AllSeen::on_server(client, &self.args, &self.only)?;
+        warn_missing(&missing_required, output);
         match self.keep_only(&mut values) {
             Some(name) => Err(unseen(name, &values)),
             None => self.write(values, output),
@@ -95,8 +116,13 @@ impl Export {
     fn write(&self, mut values: Vec<Seen>, output: &Output) -> Result<(), Failure> {
         // The order of ids differs from vault to vault; names can be compared.
         values.sort_by(|one, other| one.name.cmp(&other.name));
-        let text = match self.reader(output) {
-            Reads::Target(target) => target.write(&values, &self.secret_name)?,
+        let reader = self.reader(output);
+        if reader.sets_an_environment() {
+            let names = values.iter().map(|one| one.name.as_str());
+            dangerous_names::refuse(names, &self.allow, "nothing was exported")?;
+        }
+        let text = match reader {
+            Reads::Target(target) => target.write(&values, self.secret_name.as_deref())?,
             Reads::Import => target::for_import(&values)?,
             Reads::Any => target::for_every_reader(&values)?,
         };
@@ -134,6 +160,11 @@ impl Export {
         }
     }
 
+    /// What was asked for, under the names of the vault.
+    pub(crate) fn only_of_vault(&self) -> Vec<DefinitionName> {
+        self.only.iter().filter_map(|name| self.args.name_in_vault(name.as_str()).parse().ok()).collect()
+    }
+
     /// Drops what was not asked for, unless a name has no value here: then that is returned.
     fn keep_only(&self, values: &mut Vec<Seen>) -> Option<&DefinitionName> {
         if self.only.is_empty() {
@@ -151,7 +182,7 @@ impl Export {
 fn unseen(name: &DefinitionName, values: &[Seen]) -> Failure {
     let meant = closest(name.as_str(), values.iter().map(|one| one.name.as_str()));
     Failure::not_found(format!("{name} has no value that a run would see here"))
-        .next(format!("`strongroom explain {name}` shows where it is looked for"))
+        .next(format!("`strongroom explain {}` shows where it is looked for", word(name.as_str())))
         .meant(meant)
 }
 

@@ -17,7 +17,7 @@ use crate::seen::Seen;
 /// What reads the exported file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
-    /// The npm package `dotenv`
+    /// The npm package `dotenv`, from 16 on
     DotenvNode,
     /// `node --env-file`
     Node,
@@ -27,7 +27,7 @@ pub(crate) enum Target {
     Docker,
     /// `env_file` and `.env` of Docker Compose
     Compose,
-    /// A shell that sources the file
+    /// A shell that sources the file: sh, dash, bash or zsh
     Shell,
     /// `EnvironmentFile=` of a systemd unit
     Systemd,
@@ -38,20 +38,27 @@ pub(crate) enum Target {
     /// The manifest of a Kubernetes Secret
     #[value(name = "k8s")]
     K8s,
-    /// What a step of GitHub Actions appends to $GITHUB_ENV
+    /// What a step of GitHub Actions appends to $GITHUB_ENV. Its log shows the values unless they are masked
     GithubActions,
 }
 
 impl Target {
     /// The text, as secret as the values. `secret` is the name of a Kubernetes Secret.
-    pub(super) fn write(self, values: &[Seen], secret: &str) -> Result<Zeroizing<String>, Failure> {
+    pub(super) fn write(self, values: &[Seen], secret: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+        if secret.is_some() && self != Self::K8s {
+            return Err(Failure::usage(format!(
+                "--secret-name names a Secret, and {} has none",
+                self.name()
+            ))
+            .next("leave it out, or export --for k8s"));
+        }
         self.refuse(values)?;
         match self.rules() {
             Rules::Lines(reader) => of_reader(reader, values),
             // There is room for the line end.
             Rules::Json => Ok(Zeroizing::new(compact_json(&pairs(values))? + "\n")),
             Rules::Yaml => Ok(yaml::mapping(pairs(values), "")),
-            Rules::Secret => Ok(k8s_secret(values, secret)),
+            Rules::Secret => Ok(k8s_secret(values, secret.unwrap_or("strongroom"))),
         }
     }
 

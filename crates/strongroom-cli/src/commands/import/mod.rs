@@ -6,32 +6,35 @@ mod report;
 mod source;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use strongroom::VariableDefinition;
 
 use self::infer::Proposal;
 pub(super) use self::plan::Plan;
-pub(super) use self::source::Entry;
+pub(crate) use self::source::Entry;
 use super::file_format::FileFormat;
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::output::{Output, counted};
-use crate::scope_args::ScopeArgs;
+use crate::scope_args::{ScopeArgs, account_of};
 use crate::session::Session;
 use crate::suggest;
 use crate::typo::closest;
 
 /// `import` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Import {
-    /// A `.env`, JSON or YAML file, such as of Kubernetes or Docker Compose; `-` is standard input
+    /// A `.env`, JSON or YAML file, for example a Kubernetes Secret or a Compose file; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
     scope: ScopeArgs,
     /// The format of the file [default: what the name of the file ends in, otherwise env]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
+    /// Accept a standard input without any name
+    #[arg(long)]
+    empty: bool,
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -89,9 +92,14 @@ impl How {
 }
 
 impl Import {
-    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let org = &session.org;
+    /// What the file holds.
+    pub(crate) fn read(&self, output: &Output) -> Result<Vec<Entry>, Failure> {
         let entries = source::read(&self.file, self.format, output)?;
+        // A command before the pipe that failed has written nothing.
+        if entries.is_empty() && self.file == Path::new("-") && !self.empty {
+            return Err(Failure::usage("standard input holds no names")
+                .next("nothing was written; --empty takes it as it is"));
+        }
         let is_absent = |name: &&String| !entries.iter().any(|entry| entry.name == **name);
         if let Some(name) = self.plain.iter().find(is_absent) {
             let known = entries.iter().map(|entry| entry.name.as_str());
@@ -99,21 +107,35 @@ impl Import {
                 .next("nothing was written")
                 .meant(closest(name, known)));
         }
+        Ok(entries)
+    }
+
+    pub(crate) async fn run(
+        self,
+        entries: Vec<Entry>,
+        session: &Session,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let org = &session.org;
+        suggest::note_new_environment(&session.vault, org, output).await;
         let scope = self.scope.scope_to_set()?;
-        suggest::note_new_account(org, &scope, output).await;
+        if let Some(account) = account_of(&scope) {
+            suggest::note_new_account(org, account, output).await;
+        }
         let plan = Plan::of(org, scope, entries, &self.unknown()).await?;
         let invalid = plan.count("invalid");
         if invalid > 0 {
             plan.report(self.dry_run, output)?;
-            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
-                .next("change the file or the definitions"));
+            return Err(invalid_values(invalid));
         }
         match (self.dry_run, self.in_parts) {
             (true, _) => {}
             (false, false) => plan.apply(org).await?,
             (false, true) => plan.apply_in_parts(org).await?,
         }
-        plan.report(self.dry_run, output)
+        plan.report(self.dry_run, output)?;
+        self.say_how_to_undo(&plan, output);
+        Ok(())
     }
 
     /// Sets what the file holds in one call, all of it or nothing.
@@ -121,11 +143,14 @@ impl Import {
         if self.in_parts {
             return Err(Failure::not_on_server("a server takes a file as a whole"));
         }
-        let entries = source::read(&self.file, self.format, output)?;
+        let entries = self.read(output)?;
         let known: Vec<String> =
             client.definitions()?.into_iter().map(|definition| definition.name).collect();
         let scope = self.scope.scope();
-        let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown());
+        if let Some(account) = account_of(&scope) {
+            client.note_new_account(account, output);
+        }
+        let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown())?;
         let uncompared = plan.try_on(client)?;
         if uncompared > 0 {
             let values = counted(uncompared, "value");
@@ -135,13 +160,26 @@ impl Import {
         let invalid = plan.count("invalid");
         if invalid > 0 {
             plan.report(self.dry_run, output)?;
-            return Err(Failure::invalid(format!("{invalid} cannot be set, so nothing was written"))
-                .next("change the file or the definitions"));
+            return Err(invalid_values(invalid));
         }
         if !self.dry_run {
             plan.apply_on(client)?;
         }
-        plan.report(self.dry_run, output)
+        plan.report(self.dry_run, output)?;
+        self.say_how_to_undo(&plan, output);
+        Ok(())
+    }
+
+    /// What --infer proposed may be wrong, which shows when the next version of the file comes.
+    fn say_how_to_undo(&self, plan: &Plan, output: &Output) {
+        let is_asked = |name: &&str| self.plain.iter().any(|plain| plain == name);
+        let names: Vec<_> = plan.inferred().filter(|name| !is_asked(name)).map(word).collect();
+        if let Some((first, others)) = names.split_first().filter(|_| self.infer && !self.dry_run) {
+            let also: String = others.iter().map(|name| format!(" --also {name}")).collect();
+            output.note(&format!(
+                "`strongroom define {first} --change --format string --encrypted{also}` takes back what was proposed"
+            ));
+        }
     }
 
     fn unknown(&self) -> Unknown {
@@ -150,4 +188,10 @@ impl Import {
         }
         Unknown::Define(How { infer: self.infer, encrypt_all: self.encrypted, plain: self.plain.clone() })
     }
+}
+
+fn invalid_values(count: usize) -> Failure {
+    Failure::invalid(format!("{count} cannot be set, so nothing was written")).next(
+        "change the file or the definitions: `strongroom define NAME --change --format string` takes a format back",
+    )
 }

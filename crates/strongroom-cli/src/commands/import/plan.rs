@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionId, DefinitionName, Error, Expected, NewValue, Org, Scope, ScopedValue, Secret,
-    StoredDefinition, VariableDefinition,
+    StoredDefinition, VarFormat, VariableDefinition,
 };
 
 use strongroom_http::control::{Batch, BatchDone, BatchValue};
@@ -16,6 +16,7 @@ use super::source::Entry;
 use crate::client::Client;
 use crate::client::docs::new_definition;
 use crate::failure::{Exit, Failure};
+use crate::output::counted;
 use crate::pages;
 use crate::progress::Progress;
 use crate::scope_args::scope_field;
@@ -77,7 +78,7 @@ impl Plan {
         let values: HashMap<DefinitionId, ScopedValue> =
             pages::values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
         let mut rows = Vec::with_capacity(entries.len());
-        for Entry { name, value, line } in entries {
+        for Entry { name, value, line, .. } in entries {
             let row = match (value.and_then(|value| fit(&name, value)), definitions.get(name.as_str())) {
                 (Err(reason), _) => Row::invalid(name, reason),
                 (Ok(value), Some(stored)) => {
@@ -88,7 +89,23 @@ impl Plan {
             };
             rows.push(row.at(line));
         }
+        refuse_too_many(definitions.len(), &rows)?;
         Ok(Self { scope, rows })
+    }
+
+    /// What tells the values that are replaced from others, and from what they are after a change.
+    pub(in crate::commands) fn replaced(&self) -> String {
+        let replaced = self.rows.iter().filter(|row| row.action == Action::Update);
+        replaced.map(|row| format!("{} {:?} {:?}\n", row.name, row.expected, row.version)).collect()
+    }
+
+    /// The new names that are something else than an encrypted string.
+    pub(super) fn inferred(&self) -> impl Iterator<Item = &str> {
+        let is_inferred = |row: &&Row| {
+            let definition = row.definition.as_ref().filter(|_| row.is_new);
+            definition.is_some_and(|new| !new.encrypted || new.var_format != VarFormat::String)
+        };
+        self.rows.iter().filter(is_inferred).map(|row| row.name.as_str())
     }
 
     /// A plan that does nothing.
@@ -114,8 +131,8 @@ impl Plan {
         entries: Vec<Entry>,
         known: &[String],
         unknown: &Unknown,
-    ) -> Self {
-        let row = |Entry { name, value, line }: Entry| {
+    ) -> Result<Self, Failure> {
+        let row = |Entry { name, value, line, .. }: Entry| {
             let row = match value.and_then(|value| fit(&name, value)) {
                 Err(reason) => Row::invalid(name, reason),
                 Ok(value) if known.contains(&name) => Row {
@@ -132,7 +149,9 @@ impl Plan {
             };
             row.at(line)
         };
-        Self { scope: scope.clone(), rows: entries.into_iter().map(row).collect() }
+        let rows: Vec<_> = entries.into_iter().map(row).collect();
+        refuse_too_many(known.len(), &rows)?;
+        Ok(Self { scope: scope.clone(), rows })
     }
 
     /// The same as one control call.
@@ -337,10 +356,22 @@ impl Row {
     }
 }
 
+/// Fails if there would be more definitions than an environment has room for, which no part of the writing would reach.
+fn refuse_too_many(known: usize, rows: &[Row]) -> Result<(), Failure> {
+    let (new, max) = (rows.iter().filter(|row| row.is_new).count(), DEFINITIONS_MAX);
+    if new == 0 || known + new <= max {
+        return Ok(());
+    }
+    let names = counted(known + new, "name");
+    Err(Failure::invalid(format!("there would be {names}, {max} are allowed in an environment")).next(
+        format!("nothing was written; {known} are defined and {new} are new: leave some out, or delete some"),
+    ))
+}
+
 /// Fails for a name or a value that no environment can hold: it would stop every `run` that resolves it.
 fn fit(name: &str, value: Secret) -> Result<Secret, &'static str> {
     if name.contains('=') {
-        return Err("no environment can hold a name with `=`");
+        return Err("an environment variable cannot have `=` in its name");
     }
     if value.expose().contains('\0') {
         return Err("no environment can hold a value with a NUL");
@@ -357,5 +388,7 @@ fn too_large() -> Failure {
         .next("set fewer at once; `import --in-parts` sets one part after the other")
 }
 
+/// Of one environment; no host allows more.
+const DEFINITIONS_MAX: usize = 1_000;
 /// At five operations a value and its definition, small enough for every backend with the limits of an embedded one.
 const PART_ROWS: usize = 100;

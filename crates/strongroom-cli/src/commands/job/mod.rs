@@ -15,7 +15,7 @@ use crate::pages;
 use crate::progress::Progress;
 
 /// `job` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum JobCommand {
     /// List unfinished jobs
     List,
@@ -31,18 +31,21 @@ pub(crate) enum JobCommand {
     Abandon(Job),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Run {
+    /// The id of the job, as `strongroom job list` shows it
     id: Option<DocumentId>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Job {
+    /// The id of the job, as `strongroom job list` shows it
     id: DocumentId,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Retry {
+    /// The id of the job, as `strongroom job list` shows it
     id: DocumentId,
     /// Destroy the old keys even if rows cannot be opened: those rows are lost for good
     #[arg(long)]
@@ -203,6 +206,12 @@ async fn list(vault: &Vault, output: &Output) -> Result<(), Failure> {
 async fn run_all(vault: &Vault, output: &Output) -> Result<(), Failure> {
     let finished = vault.run_jobs().await?;
     let left = pages::all(async |page| vault.jobs(page).await).await?.len();
+    if left > 0 {
+        output.note(
+            "one that is left is paused, blocked or held by another process, for up to 30 s after that has ended: \
+             `strongroom job list` shows the jobs; run `strongroom job run` again then",
+        );
+    }
     output.done(&format!("{} finished, {left} left", counted(finished, "job")), &AllRun { finished, left })
 }
 

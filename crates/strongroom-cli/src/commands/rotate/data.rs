@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom::{DataKeys, Error, LinkedAccountId, PageRequest};
+use strongroom::{DataKeys, LinkedAccountId};
 use strongroom_http::control;
 
 use crate::client::Client;
@@ -11,9 +11,10 @@ use crate::commands::job::{self, JobView};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
+use crate::suggest;
 
 /// `rotate data` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Data {
     /// Only the key of this linked account
     #[arg(long, value_name = "ID")]
@@ -63,11 +64,17 @@ impl Data {
         output.done(&task.message.clone().unwrap_or_default(), &task)
     }
 
+    /// Whether it is about the keys of the org and environment that are chosen.
+    pub(crate) fn is_of_chosen(&self) -> bool {
+        !self.all
+    }
+
     async fn keys(self, session: &Session) -> Result<DataKeys, Failure> {
         let (org, environment) = (*session.org.id(), session.org.environment().clone());
         let mut keys = match self.account {
+            // One has a key if it is registered or has values.
             Some(account) => {
-                refuse_unknown(session, &account).await?;
+                suggest::refuse_unknown_account(&session.org, Some(&account)).await?;
                 DataKeys::of_account(org, environment, account)
             }
             None if self.all => DataKeys::all(),
@@ -81,12 +88,4 @@ impl Data {
         }
         Ok(keys)
     }
-}
-
-/// An account has a key if it is registered or has values.
-async fn refuse_unknown(session: &Session, account: &LinkedAccountId) -> Result<(), Failure> {
-    let org = &session.org;
-    let has_key = org.linked_account(account).await?.is_some()
-        || !org.account(account.clone()).values(PageRequest::first(1)).await?.items.is_empty();
-    if has_key { Ok(()) } else { Err(Error::AccountNotFound(account.clone()).into()) }
 }

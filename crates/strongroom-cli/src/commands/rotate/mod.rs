@@ -7,7 +7,7 @@ pub(crate) use self::data::Data;
 pub(crate) use self::root::Root;
 
 /// `rotate` as it is typed.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Rotate {
     /// Create new data keys for the org and environment and for its accounts, and seal every row again
     Data(Data),

@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::store::Access;
 
 /// `rotate root` as it is typed: what to do with each slot other than that of the key which opened the vault.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Root {
     /// Keep a slot; FILE holds its root key, which has to open this slot
     #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
@@ -40,9 +40,10 @@ impl Root {
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("rotate")?;
         self.refuse_repeated()?;
-        let store = Session::existing_store(config, Access::Write)?;
+        Session::refuse_absent(config)?;
         let own = keys::existing_key(config, output)?;
         let presented = self.presented_keys(output)?;
+        let store = config.store.open_existing(Access::Write)?;
         let session = Session::open_with(config, store, own.unlock()?, output).await?;
         let done = self.check_and_rotate(&session, &own, presented, output).await;
         session.finish(done, output).await

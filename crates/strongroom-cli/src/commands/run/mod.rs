@@ -1,20 +1,21 @@
 //! `run`: a command with the resolved variables as its environment.
 
-pub(super) mod names;
 #[cfg(unix)]
 mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::builder::RangedI64ValueParser;
 use futures_executor::block_on;
 use strongroom::{Generation, Secret};
 
+use super::dangerous_names;
 use crate::client::Client;
 use crate::config::{Config, Project};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::files;
 use crate::keys::{self, Key};
 use crate::output::Output;
@@ -23,7 +24,7 @@ use crate::seen::{AllSeen, Seen, resolve_on_server};
 use crate::session::Session;
 
 /// `run` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     args: RunArgs,
@@ -58,6 +59,7 @@ impl Run {
     pub(crate) fn run(self, config: Config, output: &Output) -> Result<ExitCode, Failure> {
         if self.watch {
             config.store.refuse_unkept("run --watch")?;
+            Session::refuse_absent(&config)?;
             let key = keys::existing_key(&config, output)?;
             let look = StoreLook {
                 config,
@@ -119,18 +121,9 @@ impl Run {
         Ok(child)
     }
 
-    /// A tenant may have set these variables, and whoever runs the command is not that tenant.
     fn refuse_dangerous(&self, resolved: &[Seen]) -> Result<(), Failure> {
-        let refused = |name: &&str| names::is_dangerous(name) && !self.is_allowed(name);
-        let refused: Vec<_> = resolved.iter().map(|one| one.name.as_str()).filter(refused).collect();
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let options: Vec<_> = refused.iter().map(|name| format!("--allow {name}")).collect();
-        let message =
-            format!("variables that can change which code runs, or hold a key: {}", refused.join(", "));
-        Err(Failure::invalid(message)
-            .next(format!("nothing was run; if that is what they are for, add {}", options.join(" "))))
+        let names = resolved.iter().map(|one| one.name.as_str());
+        dangerous_names::refuse(names, &self.allow, "nothing was run")
     }
 
     /// Leaves no variable that opens the vault: the command gets what it resolves to, not the means to read the rest.
@@ -138,7 +131,7 @@ impl Run {
         if self.clear_env {
             child.env_clear();
         }
-        for name in names::own().filter(|name| !self.is_allowed(name)) {
+        for name in dangerous_names::own().filter(|name| !self.is_allowed(name)) {
             child.env_remove(name);
         }
     }
@@ -178,7 +171,8 @@ struct ServerLook {
 impl watch::Look for StoreLook {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
         block_on(async {
-            let store = Session::existing_store(&self.config, self.config.access())?;
+            Session::refuse_absent(&self.config)?;
+            let store = self.config.store.open_existing(self.config.access())?;
             let session = Session::open_with(&self.config, store, self.key.unlock()?, &self.output).await?;
             let looked = async {
                 let now = session.org.generation().await?;
@@ -247,8 +241,34 @@ fn refuse_unfit(resolved: &Seen) -> Result<(), Failure> {
 fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
     files::restore_mask();
     let error = std::os::unix::process::CommandExt::exec(&mut child);
-    Err(unstartable(program, &error))
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => Err(too_large(&child)),
+        _ => Err(unstartable(program, &error)),
+    }
 }
+
+/// What the command gets of the vault is more than the system takes, alone or with the rest.
+#[cfg(unix)]
+fn too_large(child: &Command) -> Failure {
+    let given = child.get_envs().filter_map(|(name, value)| Some((name, value?.len())));
+    let mut given: Vec<_> = given.collect();
+    given.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let all: usize = given.iter().map(|(name, bytes)| name.len() + bytes + 2).sum();
+    let largest =
+        given.iter().take(LARGEST_SHOWN).map(|(name, bytes)| format!("{} ({bytes})", name.display()));
+    let largest = largest.collect::<Vec<_>>().join(", ");
+    Failure::new(
+        Exit::NotExecutable,
+        format!(
+            "the command's arguments and environment are more than the system takes: its variables have {all} bytes, \
+             the largest are {largest}"
+        ),
+    )
+    .next("--prefix TEXT gives it a part of them; `strongroom get NAME --reveal` gives it one when it needs it")
+}
+
+#[cfg(unix)]
+const LARGEST_SHOWN: usize = 3;
 
 #[cfg(not(unix))]
 impl Run {
@@ -265,6 +285,6 @@ fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
 
 fn unstartable(program: &OsStr, error: &io::Error) -> Failure {
     let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NoCommand } else { Exit::NotExecutable };
-    Failure::new(exit, format!("{} could not be run: {error}", program.display()))
+    Failure::new(exit, format!("{} could not be run: {error}", repeatable::file(Path::new(program))))
         .next("check its name, that it is in PATH, and that it may be executed")
 }

@@ -38,7 +38,7 @@ use crate::passphrase::NewPassphrase;
 use crate::session::Session;
 
 /// `serve` as it is typed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Serve {
     /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
     #[arg(long, value_name = "ADDR", value_parser = socket_address)]
@@ -123,7 +123,8 @@ impl Serve {
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
         let options = self.options()?;
         let tls = self.tls()?;
-        runtime.block_on(serve(&Arc::new(config), (tls, options), self.new, output))
+        let served = Served { tls, options, notes_reads: self.note_reads.is_some() };
+        runtime.block_on(serve(&Arc::new(config), served, self.new, output))
     }
 
     fn options(&self) -> Result<ServiceOptions, Failure> {
@@ -184,9 +185,16 @@ impl Serve {
     }
 }
 
+/// How the vault is served.
+struct Served {
+    tls: Option<Tls>,
+    options: ServiceOptions,
+    notes_reads: bool,
+}
+
 async fn serve(
     config: &Arc<Config>,
-    (tls, options): (Option<Tls>, ServiceOptions),
+    Served { tls, options, notes_reads }: Served,
     new: NewPassphrase,
     output: &Output,
 ) -> Result<(), Failure> {
@@ -204,6 +212,12 @@ async fn serve(
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
     let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
+    if notes_reads && !session.vault.settings().await?.audit {
+        output.warn(
+            "--note-reads notes nothing as long as this vault has no audit: `strongroom audit --on` begins one, also \
+             while it is served",
+        );
+    }
     // From here on there is something to finish; before, a signal ends the process at once.
     let (stopped, hung_up) = (stopped()?, hung_up(tls.clone())?);
     let stop = async {

@@ -17,6 +17,8 @@ use super::Entry;
 pub(super) struct Document {
     pub(super) entries: Vec<Entry>,
     pub(super) kind: Option<&'static str>,
+    /// Names that stand there without a value, which comes from elsewhere.
+    pub(super) without_value: Vec<String>,
 }
 
 /// Why a text is not read. No text of the file is in it: serde's own sentences may quote a value.
@@ -26,6 +28,8 @@ pub(super) enum Refusal {
     Syntax(usize, usize),
     /// It is JSON of another shape.
     Shape(&'static str),
+    /// The same, with what to do.
+    Other(&'static str, &'static str),
 }
 
 impl Document {
@@ -33,6 +37,12 @@ impl Document {
         let syntax = |error: serde_json::Error| Refusal::Syntax(error.line(), error.column());
         if text.trim_start().starts_with('[') {
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(syntax)?;
+            if !items.is_empty() && items.iter().all(|item| item.get().starts_with('"')) {
+                return Err(Refusal::Other(
+                    "a list of texts, as `vault kv list` prints it, without a value",
+                    "import what `vault kv get -format=json` prints",
+                ));
+            }
             return Self::of_kind("a list of names and values", pairs(&items)?);
         }
         let object: Object<'_> = serde_json::from_str(text).map_err(syntax)?;
@@ -43,19 +53,42 @@ impl Document {
         if object.get("apiVersion").is_some() && object.get("kind").is_some() {
             return of_kubernetes(object);
         }
-        if let Some(secret) = object.text("SecretString") {
+        if object
+            .object("sops")
+            .is_some_and(|sops| sops.get("mac").is_some() || sops.get("version").is_some())
+        {
+            return Err(Refusal::Other("encrypted by SOPS", DECRYPT_SOPS));
+        }
+        if object.list("SecretValues").is_some() {
+            return Err(Refusal::Other(
+                "several AWS secrets",
+                "import them one by one, as `aws secretsmanager get-secret-value` prints them",
+            ));
+        }
+        let is_aws = object.0.iter().all(|(name, _)| AWS_FIELDS.contains(&name.as_str()));
+        if let Some(secret) = object.text("SecretString").filter(|_| is_aws) {
             let inner = serde_json::from_str::<Object<'_>>(&secret);
             let inner =
                 inner.map_err(|_| Refusal::Shape("an AWS secret whose text is not one JSON object"))?;
             return Self::of_kind("an AWS secret", inner.entries());
+        }
+        if let Some(secrets) = object.object("secrets")
+            && let Some(entries) = computed(&secrets)
+        {
+            return Self::of_kind("Doppler secrets", entries);
+        }
+        for (field, kind) in [("Parameter", "an AWS parameter"), ("secret", "an Infisical secret")] {
+            let item = object.get(field).filter(|raw| raw.get().starts_with('{'));
+            if let Some(entries) = item.and_then(|item| pairs(&[item]).ok()) {
+                return Self::of_kind(kind, entries);
+            }
         }
         for (field, kind) in [
             ("Parameters", "AWS parameters"),
             ("secrets", "Infisical secrets"),
             ("fields", "a 1Password item"),
         ] {
-            let is_item =
-                field != "fields" || object.get("category").is_some() || object.get("vault").is_some();
+            let is_item = field != "fields" || ITEM_FIELDS.iter().any(|one| object.get(one).is_some());
             if let Some(items) = object.list(field).filter(|_| is_item) {
                 return Self::of_kind(kind, pairs(&items)?);
             }
@@ -64,34 +97,45 @@ impl Document {
             if let Some(inner) = data.object("data") {
                 return Self::of_kind("a Vault secret", inner.entries());
             }
-            if object.get("lease_id").is_some() || object.get("request_id").is_some() {
+            let has_version = object.object("metadata").is_some_and(|of| of.get("version").is_some());
+            if has_version || object.get("lease_id").is_some() || object.get("request_id").is_some() {
                 return Self::of_kind("a Vault secret", data.entries());
             }
         }
         if let Some(services) = object.object("services") {
             return of_compose(&services);
         }
-        let computed = object.0.iter().map(|(name, raw)| Some((name, parse_object(raw)?.0)));
-        let computed: Option<Vec<_>> = computed.collect();
-        if let Some(all) = computed.filter(|all| {
-            !all.is_empty() && all.iter().all(|(_, one)| one.iter().any(|(name, _)| name == "computed"))
-        }) {
-            let entries = all.into_iter().filter_map(|(name, one)| {
-                let (_, raw) = one.into_iter().find(|(field, _)| field == "computed")?;
-                Some(Entry::new(name, text_of(raw)))
-            });
-            return Self::of_kind("Doppler secrets", entries.collect());
+        if let Some(entries) = computed(object) {
+            return Self::of_kind("Doppler secrets", entries);
         }
-        Ok(Self { entries: object.entries(), kind: None })
+        let is_output = |one: &Object<'_>| one.get("sensitive").is_some() && one.get("type").is_some();
+        if let Some(entries) = each_field(object, "value", is_output) {
+            return Self::of_kind("Terraform outputs", entries);
+        }
+        Ok(Self { entries: object.entries(), kind: None, without_value: Vec::new() })
     }
 
     fn of_kind(kind: &'static str, entries: Vec<Entry>) -> Result<Self, Refusal> {
         let mut names = HashSet::new();
         if entries.iter().all(|entry| names.insert(entry.name.as_str())) {
-            return Ok(Self { entries, kind: Some(kind) });
+            return Ok(Self { entries, kind: Some(kind), without_value: Vec::new() });
         }
         Err(Refusal::Shape("a document in which a name is repeated"))
     }
+}
+
+fn computed(object: &Object<'_>) -> Option<Vec<Entry>> {
+    each_field(object, "computed", |_| true)
+}
+
+/// This field of each object in an object, if there are some and all have it.
+fn each_field(object: &Object<'_>, field: &str, is_one: impl Fn(&Object<'_>) -> bool) -> Option<Vec<Entry>> {
+    let entry = |(name, raw): &(String, &RawValue)| {
+        let one = parse_object(raw).filter(&is_one)?;
+        Some(Entry::of_raw(name, one.get(field)?))
+    };
+    let entries: Option<Vec<_>> = object.0.iter().map(entry).collect();
+    entries.filter(|entries| !entries.is_empty())
 }
 
 /// The environment of the one service that has one: a mapping, or a list of `NAME=value`.
@@ -99,12 +143,13 @@ fn of_compose(services: &Object<'_>) -> Result<Document, Refusal> {
     let all = services.0.iter().filter_map(|(_, raw)| parse_object(raw)?.get("environment"));
     let all: Vec<_> = all.collect();
     let [raw] = all.as_slice() else {
-        return Err(Refusal::Shape(match all.is_empty() {
-            true => "a compose file without a service that has an `environment`",
-            false => {
-                "a compose file with several services that have an `environment`: leave the one to import"
-            }
-        }));
+        return Err(match all.is_empty() {
+            true => Refusal::Shape("a compose file without a service that has an `environment`"),
+            false => Refusal::Other(
+                "a compose file with several services that have an `environment`",
+                "import them one by one: leave one service in the file",
+            ),
+        });
     };
     let mut entries = match parse_object(raw) {
         Some(object) => object.entries(),
@@ -114,11 +159,14 @@ fn of_compose(services: &Object<'_>) -> Result<Document, Refusal> {
             })?;
             let entry = |line: &String| match line.split_once('=') {
                 Some((name, value)) => Entry::new(name, Ok(Secret::from(value))),
-                None => Entry::new(line, Err("compose takes it from its own environment")),
+                None => Entry::new(line, Err(NOT_HERE)),
             };
             lines.iter().map(entry).collect()
         }
     };
+    // Compose takes these from its own environment.
+    let without_value = entries.extract_if(.., |entry| matches!(entry.value, Err(NULL | NOT_HERE)));
+    let without_value = without_value.map(|entry| entry.name).collect();
     for entry in &mut entries {
         // How compose writes a `$` that it is not to replace.
         if let Ok(value) = &entry.value
@@ -127,7 +175,8 @@ fn of_compose(services: &Object<'_>) -> Result<Document, Refusal> {
             entry.value = Ok(Secret::from(value.expose().replace("$$", "$")));
         }
     }
-    Document::of_kind("the environment of a compose service", entries)
+    let document = Document::of_kind("the environment of a compose service", entries)?;
+    Ok(Document { without_value, ..document })
 }
 
 fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
@@ -145,6 +194,10 @@ fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
             Document::of_kind("a Kubernetes Secret", entries)
         }
         Some("ConfigMap") => Document::of_kind("a Kubernetes ConfigMap", text("data")),
+        Some("List" | "SecretList" | "ConfigMapList") => Err(Refusal::Other(
+            "a list of Kubernetes documents",
+            "import them one by one, with `kubectl get` of each",
+        )),
         _ => Err(Refusal::Shape("a Kubernetes document, but neither a Secret nor a ConfigMap")),
     }
 }
@@ -169,7 +222,7 @@ fn pairs(items: &[&RawValue]) -> Result<Vec<Entry>, Refusal> {
         };
         // Parameters are named by their path.
         let name = name.rsplit('/').next().unwrap_or_default();
-        entries.push(Entry::new(name, text_of(raw)));
+        entries.push(Entry::of_raw(name, raw));
     }
     Ok(entries)
 }
@@ -195,7 +248,7 @@ impl<'a> Object<'a> {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        self.0.iter().map(|(name, raw)| Entry::new(name, text_of(raw))).collect()
+        self.0.iter().map(|(name, raw)| Entry::of_raw(name, raw)).collect()
     }
 }
 
@@ -210,8 +263,15 @@ fn text_of(raw: &RawValue) -> Result<Secret, &'static str> {
         Some(b'"') => {
             serde_json::from_str::<String>(source).map(Secret::from).map_err(|_| "it is not valid text")
         }
-        Some(b'n') => Err("null is not a value"),
+        Some(b'n') => Err(NULL),
         _ => Ok(Secret::from(source)),
+    }
+}
+
+impl Entry {
+    /// With the exact source of what is no string.
+    fn of_raw(name: &str, raw: &RawValue) -> Self {
+        Self { is_nested: raw.get().starts_with(['{', '[']), ..Self::new(name, text_of(raw)) }
     }
 }
 
@@ -251,6 +311,13 @@ const FIELDS: &[(&str, &str)] = &[
     ("secretKey", "secretValue"),
     ("label", "value"),
 ];
+/// Of what `get-secret-value` prints.
+const AWS_FIELDS: &[&str] = &["ARN", "Name", "VersionId", "SecretString", "VersionStages", "CreatedDate"];
+/// What an item of 1Password has beside its fields.
+const ITEM_FIELDS: &[&str] = &["category", "vault", "title", "sections"];
+const NULL: &str = "null is not a value";
+const NOT_HERE: &str = "it has no value here";
+pub(super) const DECRYPT_SOPS: &str = "import what `sops decrypt` prints";
 const UNNAMED: &str = "a list whose items have no name and value that import knows";
 
 #[cfg(test)]
@@ -278,6 +345,19 @@ mod tests {
                 r#"{"secrets": [{"secretKey": "A", "secretValue": "x"}, {"secretKey": "B", "secretValue": "2"}]}"#,
             ),
             ("Doppler", r#"{"A": {"computed": "x", "note": ""}, "B": {"computed": "2", "note": ""}}"#),
+            (
+                "Doppler",
+                r#"{"secrets": {"A": {"raw": "r", "computed": "x"}, "B": {"raw": "r", "computed": "2"}}, "success": true}"#,
+            ),
+            (
+                "Terraform",
+                r#"{"A": {"sensitive": true, "type": "string", "value": "x"}, "B": {"sensitive": false, "type": "number", "value": 2}}"#,
+            ),
+            ("Vault", r#"{"data": {"A": "x", "B": "2"}, "metadata": {"version": 3}}"#),
+            (
+                "1Password",
+                r#"{"title": "t", "fields": [{"label": "A", "value": "x"}, {"label": "B", "value": "2"}]}"#,
+            ),
             ("Vault", r#"{"request_id": "r", "data": {"data": {"A": "x", "B": 2}, "metadata": {}}}"#),
             ("Vault", r#"{"lease_id": "", "data": {"A": "x", "B": "2"}}"#),
             ("AWS secret", r#"{"ARN": "a", "SecretString": "{\"A\": \"x\", \"B\": 2}"}"#),
@@ -307,6 +387,27 @@ mod tests {
     }
 
     #[test]
+    fn one_item_is_read_as_a_list_of_one() {
+        for text in [
+            r#"{"Parameter": {"Name": "/app/A", "Type": "SecureString", "Value": "x"}}"#,
+            r#"{"secret": {"secretKey": "A", "secretValue": "x"}}"#,
+        ] {
+            assert_eq!(read(text).unwrap(), [("A".to_owned(), Some("x".to_owned()))]);
+        }
+    }
+
+    #[test]
+    fn what_compose_passes_through_has_no_value_here() {
+        for text in [
+            r#"{"services": {"a": {"environment": ["A=x", "B"]}}}"#,
+            r#"{"services": {"a": {"environment": {"A": "x", "B": null}}}}"#,
+        ] {
+            let document = Document::parse(text).unwrap();
+            assert_eq!((document.entries.len(), document.without_value), (1, vec!["B".to_owned()]));
+        }
+    }
+
+    #[test]
     fn what_only_resembles_a_tools_output_is_one_flat_object() {
         for flat in [
             r#"{"data": "x"}"#,
@@ -314,6 +415,9 @@ mod tests {
             r#"{"secrets": "x"}"#,
             r#"{"kind": "Secret"}"#,
             r#"{"A": {"computed": 1}, "B": 2}"#,
+            r#"{"SecretString": "{}", "B": 2}"#,
+            r#"{"Parameter": "x", "secret": {"A": 1}}"#,
+            r#"{"A": {"value": 1}, "B": {"value": 2}}"#,
             "{}",
         ] {
             assert_eq!(Document::parse(flat).unwrap().kind, None, "{flat}");
@@ -333,6 +437,10 @@ mod tests {
             r#"{"apiVersion": "v1", "kind": "hunter2"}"#,
             r#"{"SecretString": "hunter2"}"#,
             r#"{"services": {"hunter2": {}}}"#,
+            r#"["hunter2", "hunter3/"]"#,
+            r#"{"SecretValues": [{"Name": "hunter2", "SecretString": "hunter2"}], "Errors": []}"#,
+            r#"{"A": "ENC[hunter2]", "sops": {"mac": "hunter2"}}"#,
+            r#"{"apiVersion": "v1", "kind": "List", "items": ["hunter2"]}"#,
             r#"{"services": {"a": {"environment": ["hunter2=1"]}, "b": {"environment": []}}}"#,
         ] {
             assert!(!format!("{:?}", read(bad).unwrap_err()).contains("hunter"), "{bad}");

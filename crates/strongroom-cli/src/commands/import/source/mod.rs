@@ -10,24 +10,26 @@ use std::path::Path;
 use strongroom::Secret;
 use zeroize::Zeroizing;
 
-use self::json::{Document, Refusal};
+use self::json::{DECRYPT_SOPS, Document, Refusal};
 use crate::commands::file_format::FileFormat;
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable};
 use crate::input;
 use crate::output::Output;
 
 /// A name of the file, with its value or why it has none.
 #[derive(Debug)]
-pub(in crate::commands) struct Entry {
+pub(crate) struct Entry {
     pub(super) name: String,
     pub(super) value: Result<Secret, &'static str>,
     /// Of a `.env` file.
     pub(super) line: Option<usize>,
+    /// Whether the value is an object or a list, of which the text is kept.
+    is_nested: bool,
 }
 
 impl Entry {
     pub(in crate::commands) fn new(name: &str, value: Result<Secret, &'static str>) -> Self {
-        Self { name: name.to_owned(), value, line: None }
+        Self { name: name.to_owned(), value, line: None, is_nested: false }
     }
 }
 
@@ -41,16 +43,33 @@ pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> 
         false => FileFormat::Env,
     };
     let bytes = read_bytes(path).map_err(|error| {
-        Failure::usage(format!("{} could not be read: {error}", path.display()))
+        Failure::usage(format!("{} could not be read: {error}", repeatable::file(path)))
             .next("check the path; `-` is standard input")
     })?;
     let text =
         input::text(bytes).ok_or_else(|| Failure::invalid(format!("{} is not UTF-8", path.display())))?;
-    match format.unwrap_or(detected) {
+    let entries = match format.unwrap_or(detected) {
         FileFormat::Env => of_env(path, &text, output),
         FileFormat::Json => of_json(path, &text, output),
         FileFormat::Yaml => of_yaml(path, &text, output),
-    }
+    }?;
+    refuse_encrypted(path, &entries)?;
+    Ok(entries)
+}
+
+/// Fails for the ciphertext of another tool, which nobody could use as it is.
+fn refuse_encrypted(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
+    let has = |is_one: fn(&str) -> bool| {
+        entries.iter().any(|entry| entry.value.as_ref().is_ok_and(|value| is_one(value.expose())))
+    };
+    let (by, step) = if has(|value| value.starts_with("ENC[AES256_GCM,") && value.ends_with(']')) {
+        ("SOPS", DECRYPT_SOPS)
+    } else if has(|value| value.starts_with("encrypted:") && value.len() >= DOTENVX_BYTES_MIN) {
+        ("dotenvx", "import what `dotenvx get --format shell` or `dotenvx decrypt --stdout` prints")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::invalid(format!("{} has values that {by} encrypted", path.display())).next(step))
 }
 
 /// What has no end, such as a device, is not read to its end.
@@ -79,7 +98,7 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
             output.note(&format!("{}, line {line}: `${{` is kept as it is, not replaced", path.display()));
         }
         let (name, value) = entry.into_parts();
-        entries.push(Entry { name, value: Ok(Secret::from(value)), line: Some(line) });
+        entries.push(Entry { line: Some(line), ..Entry::new(&name, Ok(Secret::from(value))) });
     }
     Ok(entries)
 }
@@ -114,13 +133,22 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
         }
         Refusal::Shape(what) => Failure::invalid(format!("{} is {what}", path.display()))
             .next("import takes one JSON object of names and values"),
+        Refusal::Other(what, step) => Failure::invalid(format!("{} is {what}", path.display())).next(step),
     })?;
     if let Some(kind) = document.kind {
         output.note(&format!("{} is read as {kind}", path.display()));
+    }
+    for entry in document.entries.iter().filter(|entry| entry.is_nested) {
+        output.note(&format!("{}: {} is kept as JSON text", path.display(), entry.name));
+    }
+    for name in &document.without_value {
+        output.note(&format!("{}: {name} has no value, and nothing is set for it", path.display()));
     }
     Ok(document.entries)
 }
 
 /// A thousand definitions with the longest values fit in it.
 const BYTES_MAX: u64 = 64 << 20;
+/// Its shortest ciphertext: a point, a nonce and a tag in base64.
+const DOTENVX_BYTES_MIN: usize = 100;
 const CHANGE_THE_FILE: &str = "nothing was written; change that line, or name the format with --format";

@@ -2,9 +2,29 @@
 
 use std::env;
 
+use crate::failure::Failure;
+
+/// Fails if one of `names` is dangerous and not among `allowed`: a tenant may have set it, and whoever runs or sources
+/// it is not that tenant. `undone` says what did not happen.
+pub(super) fn refuse<'n>(
+    names: impl IntoIterator<Item = &'n str>,
+    allowed: &[String],
+    undone: &str,
+) -> Result<(), Failure> {
+    let is_refused = |name: &&str| is_dangerous(name) && !allowed.iter().any(|one| one == name);
+    let refused: Vec<_> = names.into_iter().filter(is_refused).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let options: Vec<_> = refused.iter().map(|name| format!("--allow {name}")).collect();
+    let message = format!("variables that can change which code runs, or hold a key: {}", refused.join(", "));
+    Err(Failure::invalid(message)
+        .next(format!("{undone}; if that is what they are for, add {}", options.join(" "))))
+}
+
 /// Whether a variable of this name is known to make a shell, a loader, an interpreter or a tool run other code. The
 /// list follows those that `sudo` removes and those that loaders ignore in privileged programs; it cannot be complete.
-pub(super) fn is_dangerous(name: &str) -> bool {
+fn is_dangerous(name: &str) -> bool {
     let of_any_case = matches(&name.to_ascii_uppercase(), &[], PREFIXES_OF_ANY_CASE);
     of_any_case || is_own(name) || matches(name, NAMES, PREFIXES)
 }
@@ -16,7 +36,7 @@ fn is_own(name: &str) -> bool {
 
 /// The variables of this process that are kept from a command that it starts, which gets what it is for and not the
 /// means to read the rest.
-pub(in crate::commands) fn own() -> impl Iterator<Item = String> {
+pub(super) fn own() -> impl Iterator<Item = String> {
     env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_own(name))
 }
 
@@ -43,8 +63,10 @@ const NAMES: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "HELM_PLUGINS", "TF_CLI_CONFIG_FILE", "NVM_DIR",
     // Shells.
     "IFS", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "FPATH", "GLOBIGNORE",
-    "PS0", "PS1", "PS2", "MAILPATH", "BASH_LOADABLES_PATH", "fish_function_path",
+    "PS0", "PS1", "PS2", "PS3", "MAILPATH", "BASH_LOADABLES_PATH", "fish_function_path",
     "ZDOTDIR", "NULLCMD", "READNULLCMD", "TMPPREFIX",
+    // The prompts of zsh under its own names, which it expands.
+    "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "prompt",
     // The C library and the loader.
     "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NLSPATH", "PATH_LOCALE",
     "RES_OPTIONS", "RESOLV_HOST_CONF", "TERMCAP", "TERMINFO", "TERMINFO_DIRS", "TERMPATH", "TZDIR",
@@ -56,6 +78,7 @@ const NAMES: &[&str] = &[
     "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "MAVEN_OPTS", "GRADLE_OPTS", "DOTNET_STARTUP_HOOKS",
     "PHPRC", "PHP_INI_SCAN_DIR", "R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "ERL_FLAGS",
     "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "GUILE_LOAD_PATH", "DENO_DIR", "BUN_INSTALL",
+    "BUN_OPTIONS",
     // Build tools, and libraries that load other code.
     "CC", "CXX", "CPP", "LD", "AR", "MAKE",
     "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CONFIG_SITE", "CONFIG_SHELL",
@@ -71,7 +94,10 @@ const NAMES: &[&str] = &[
     "ODBCINSTINI", "TNS_ADMIN", "ORACLE_HOME", "LIBMYSQL_PLUGINS", "LIBMYSQL_PLUGIN_DIR", "MYSQL_HOME",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSH_AUTH_SOCK",
     "SSH_ASKPASS", "SUDO_ASKPASS", "KUBECONFIG",
-    "DOCKER_CONFIG", "CARGO", "CARGO_HOME",
+    "DOCKER_CONFIG", "DOCKER_HOST", "COMPOSE_FILE", "COMPOSE_ENV_FILES", "CARGO", "CARGO_HOME",
+    "AWS_PAGER", "KUBECTL_EXTERNAL_DIFF", "ERL_LIBS", "R_LIBS", "RUBYGEMS_GEMDEPS", "GUNICORN_CMD_ARGS",
+    "PYTEST_ADDOPTS",
+    "RIPGREP_CONFIG_PATH", "SSH_SK_HELPER", "CPATH", "JULIA_LOAD_PATH", "NODE_TLS_REJECT_UNAUTHORIZED", "NIS_PATH",
 ];
 
 const PREFIXES: &[&str] = &[
@@ -116,6 +142,8 @@ mod tests {
                     "LESS",
                     "npm_Config_script_shell",
                     "CFLAGS",
+                    "RPROMPT",
+                    "COMPOSE_FILE",
                 ])
         {
             assert!(is_dangerous(name), "{name}");

@@ -1,0 +1,151 @@
+//! The failure for a response that refuses a call: by its reason, which a control call says in a word, and by its
+//! status and the contract's fixed sentences where a documented one is refused.
+
+use serde::Deserialize;
+use strongroom_http::control::{Reason, Task};
+use ureq::http::StatusCode;
+
+use crate::failure::{Exit, Failure};
+
+/// The body of an error response.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refusal {
+    message: String,
+    /// Of a control call.
+    reason: Option<Reason>,
+}
+
+impl Refusal {
+    /// The failure for a response other than the expected one.
+    pub(super) fn failure(status: StatusCode, body: Option<Self>) -> Failure {
+        let Some(Self { message, reason }) = body else {
+            let message =
+                format!("the server returned {} without a body that this client knows", status.as_u16());
+            // A 404 of something else than a server of ours: no such call, rather than a call that found nothing.
+            let is_other = status == StatusCode::NOT_FOUND;
+            return of(if is_other { Reason::NoSuchCall } else { by_status(status) }, message);
+        };
+        let reason = reason.filter(|reason| *reason != Reason::Unknown);
+        let reason = reason.or_else(|| by_sentence(&message)).unwrap_or_else(|| by_status(status));
+        of(reason, format!("the server returned {}: {message}", status.as_u16()))
+    }
+
+    /// The failure for a task that did not finish.
+    pub(super) fn of_task(task: Task) -> Failure {
+        let message = format!("the server could not finish it: {}", task.message.unwrap_or_default());
+        let failure = of(task.reason.unwrap_or(Reason::Internal), message);
+        failure.next("its log says more; the same command starts it again").if_damaged(
+            "restore or delete what `strongroom verify` shows; then `strongroom job retry ID`, as `job list` has it",
+        )
+    }
+}
+
+fn of(reason: Reason, message: String) -> Failure {
+    Failure { reason: Some(reason), ..Failure::new(exit(reason), message).next(step(reason)) }
+}
+
+/// The code with which the same command ends where the store is.
+fn exit(reason: Reason) -> Exit {
+    use Reason as R;
+    match reason {
+        R::DefinitionNotFound
+        | R::AccountNotFound
+        | R::ConnectionNotFound
+        | R::CredentialNotFound
+        | R::ValueNotFound
+        | R::VersionNotFound
+        | R::KeyNotFound
+        | R::SessionNotFound
+        | R::SlotNotFound
+        | R::JobNotFound
+        | R::NotFound => Exit::NotFound,
+        R::AlreadyExists | R::InvalidValue | R::ScopeNotAllowed | R::Conflict | R::Invalid | R::TooLarge => {
+            Exit::Invalid
+        }
+        R::BadKey | R::LacksRight | R::RightElsewhere | R::Outranked | R::Locked | R::Key | R::Damaged => {
+            Exit::Key
+        }
+        R::NoSuchCall
+        | R::TooManyRequests
+        | R::RotationUnderway
+        | R::Busy
+        | R::Moved
+        | R::RootRotated
+        | R::DiskFull
+        | R::Indeterminate
+        | R::Refused
+        | R::Internal
+        | R::Unknown => Exit::Store,
+        // One of a later server.
+        _ => Exit::Store,
+    }
+}
+
+fn step(reason: Reason) -> &'static str {
+    use Reason as R;
+    match reason {
+        R::NoSuchCall => "check --url: it is only scheme, host and port",
+        R::BadKey => "check the API key: --api-key-file or STRONGROOM_API_KEY",
+        R::LacksRight | R::RightElsewhere | R::Outranked => {
+            "`strongroom api-key create NAME --right RIGHT`, where the store is, makes a key that may"
+        }
+        R::DefinitionNotFound => "`strongroom list` lists the variables, `strongroom define` adds one",
+        R::AccountNotFound => "`strongroom account list` lists the accounts",
+        R::ConnectionNotFound => "`strongroom account apps ID` lists the apps and connections of an account",
+        R::CredentialNotFound => "`strongroom credential list --account ID` lists its credentials",
+        R::ValueNotFound => "`strongroom explain NAME` shows where the variable has a value",
+        R::VersionNotFound => {
+            "`strongroom history NAME` or `strongroom credential history KEY --account ID` lists the versions; nothing \
+             was changed"
+        }
+        R::KeyNotFound => "`strongroom api-key list` lists the keys",
+        R::SessionNotFound => "`strongroom account sessions ID` lists the sessions of an account",
+        R::SlotNotFound => "`strongroom slot list` lists the slots",
+        R::JobNotFound => "`strongroom job list` lists the jobs; a finished one is gone",
+        R::NotFound => "check the name; nothing was changed",
+        R::AlreadyExists => "nothing was written; use what is there, or another name",
+        R::InvalidValue => "nothing was written; `strongroom show NAME` shows what a value must be",
+        R::ScopeNotAllowed => "nothing was written; `strongroom show NAME` shows the scopes that it allows",
+        R::Conflict | R::Invalid => "nothing was written; change what the message names",
+        R::TooLarge => "nothing was written; send less at once",
+        R::RotationUnderway => "`strongroom job run` finishes it",
+        R::TooManyRequests | R::Busy | R::RootRotated => "try again later",
+        R::Moved => "use the server of the store that it was moved to",
+        R::Locked => "somebody has to unlock it first",
+        R::DiskFull => "free some space on the disk of the server's store",
+        R::Indeterminate => "look whether it was written, then run the command again",
+        R::Damaged => "`strongroom verify` names all damaged rows, and a backup from before has them whole",
+        _ => "the log of the server says why",
+    }
+}
+
+/// What a documented call says. The contract has no word for these, and fixes their sentences instead.
+fn by_sentence(said: &str) -> Option<Reason> {
+    const SENTENCES: [(&str, Reason); 8] = [
+        ("Route not found", Reason::NoSuchCall),
+        ("Variable definition not found", Reason::DefinitionNotFound),
+        ("Variable value not found", Reason::ValueNotFound),
+        ("Linked Account with account id", Reason::AccountNotFound),
+        ("No linked account found for account id", Reason::AccountNotFound),
+        ("Default app integration not found", Reason::ConnectionNotFound),
+        ("Auth credential key ", Reason::CredentialNotFound),
+        ("value does not match the variable format", Reason::InvalidValue),
+    ];
+    SENTENCES.iter().find(|(sentence, _)| said.starts_with(sentence)).map(|(_, reason)| *reason)
+}
+
+/// What is most common among refusals with this status.
+fn by_status(status: StatusCode) -> Reason {
+    match status {
+        StatusCode::UNAUTHORIZED => Reason::BadKey,
+        // Documented calls refuse no key for anything else.
+        StatusCode::FORBIDDEN => Reason::LacksRight,
+        StatusCode::NOT_FOUND => Reason::NotFound,
+        StatusCode::TOO_MANY_REQUESTS => Reason::TooManyRequests,
+        StatusCode::PAYLOAD_TOO_LARGE => Reason::TooLarge,
+        StatusCode::SERVICE_UNAVAILABLE => Reason::Busy,
+        StatusCode::INSUFFICIENT_STORAGE => Reason::DiskFull,
+        status if status.is_client_error() => Reason::Invalid,
+        _ => Reason::Internal,
+    }
+}
