@@ -41,8 +41,8 @@ pub(crate) enum RowKind {
     Note = 0x13,
 }
 
-/// Whether a row is of a kind of which no two writes put the same bytes: a sealed one has a nonce, and a note a number
-/// of its own. An index row or an epoch may be what it was before.
+/// Whether no two writes of this kind of row have the same bytes: a sealed row has a nonce, and a note a number of its
+/// own. An index row or an epoch may have the bytes that it had before.
 pub(crate) fn is_unlike_others(row: &[u8]) -> bool {
     row.get(2).is_some_and(|kind| ![RowKind::Index as u8, RowKind::Epoch as u8].contains(kind))
 }
@@ -98,7 +98,7 @@ impl<'a> SealedRow<'a> {
     }
 }
 
-/// An index row: `{0: bytes}`. It is a hint, which is checked against the sealed row that it leads to.
+/// An index row: `{0: bytes}`. It is only a hint, checked against the sealed row that it leads to.
 pub(crate) fn encode_index(target: &[u8]) -> Vec<u8> {
     encode_bytes(RowKind::Index, target)
 }

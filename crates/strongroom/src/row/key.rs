@@ -226,7 +226,8 @@ impl TenantId {
     /// All connections of one integration, the default one first.
     pub(crate) fn connections(&self, account: &LinkedAccountId, integration: &IntegrationId) -> KeyRange {
         let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
-        // All their keys begin with it, as a cursor needs. An id that continues this one does so with a higher byte.
+        // All keys in the range start with this prefix, as a cursor needs. A longer id continues with a byte above the
+        // separator.
         let start = self.range(&[&[INTEGRATION], account, &[0], integration]).start;
         let end = [&*start, &[AppId::SEPARATOR + 1]].concat();
         KeyRange { start, end: Some(end) }
@@ -345,7 +346,7 @@ impl TenantId {
             self.events(),
             self.range(&[&[AUDIT_HEAD]]),
             self.chain_heads(),
-            // New ones at the end: a stored job counts the ranges that it is through with.
+            // Add new ranges at the end: a stored job holds the number of ranges that it has finished.
             self.range(&[&[HISTORY, VALUE, SCOPE_ORG]]),
             self.range(&[&[HISTORY, VALUE, SCOPE_WORKFLOW]]),
             self.definitions_history(),
@@ -353,7 +354,7 @@ impl TenantId {
         ]
     }
 
-    /// Whether a row with this key is of what runs see: a definition, a value, an account or what an account has.
+    /// Whether runs see the row with this key: a definition, a value, an account or what an account has.
     pub(crate) fn is_seen_by_runs(&self, key: &[u8]) -> bool {
         let kind = key.strip_prefix(self.prefix()).and_then(|rest| rest.first());
         kind.is_some_and(|kind| matches!(*kind, DEFINITION | VALUE | ACCOUNT | INTEGRATION | CREDENTIAL))
@@ -407,7 +408,7 @@ impl VaultKeys {
         KeyRange::prefix(prefix.as_bytes())
     }
 
-    /// The same of all orgs.
+    /// All such notes, of every org.
     pub(crate) fn all_exports() -> KeyRange {
         KeyRange::prefix(&[WHOLE_STORE, EXPORT])
     }

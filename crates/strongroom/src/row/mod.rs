@@ -6,7 +6,7 @@
 //! |---|---|
 //! | row | one key and its bytes in the store, named by [`Row`] |
 //! | tenant | an org in one environment, [`TenantId`]: the first part of the keys of its rows |
-//! | address | what a record opens at and nowhere else, [`Address`] |
+//! | address | the one place where a record opens, [`Address`] |
 //! | body | the plaintext of a record, in [`body`] |
 //! | kind | the third byte of a row, [`RowKind`] |
 
@@ -101,7 +101,7 @@ pub(crate) enum TenantRow<'a> {
     AuditFloor,
     /// A former version of a document, at this revision.
     Former(Subject<'a>, Revision),
-    /// That a document was deleted, with its history kept.
+    /// A note that a document was deleted, with its history kept.
     Deleted(Subject<'a>),
     /// A job, such as the sweep that a delete leaves. Its key is among those of the whole store, so that a runner finds
     /// the jobs of all tenants in one range.
@@ -122,7 +122,7 @@ pub(crate) struct TenantId {
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,
     prefix: Key,
-    /// How org and environment begin the address of each of its rows, encoded once.
+    /// The start of the address of each of its rows, encoded once from org and environment.
     address: Vec<u8>,
 }
 
@@ -135,14 +135,14 @@ pub(crate) enum Counted {
     Account,
     Integration,
     Credential,
-    /// A former version or deletion, of which only the bytes count.
+    /// A former version or deletion: only its bytes count.
     History,
 }
 
 /// Which key seals a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SealedBy<'a> {
-    /// None: the row is clear, and at most a hint.
+    /// None: the row is in the clear, and only a hint.
     Nothing,
     /// The slot's own key, from a passphrase, a raw key or a provider.
     SlotKey,
@@ -253,7 +253,8 @@ impl<'a> Subject<'a> {
 }
 
 impl Row<'_> {
-    /// The revision in the row's key. The row must state the same: a former version is refused in another one's place.
+    /// The revision in the row's key. The row must state the same one, so a former version in another one's place is
+    /// refused.
     pub(crate) fn revision_in_key(&self) -> Option<Revision> {
         match self {
             Self::Tenant(_, TenantRow::Former(_, revision)) => Some(*revision),

@@ -26,7 +26,7 @@ pub struct RowPath {
     pub workflow: Option<WorkflowId>,
     /// The variable definition.
     pub definition_id: Option<DefinitionId>,
-    /// Its name, as far as a verification found it.
+    /// The definition's name, if a verification found it.
     pub definition_name: Option<String>,
     /// The id of a slot, job or value; the name of a definition; an integration; the namespace of a record.
     pub name: Option<String>,
@@ -53,11 +53,11 @@ impl RowPath {
         }
     }
 
-    /// A name within a sentence. Those of integrations and connections may be any text, so one that could be taken for
-    /// more than one word of it is quoted.
+    /// A name within a sentence. Names of integrations and connections may be any text, so one that could be read as
+    /// several words is quoted.
     fn shown(&self, name: &str) -> String {
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@' | '/');
-        // Of an account, only apps have a name.
+        // Among the rows of an account, only apps have a name.
         if self.linked_account.is_some() && !name.chars().all(is_word) {
             return format!("{name:?}");
         }
@@ -192,9 +192,9 @@ pub enum RowName {
     Count,
     /// An event of the audit.
     Event,
-    /// How many chains of events an org has.
+    /// The number of chains of events of an org.
     AuditHead,
-    /// How long a chain of events is at least.
+    /// The minimum length of a chain of events.
     ChainHead,
     /// Which events of the audit were dropped for their age.
     AuditFloor,
@@ -218,15 +218,15 @@ pub enum RowName {
     Record,
     /// A former version of a scoped value.
     FormerValue,
-    /// That a scoped value was deleted, with its history kept.
+    /// A note that a scoped value was deleted, with its history kept.
     DeletedValue,
     /// A former version of a credential.
     FormerCredential,
-    /// That a credential was deleted, with its history kept.
+    /// A note that a credential was deleted, with its history kept.
     DeletedCredential,
     /// A former version of a variable definition.
     FormerDefinition,
-    /// That a variable definition was deleted, with its history kept.
+    /// A note that a variable definition was deleted, with its history kept.
     DeletedDefinition,
     /// A row whose key is not in the format.
     Foreign,

@@ -135,7 +135,7 @@ impl TenantId {
         }
     }
 
-    /// What the row with this key counts as in a quota, and of which account it is.
+    /// What the row with this key counts as in a quota, and the account that it belongs to.
     pub(crate) fn counted<'k>(&self, key: &'k [u8]) -> Option<(Counted, Option<&'k str>)> {
         let (&kind, rest) = key.strip_prefix(self.prefix())?.split_first()?;
         let (counted, rest) = match (kind, rest) {
@@ -183,7 +183,7 @@ pub(crate) fn is_sealed_by_data_key(key: &Key) -> bool {
     })
 }
 
-/// Whose runs may see something else once a row was written.
+/// Whose runs may see a difference after a row was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunsOf<'k> {
     Nobody,
@@ -192,8 +192,8 @@ pub(crate) enum RunsOf<'k> {
     Everyone,
 }
 
-/// Whose runs may see something else once the row with this key was written. A kind that is not known here is one that
-/// they do.
+/// Whose runs may see a difference after the row with this key was written. An unknown kind counts as one that runs
+/// see.
 pub(crate) fn runs_of(key: &Key) -> RunsOf<'_> {
     let bytes = key.as_bytes();
     if matches!(bytes, [key::WHOLE_STORE, key::JOB | key::KEY_JOB, ..]) {
@@ -279,7 +279,7 @@ impl Ids<'_> {
     }
 }
 
-/// What follows an id and its NUL.
+/// The bytes after an id and its NUL.
 fn skip_id(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(bytes.iter().position(|&byte| byte == 0)? + 1..)
 }

@@ -97,16 +97,16 @@ pub(crate) struct IntegrationBody {
     created_ms: u64,
     #[n(3)]
     pub(crate) refresh: Option<RefreshNote>,
-    /// For how long the shortest of the tokens was valid that the provider gave at the last refresh.
+    /// The lifetime of the shortest-lived token from the last refresh.
     #[n(4)]
     token_life_ms: Option<u64>,
 }
 
-/// A refresh of an integration's credentials that began and has not ended: a lease, and the journal of it.
+/// A refresh of an integration's credentials that began and has not succeeded: its lease and its journal.
 #[derive(Encode, Decode, Clone, Copy)]
 #[cbor(map)]
 pub(crate) struct RefreshNote {
-    /// Another one for every lease: its holder can write only while it is here.
+    /// Unique to each lease: the holder can write only while this id is here.
     #[cbor(n(0), with = "minicbor::bytes")]
     id: [u8; 12],
     #[n(1)]
@@ -124,7 +124,7 @@ pub(crate) enum RefreshEnd {
     /// Nobody knows whether the provider used up the credentials.
     #[n(0)]
     Unknown,
-    /// The provider said that they are not valid.
+    /// The provider rejected them as invalid.
     #[n(1)]
     Rejected,
 }
@@ -134,7 +134,7 @@ impl RefreshNote {
         Self { id: *id.as_bytes(), since_ms: since.as_ms(), until_ms: until.as_ms(), end: None }
     }
 
-    /// The same refresh under another id: from now on its holder cannot write.
+    /// The same refresh under a new id, so that its holder can no longer write.
     pub(crate) fn ended(self, id: DocumentId, end: RefreshEnd) -> Self {
         Self { id: *id.as_bytes(), end: Some(end), ..self }
     }
@@ -143,7 +143,7 @@ impl RefreshNote {
         self.end
     }
 
-    /// Whether somebody has said that it ended.
+    /// Whether its end was recorded.
     pub(crate) fn has_ended(&self) -> bool {
         self.end.is_some()
     }
@@ -182,7 +182,7 @@ impl IntegrationBody {
         }
     }
 
-    /// The same integration, whose provider gave tokens that live so long; `None` if none of them expires.
+    /// The same integration with the lifetime of its provider's tokens; `None` if none of them expires.
     pub(crate) fn answered(mut self, token_life: Option<Duration>) -> Self {
         self.token_life_ms = token_life.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
         self
@@ -192,7 +192,7 @@ impl IntegrationBody {
         self.token_life_ms.map(Duration::from_millis)
     }
 
-    /// Whether this is the same document: an integration that was deleted and added again is another one.
+    /// Whether this is the same document. An integration that was deleted and added again is another one.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.id == other.id
     }

@@ -11,12 +11,12 @@ use crate::row::{RowError, infallible};
 /// A hash of an event, which commits to all before it in its chain.
 pub(crate) type EventHash = [u8; 32];
 
-/// `{0: hash of the event before, 1: [number, salt] in the first of a chain, 2: actor, 3: request, 4: changes}`.
+/// `{0: hash of the previous event, 1: [number, salt] in the first of a chain, 2: actor, 3: request, 4: changes}`.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct EventBody {
-    /// The hash of the event before in the chain; in the first of a chain, of the first event of the chain that was
-    /// begun before it.
+    /// The hash of the previous event in the chain. The first event of a chain has the hash of the first event of the
+    /// chain begun before it.
     #[cbor(n(0), with = "minicbor::bytes")]
     pub(crate) previous: EventHash,
     #[n(1)]
@@ -32,10 +32,10 @@ pub(crate) struct EventBody {
 /// What only the first event of a chain has.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ChainStart {
-    /// Which chain of the org it is, from 1.
+    /// The number of the chain within the org, from 1.
     #[n(0)]
     pub(crate) number: u64,
-    /// Random, so that a hash that is shown tells nothing of what it commits to.
+    /// Random, so that a published hash reveals nothing about what it commits to.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub(crate) salt: [u8; 16],
 }
@@ -67,14 +67,14 @@ pub(crate) struct AuditHeadBody {
 }
 
 impl AuditHeadBody {
-    /// That of an org without events.
+    /// The head of an org without events.
     pub(crate) const NONE: Self = Self { chains: 0, last: [0; 32] };
 
-    /// What stands in for one that cannot be read, or that is gone while there are events. The chain that is begun at
-    /// `at` after it has a number that follows none of before, and names no event: `verify` tells that something is
-    /// missing there, for as long as the first event of that chain is kept.
+    /// Replaces a head that cannot be read, or that is missing although there are events. The next chain, begun at
+    /// `at`, gets a number that follows no earlier one, and names no earlier event. So `verify` reports a gap there as
+    /// long as the first event of that chain is kept.
     pub(crate) fn lost(at: Timestamp, dropped: &AuditFloorBody) -> Self {
-        // More than that of a chain that may be missing, since its first event was dropped for its age.
+        // Above the number of any chain that may be missing because its first event was dropped for its age.
         let before = dropped.chains_begun().saturating_add(1);
         Self { chains: at.as_ms().max(before), last: [0; 32] }
     }
@@ -120,7 +120,7 @@ pub(crate) struct AuditFloorBody {
     pub(crate) cut: Vec<ChainCut>,
 }
 
-/// Up to where the events of a chain were dropped.
+/// How far the events of a chain were dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct ChainCut {
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -147,12 +147,13 @@ impl AuditFloorBody {
         match (known, start) {
             (Some(known), _) if known.sequence < event.sequence => *known = event,
             (Some(_), _) => {}
-            // Those of lower numbers began earlier: what could not be read of them counts too, or has counted.
+            // Chains with lower numbers began earlier. One whose start could not be read is in this count, or was
+            // counted before.
             (None, Some(start)) => {
                 self.cut.push(event);
                 self.chains = start.number.max(before).saturating_sub(self.cut.len() as u64);
             }
-            // How it began could not be read: it is one of those that count, or the next start makes it one.
+            // The start could not be read: the chain is already counted, or the next start that can be read counts it.
             (None, None) => {
                 self.cut.push(event);
                 self.chains = self.chains.saturating_sub(1);
@@ -169,7 +170,8 @@ impl AuditFloorBody {
     }
 }
 
-/// Decodes a body that has one valid form: what the derive skips or reads leniently does not encode to the same bytes.
+/// Decodes a body that has one valid form: input that the derive skips or reads leniently does not encode to the same
+/// bytes.
 fn decode_exact<'b, T: Encode<()> + Decode<'b, ()>>(plaintext: &'b [u8]) -> Result<T, RowError> {
     let body: T = minicbor::decode(plaintext)?;
     if encode_body(&body) == plaintext { Ok(body) } else { Err(RowError::Malformed) }

@@ -32,8 +32,8 @@ pub(crate) enum Sweep {
     Definition(DefinitionId),
     /// Marks the values of a definition that do not match its changed format.
     Recheck(DefinitionId),
-    /// Allows the scopes that a definition lost at a revision again, if a value was set there meanwhile. The first
-    /// release did not say at which.
+    /// Allows the scopes again that a definition lost at a revision, if a value was set there meanwhile. Jobs of the
+    /// first release do not name the revision.
     Narrow(DefinitionId, Scopes, Option<Revision>),
     /// Deletes what was sealed under the dropped keys of an account, and its integrations.
     Account(LinkedAccountId),

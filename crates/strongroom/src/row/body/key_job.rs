@@ -40,7 +40,7 @@ pub(crate) enum Status {
     Ready,
     #[n(1)]
     Paused,
-    /// Done, except for old keys that rows which cannot be opened may need.
+    /// Done, except that old keys are kept for rows that cannot be opened.
     #[n(2)]
     Blocked,
 }
@@ -64,7 +64,7 @@ pub(crate) struct JobCounts {
     pub(crate) done: u64,
     #[n(1)]
     pub(crate) failed: u64,
-    /// Known once the rows were counted.
+    /// Known once the rows have been counted.
     #[n(2)]
     pub(crate) total: Option<u64>,
     /// How long the job has run.

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::model::{Entries, Metadata};
 use crate::row::RowError;
 
-/// How many entries there are.
+/// The number of entries.
 pub(super) fn count(metadata: &Metadata) -> u64 {
     let Some(entries) = metadata.entries() else { return 0 };
     let set = [
@@ -74,7 +74,7 @@ pub(super) fn decode(cbor: &mut Decoder<'_>, left: u64) -> Result<Metadata, RowE
             EXPIRES_AT => entries.expires_at = Some(Timestamp::from_ms(cbor.u64()?)),
             DELETION if cbor.bool()? => entries.deletion = true,
             DELETION => return Err(RowError::Malformed),
-            // Whoever wrote it relies on readers that know it.
+            // The writer of such an entry relies on readers that know it.
             _ if key < MAY_BE_SKIPPED => return Err(RowError::UnknownVersion(key)),
             _ => cbor.skip()?,
         }

@@ -25,8 +25,8 @@ pub(crate) struct Times {
     pub(crate) updated_at: Timestamp,
 }
 
-/// The body of a record that is absent: `{}`. Such a row is there only while a batch expects the absence of the record,
-/// which a store cannot be asked for.
+/// The body of a record that is absent: `{}`. Such a row exists only while a batch expects the record to be absent,
+/// since a store cannot be asked to expect that.
 pub(crate) const VACANT: &[u8] = &[0xa0];
 
 impl ValueBody {
