@@ -5,9 +5,9 @@ use zeroize::Zeroizing;
 use super::primitives::{Cipher, Nonce, Tag};
 use crate::random::{self, RandomError};
 
-/// A random key for the parts of one message that stays in memory. It is written nowhere, seals one message, and is
-/// wiped on drop. So what it sealed needs neither a commitment nor padding, and its nonces are the numbers of the
-/// parts.
+/// A random key for the parts of one message that stays in memory. It is never written anywhere, seals one message, and
+/// is wiped on drop. So what it seals needs neither a commitment nor padding, and the numbers of the parts are its
+/// nonces.
 pub(crate) struct LocalKey(Cipher);
 
 /// The tag of one part.

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::primitives::{self, Mac, expand};
 
-/// A key that distinguishes what its holder wrote from what anyone else did.
+/// A key that tells what its holder wrote from what anyone else wrote.
 pub(crate) struct MacKey(Mac);
 
 /// The keyed hash of some bytes.
@@ -41,7 +41,7 @@ impl RunningMac {
     }
 }
 
-/// Distinguishes decay from a wrong key. Anyone can compute it.
+/// A checksum that tells decay from a wrong key. Anyone can compute it.
 pub(crate) fn checksum(parts: &[&[u8]]) -> [u8; 8] {
     let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
     let mut sum = [0; 8];

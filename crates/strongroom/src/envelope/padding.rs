@@ -29,8 +29,8 @@ pub(super) fn unpad(padded: &[u8]) -> Option<usize> {
     (marked && padded_len(value_len) == padded.len()).then_some(value_len)
 }
 
-/// The next length that padding produces for `len` bytes, including the mark. At the end of the number line there is
-/// none, so the length rounds to itself, which is far over the record's limit.
+/// The next length that padding produces for `len` bytes, including the mark. Near `usize::MAX` there is none, so the
+/// length rounds to itself, which is far over the record's limit.
 fn round_up(len: usize) -> usize {
     // Every step is a power of two, so that rounding needs no division.
     let step = step(len);

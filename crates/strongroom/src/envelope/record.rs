@@ -69,7 +69,7 @@ impl std::fmt::Debug for SealedRecord<'_> {
     }
 }
 
-/// The 30 bytes at the start of a record, which both tag and commitment authenticate.
+/// The 30 bytes at the start of a record, which the tag and the commitment both authenticate.
 pub(super) fn header(dek_id: &DekId, nonce: &Nonce) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let (head, rest) = header.split_at_mut(2);

@@ -13,7 +13,7 @@ use crate::random;
 
 /// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
 ///
-/// AES-256-GCM-SIV does not commit to its key: a ciphertext can be made that opens under two keys. So every record
+/// AES-256-GCM-SIV does not commit to its key: one can make a ciphertext that opens under two keys. So every record
 /// carries a keyed hash over header, address and tag, which is checked before anything is decrypted.
 pub(crate) struct SealingKey {
     id: DekId,
@@ -91,7 +91,7 @@ impl SealingKey {
         self.open_record(address, &SealedRecord::parse(record)?)
     }
 
-    /// Opens a record that was parsed before, to look up its key.
+    /// Opens a record that was already parsed to look up its key.
     ///
     /// # Errors
     /// [`OpenError::UnknownKey`] if another key sealed it, otherwise [`OpenError::Rejected`], whatever the cause.
@@ -140,7 +140,7 @@ fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
     difference.ct_eq(&0).into()
 }
 
-/// The bytes that tag and commitment cover, with room for the tag, which the commitment covers too.
+/// The bytes that the tag and the commitment cover, with room for the tag, which the commitment covers too.
 fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Vec<u8> {
     let mut bound = Vec::with_capacity(HEADER_LEN + USUAL_LEN + TAG_LEN);
     bound.extend_from_slice(header);

@@ -1,6 +1,6 @@
 //! AES-256-GCM-SIV, HMAC-SHA256 and HKDF-SHA256, from the library that the build chose.
 //!
-//! Both libraries give the same bytes, so whatever one of them sealed is opened by the other.
+//! Both libraries give the same bytes, so each opens what the other sealed.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
@@ -18,10 +18,10 @@ pub(crate) const TAG_LEN: usize = 16;
 pub(crate) type Nonce = [u8; NONCE_LEN];
 pub(crate) type Tag = [u8; TAG_LEN];
 
-/// Why a hash and a derivation have no error: each takes and gives 32 bytes.
+/// Why hashing and deriving cannot fail: each takes and returns 32 bytes.
 const HASH: &str = "32 bytes are one output of SHA-256";
 
-/// Panics where the two libraries differ about these bytes.
+/// Panics if the two libraries differ on these bytes.
 #[cfg(all(feature = "aws-lc", any(feature = "hazmat", test)))]
 pub(crate) fn assert_alike(key: &[u8; 32], nonce: &Nonce, bound: &[u8], plaintext: &[u8]) {
     let ciphers = (rust_crypto::Cipher::new(key), aws_lc::Cipher::new(key));

@@ -1,4 +1,4 @@
-//! The default: the crates of RustCrypto, in Rust alone.
+//! The default: the crates of RustCrypto, in pure Rust.
 
 use aes::Aes256Enc;
 use aes_gcm_siv::AesGcmSiv;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{HASH, Nonce, Tag};
 
 /// A key of AES-256-GCM-SIV (RFC 8452), expanded once and wiped on drop. It never decrypts a block, so it has no
-/// schedule for that.
+/// decryption schedule.
 pub(crate) struct Cipher(AesGcmSiv<Aes256Enc>);
 
 impl Cipher {
