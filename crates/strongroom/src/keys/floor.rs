@@ -1,8 +1,8 @@
-//! From which revision on the keyrings of a scope count.
+//! The lowest revision at which the keyrings of a scope count.
 //!
-//! A shred writes the keyring of its scope at a revision for the time of the shred, and the `store` row notes it. The
-//! keyrings from before have lower ones, also those that the store withheld or had replaced by older ones then: none of
-//! them brings a key back.
+//! A shred writes the keyring of its scope at a revision made from the time of the shred, and the `store` row notes it.
+//! Every earlier keyring has a lower revision, also one that the store withheld at that time or had replaced by an
+//! older one. So none of them brings a key back.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,29 +10,29 @@ use crate::clock::Timestamp;
 use crate::model::Revision;
 use crate::row::{Row, TenantRow};
 
-/// Keyrings of a scope below a revision do not count. A floor of an org is also one of its accounts.
+/// The revision below which the keyrings of a scope do not count. An org's floor also applies to its accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Floor {
     scope: ScopeHash,
-    /// Of the first keyring that counts.
+    /// The revision of the first keyring that counts.
     pub(crate) revision: u64,
 }
 
-/// Stands for a scope in the `store` row, where its ids would have no room.
+/// Identifies a scope in the `store` row, which has no room for its ids.
 type ScopeHash = [u8; 16];
 
 impl Floor {
-    /// That of the scope whose keyring is in `row`.
+    /// The floor of the scope whose keyring is in `row`.
     pub(crate) fn of(row: &Row<'_>, revision: Revision) -> Self {
         Self { scope: scope_hash(row), revision: revision.as_u64() }
     }
 
-    /// Whether a keyring that `row` showed at this revision is from before.
+    /// Whether a keyring that was read from `row` at this revision is below the floor.
     pub(crate) fn is_above(&self, row: &Row<'_>, revision: Revision) -> bool {
         revision.as_u64() < self.revision && scopes_of(row).any(|scope| scope == self.scope)
     }
 
-    /// Whether both are of one scope, and this one is as high.
+    /// Whether both are floors of one scope, and this one is at least as high.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.scope == other.scope && self.revision >= other.revision
     }
@@ -63,8 +63,8 @@ pub(crate) fn floor_of(floors: &[Floor], row: &Row<'_>) -> u64 {
     found.max().unwrap_or(0)
 }
 
-/// A revision above that of every keyring that was written by this time, whether it is known or not: others count up
-/// from such a one, or from 1.
+/// A revision above that of every keyring written by this time, known or not: other keyrings count up from such a
+/// revision, or from 1.
 pub(crate) fn revision_at(now: Timestamp) -> u64 {
     now.as_ms().min(u64::MAX >> (REWRITES_BITS + 1)) << REWRITES_BITS
 }

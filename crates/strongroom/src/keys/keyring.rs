@@ -62,8 +62,8 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// A keyring with the one key that this root has for the scope of the keyring at `address`. Only for a root that is
-    /// used once, such as that of a file: its writer derives the key again whenever it needs it.
+    /// A keyring with the one key that this root derives for the scope of the keyring at `address`. Only for a root
+    /// that is used once, such as that of a file: its writer derives the key again whenever it needs it.
     pub(crate) fn derive(root: &[u8; 32], address: &impl Address, now: Timestamp) -> Result<Self, SealError> {
         let bytes = new_dek(root, address, &[0; 32]);
         let key = SealingKey::derive(&bytes);
@@ -136,7 +136,7 @@ impl Keyring {
         let listed = self.deks.iter().rfind(|dek| dek.key.id() == id && dek.generation >= self.min_version);
         match listed {
             Some(dek) => KeyLookup::Listed(&dek.key),
-            // Without any, the scope was deleted, whatever key of it the store had withheld then.
+            // A scope without keys was deleted, including any key that the store withheld at that time.
             None if self.deks.is_empty() || self.tombstones.contains(id) => KeyLookup::Dropped,
             None => KeyLookup::Unknown,
         }
@@ -216,7 +216,7 @@ impl Dek {
         let exact: &[u8; 32] = cbor.bytes()?.try_into().map_err(|_| RowError::Malformed)?;
         bytes.copy_from_slice(exact);
         let key = SealingKey::derive(&bytes);
-        // The id is derived from the key: one listed under another id would be opened with by mistake.
+        // The id is derived from the key: a key listed under another id would be used by mistake.
         if *key.id() != id {
             return Err(RowError::Malformed);
         }

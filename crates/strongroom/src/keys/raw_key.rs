@@ -103,7 +103,7 @@ impl RawKey {
         })?;
         if let Err(error) = key.write_to(&file).and_then(|()| sync_folder(path)) {
             drop(file);
-            // It was made by this call, and half a key is of no use.
+            // This call created the file, and half a key is of no use.
             let _ = fs::remove_file(path);
             return Err(uncreated(error).into());
         }
@@ -215,7 +215,7 @@ fn mode_of_others(_: &std::fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Reads until the reader or the buffer ends. A growing buffer would leave copies of the key behind.
+/// Reads until the reader or the buffer ends. A buffer that grows would leave copies of the key behind.
 fn read_up_to(mut reader: impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {

@@ -1,7 +1,7 @@
 //! The active root key, and others that rows may still be sealed under.
 //!
-//! Every batch that seals under the root expects the `store` row, which a rotation rewrites. That is the fence of the
-//! root key, as the keyring is that of data keys: an engine that missed a rotation finds out from it.
+//! Every batch that seals under the root expects the `store` row, which a rotation rewrites. That fences the root key,
+//! as the keyring fences data keys: an engine that missed a rotation finds out from it.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,7 +43,7 @@ pub(crate) struct Roots {
     pub(crate) store_revision: Revision,
     /// The ids of data keys that were shredded, in order.
     shredded: Arc<[DekId]>,
-    /// From which revision on the keyrings of shredded scopes count, in order.
+    /// The floors of shredded scopes, in order.
     floors: Arc<[Floor]>,
 }
 
@@ -94,8 +94,8 @@ impl Roots {
         known.into_iter().flatten().map(|root| &**root).find(|root| root.key.id() == id)
     }
 
-    /// A keyring that was read at a revision, without the keys that were shredded; `None` if it lists none. It may be
-    /// one that the store kept, from before its scope was shredded.
+    /// The keyring that was read at a revision, without the keys that were shredded; `None` if it lists none of them.
+    /// The store may have kept it from before its scope was shredded.
     pub(crate) fn without_shredded(
         &self,
         row: &Row<'_>,
@@ -113,7 +113,7 @@ impl Roots {
         floor_of(&self.floors, row)
     }
 
-    /// Whether the active root has this id, or directly replaced the root that has.
+    /// Whether the active root has this id, or directly replaced the root with this id.
     pub(crate) fn follows(&self, id: &DekId) -> bool {
         [Some(&self.active), self.retiring.as_ref()].into_iter().flatten().any(|root| root.key.id() == id)
     }
@@ -171,8 +171,8 @@ impl RootCell {
         }
     }
 
-    /// Sets the roots that a slot gave, if a lock dropped them. Otherwise the present ones are newer or equal, and
-    /// stay.
+    /// Sets the roots that a slot gave, if a lock dropped them. Otherwise the present ones are newer or equal, and are
+    /// kept.
     pub(crate) fn unlock(&self, roots: Roots) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*held, Held::Locked(_)) {
@@ -180,7 +180,7 @@ impl RootCell {
         }
     }
 
-    /// Changes the roots; does nothing while the vault is locked. Returns whether other shreds are noted from now on.
+    /// Changes the roots; does nothing while the vault is locked. Returns whether the known shreds changed.
     pub(crate) fn change(&self, change: impl FnOnce(&Roots) -> Roots) -> bool {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Held::Open(roots) = &mut *held else { return false };
@@ -190,8 +190,8 @@ impl RootCell {
         others
     }
 
-    /// Takes in what a later `store` row notes of shreds: another process may have made them since the root was read.
-    /// Returns whether there were any.
+    /// Takes over the shreds that a later `store` row notes: another process may have made them since the root was
+    /// read. Returns whether the known shreds changed.
     pub(crate) fn learn(&self, store_row: &StoreRow) -> bool {
         self.change(|roots| {
             let is_later = store_row.revision.as_u64() > roots.store_revision.as_u64();
@@ -208,12 +208,12 @@ impl RootCell {
         self.change(|roots| Roots { coming: Some(Arc::clone(coming)), ..roots.clone() });
     }
 
-    /// Notes the new revision after this engine rewrote the `store` row without changing the root, and what it notes of
-    /// shreds now.
+    /// Notes the new revision, and the shreds that the row now notes, after this engine rewrote the `store` row without
+    /// changing the root.
     pub(crate) fn moved(&self, row: RowRevision, store_row: &StoreRow) {
         self.change(|roots| {
             let store_revision = store_row.revision.next();
-            // Another task has learned of a later row meanwhile, and of the shreds in it.
+            // Another task has already taken over a later row and its shreds.
             if store_revision.as_u64() <= roots.store_revision.as_u64() {
                 return roots.clone();
             }

@@ -14,7 +14,7 @@ pub(crate) struct ScopeKeys {
     pub(crate) revision: Revision,
     /// The revision that a write under one of the keys expects of the keyring's row.
     pub(crate) row_revision: RowRevision,
-    /// From when on what is made in the scope counts: what was there before was deleted with its keys.
+    /// Rows made in the scope count from this time on: earlier ones were deleted with their keys.
     pub(crate) begins_at: Timestamp,
 }
 
@@ -24,8 +24,8 @@ impl ScopeKeys {
         Self { keyring, revision, row_revision: row, begins_at }
     }
 
-    /// Opens the row of a keyring. A key that was shredded counts as dropped, and so do all of a keyring from before
-    /// its scope was shredded, whatever the row says: it may be one that the store put back.
+    /// Opens the row of a keyring. A key that was shredded counts as dropped. So does every key of a keyring from
+    /// before its scope was shredded, whatever the row says: the store may have put it back.
     pub(crate) fn open(
         roots: &Roots,
         store_id: &StoreId,

@@ -47,7 +47,7 @@ impl Provider {
         }
     }
 
-    /// How many clear fields it adds to a slot's ids.
+    /// The number of clear fields that it adds to a slot's ids.
     pub(crate) fn fields_len(&self) -> u64 {
         if *self == Self::RawKey { 1 } else { 5 }
     }

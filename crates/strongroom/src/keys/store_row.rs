@@ -41,7 +41,7 @@ pub(crate) struct StoreBody {
     /// The former root, while rows are left under it.
     #[n(5)]
     pub(crate) retiring: Option<RetiringRoot>,
-    /// What every engine does; none in rows of the first release.
+    /// The settings of every engine; absent in rows of the first release.
     #[n(6)]
     settings: Option<u64>,
     /// The count of the latest mark; it only grows.
@@ -50,7 +50,7 @@ pub(crate) struct StoreBody {
     /// The ids of data keys that were shredded, one after the other, oldest first.
     #[cbor(n(8), with = "minicbor::bytes")]
     shredded: Option<Vec<u8>>,
-    /// From which revision on the keyrings of shredded scopes count, one after the other, oldest first.
+    /// The floors of shredded scopes, one after the other, oldest first.
     #[cbor(n(9), with = "minicbor::bytes")]
     floors: Option<Vec<u8>>,
     /// The ids of orgs that were backed up under another key, one after the other, oldest first.
@@ -91,10 +91,10 @@ pub(crate) struct SlotHeld {
     pub(crate) provider: u8,
     #[cbor(n(2), with = "minicbor::bytes")]
     pub(crate) root_id: [u8; 16],
-    /// Since when; unknown for slots of the first release.
+    /// When it began to hold the root; unknown for slots of the first release.
     #[n(3)]
     pub(crate) since_ms: Option<u64>,
-    /// Until when. It was removed or changed then, or got another root.
+    /// When it was removed or changed, or got another root.
     #[n(4)]
     pub(crate) until_ms: Option<u64>,
     /// The first valid revision of the slot's row: an older row was replaced.
@@ -152,7 +152,7 @@ impl StoreRow {
         let plaintext = opened.map_err(|error| Error::open(ROW.name(), error))?;
         let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
         let body: StoreBody = decoded.map_err(|error| Error::row(ROW.name(), error))?;
-        // It opens under this root, so whoever sealed it knew the root: a fault of an engine, not a forgery.
+        // It opens under this root, so its writer knew the root: an engine is at fault, and it is not a forgery.
         if body.root_id != *root.id().as_bytes() {
             return Err(Error::damaged(ROW.name(), Damage::Inconsistent));
         }
@@ -160,8 +160,8 @@ impl StoreRow {
         if body.min_suite > SUITE {
             return Err(Error::UnknownVersion { row: ROW.name(), version: body.min_suite });
         }
-        // Before anything is written: a setting or an entry that this release does not know, also of a slot, must not
-        // be lost by it.
+        // Check before anything is written: this release must not lose a setting or an entry, of a slot too, that it
+        // does not know.
         body.settings()?;
         if *body.plaintext() != *plaintext {
             return Err(Error::UnknownVersion { row: ROW.name(), version: SUITE + 1 });
@@ -202,8 +202,8 @@ impl StoreBody {
         }
     }
 
-    /// Moves the count of marks on, to the time in milliseconds if that is later: so a store that was restored from an
-    /// old backup is still ahead of the marks that were made after the backup. Returns the new count.
+    /// Advances the count of marks, to the time in milliseconds if that is higher. So a store restored from an old
+    /// backup is still ahead of the marks that were made after the backup. Returns the new count.
     pub(crate) fn move_mark(&mut self, now: Timestamp) -> u64 {
         let next = self.mark().saturating_add(1).max(now.as_ms());
         self.mark = Some(next);
@@ -215,7 +215,7 @@ impl StoreBody {
         self.mark.unwrap_or(0)
     }
 
-    /// Fails if the count has not come as far as that of a mark that is kept.
+    /// Fails if the count is below that of a mark that was kept.
     pub(crate) fn refuse_before(&self, seen: u64) -> Result<(), Error> {
         let found = self.mark();
         if found >= seen {
@@ -225,17 +225,17 @@ impl StoreBody {
         }
     }
 
-    /// What every engine of the vault does.
+    /// The settings that every engine of the vault obeys.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`] for a setting of a later release, which must not be left out.
+    /// [`Error::UnknownVersion`] for a setting of a later release, which must not be ignored.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
         let settings = Settings::from_bits(self.settings.unwrap_or(0));
         settings.ok_or_else(|| Error::UnknownVersion { row: ROW.name(), version: SUITE + 1 })
     }
 
     pub(crate) fn set_settings(&mut self, settings: Settings) {
-        // As in rows of the first release, as long as nothing is asked for.
+        // Default settings leave the row as in the first release.
         self.settings = (settings != Settings::default()).then(|| settings.as_bits());
     }
 
@@ -249,8 +249,8 @@ impl StoreBody {
         seal(root, store_id, &ROW, &Document { id: None, revision, body: &self.plaintext() })
     }
 
-    /// The revision of a slot that is written again without the key that opens it. Only what is sealed here counts: the
-    /// revision in the slot's row is clear, and whoever holds the store can show another.
+    /// The next revision of a slot that is rewritten without the key that opens it. Only what is sealed here counts:
+    /// the revision in the slot's row is in the clear, and whoever holds the store can change it.
     pub(crate) fn next_revision(&self, slot_id: &[u8; 16]) -> u64 {
         let noted = self.slots.iter().filter(|held| held.slot_id == *slot_id);
         noted.filter_map(|held| held.revision).max().unwrap_or(0).saturating_add(1)
@@ -287,7 +287,7 @@ impl StoreBody {
         self.retiring = Some(RetiringRoot(before.clone()));
         self.root_id = *root.as_bytes();
         for held in &mut self.slots {
-            // No slot holds the new root until it is noted so; a slot that ended before keeps its own time.
+            // No slot holds the new root until that is noted. A slot that ended earlier keeps its own time.
             held.until_ms.get_or_insert(now.as_ms());
         }
     }
@@ -304,7 +304,7 @@ impl StoreBody {
     }
 
     /// Notes data keys as shredded; the latest [`SHREDDED_MAX`] are kept. Returns whether one of them is new. More than
-    /// that at once are not noted: they would only take the place of others.
+    /// that at once are not noted, since they would only displace others.
     pub(crate) fn note_shredded(&mut self, keys: &[DekId]) -> Result<bool, Error> {
         if keys.len() > SHREDDED_MAX {
             return Ok(false);
@@ -324,7 +324,7 @@ impl StoreBody {
         self.prune().map(|()| true)
     }
 
-    /// From which revision on the keyrings of shredded scopes count.
+    /// The floors of shredded scopes.
     pub(crate) fn floors(&self) -> impl Iterator<Item = Floor> {
         let (floors, _) = self.floors.as_deref().unwrap_or_default().as_chunks::<{ floor::LEN }>();
         floors.iter().filter_map(Floor::from_bytes)
@@ -366,7 +366,7 @@ impl StoreBody {
         self.exported.as_deref().unwrap_or_default().as_chunks().0
     }
 
-    /// Whether the history knows what `held` says: a slot of the same kind, with the same root under the same key.
+    /// Whether the history has the entry `held`: a slot of the same kind, with the same root under the same key.
     pub(crate) fn knows(&self, held: &SlotHeld) -> bool {
         self.slots.iter().any(|known| known.stands_for(held))
     }
@@ -389,8 +389,8 @@ impl StoreBody {
         })
     }
 
-    /// Keeps the row within its size limit. Of slots that no longer hold a root, one entry stands in for all that held
-    /// the same root under the same key, or under any raw key, or under any passphrase.
+    /// Keeps the row within its size limit. Among slots that no longer hold a root, one entry is enough for all that
+    /// held the same root under the same key, or under any raw key, or under any passphrase.
     fn prune(&mut self) -> Result<(), Error> {
         while self.plaintext().len() > BODY_BYTES_MAX {
             let surplus = self.slots.iter().enumerate().position(|(at, held)| {
@@ -398,7 +398,7 @@ impl StoreBody {
                 !held.is_current() && others.any(|(_, other)| other.stands_for(held))
             });
             if surplus.is_none() && self.floors.as_ref().is_some_and(|floors| floors.len() > floor::LEN) {
-                // A receipt of that shred is no better than logical from now on.
+                // From now on, a receipt of that shred says no more than logical.
                 self.floors.iter_mut().for_each(|floors| drop(floors.drain(..floor::LEN)));
                 continue;
             }

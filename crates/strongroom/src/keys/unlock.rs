@@ -124,8 +124,8 @@ impl fmt::Debug for Unlock {
     }
 }
 
-/// A new base, wrapped, and unwrapped once before it is relied on: a provider that wraps a key but may not unwrap it
-/// would lock the vault.
+/// A new base, wrapped, and unwrapped once before anything relies on it: a provider that can wrap a key but may not
+/// unwrap it would lock the vault.
 async fn wrap_new_base(
     provider: &dyn KeyProvider,
     context: &WrapContext,
