@@ -1,8 +1,8 @@
 //! The chains of events that this engine writes.
 //!
-//! An event names the one before it in its chain, so two batches that are on their way at once cannot both continue
-//! one. So a batch has a chain to itself until it is answered. Who finds none free begins another: an org has as many
-//! as it had writers at once. Chains are begun one after the other, since each also names the one before it.
+//! An event names the one before it in its chain, so two batches in flight cannot both continue the same chain. So a
+//! batch has a chain to itself until it is answered. A batch that finds none free begins another: an org has as many as
+//! it had writers at once. Chains are begun one at a time, since each also names the one before it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,11 +27,11 @@ struct TenantChains {
 
 #[derive(Default)]
 struct State {
-    /// Chains that no batch has, the latest last.
+    /// Chains that no batch holds, the latest last.
     free: Vec<Chain>,
     /// Whether a batch has the turn to begin a chain.
     beginning: bool,
-    /// Who waits for a chain or for the turn.
+    /// The batches that wait for a chain or for the turn.
     waiting: VecDeque<oneshot::Sender<Lane>>,
 }
 
@@ -52,8 +52,8 @@ pub(crate) struct Link {
     pub(crate) at: Timestamp,
 }
 
-/// What a batch has for itself: a chain, or the turn to begin one. It goes back when it is dropped, unless the batch
-/// was sent and nobody knows whether it landed: then the chain ends.
+/// The exclusive right of a batch to continue a chain or to begin one. Dropping it gives it back, unless the batch was
+/// sent and nobody knows whether it landed: then the chain ends.
 pub(crate) struct Lane {
     chains: Arc<TenantChains>,
     chain: Option<Chain>,
@@ -80,7 +80,7 @@ impl Chains {
                 state.waiting.push_back(gives);
                 waits
             };
-            // A lane that was given to a future which is dropped goes back like any other.
+            // A lane given to a future that is dropped goes back like any other.
             match waits.await {
                 Ok(lane) if lane.chain.as_ref().is_none_or(|chain| chain.goes_on(now, life)) => return lane,
                 Ok(_) | Err(oneshot::Canceled) => {}
@@ -94,7 +94,7 @@ impl Chains {
             return Arc::clone(chains);
         }
         if all.len() >= TENANTS_MAX {
-            // Those that no batch uses: their chains end, and the next write begins another.
+            // Drop those that no batch uses: their chains end, and the next write begins another.
             all.retain(|_, chains| Arc::strong_count(chains) > 1);
         }
         Arc::clone(all.entry(tenant.prefix().to_vec()).or_default())
@@ -107,7 +107,7 @@ impl Chain {
         Self { id, last: first, life: life.copied() }
     }
 
-    /// Whether the next event, at `now`, may be of this chain.
+    /// Whether the next event, at `now`, may continue this chain.
     fn goes_on(&self, now: Timestamp, life: Option<&DekId>) -> bool {
         let (now, last) = (now.as_ms(), self.last.at.as_ms());
         self.life.as_ref() == life && now.abs_diff(last) <= PAUSE_MS_MAX
@@ -120,8 +120,8 @@ impl Lane {
         self.chain.as_ref()
     }
 
-    /// The batch is about to be sent with an event after which the chain is `next`. Until [`Sent::settle`] nobody knows
-    /// whether it is.
+    /// Call this before sending the batch whose event makes the chain `next`. Until [`Sent::settle`], nobody knows
+    /// whether it does.
     pub(crate) fn send(mut self, next: Chain) -> Sent {
         let before = self.chain.take();
         Sent { lane: self, before, next }
@@ -163,7 +163,7 @@ impl TenantChains {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives what is free to those who wait, the first first.
+    /// Gives what is free to those that wait, in order.
     fn hand_on<'c>(chains: &'c Arc<Self>, mut state: MutexGuard<'c, State>) {
         while !state.waiting.is_empty() {
             let chain = state.free.pop();
@@ -174,10 +174,10 @@ impl TenantChains {
             state.beginning |= begins;
             let Some(gives) = state.waiting.pop_front() else { return };
             drop(state);
-            // Outside of the lock: a future that is dropped with what it was given takes the lock again.
+            // Outside the lock: dropping a future with the lane that it was given takes the lock again.
             let refused = gives.send(Lane { chains: Arc::clone(chains), chain, begins }).err();
-            // Who asked for it no longer waits: it goes to the next, here and not in its drop, which would come back
-            // here once more for each of them.
+            // The asker no longer waits, so the lane goes to the next one: here and not in its drop, which would come
+            // back here once for each of them.
             let back = refused.map(|mut lane| (lane.chain.take(), std::mem::take(&mut lane.begins)));
             state = chains.lock();
             if let Some((chain, began)) = back {
@@ -188,9 +188,9 @@ impl TenantChains {
     }
 }
 
-/// Of how many tenants chains are kept: some 200 bytes each.
+/// How many tenants have their chains kept: some 200 bytes each.
 const TENANTS_MAX: usize = 4_096;
-/// How long a chain may pause. What is older is known to be finished, however long its engine runs.
+/// How long a chain may pause. An older one is known to be finished, however long its engine runs.
 pub(crate) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
 
 #[cfg(test)]
@@ -254,7 +254,7 @@ mod tests {
         assert!(gone.as_mut().poll(&mut context).is_pending());
         assert!(waits.as_mut().poll(&mut context).is_pending());
         drop(first);
-        // It was given the turn and is dropped before it was polled.
+        // A waiter that was given the turn is dropped before it is polled.
         drop(gone);
         let Poll::Ready(lane) = waits.as_mut().poll(&mut context) else { panic!("nobody woke it") };
         assert!(lane.chain().is_none());

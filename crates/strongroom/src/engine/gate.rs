@@ -1,5 +1,5 @@
-//! What every batch expects, so that a retired store takes no writes and no batch lands under settings of before,
-//! whoever planned it and when.
+//! What every batch expects, so that a retired store takes no writes and no batch lands under former settings, whoever
+//! planned it and when.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -9,16 +9,16 @@ use crate::model::{Revision, Settings};
 use crate::row::VaultRow;
 use crate::store::{Expect, Key, RowRevision, Store, Versioned};
 
-/// What lets writes pass, as this engine last saw it; `None` once the store was seen retired. Who retires the store or
-/// changes its settings rewrites its header with the same bytes, which gives it a new revision.
+/// What lets writes pass, as this engine last saw it; `None` once the store was seen to be retired. Retiring the store
+/// or changing its settings rewrites its header with the same bytes, which gives it a new revision.
 #[derive(Debug)]
 pub(crate) struct Gate(RwLock<Looked>);
 
-/// What the last look at the head of the store gave.
+/// The result of the last read of the store's head.
 #[derive(Debug, Clone, Copy)]
 struct Looked {
     pass: Option<Pass>,
-    /// The sealed revision of the `store` row that says so.
+    /// The sealed revision of the `store` row that was read.
     at: u64,
 }
 
@@ -41,7 +41,7 @@ impl Gate {
         Self(RwLock::new(Looked { pass, at: at.as_u64() }))
     }
 
-    /// `None` while the store was last seen retired.
+    /// `None` while the store was last seen to be retired.
     pub(crate) fn pass(&self) -> Option<Pass> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).pass
     }
@@ -51,23 +51,24 @@ impl Gate {
         Self(RwLock::new(*self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// The store was seen retired.
+    /// Notes that the store was seen to be retired.
     fn close(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).pass = None;
     }
 
-    /// What a batch that did not pass learned. Nothing, if a later `store` row was seen meanwhile.
+    /// Takes over what a batch that did not pass found, unless a later `store` row was seen meanwhile.
     fn set(&self, pass: Option<Pass>, at: Revision) {
         self.set_if(pass, at, |known| at.as_u64() >= known);
     }
 
-    /// What whoever reads the head for something else learned: other settings hold for the next batch, also where the
-    /// store shows the header as it was. As long as the `store` row is the same, a batch tells of the header.
+    /// Takes over what a read of the head for another purpose found: a later `store` row sets the settings of the next
+    /// batch, even if the store shows the old header. While the `store` row is the same, only a batch finds out about
+    /// the header.
     pub(crate) fn learn(&self, pass: Option<Pass>, at: Revision) {
         self.set_if(pass, at, |known| at.as_u64() > known);
     }
 
-    /// The same of a `store` row that was read without the header.
+    /// The same for a `store` row that was read without the header.
     pub(crate) fn learn_settings(&self, settings: Settings, at: Revision) {
         let mut looked = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if at.as_u64() > looked.at {
@@ -102,7 +103,7 @@ impl Engine {
     /// Finds out why a batch did not pass: the store is retired, or was retired and no longer is, or has other
     /// settings.
     pub(crate) async fn look_at_gate(&self) -> Result<(), Error> {
-        // First by themselves: a store that was retired says so, whatever became of its keys.
+        // Read these by themselves first: a retired store says so, whatever became of its keys.
         if read_gate(&*self.store).await?.1.is_some() {
             self.gate.close();
             return Err(Error::Retired);

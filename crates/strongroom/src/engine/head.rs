@@ -50,7 +50,7 @@ impl Head {
         body.slots.iter().filter(move |held| held.is_current() && !is_there(held.slot_id))
     }
 
-    /// What lets writes pass, by a `store` row that was read with it.
+    /// What lets writes pass, according to a `store` row that was read with the head.
     pub(crate) fn pass(&self, store_row: &StoreRow) -> Result<Option<Pass>, Error> {
         let settings = store_row.body.settings()?;
         Ok((!self.is_retired).then_some(Pass { header: self.header, settings }))

@@ -1,4 +1,4 @@
-//! The key that opened the vault, kept so that a root key which another engine rotated in is taken up.
+//! The key that opened the vault, kept so that a root key made active by another engine can be taken up.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use crate::model::SlotId;
 use crate::row::{Row, VaultRow};
 use crate::store::RowRevision;
 
-/// What a host that follows rotations of the root key left with the engine, and the slot that its key opened.
+/// The key that a host which follows root key rotations left with the engine, and the slot that it opened.
 #[derive(Default)]
 pub(crate) struct Kept {
     state: Mutex<State>,
-    /// Opening a slot may cost a key derivation, so it is done once for all who find the root rotated.
+    /// Opening a slot may cost a key derivation, so it is done once for all verbs that find the root rotated.
     turns: Turns,
 }
 
@@ -27,9 +27,9 @@ struct State {
     follows: bool,
     /// `None` while the vault is locked.
     unlock: Option<Unlock>,
-    /// The `store` row whose root it did not open: it is not tried again on the same one.
+    /// The `store` row whose root the key did not open: it is not tried on the same row again.
     refused: Option<RowRevision>,
-    /// The slot that opened the vault, or its lock, last.
+    /// The slot that last opened or unlocked the vault.
     slot: Option<SlotId>,
 }
 
@@ -39,7 +39,7 @@ impl Kept {
         Self { state: Mutex::new(state), turns: Turns::default() }
     }
 
-    /// Whether rows under an unknown root may open once it was taken up.
+    /// Whether rows under an unknown root may open, since the root can be taken up.
     pub(crate) fn follows(&self) -> bool {
         self.state().follows
     }
@@ -72,12 +72,12 @@ impl Engine {
     /// Takes up the root that another engine made active in place of the one with the id `known`.
     ///
     /// # Errors
-    /// [`Error::RootRotated`] if no key is kept, or the one that is does not open it.
+    /// [`Error::RootRotated`] if no key is kept, or the kept one does not open it.
     pub(crate) async fn take_up_root(&self, known: DekId) -> Result<(), Error> {
         if self.kept.state().unlock.is_none() {
             return Err(Error::RootRotated);
         }
-        // Not the turn at the row itself: a verb that lost a race for that row has it while it waits here.
+        // Not the turn at the row itself: a verb that lost a race for that row holds it while it waits here.
         let _turn = self.kept.turns.take(&BTreeSet::from([VaultRow::Store.key()])).await;
         if self.roots.id() != known {
             return Ok(());
@@ -94,19 +94,19 @@ impl Engine {
         };
         let (roots, slot) = match head.open_roots(&unlock, &self.argon2).await {
             Ok(opened) => opened,
-            // A key provider that is out of reach says nothing of the key.
+            // A key provider that is out of reach says nothing about the key.
             Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
             Err(_) => {
                 self.kept.state().refused = read;
                 return Err(Error::RootRotated);
             }
         };
-        // In one step, as `lock` is: otherwise a lock in between would find the root back.
+        // In one step, like `lock`: otherwise this could bring the root back after a lock in between.
         let learns = self.locks.set(|held| {
             if held.vault {
                 return Err(Error::Locked);
             }
-            // Every rotation raises the revision: a root of before is that of an older copy of the store.
+            // Every rotation raises the revision, so a former root comes from an older copy of the store.
             self.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
             let learns = self.roots.change(|now| match *now.active.key.id() == known {
                 true => roots.clone().with_coming(now.coming.clone()),

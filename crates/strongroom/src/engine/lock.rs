@@ -1,6 +1,6 @@
 //! Locks: keys are wiped from memory and verbs are refused until a key that opens the vault is presented.
 //!
-//! A lock belongs to this process. It is about the process's memory, so nothing is written: other engines on the same
+//! A lock belongs to this process. It protects the process's memory, so nothing is written: other engines on the same
 //! store have locks of their own. Every call to the store checks the locks, so that no verb has to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,15 +29,15 @@ impl Locks {
     pub(crate) fn set<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let answer = change(&mut held);
-        // Stored under the write lock, so that it never disagrees with `held` for the next reader. `SeqCst`, so that no
-        // read that starts after a lock returned still sees it open.
+        // Stored under the write lock, so that it never disagrees with `held` for the next reader. `SeqCst`, so that
+        // every read that starts after a lock returned sees the lock.
         self.any.store(held.vault || !held.tenants.is_empty(), Ordering::SeqCst);
         answer
     }
 
     /// Refuses access to a locked tenant, and everything while the vault is locked.
     fn refuse(&self, is_about: impl Fn(&TenantId) -> bool) -> Result<(), Error> {
-        // Nobody locks, nearly always: then no lock of the table is taken.
+        // Nearly always nothing is locked; then this does not lock the table.
         if !self.any.load(Ordering::SeqCst) {
             return Ok(());
         }

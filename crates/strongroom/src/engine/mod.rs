@@ -58,10 +58,10 @@ pub(crate) struct Engine {
     /// What opens a root that another engine rotates in.
     pub(crate) kept: Arc<Kept>,
     pub(crate) caches: Caches,
-    /// With compiled patterns of definitions, so that nothing is compiled on a warm write.
+    /// Caches the compiled patterns of definitions, so that a warm write compiles nothing.
     pub(crate) formats: Arc<Formats>,
     pub(crate) limits: Limits,
-    /// What durability the host asked for by name.
+    /// The durability that the host asked for by name.
     pub(crate) durability: Option<Durability>,
     /// How much orgs and accounts store.
     pub(crate) tallies: Arc<Tallies>,
@@ -84,13 +84,13 @@ pub(crate) struct Engine {
     pub(crate) chains: Chains,
     /// Whose turn it is at rows that writers race for.
     pub(crate) turns: Turns,
-    /// Who wants to know which tenants moved.
+    /// The readers of hints about which tenants moved.
     pub(crate) watchers: Watchers,
-    /// The plan that its writes go to, in place of a store.
+    /// The plan that its writes go to, instead of the store.
     pub(crate) plan: Option<Arc<PlanStore>>,
 }
 
-/// A store that the host can have back as what it is.
+/// A store that the host can get back as its own type.
 pub(crate) trait AnyStore: Store {
     fn as_any(&self) -> &dyn Any;
 }
@@ -101,10 +101,10 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// How a batch that was sent fared.
+/// The outcome of a batch that was sent.
 pub(crate) enum Race {
     Won(Committed),
-    /// Another writer was faster at these rows, as far as the store said at which.
+    /// Another writer was faster at these rows, if the store said at which.
     Lost(Vec<Key>),
 }
 
@@ -134,7 +134,7 @@ impl Engine {
         Ok(self.latest_id.next(&*self.clock)?)
     }
 
-    /// Drops cached keys whose time is over, and returns the time.
+    /// Drops expired keys from the caches, and returns the time.
     pub(crate) fn drop_old_keys(&self) -> Timestamp {
         let now = self.now();
         self.caches.drop_old_keys(now);
@@ -247,8 +247,8 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
     commit_repeating(store, batch, lands_once(batch)).await
 }
 
-/// The same for a batch of a transfer, which may land twice: nobody reads its rows or deletes them for good before the
-/// transfer ends, and then its marker is gone, which the batch expects.
+/// The same for a batch of a transfer, which may land twice. Nobody reads its rows or deletes them permanently before
+/// the transfer ends, and then the marker that the batch expects is gone.
 pub(crate) async fn commit_in_transfer(
     store: &dyn Store,
     batch: &Arc<WriteBatch>,
@@ -274,7 +274,7 @@ async fn commit_repeating(
         match look_for(store, batch).await {
             Landing::Landed(committed) => return Ok(committed),
             Landing::NotYet if lost && repeats => lost_answer = Some(error),
-            // The batch has not landed and may still: only sending it again, not planning again, is safe.
+            // The batch has not landed but still may: it is safe to send it again, but not to plan again.
             Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
             Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
             _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
@@ -287,7 +287,7 @@ async fn commit_repeating(
 /// own nonce. An index row and a deleted one may be another writer's.
 async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     let proof = |op: &Op| match op {
-        // Whoever writes a header again without changing it writes a row of his own too; one that ends a copy is alone.
+        // A batch that rewrites a header unchanged also writes a row of its own. One that ends a copy has no rival.
         Op::Put(key, _) if *key == VaultRow::Header.key() => Proof::Header,
         Op::Put(_, row) if is_unlike_others(row) => Proof::Own,
         _ => Proof::None,
@@ -307,13 +307,13 @@ async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
 }
 
 /// Whether a batch that has landed can never land again, because it replaces or deletes a row of a certain revision.
-/// What a batch expects that only makes rows holds again once they are deleted.
+/// The expectations of a batch that only creates rows hold again once those are deleted.
 fn lands_once(batch: &WriteBatch) -> bool {
     let is_written = |key: &Key| batch.ops.iter().any(|op| op.key() == key);
     batch.expect.iter().any(|(key, expect)| matches!(expect, Expect::Revision(_)) && is_written(key))
 }
 
-/// What it says of a batch that a row is there as the batch writes it, the best first.
+/// How well a row that is as the batch writes it proves that the batch landed, the best first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Proof {
     Own,
@@ -333,8 +333,8 @@ fn is_lost_race(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention)
 }
 
-/// The rows that a batch lost: the one that another writer changed; or those for which it would have to be alone, if
-/// the store did not say.
+/// The rows that a batch lost: the one that another writer changed, or, if the store did not say, all that it both
+/// expects and writes.
 fn contested(batch: &WriteBatch, kind: StoreErrorKind) -> Vec<Key> {
     match kind {
         StoreErrorKind::Conflict { index } => {
@@ -365,8 +365,8 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Keeps cached rows out of use while a batch changes them, and drops them afterwards. Notes if the caller did not wait
-/// for the answer. Tells those who watch.
+/// Keeps cached rows out of use while a batch changes them, and drops them afterwards. Notes whether the caller stopped
+/// waiting for the answer. Tells the watchers.
 struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
@@ -399,8 +399,8 @@ impl Drop for CommitWatch<'_> {
             self.engine.caches.end_change(self.batch.ops.iter().map(Op::key));
         }
         self.engine.caches.packs.end_change(&self.change, self.answered);
-        // Whatever the answer was: after a lost one the batch may be in the store. After `end_change`, so that who is
-        // told reads what was written.
+        // Whatever the answer was: after a lost one the batch may be in the store. After `end_change`, so that a
+        // watcher reads what was written.
         self.engine.watchers.tell(self.batch.ops.iter().map(Op::key));
     }
 }

@@ -1,4 +1,4 @@
-//! Who learns of every call of a verb.
+//! Observers of verb calls.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -14,9 +14,9 @@ use crate::row::TenantId;
 use crate::scope::{Scope, ScopePath};
 
 /// Called once for every verb that reads or writes what an org holds, when it ends: for logs, metrics and traces of the
-/// host. It never gets a value. It runs on the task of the verb, so it should be quick. Not observed are calls that are
-/// refused before they begin, as for arguments that cannot be parsed or a name that a narrowed handle does not know;
-/// and what is of a whole vault: checks, jobs, backups and copies.
+/// host. It never gets a value. It runs on the task of the verb, so it should be quick. It is not called for a call
+/// that is refused before it begins, such as for arguments that cannot be parsed or a name that a narrowed handle does
+/// not know; nor for operations on a whole vault: checks, jobs, backups and copies.
 ///
 /// ```
 /// use strongroom::{Observation, Observer, VaultOptions};
@@ -164,7 +164,7 @@ impl<'c> Call<'c> {
         Self { scope: path.scopes().next(), linked_account: path.account_id(), ..self }
     }
 
-    /// About an integration, by whose slug the call is named unless it is about one credential.
+    /// About an integration, whose slug names the call unless it is about one credential.
     pub(crate) fn of_app(self, integration: &'c IntegrationId, connection: Option<&'c ConnectionId>) -> Self {
         Self { integration: Some(integration), connection, ..self }.named(integration.as_str())
     }

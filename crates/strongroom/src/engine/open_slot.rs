@@ -56,7 +56,7 @@ impl Head {
     }
 }
 
-/// The more useful error of two slots that did not open: an outage, then damage, then a wrong key, then a slot of
+/// The more useful error of two slots that did not open: an outage before damage, then a wrong key, then a slot of
 /// another kind.
 fn worse(known: Option<Error>, new: Error) -> Error {
     let rank = |error: &Error| match error {

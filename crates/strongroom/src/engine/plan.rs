@@ -1,8 +1,8 @@
-//! The store that the verbs of a plan run on. It reads the vault's store, and keeps what is written to itself: later
-//! reads show it, and in the end it is one batch for a transaction of the host's.
+//! The store that the verbs of a plan run on. It reads the vault's store and keeps writes to itself: later reads see
+//! them, and in the end they are one batch for a transaction of the host.
 //!
-//! The verbs run on an engine of their own, with caches of its own. So nothing that the host may still roll back is
-//! cached, counted as seen or told to anyone.
+//! The verbs run on an engine of their own, with its own caches. So nothing that the host may still roll back is
+//! cached, counted as seen or reported to anyone.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -49,7 +49,7 @@ impl Engine {
     /// An engine of the same vault whose writes go to a plan.
     ///
     /// # Errors
-    /// [`Error::Store`] if only this engine may write to the store: it would not look for what a host's transaction
+    /// [`Error::Store`] if only this engine may write to the store: it would not notice what a host's transaction
     /// wrote.
     pub(crate) fn planning(self: &Arc<Self>) -> Result<(Self, Arc<PlanStore>), Error> {
         if self.plan.is_some() {
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    /// Refuses to make what the job at `key` is about to remove, in one plan with what began it.
+    /// Refuses to add what the job at `key` is about to remove, if the same plan began that job.
     pub(crate) fn refuse_planned(&self, key: &Key) -> Result<(), Error> {
         if self.is_planned(key) {
             return Err(unsupported("a plan cannot add what it deletes: make two plans").into());
@@ -139,7 +139,7 @@ impl PlanStore {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to the page of `scan` what was written. Reads on while rows that were deleted leave nothing of it.
+    /// Adds the plan's writes to the page of `scan`. Reads on while deleted rows leave it empty.
     async fn page(&self, scan: &Scan, mut page: Page) -> Result<Page, StoreError> {
         let mut rest = scan.clone();
         loop {
@@ -190,7 +190,7 @@ impl Store for PlanStore {
 }
 
 impl Written {
-    /// Adds a batch, or nothing of it.
+    /// Adds all of a batch, or nothing.
     fn add(&mut self, batch: &WriteBatch, limits: &Capabilities) -> Result<Committed, StoreError> {
         for (index, (key, expect)) in batch.expect.iter().enumerate() {
             let holds = match (self.rows.get(key), self.expect.get(key)) {
@@ -205,7 +205,7 @@ impl Written {
         if batch.ops.iter().any(|op| VaultRow::parse(op.key()).is_some()) {
             return Err(unsupported("a plan holds rows of an org: rotate keys and shred without one"));
         }
-        // The row may be there by the time the plan is applied, and a store cannot expect that one is absent without
+        // The row may be there by the time the plan is applied, and a store cannot expect a row to be absent without
         // putting it.
         let is_added =
             |op: &Op| matches!(op, Op::Delete(key) if self.expect.get(key) == Some(&Expect::Absent));
@@ -228,12 +228,12 @@ impl Written {
             }
             match self.expect.entry(key.clone()) {
                 Entry::Vacant(entry) => drop(entry.insert(*expect)),
-                // The narrower one of two that agree.
+                // Of two that agree, the narrower one.
                 Entry::Occupied(mut entry) if *expect != Expect::Exists => drop(entry.insert(*expect)),
                 Entry::Occupied(_) => {}
             }
         }
-        // From the top, where no store counts. It is compared with others of the plan only.
+        // From the top, which no store reaches. It is compared only with others of the plan.
         let revision = RowRevision(u64::MAX - self.commits);
         self.commits += 1;
         self.bytes_len += batch.bytes_len();
@@ -247,7 +247,7 @@ impl Written {
         Committed { revision }
     }
 
-    /// Puts the rows that were written into a page of what is stored, and takes out those that were deleted.
+    /// Puts the rows that were written into a page of stored rows, and takes out those that were deleted.
     fn show_in(&self, scan: &Scan, page: &mut Page) {
         let last = page.rows.last().filter(|_| page.more).map(|(key, _)| key.as_bytes().to_vec());
         let is_reached = |key: &[u8]| match &last {

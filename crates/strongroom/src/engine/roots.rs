@@ -10,11 +10,11 @@ use crate::row::{Row, VaultRow};
 use crate::store::Committed;
 
 impl Engine {
-    /// Reads the `store` row to learn which root is active. One that another engine made active is taken up, if the
+    /// Reads the `store` row to find out which root is active. Takes up a root that another engine made active, if the
     /// host asked for that.
     ///
     /// # Errors
-    /// [`Error::RootRotated`] if it is a root that this engine never had, and cannot take up.
+    /// [`Error::RootRotated`] if it is a root that this engine never had and cannot take up.
     pub(crate) async fn refresh_roots(&self) -> Result<(), Error> {
         loop {
             let before = self.roots.id();
@@ -50,7 +50,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The head of the store, and its `store` row, opened under the active root, which is returned too.
+    /// The head of the store, its `store` row, and the active root that opened it.
     pub(crate) async fn open_head(&self) -> Result<(Head, StoreRow, Arc<Root>), Error> {
         loop {
             let (before, moment) = (self.roots.id(), self.caches.moment());
@@ -75,12 +75,12 @@ impl Engine {
         }
     }
 
-    /// Takes in what a `store` row that was read notes of shreds.
+    /// Takes over the shreds that a `store` row notes.
     pub(crate) fn learn_shreds(&self, store_row: &StoreRow) {
         self.forget_shredded_if(self.roots.learn(store_row));
     }
 
-    /// Once other shreds are known, no keyring stays that was opened before. Shreds are rare, so all of them go.
+    /// Drops every keyring opened before other shreds became known. Shreds are rare, so all of them go.
     pub(super) fn forget_shredded_if(&self, learns: bool) {
         if learns {
             self.caches.forget_all(&[]);
@@ -94,14 +94,14 @@ impl Engine {
         self.caches.wrote(&VaultRow::Store.key(), before.revision.next());
     }
 
-    /// The true cause of a row under a root that this engine does not have: a rotation by another engine, or damage.
-    /// Where [rotations are followed](crate::engine::Kept::follows), it may have been taken up, and the row opens now.
+    /// The true cause of a row under a root that this engine does not have: a rotation by another engine, or damage. If
+    /// [rotations are followed](crate::engine::Kept::follows), the root may have been taken up, and the row opens now.
     pub(crate) async fn if_rotated(&self, error: Error) -> Error {
         if !matches!(error, Error::UnknownKey { .. }) {
             return error;
         }
         match self.refresh_roots().await {
-            // A store that fails now leaves it open which of the two it is.
+            // If the store fails now, it is unknown which of the two it is.
             Err(
                 why @ (Error::RootRotated
                 | Error::Locked

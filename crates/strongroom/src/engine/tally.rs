@@ -1,7 +1,7 @@
 //! How much orgs and accounts store: as it was counted, and what this engine has written since.
 //!
-//! There is no row for it. A row that every write changes would make writers of one org wait for one another, and on a
-//! store that is not trusted it would have to be checked all the same. So rows are counted where they are, once an
+//! There is no row for it. A row that every write changes would make the writers of one org wait for one another, and
+//! on a store that is not trusted it would have to be checked anyway. So the rows themselves are counted, once per
 //! engine, and again if others may have written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ impl Tallies {
         self.table().get(holder.as_bytes()).map(|(tally, _)| Arc::clone(tally))
     }
 
-    /// The tally of an org or account, which `quotas` hold for: a new one, which counts nothing yet, if it has none.
+    /// The tally of an org or account, to which `quotas` apply. If it has none, a new one that has counted nothing yet.
     pub(crate) fn of(&self, holder: Key, quotas: &'static [Quota]) -> Arc<Tally> {
         let mut table = self.table();
         if let Some((tally, _)) = table.get(holder.as_bytes()) {
@@ -71,7 +71,7 @@ pub(crate) struct Tally {
 
 #[derive(Default)]
 struct Count {
-    /// What is stored; what is known of it until it was counted once.
+    /// What is stored; before the first count, what is known of it.
     stored: Amounts,
     is_counted: bool,
     counted_at_ms: u64,
@@ -103,7 +103,7 @@ impl Walk {
     }
 }
 
-/// What became of a step of a count.
+/// The result of a step of a count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
     /// The count is not finished.
@@ -125,12 +125,12 @@ pub(crate) struct Change {
 }
 
 impl Tally {
-    /// Begins as empty unless it was counted: nothing is stored yet.
+    /// Counts as counted: nothing is stored yet.
     pub(crate) fn start_empty(&self) {
         self.count().is_counted = true;
     }
 
-    /// Whether the rows have to be counted before so much is added: they never were, or others may have added as much
+    /// Whether the rows have to be counted before `asked` is added: they never were, or others may have added as much
     /// as this engine has.
     pub(crate) fn is_due(&self, quotas: &Quotas, asked: &Amounts, shared: bool) -> bool {
         let count = self.count();
@@ -141,8 +141,8 @@ impl Tally {
         !count.is_counted || count.walk.is_some() || (shared && self.quotas.iter().any(blind))
     }
 
-    /// Whether a refusal should be checked by counting again. What this engine wrote itself is known; what others
-    /// deleted is not, and is looked for once a second.
+    /// Whether a refusal should be checked by counting again. This engine knows what it wrote itself. It does not know
+    /// what others deleted, and looks for that once a second.
     pub(crate) fn may_be_high(&self, now: Timestamp, shared: bool) -> bool {
         let age_ms = now.as_ms().saturating_sub(self.count().counted_at_ms);
         // Relaxed: it is only a hint that counting may help, and the count is under a lock.
@@ -156,9 +156,9 @@ impl Tally {
         self.blind.store(true, Ordering::Relaxed);
     }
 
-    /// What was reserved until now: to be given to [`counted`](Self::counted).
+    /// What was reserved until now, for [`counted`](Self::counted).
     pub(crate) fn begin(&self) -> Amounts {
-        // Relaxed: whoever is unsure from now on says so again.
+        // Relaxed: a caller that becomes unsure from now on sets it again.
         self.unsure.store(false, Ordering::Relaxed);
         self.blind.store(false, Ordering::Relaxed);
         let mut count = self.count();
@@ -169,7 +169,7 @@ impl Tally {
     /// Takes over a whole count that was begun when `reserved` was reserved.
     pub(crate) fn counted(&self, found: Amounts, reserved: Amounts, now: Timestamp) {
         let mut count = self.count();
-        // Reserved meanwhile: the count may hold it, or not yet. Too high is the safe side.
+        // Reserved meanwhile, so the count may or may not include it. Too high is the safe side.
         let meanwhile = count.reserved.minus(&reserved);
         if meanwhile != Amounts::default() {
             self.unsure.store(true, Ordering::Relaxed);
@@ -186,7 +186,7 @@ impl Tally {
         count.walk.get_or_insert_with(|| Walk::new(ranges())).clone()
     }
 
-    /// Goes on from `before` to `after` in the count that is under way, unless another writer did so first.
+    /// Advances the count under way from `before` to `after`, unless another writer did so first.
     pub(crate) fn walked(&self, before: &Walk, after: Walk, now: Timestamp) -> Walked {
         let mut count = self.count();
         let Some(walk) = &mut count.walk else { return Walked::Over };
@@ -202,7 +202,7 @@ impl Tally {
         let found = walk.found;
         count.walk = None;
         count.finish(found, now);
-        // Relaxed: whoever is unsure from now on says so again.
+        // Relaxed: a caller that becomes unsure from now on sets it again.
         self.unsure.store(false, Ordering::Relaxed);
         self.blind.store(false, Ordering::Relaxed);
         Walked::Over
@@ -256,7 +256,7 @@ impl Count {
     }
 }
 
-/// What a batch that is on its way changes. Dropped unsettled, it stays: nobody knows whether the batch landed.
+/// What a batch in flight changes. If dropped unsettled, it stays reserved: nobody knows whether the batch landed.
 pub(crate) struct Reservation {
     tally: Arc<Tally>,
     total: Amounts,
@@ -276,7 +276,7 @@ impl Reservation {
     pub(crate) fn give_back(mut self) {
         let mut count = self.tally.count();
         count.reserved = count.reserved.minus(&self.total);
-        // Counted meanwhile, so that `stored` no longer holds what was reserved, or holds it in part.
+        // A count finished meanwhile, so `stored` no longer holds what was reserved, or only part of it.
         if count.counts != self.counts {
             return;
         }
@@ -310,7 +310,7 @@ pub(crate) struct Amounts {
 }
 
 impl Amounts {
-    /// So many rows of one kind, with so many bytes in all.
+    /// `rows` rows of one kind, with `bytes` bytes in all.
     pub(crate) fn of_rows(counted: Counted, rows: i64, bytes: i64) -> Self {
         let none = Self { bytes, ..Self::default() };
         match counted {
@@ -383,7 +383,7 @@ impl From<Amounts> for Usage {
     }
 }
 
-/// On a shared store, an engine adds this part of a quota before it looks what others have added.
+/// On a shared store, an engine adds this part of a quota before it checks what others have added.
 const BLIND: u64 = 16;
 
 /// How old a count is before a refusal counts again.

@@ -5,7 +5,7 @@ use tracing::Level;
 use crate::engine::observer::{Observation, Observer};
 use crate::id::{ConnectionId, IntegrationId, RequestId};
 
-/// Makes an event of level `DEBUG` and target `strongroom` of each verb that ends. Feature `tracing`.
+/// Emits an event of level `DEBUG` and target `strongroom` for each verb that ends. Feature `tracing`.
 ///
 /// ```
 /// use strongroom::{TracingObserver, VaultOptions};

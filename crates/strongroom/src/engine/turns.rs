@@ -1,12 +1,12 @@
 //! Whose turn it is at rows that writers race for.
 //!
-//! A store has no locks: of the batches that expect the same row one lands, and the others are planned again. Without
-//! more, a verb that does more than its rivals could lose each time, and a tenant that keeps rewriting a row could hold
-//! its deletion up. So a verb that lost takes the turn at the rows that it lost, in the order in which verbs asked for
-//! it, and whoever has not lost waits with its batch until nobody has a turn at a row that it expects. A batch that was
-//! on its way already beats the verb once at most, for it changes the row that the other ones expect.
+//! A store has no locks: of the batches that expect the same row, one lands and the others are planned again. With only
+//! that, a verb that does more than its rivals could lose every time, and a tenant that keeps rewriting a row could
+//! hold up its own deletion. So a verb that lost takes the turn at the rows that it lost, in the order in which verbs
+//! asked. A verb that has not lost holds its batch back until nobody has a turn at a row that it expects. A batch
+//! already in flight beats the verb at most once, since it changes the row that the others expect.
 //!
-//! Turns are of one engine. Of several engines on one store, each has one such writer at a row.
+//! Turns belong to one engine. Of several engines on one store, each has one such writer at a row.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,16 +22,16 @@ pub(crate) struct Turns(Arc<Queues>);
 
 #[derive(Default)]
 struct Queues {
-    /// Who waits, for each row at which somebody has the turn.
+    /// The waiters for each row at which a verb has the turn.
     by_row: Mutex<HashMap<Key, VecDeque<oneshot::Sender<Turn>>>>,
     rows: AtomicUsize,
 }
 
-/// The turn at one row. Dropped, it goes to the next who waits.
+/// The turn at one row. When dropped, it goes to the next waiter.
 pub(crate) struct Turn {
     queues: Arc<Queues>,
     row: Key,
-    /// Not of one that went to whom it was given in vain.
+    /// Not held if the waiter that it was sent to is gone.
     is_held: bool,
 }
 
@@ -60,13 +60,13 @@ impl<'t> Contest<'t> {
         }
     }
 
-    /// Whether the next try lets those pass who have a turn. Whoever has let others pass so
-    /// often has waited long enough.
+    /// Whether the next try lets verbs that have a turn go first. A verb that has done so often enough has waited long
+    /// enough.
     pub(crate) fn lets_pass(&self) -> bool {
         self.taken.is_empty() && self.tries < TRIES_THAT_WAIT
     }
 
-    /// Gives its turns back, before it waits for anything else.
+    /// Gives its turns back. Call this before waiting for anything else.
     pub(crate) fn leave(&mut self) {
         self.taken.clear();
         self.rows.clear();
@@ -74,7 +74,7 @@ impl<'t> Contest<'t> {
 }
 
 impl Turns {
-    /// Takes the turn at each of these rows. Whoever calls this has none: turns are taken in the order of the rows, so
+    /// Takes the turn at each of these rows. The caller must hold none: turns are taken in the order of the rows, so
     /// that no two verbs wait for each other.
     pub(crate) async fn take(&self, rows: &BTreeSet<Key>) -> Vec<Turn> {
         let mut turns = Vec::with_capacity(rows.len());
@@ -84,11 +84,11 @@ impl Turns {
         turns
     }
 
-    /// Lets those go first who have the turn at a row that a batch expects, or wait for it by now. Returns whether
-    /// anybody had.
+    /// Waits for those that have the turn at a row that a batch expects, or wait for it by now. Returns whether there
+    /// were any.
     pub(crate) async fn let_pass(&self, batch: &WriteBatch) -> bool {
         let taken = self.taken(batch);
-        // Each once: two that wait for a row until nobody has it would hand its turn to each other for ever.
+        // Each once: two verbs that wait until nobody has the turn would hand it to each other forever.
         for row in &taken {
             drop(self.take_one(row).await);
         }
@@ -108,7 +108,7 @@ impl Turns {
                 queue.push_back(gives);
                 waits
             };
-            // A turn that was given to a future that is then dropped passes to the next one.
+            // A turn given to a future that is then dropped passes to the next one.
             if let Ok(turn) = waits.await {
                 return turn;
             }
@@ -116,7 +116,8 @@ impl Turns {
     }
 
     fn taken(&self, batch: &WriteBatch) -> Vec<Key> {
-        // Nearly always zero, so that a write costs no lock. Who takes a turn meanwhile loses once more at most.
+        // Nearly always zero, so that a write takes no lock. A verb that takes a turn meanwhile loses at most once
+        // more.
         if self.0.rows.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
@@ -136,7 +137,7 @@ impl Drop for Turn {
         if !self.is_held {
             return;
         }
-        // Whoever no longer waits is passed over here: their turns, dropped one inside of the other, could be many.
+        // Waiters that are gone are skipped here: dropping many turns, each inside another, could nest too deeply.
         loop {
             let next = {
                 let mut by_row = self.queues.lock();
@@ -149,7 +150,7 @@ impl Drop for Turn {
             };
             let Some(next) = next else { return };
             let turn = Self { queues: Arc::clone(&self.queues), row: self.row.clone(), is_held: true };
-            // Outside of the lock: a future that is dropped with its turn takes the lock again.
+            // Outside the lock: dropping a future with its turn takes the lock again.
             match next.send(turn) {
                 Ok(()) => return,
                 Err(mut turn) => turn.is_held = false,
@@ -199,7 +200,7 @@ mod tests {
         let mut waits = pin!(turns.take(&row));
         assert!(poll(gone.as_mut()).is_pending() && poll(waits.as_mut()).is_pending());
         drop(first);
-        // It was given the turn and is dropped before it was polled.
+        // A waiter that was given the turn is dropped before it is polled.
         drop(gone);
         assert!(poll(waits).is_ready());
         assert_eq!(turns.0.rows.load(Ordering::SeqCst), 0);

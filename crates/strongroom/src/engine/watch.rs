@@ -1,7 +1,7 @@
 //! Hints that a tenant moved, for hosts that keep what they resolved.
 //!
-//! A hint says where to look and is never needed for correctness: it may come without a change, and one that another
-//! process made is not told here.
+//! A hint says where to look and is never needed for correctness. It may come without a change, and a change by another
+//! process gives none.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -68,7 +68,7 @@ impl Watch {
     }
 }
 
-/// Everyone who watches a vault.
+/// The readers of a vault's hints.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     /// Whether there is any, so that a vault without one pays one load.
@@ -87,15 +87,15 @@ impl Watchers {
         Watch(hints)
     }
 
-    /// Tells all readers whose rows were written.
+    /// Tells all readers which tenants were written to.
     pub(crate) fn tell<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
-        // Nobody watches, nearly always: then a commit pays one load.
+        // Nearly always nobody watches; then a commit pays one load.
         if !self.any.load(Ordering::SeqCst) {
             return;
         }
         let mut tenant: Option<TenantId> = None;
         for key in keys {
-            // The rows of a batch are nearly all of one tenant.
+            // Nearly all rows of a batch belong to one tenant.
             if tenant.as_ref().is_some_and(|known| known.is_seen_by_runs(key.as_bytes())) {
                 continue;
             }
@@ -152,7 +152,7 @@ impl Hints {
         if !held.overflowed {
             held.orgs.insert((tenant.org, tenant.environment.clone()));
             if held.orgs.len() > ORGS_MAX {
-                // `Any` says as much as all of them.
+                // `Any` covers all of them.
                 held.orgs.clear();
                 held.overflowed = true;
             }
@@ -161,7 +161,7 @@ impl Hints {
     }
 }
 
-/// Wakes the reader outside of the lock, which it takes at once.
+/// Wakes the reader outside the lock, since the reader takes it at once.
 fn wake(mut held: MutexGuard<'_, Held>) {
     let waker = held.waker.take();
     drop(held);

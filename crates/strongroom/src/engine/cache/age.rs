@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// The longest time that a key is kept after its row was read, and since when the oldest is kept.
+/// How long a key may be kept after its row was read, and since when the oldest one is kept.
 pub(crate) struct Age {
     max_ms: u64,
     oldest_ms: AtomicU64,
@@ -21,26 +21,26 @@ impl Age {
         Duration::from_millis(self.max_ms)
     }
 
-    /// Whether something that is kept may have to go.
+    /// Whether an entry may have to be dropped.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        // Relaxed: it decides only whether to look at what is kept, which is then done under the lock of the tables.
-        // One load, so that what is compared is what was found to be a time.
+        // Relaxed: it decides only whether to look at the entries, which happens under the lock of the tables. One
+        // load, so that the value compared is the one that was checked for `NOTHING`.
         let oldest_ms = self.oldest_ms.load(Ordering::Relaxed);
         oldest_ms != NOTHING && self.is_over(Timestamp::from_ms(oldest_ms), now)
     }
 
-    /// Whether what is kept since `since` has to go. A clock that was set back says nothing about its age.
+    /// Whether an entry kept since `since` has to be dropped. A clock that was set back says nothing about its age.
     pub(crate) fn is_over(&self, since: Timestamp, now: Timestamp) -> bool {
         now.as_ms().checked_sub(since.as_ms()).is_none_or(|age_ms| age_ms >= self.max_ms)
     }
 
-    /// Something is kept since `since`.
+    /// Notes an entry that is kept since `since`.
     pub(crate) fn keep(&self, since: Timestamp) {
         // Relaxed, here and in `restart`: both are called under the exclusive lock of the tables, which orders them.
         self.oldest_ms.fetch_min(since.as_ms(), Ordering::Relaxed);
     }
 
-    /// What is left is kept since `oldest`; nothing is left where there is none.
+    /// Notes that the entries left are kept since `oldest`; `None` if none is left.
     pub(crate) fn restart(&self, oldest: Option<Timestamp>) {
         self.oldest_ms.store(oldest.map_or(NOTHING, Timestamp::as_ms), Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! How often the caches were asked, and how often they knew.
+//! Hits and misses of the caches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::engine::cache::striped::{STRIPES, stripe};
 
-/// How the caches of a vault did since it was opened: [`Vault::cache_stats`](crate::Vault::cache_stats).
+/// Statistics of a vault's caches since it was opened: [`Vault::cache_stats`](crate::Vault::cache_stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -20,17 +20,18 @@ pub struct CacheStats {
     pub keyrings: CacheCounts,
     /// What runs see: `resolve_all`, and `resolve` of a run that `resolve_all` was called for.
     pub runs: CacheCounts,
-    /// How often a keyring was opened with the root key. Of many that miss one at the same moment, one opens it.
+    /// How often a keyring was opened with the root key. Of many verbs that miss one at the same moment, only one opens
+    /// it.
     pub keyring_unwraps: u64,
 }
 
-/// How one cache did.
+/// Statistics of one cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheCounts {
     /// How often it held what a verb needed.
     pub hits: u64,
-    /// How often it did not, so that the verb asked the store.
+    /// How often it did not, so that the verb read the store.
     pub misses: u64,
     /// How many entries it holds now.
     pub entries: usize,
@@ -46,8 +47,8 @@ pub(crate) enum Cached {
     Runs,
 }
 
-/// The counters, in stripes, so that readers on different threads write no cache line of each other. Exact, since
-/// every count is added atomically.
+/// The counters, in stripes, so that readers on different threads write different cache lines. Exact, since every count
+/// is added atomically.
 #[derive(Default)]
 pub(crate) struct Counts {
     stripes: [CachePadded<Stripe>; STRIPES],
@@ -59,15 +60,15 @@ pub(crate) struct Counts {
 struct Stripe([[AtomicU64; 2]; 5]);
 
 impl Counts {
-    /// Adds what one verb found, and what it did not find.
+    /// Adds the hits and misses of one verb.
     pub(crate) fn add(&self, cached: Cached, hits: usize, misses: usize) {
         // Always there: the stripe is a remainder, and there is a pair of counters for each of the caches.
         let Some(stripe) = self.stripes.get(stripe()) else { return };
         let Some(counters) = stripe.0.get(cached as usize) else { return };
         for (counter, count) in counters.iter().zip([hits, misses]) {
-            // Most verbs have no miss, and an addition of nothing would cost as much as one of something.
+            // Most verbs have no miss, and adding zero would cost as much as adding one.
             if count > 0 {
-                // Relaxed, here and below: each count is exact by itself, and nothing else is read because of one.
+                // Relaxed, here and below: each count is exact by itself, and no other read depends on it.
                 counter.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
@@ -75,11 +76,11 @@ impl Counts {
 
     /// A keyring was opened with the root key.
     pub(crate) fn add_unwrap(&self) {
-        // Counted for people, and ordered with nothing else.
+        // Relaxed: a statistic, ordered with nothing else.
         self.unwraps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The sums of all stripes. How much the caches hold is not known here.
+    /// The sums of all stripes. The numbers of entries are not known here.
     pub(crate) fn sum(&self) -> CacheStats {
         let of = |cached: Cached| {
             let counters = self.stripes.iter().filter_map(|stripe| stripe.0.get(cached as usize));

@@ -1,9 +1,9 @@
 //! Opened rows kept in memory: definitions, names, catalogs and keyrings.
 //!
-//! A reader writes nothing that another thread reads, and takes one lock for all that a verb looks up. An entry is used
-//! only under the tag that it was read under, and one that was read before a row was forgotten is not taken in
-//! afterwards. While a commit that changes cached rows is on its way nobody uses an entry, and a reader that had used
-//! one by then reads again: so a cached row is never used together with rows of another moment.
+//! A reader writes nothing that another thread reads, and takes one lock for everything that a verb looks up. An entry
+//! is used only under the tag that it was read under. It is not inserted if a row was forgotten after it was read.
+//! While a commit that changes cached rows is in flight, nobody uses an entry, and a reader that already used one reads
+//! again. So a cached row is never used together with rows of another moment.
 
 pub(crate) mod age;
 pub(crate) mod counts;
@@ -43,7 +43,7 @@ pub(crate) use striped::{Share, Striped};
 /// Under which view of the store an entry was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
-    /// Nobody but this engine writes: what it did not change itself still holds.
+    /// Only this engine writes: whatever it did not change is still valid.
     Sole,
     /// Others may write: the epoch row had this revision.
     Epoch(Option<RowRevision>),
@@ -52,16 +52,16 @@ pub(crate) enum Tag {
 /// The caches of one engine.
 pub(crate) struct Caches {
     tables: ShardedLock<Tables>,
-    /// When the oldest keyring is to go.
+    /// When the oldest keyring must be dropped.
     key_age: Age,
-    /// Held while a keyring is opened, one for some of the keys each.
+    /// Held while a keyring is opened. Each lock serves some of the keys.
     turns: [Mutex<()>; TURNS],
     hasher: RandomState,
     /// How often each cache held what a verb needed.
     pub(crate) counts: Counts,
     /// How often something was forgotten, or was about to change.
     forgotten: AtomicU64,
-    /// How many commits that change cached rows are on their way.
+    /// How many commits that change cached rows are in flight.
     changing: AtomicUsize,
     /// The newest revisions of control rows, whether they are cached or not.
     seen: Arc<Seen>,
@@ -85,8 +85,8 @@ pub(crate) struct HeldKeys {
 }
 
 impl Caches {
-    /// Caches of at most `entries_max` entries each, and of catalogs, which are large, a sixteenth of that. Keyrings
-    /// and packs are kept for `key_age_max`, and packs take at most `pack_bytes_max` bytes.
+    /// Caches of at most `entries_max` entries each; for catalogs, which are large, a sixteenth of that. Keyrings and
+    /// packs are kept for `key_age_max`, and packs take at most `pack_bytes_max` bytes.
     pub(crate) fn new(entries_max: usize, pack_bytes_max: usize, key_age_max: Duration) -> Self {
         let tables = Tables {
             names: Table::new(entries_max),
@@ -102,14 +102,14 @@ impl Caches {
             counts: Counts::default(),
             forgotten: AtomicU64::new(0),
             changing: AtomicUsize::new(0),
-            // One for each keyring and each definition that has room above.
+            // Room for every keyring and definition that the tables above can hold.
             seen: Arc::new(Seen::new(entries_max.saturating_mul(2))),
             packs: Packs::new(pack_bytes_max, key_age_max),
         }
     }
 
-    /// Small caches for an engine beside the one of `others`, whose keyrings are kept no longer. It refuses what the
-    /// other one would, and what it sees is its own.
+    /// Small caches for an engine beside that of `others`, which keep keyrings no longer. The engine refuses whatever
+    /// the other one would, and keeps to itself what it sees.
     pub(crate) fn beside(others: &Self) -> Self {
         let key_age_max = others.key_age.max();
         Self { seen: Arc::new(Seen::beside(&others.seen, BESIDE)), ..Self::new(BESIDE, 0, key_age_max) }
@@ -123,14 +123,14 @@ impl Caches {
     /// Lets `take_in` insert what was read, unless something was forgotten since the reader began at `moment`.
     pub(crate) fn insert(&self, moment: Moment, take_in: impl FnOnce(&mut Tables)) {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: whoever forgets counts first and then looks under the lock, so either this sees the count or
-        // the other sees the entry.
+        // Check under the lock: a thread that forgets raises the count first and then looks under the lock. So either
+        // this check sees the count or that thread sees the entry.
         if self.still(moment) {
             take_in(&mut tables);
         }
     }
 
-    /// Takes in the keyring at `key`, whose row was read at `held.since`.
+    /// Inserts the keyring at `key`, whose row was read at `held.since`.
     pub(crate) fn insert_keyring(&self, moment: Moment, key: Key, held: HeldKeys, tag: Tag) {
         self.insert(moment, |tables| {
             self.key_age.keep(held.since);
@@ -146,13 +146,13 @@ impl Caches {
         (keys.row_revision == row).then(|| (Arc::clone(keys), held.since))
     }
 
-    /// The right to open the keyring at `key`: one at a time has it. Do not hold across an `.await`.
+    /// The right to open the keyring at `key`, which one thread has at a time. Do not hold across an `.await`.
     pub(crate) fn turn(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
         let index = self.hasher.hash_one(key) as usize % TURNS;
         self.turns.get(index).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets go of keyrings and packs whose time is over: each is wiped when the last verb that uses it ends.
+    /// Drops expired keyrings and packs: each is wiped when the last verb that uses it ends.
     pub(crate) fn drop_old_keys(&self, now: Timestamp) {
         self.packs.drop_old(now);
         if !self.key_age.is_due(now) {
@@ -160,51 +160,52 @@ impl Caches {
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.keyrings.retain(|_, held| !self.key_age.is_over(held.since, now));
-        // The oldest that is left: a later time than that would keep it longer than it may be kept.
+        // The oldest one left: a later time would keep it too long.
         self.key_age.restart(tables.keyrings.values().map(|held| held.since).min());
     }
 
     /// What a reader notes before it reads the store, and gives to [`insert`](Self::insert).
     pub(crate) fn moment(&self) -> Moment {
-        // Acquire: a reader that sees the count of a change sees in `changing` that it is on its way.
+        // Acquire: a reader that sees the count of a change also sees in `changing` that it is in flight.
         Moment { forgotten: self.forgotten.load(Ordering::Acquire), began: self.seen.began() }
     }
 
-    /// Whether nothing was forgotten since `moment`, nor began to change.
+    /// Whether nothing was forgotten or began to change since `moment`.
     pub(crate) fn still(&self, moment: Moment) -> bool {
         self.forgotten.load(Ordering::Acquire) == moment.forgotten
     }
 
     /// Whether cached rows may be changing in the store.
     ///
-    /// Ask after [`moment`](Self::moment), never before: a change that begins between the two is then either seen here
-    /// or moves the count on. The other way round it would be in the moment already and not yet here, and cached rows
-    /// would be used beside those that it writes.
+    /// Call this after [`moment`](Self::moment), never before: a change that begins between the two calls is then
+    /// either seen here or raises the count. In the other order, the moment would already include it and this call
+    /// would miss it, and cached rows would be used beside those that it writes.
     pub(crate) fn are_changing(&self) -> bool {
-        // Acquire: a reader that sees that a change is over sees that what it wrote was forgotten.
+        // Acquire: a reader that sees that a change is over also sees that its rows were forgotten.
         self.changing.load(Ordering::Acquire) > 0
     }
 
     /// A commit that changes cached rows is about to be sent.
     pub(crate) fn begin_change(&self) {
-        // In this order, and Release on the second: whoever counts the change in its moment sees that it is on its way.
+        // In this order, with Release on the second: a reader whose moment counts the change also sees that it is in
+        // flight.
         self.changing.fetch_add(1, Ordering::Relaxed);
         self.forgotten.fetch_add(1, Ordering::Release);
     }
 
-    /// The commit was answered or abandoned: what it wrote at `keys` is read again.
+    /// The commit was answered or abandoned: forgets the rows at `keys`, so that they are read again.
     pub(crate) fn end_change<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
         self.forget(keys);
-        // Last, and Release: whoever sees that the change is over finds no entry from before it.
+        // Last, and Release: a reader that sees that the change is over finds no entry from before it.
         self.changing.fetch_sub(1, Ordering::Release);
     }
 
-    /// Drops all that is known of keys that start with `prefix`, and keeps every reader that began before from bringing
-    /// it back. Keys are wiped when the last verb that uses them ends.
+    /// Drops everything cached under keys that start with `prefix`, and keeps readers that began earlier from inserting
+    /// it again. Keys are wiped when the last verb that uses them ends.
     pub(crate) fn forget_all(&self, prefix: &[u8]) {
         self.packs.forget_all(prefix);
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock that `insert` takes before it looks at the count, so the order with it is that of the lock.
+        // Under the lock that `insert` takes before it checks the count, so that the lock orders the two.
         self.forgotten.fetch_add(1, Ordering::Release);
         let keep = |key: &Key| !key.as_bytes().starts_with(prefix);
         tables.names.retain(|key, _| keep(key));
@@ -226,7 +227,7 @@ impl Caches {
         self.seen.check(row, revision, moment.began)
     }
 
-    /// Refuses that a keyring is not there, if it was before the reader's `moment`.
+    /// Refuses that a keyring is missing if it was there before the reader's `moment`.
     ///
     /// # Errors
     /// [`Error::RolledBack`].
@@ -254,15 +255,15 @@ impl Caches {
         self.seen.wrote_record(key, revision);
     }
 
-    /// Forgets which revisions were seen of the control rows whose key starts with `prefix`: rows will be made there
-    /// that do not continue them.
+    /// Forgets the revisions seen of control rows whose key starts with `prefix`: new rows there will not continue
+    /// them.
     pub(crate) fn begin_again(&self, prefix: &[u8]) {
         self.seen.forget(|key| key.as_bytes().starts_with(prefix));
     }
 
-    /// Drops what is known of `keys`, and keeps every reader that began before from bringing it back.
+    /// Drops everything cached under `keys`, and keeps readers that began earlier from inserting it again.
     pub(crate) fn forget<'k>(&self, keys: impl Iterator<Item = &'k Key>) {
-        // Before the look at the tables: an entry that comes in after the look finds the count moved and stays out.
+        // Before the tables are checked: an entry inserted after the check finds the count raised and stays out.
         self.forgotten.fetch_add(1, Ordering::Release);
         // Under the shared lock first: most batches write nothing that is cached, and no reader should wait for those.
         let known: Vec<&Key> = {
@@ -278,7 +279,7 @@ impl Caches {
         }
     }
 
-    /// How the caches did since the vault was opened.
+    /// Statistics of the caches since the vault was opened.
     pub(crate) fn stats(&self) -> CacheStats {
         let mut stats = self.counts.sum();
         let tables = self.tables();
@@ -331,7 +332,7 @@ mod tests {
         Key::from(name.as_bytes())
     }
 
-    /// Takes a keyring in, which nobody but the cache holds from then on.
+    /// Inserts a keyring that only the cache holds from then on.
     fn take_in_keyring(caches: &Caches, name: &str, since_ms: u64) -> Weak<ScopeKeys> {
         let since = Timestamp::from_ms(since_ms);
         let keyring = Keyring::generate(&[1; 32], &vec![2; 16], since).unwrap();

@@ -9,10 +9,10 @@ use crate::envelope::{LocalKey, PartTag};
 use crate::model::Found;
 use crate::random::RandomError;
 
-/// The answer of one resolve of everything, at one path. The values are sealed under a key of their own, in parts of
-/// about a KiB, so that one value is opened without all the others. What is not secret is kept in the clear.
+/// The result of resolving everything at one path. The values are sealed under a key of their own, in parts of about 1
+/// KiB, so that one value can be opened without all the others. Anything that is not secret is kept in the clear.
 pub(crate) struct Pack {
-    /// When the store was as the pack says.
+    /// The moment of the store that the pack reflects.
     pub(super) stamp: Stamp,
     /// When its rows were read.
     pub(super) since: Timestamp,
@@ -122,7 +122,7 @@ impl Pack {
         &self.outcomes
     }
 
-    /// How much memory the pack takes, about.
+    /// The approximate memory of the pack.
     pub(super) fn bytes_len(&self) -> usize {
         self.sealed.len() + size_of_val(&*self.outcomes) + size_of_val(&*self.parts) + PACK_LEN
     }
@@ -137,7 +137,7 @@ impl Pack {
         Some(OpenPack { parts: &self.parts, offset: 0, plaintext })
     }
 
-    /// Opens the part with the value of `outcome` alone.
+    /// Opens only the part with the value of `outcome`.
     pub(crate) fn open_part(&self, context: &[u8], outcome: &Outcome) -> Option<OpenPack<'_>> {
         let number = outcome.place.part;
         // A pack without values has no part.
@@ -151,7 +151,7 @@ impl Pack {
     }
 }
 
-/// Values of a pack in the clear, for as long as they are cut out.
+/// Opened values of a pack, kept only while values are cut out of them.
 pub(crate) struct OpenPack<'p> {
     parts: &'p [Part],
     /// Where the plaintext begins in that of the whole pack.
@@ -160,7 +160,7 @@ pub(crate) struct OpenPack<'p> {
 }
 
 impl OpenPack<'_> {
-    /// The value of a outcome.
+    /// The value of an outcome.
     pub(crate) fn value(&self, outcome: &Outcome) -> Option<&str> {
         let Place { part, start, len } = outcome.place;
         let part_start = self.parts.get(part as usize).map_or(self.offset, |part| part.start);
@@ -169,7 +169,8 @@ impl OpenPack<'_> {
     }
 }
 
-/// A pack by itself with its key, wherever the cipher keeps that: about.
+/// The approximate size of a pack without values, with its key, wherever the cipher keeps that.
 const PACK_LEN: usize = 640;
-/// A part is closed by the value that reaches this. Longer parts open faster together, shorter ones faster alone.
+/// A part ends with the value that reaches this length. With longer parts all values open faster; with shorter ones,
+/// one.
 const PART_LEN: usize = 1 << 10;

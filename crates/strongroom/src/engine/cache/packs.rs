@@ -1,14 +1,14 @@
-//! Which packs are kept, and whether one still holds.
+//! Which packs are kept, and whether one is still valid.
 //!
-//! **Invariant.** Between the stamp of a pack and its use no batch began that writes what the pack was made of. That
-//! is: the definitions of the tenant, with their defaults; its values; its keyrings, since what a dropped key sealed is
-//! absent; the `store` row, whose notes of shredded keys drop keys as well. Expiry, accounts, credentials, formats and
-//! other tenants decide nothing that a run sees. What may not be served at all is asked first: locks by the verb, and
-//! here that the store was not closed and that nobody else writes to it.
+//! **Invariant.** Between the stamp of a pack and its use, no batch began that writes anything the pack was made from:
+//! the definitions of the tenant, with their defaults; its values; its keyrings, since whatever a dropped key sealed is
+//! absent; and the `store` row, whose notes of shredded keys also drop keys. Expiry, accounts, credentials, formats and
+//! other tenants do not change what a run sees. Whatever may not be served at all is checked first: locks by the verb,
+//! and here that the store was not closed and that nobody else writes to it.
 //!
-//! A batch counts from before it is sent until it was answered; one whose answer never came counts for ever, since it
-//! may land at any time. So this holds in a store that nobody else writes to, and in no other: whether someone else
-//! wrote cannot be seen without a read.
+//! A batch counts from before it is sent until it is answered. One that is never answered counts forever, since it may
+//! land at any time. So the invariant holds only in a store that nobody else writes to: another writer cannot be
+//! noticed without a read.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -33,17 +33,17 @@ use crate::store::Key;
 pub(crate) struct Packs {
     stamps: Stamps,
     held: ShardedLock<Held>,
-    /// Which paths were asked for, so that a path is packed from the second time on: most runs come once.
+    /// The paths that were asked for: a path is packed from the second time on, since most runs come only once.
     asked: Box<[AtomicU32]>,
     hasher: RandomState,
     age: Age,
-    /// Set for good when others may write to the store, when it was closed, and without room for a pack.
+    /// Set permanently if others may write to the store, if it was closed, or if there is no room for a pack.
     off: AtomicBool,
 }
 
 struct Held {
     packs: Cache<Key, Striped<Arc<Pack>>, ByBytes, RandomState>,
-    /// The keys of a tenant's packs, and of some that made room meanwhile.
+    /// The keys of a tenant's packs, and of some that were evicted since.
     tenants: HashMap<Key, Vec<Key>, RandomState>,
 }
 
@@ -84,12 +84,12 @@ impl Packs {
 
     /// Keeps nothing from now on.
     pub(crate) fn turn_off(&self) {
-        // For good, as the store is shared for good; whoever sees it set keeps and uses nothing.
+        // Permanent, since a store that is shared stays shared. A thread that sees it set keeps and uses nothing.
         self.off.store(true, Ordering::Release);
         self.forget_all(&[]);
     }
 
-    /// The pack at `key` of the tenant with `prefix`, if it holds at this moment.
+    /// The pack at `key` of the tenant with `prefix`, if it is valid at this moment.
     pub(crate) fn get(&self, prefix: &[u8], key: &Key) -> Option<Share<Arc<Pack>>> {
         if self.is_off() {
             return None;
@@ -100,7 +100,7 @@ impl Packs {
         (pack.value().stamp == stamp).then(|| pack.share())
     }
 
-    /// What a reader notes before it reads what it may pack. `None` if it need not pack it.
+    /// The stamp that a reader takes before it reads what it may pack; `None` if it need not pack it.
     pub(crate) fn stamp(&self, prefix: &[u8], key: &Key) -> Option<Stamp> {
         if self.is_off() || !self.is_asked_again(key) {
             return None;
@@ -108,11 +108,11 @@ impl Packs {
         self.stamps.of(prefix)
     }
 
-    /// Keeps a pack at `key`, unless it does not hold any more.
+    /// Keeps a pack at `key`, unless it is no longer valid.
     pub(crate) fn keep(&self, prefix: &[u8], key: Key, pack: Pack) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: whoever forgets moves the stamp or turns off before it takes the lock. So either this sees
-        // that, or the other finds the pack.
+        // Under the lock: a thread that forgets moves the stamp or turns this off before it takes the lock. So either
+        // this check sees that, or that thread finds the pack.
         if self.is_off() || self.stamps.of(prefix) != Some(pack.stamp) {
             return;
         }
@@ -130,7 +130,8 @@ impl Packs {
             match runs_of(row) {
                 RunsOf::Nobody => {}
                 RunsOf::Everyone => change.everyone = true,
-                // The rows of a batch are nearly all of one tenant. One that comes twice counts twice, and ends twice.
+                // Nearly all rows of a batch belong to one tenant. A tenant that comes up twice counts twice, and ends
+                // twice.
                 RunsOf::Tenant(prefix) if change.tenants.last().is_some_and(|last| is(last, prefix)) => {}
                 RunsOf::Tenant(prefix) => change.tenants.push(Key::from(prefix)),
             }
@@ -139,7 +140,7 @@ impl Packs {
         change
     }
 
-    /// The batch was answered, or given up.
+    /// The batch was answered or abandoned.
     pub(crate) fn end_change(&self, change: &Change, answered: bool) {
         if change.everyone {
             self.forget_all(&[]);
@@ -151,7 +152,7 @@ impl Packs {
         }
     }
 
-    /// Drops the packs of tenants whose prefix starts with `prefix`, and keeps whoever is about to keep one from it.
+    /// Drops the packs of tenants whose prefix starts with `prefix`, and stops readers that are about to keep one.
     pub(crate) fn forget_all(&self, prefix: &[u8]) {
         self.stamps.everyone.fetch_add(CHANGE, Ordering::AcqRel);
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +160,7 @@ impl Packs {
         held.tenants.retain(|tenant, _| !tenant.as_bytes().starts_with(prefix));
     }
 
-    /// Drops packs whose time is over.
+    /// Drops expired packs.
     pub(crate) fn drop_old(&self, now: Timestamp) {
         if !self.age.is_due(now) {
             return;
@@ -175,7 +176,8 @@ impl Packs {
     }
 
     fn forget_tenant(&self, prefix: &Key) {
-        // Under the shared lock first: most tenants that are written to have no pack, and no reader waits for those.
+        // Under the shared lock first: most tenants that are written to have no pack, and no reader should wait for
+        // those.
         let known = self.held.read().unwrap_or_else(PoisonError::into_inner).tenants.contains_key(prefix);
         if known {
             self.held.write().unwrap_or_else(PoisonError::into_inner).forget_tenant(prefix);
@@ -204,7 +206,7 @@ impl Held {
     fn insert(&mut self, prefix: &[u8], key: Key, pack: Pack) {
         let keys = self.tenants.entry(Key::from(prefix)).or_default();
         if keys.len() == keys.capacity() {
-            // Before the list grows: what made room need not be remembered.
+            // Before the list grows, drop the keys of evicted packs.
             keys.retain(|key| self.packs.contains_key(key));
         }
         keys.push(key.clone());
@@ -230,8 +232,8 @@ pub(crate) struct Change {
 impl Change {
     fn begin(&self, stamps: &Stamps) {
         for count in self.counts(stamps) {
-            // In one step, so that no reader sees one half of it. Release: whoever sees a row of the batch in the store
-            // also sees that it began, since the store was asked afterwards.
+            // In one step, so that no reader sees half of it. Release: a reader that sees a row of the batch in the
+            // store also sees that the batch began, since the batch is sent afterwards.
             count.fetch_add(CHANGE + UNDER_WAY, Ordering::AcqRel);
         }
     }
@@ -248,8 +250,8 @@ impl Change {
     }
 }
 
-/// How many batches began that write what runs see, and how many of them are under way: [`CHANGE`] each, and
-/// [`UNDER_WAY`] each. Tenants share a count with some others, whose batches then count as theirs.
+/// How many batches that write what runs see have begun, [`CHANGE`] each, and how many are in flight, [`UNDER_WAY`]
+/// each. A tenant shares its count with some others, so their batches also count as its own.
 struct Stamps {
     everyone: AtomicU64,
     tenants: Box<[AtomicU64]>,
@@ -278,7 +280,7 @@ impl Stamps {
 
     /// The present stamp; `None` while a batch is under way.
     fn of(&self, prefix: &[u8]) -> Option<Stamp> {
-        // Acquire: what a batch wrote that is not under way any more is in every read that starts after this.
+        // Acquire: whatever a batch wrote that is no longer in flight is in every read that starts after this.
         let everyone = self.everyone.load(Ordering::Acquire);
         let tenant = self.count(prefix)?.load(Ordering::Acquire);
         let is_still = |count: u64| count.is_multiple_of(CHANGE);
@@ -289,12 +291,12 @@ impl Stamps {
 const UNDER_WAY: u64 = 1;
 /// Above any number of batches that are under way.
 const CHANGE: u64 = 1 << 32;
-/// So many that the batches of others seldom count.
+/// Enough that the batches of other tenants seldom count.
 const STAMPS_LEN: usize = 1_024;
 const ASKED_LEN: usize = 4_096;
-/// What a run of 50 values takes, about.
+/// About what a run of 50 values takes.
 const USUAL_LEN: usize = 6 << 10;
-/// What an entry takes beside its pack.
+/// The size of an entry without its pack.
 const ENTRY_LEN: usize = 256;
 const TENANTS_SPARE: usize = 64;
 
@@ -319,7 +321,7 @@ mod tests {
         Packs::new(bytes_max, Duration::from_millis(10))
     }
 
-    /// Keeps a pack that nobody but the cache holds from then on; dead if it was not taken in.
+    /// Keeps a pack that only the cache holds from then on; dead if it was not kept.
     fn keep(packs: &Packs, path: &str, stamp: Option<Stamp>, since_ms: u64) -> Weak<Pack> {
         let mut packing = Packing::new(1, 5);
         packing.add(Winner::Default, 0, "value");

@@ -1,7 +1,7 @@
 //! The newest revision of each control row that this engine saw, so that an older one is refused.
 //!
-//! A keyring, definition or the `store` row opens at the revision that it states, and so does a copy of it from before
-//! its last change. What an engine saw once tells them apart. It sees a row when it opens one and when it writes one.
+//! A keyring, a definition and the `store` row open at the revision that they state, and so does an older copy of one.
+//! Only what the engine saw before tells them apart. It sees a row whenever it opens or writes one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,16 @@ use crate::row::Row;
 use crate::store::Key;
 
 /// The newest revisions of control rows: of the `store` row always, and of as many keyrings and definitions as there is
-/// room for. Those that were not used lately are forgotten first.
+/// room for. Those least recently used are forgotten first.
 pub(crate) struct Seen {
-    /// Apart from the others, so that no number of them makes it be forgotten.
+    /// Apart from the others, so that they can never displace it.
     store_row: Mutex<Table<Newest>>,
     rows: Mutex<Table<Newest>>,
-    /// Those of API keys and sessions, which may be many more.
+    /// The newest revisions of API keys and sessions, which may be many more.
     records: Mutex<Table<Newest>>,
     /// How often something newer was seen.
     clock: AtomicU64,
-    /// What the engine beside which this one lives had seen when this one began.
+    /// What the engine that this one runs beside had seen when this one began.
     others: Option<(Arc<Seen>, Began)>,
 }
 
@@ -49,18 +49,19 @@ impl Seen {
         }
     }
 
-    /// What an engine sees beside another one, beyond what that one has seen.
+    /// For an engine beside another one: what it sees beyond what that one has seen.
     pub(super) fn beside(others: &Arc<Self>, rows_max: usize) -> Self {
         Self { others: Some((Arc::clone(others), others.began())), ..Self::new(rows_max) }
     }
 
     pub(super) fn began(&self) -> Began {
-        // Acquire, before the store is read: whoever sees a note here reads the store after the row that was noted.
+        // Acquire, before the store is read: a reader that sees a note here reads the store after the noted row was in
+        // it.
         Began(self.clock.load(Ordering::Acquire))
     }
 
     /// Notes the revision of a row that opened, and refuses it if a newer one was seen before its reader began. Two
-    /// readers may take in their rows in the other order than they read them: that is no alarm.
+    /// readers may note their rows in another order than they read them; neither is refused for that.
     pub(super) fn check(&self, row: &Row<'_>, revision: Revision, began: Began) -> Result<(), Error> {
         let (key, revision) = (row.key(), revision.as_u64());
         if let Some((others, before)) = &self.others {
@@ -74,7 +75,8 @@ impl Seen {
         Ok(())
     }
 
-    /// Refuses that the row of a keyring is not there, if it was seen before its reader began: none is ever deleted.
+    /// Refuses that the row of a keyring is missing, if it was seen before its reader began: keyrings are never
+    /// deleted.
     pub(super) fn check_absent(&self, row: &Row<'_>, began: Began) -> Result<(), Error> {
         let key = row.key();
         if let Some((others, before)) = &self.others {
@@ -113,7 +115,7 @@ impl Seen {
             (Some(newest), Some(found)) if found > newest.revision => {
                 self.note(&mut records, key.clone(), found);
             }
-            // It was on its way when the newer one came in, or was made.
+            // This one was being read when the newer one was seen or made.
             (Some(newest), _) if newest.at > began.0 => {}
             (Some(_), None) => self.note(&mut records, key.clone(), DELETED.as_u64()),
             (Some(newest), Some(found)) => return found == newest.revision,
@@ -130,7 +132,7 @@ impl Seen {
         }
     }
 
-    /// Forgets rows: others will be made at their keys.
+    /// Forgets rows: new ones will be made at their keys.
     pub(super) fn forget(&self, is_gone: impl Fn(&Key) -> bool) {
         for rows in [&self.rows, &self.records] {
             lock(rows).retain(|key, _| !is_gone(key));
@@ -161,7 +163,7 @@ fn refuse_older(rows: &Table<Newest>, row: &Row<'_>, revision: u64, began: Began
     }
 }
 
-/// The revision of a row that is not there.
+/// The revision of an absent row.
 const UNWRITTEN: u64 = Revision::UNWRITTEN.as_u64();
 /// The revision that a row which was deleted for good would have to exceed.
 pub(crate) const DELETED: Revision = Revision::from_u64(u64::MAX);

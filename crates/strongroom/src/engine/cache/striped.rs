@@ -1,12 +1,12 @@
-//! One value, held by many threads that write no cache line of each other.
+//! One value, held by many threads that do not write each other's cache lines.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A cached value with a [`Share`] for each stripe of threads. To hold a share is to write its count: if it were the
-/// same for all threads, the readers of one hot org would wait for each other's writes. The share of another stripe
-/// than the first is made when a thread of it asks. `T` should be cheap to clone.
+/// A cached value with a [`Share`] for each stripe of threads. Holding a share writes its count: if all threads shared
+/// one count, the readers of a hot org would wait for each other's writes. Every share but that of the first stripe is
+/// made when a thread of its stripe asks. `T` should be cheap to clone.
 pub(crate) struct Striped<T> {
     first: Share<T>,
     stripe: usize,
@@ -18,7 +18,7 @@ impl<T: Clone> Striped<T> {
         Self { first: Share::new(value), stripe: stripe(), others: OnceLock::new() }
     }
 
-    /// The value itself, for as long as the cache is looked at.
+    /// The value itself, for as long as the cache is borrowed.
     pub(crate) fn value(&self) -> &T {
         &self.first
     }
@@ -41,8 +41,8 @@ impl<T: Clone> Striped<T> {
 /// A value behind a count that shares no cache line with the count of another share.
 pub(crate) struct Share<T>(Arc<Apart<T>>);
 
-/// Room after a value. An alignment would keep counts apart as well, but with a gap, and whatever lies in a gap is
-/// copied from the stack to the heap with the value: a key, for instance.
+/// A value with room after it. An alignment would also keep counts apart, but it leaves a gap, and whatever is in that
+/// gap, such as a key, is copied from the stack to the heap with the value.
 struct Apart<T> {
     value: T,
     _room: [u64; ROOM_LEN],
@@ -69,7 +69,7 @@ impl<T> Deref for Share<T> {
     }
 }
 
-/// The stripe of this thread: threads take turns at choosing one and then stay with it.
+/// The stripe of this thread. Stripes are given out in turn, and a thread keeps the one that it got.
 pub(crate) fn stripe() -> usize {
     thread_local! {
         static STRIPE: usize = {
@@ -85,7 +85,7 @@ struct Turns(AtomicUsize);
 
 impl Turns {
     fn next(&self) -> usize {
-        // Relaxed: each thread gets a number of its own, and nothing else is read because of it.
+        // Relaxed: each thread gets a number of its own, and no other read depends on it.
         self.0.fetch_add(1, Ordering::Relaxed) % STRIPES
     }
 }

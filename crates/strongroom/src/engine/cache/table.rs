@@ -1,4 +1,4 @@
-//! A bounded map that lets go of what was not used lately.
+//! A bounded map that evicts what was not used lately.
 
 use foldhash::quality::RandomState;
 use quick_cache::UnitWeighter;
@@ -7,9 +7,9 @@ use quick_cache::unsync::{Cache, DefaultLifecycle};
 use crate::engine::cache::Tag;
 use crate::store::Key;
 
-/// Values by key, each with the tag that it was read under. At most so many: then what was used least lately goes
-/// first, as Clock-PRO sees it. A hit needs no exclusive access: it counts up to two in the entry and writes nothing
-/// after that, so the readers of what is hot write no line that they share.
+/// Values by key, each with the tag that it was read under. When it is full, the least recently used entry goes first,
+/// as Clock-PRO judges it. A hit needs no exclusive access: it counts up to two in the entry and writes nothing after
+/// that, so the readers of a hot entry write no shared cache line.
 pub(crate) struct Table<V> {
     entries: Cache<Key, Entry<V>, UnitWeighter, RandomState>,
 }
@@ -21,7 +21,7 @@ struct Entry<V> {
 
 impl<V> Table<V> {
     pub(crate) fn new(entries_max: usize) -> Self {
-        // With room for none the cache would take nothing in, and tasks that miss at once would each open a keyring.
+        // With no room the cache would keep nothing, and tasks that miss at the same time would each open a keyring.
         let len_max = entries_max.max(1);
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         Self { entries: Cache::with(len_max, len_max as u64, UnitWeighter, hasher, lifecycle) }
@@ -32,7 +32,7 @@ impl<V> Table<V> {
         self.entries.get(key).map(|entry| (&entry.value, entry.tag))
     }
 
-    /// Whether there is a value at `key`. Not a use of it.
+    /// Whether there is a value at `key`. Does not count as a use.
     pub(crate) fn holds(&self, key: &Key) -> bool {
         self.entries.contains_key(key)
     }
@@ -45,7 +45,7 @@ impl<V> Table<V> {
         self.entries.remove(key);
     }
 
-    /// Drops what `keep` does not hold on to.
+    /// Drops the entries that `keep` rejects.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Key, &V) -> bool) {
         self.entries.retain(|key, entry| keep(key, &entry.value));
     }
