@@ -35,7 +35,7 @@ pub(crate) struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
-    /// The same row, as a batch that landed left it.
+    /// The same row, as the batch that landed left it.
     pub(crate) fn written(body: T, revision: Revision, row_revision: RowRevision, row_len: usize) -> Self {
         Self { body, revision, row_revision, row_len }
     }
@@ -53,8 +53,8 @@ impl Loaded<AccountBody> {
 }
 
 impl Tenant {
-    /// Opens the row of an account. `None` also for one from before the account was deleted or shredded, as far as that
-    /// is known: the org's key seals it, so it opens when the store puts it back.
+    /// Opens the row of an account. Returns `None` also for a row from before the account was deleted or shredded, if
+    /// that is known: the org's key seals it, so it still opens if the store puts it back.
     pub(crate) fn open_account(
         &self,
         view: &View<'_>,
@@ -68,7 +68,7 @@ impl Tenant {
         Ok(loaded.filter(|loaded| counts(&loaded.body)))
     }
 
-    /// The same of a connection.
+    /// The same for a connection.
     pub(crate) fn open_integration(
         &self,
         view: &View<'_>,
@@ -82,8 +82,8 @@ impl Tenant {
         Ok(loaded.filter(|loaded| counts(&loaded.body)))
     }
 
-    /// From when on what is made of an account counts: later than its last delete or shred, and than a shred of its
-    /// org, whatever the clock says.
+    /// The time from which rows of an account count: later than its last delete or shred, and than a shred of its org,
+    /// whatever the clock says.
     pub(crate) fn account_begins_at(
         &self,
         view: &View<'_>,
@@ -98,8 +98,8 @@ impl Tenant {
         Ok(first_after_drop(self.engine.roots.get()?.floor_of(&row).max(seen)).max(org))
     }
 
-    /// The account in `row`, unless it is being deleted. Where one registration is meant, another one or none is
-    /// [`Error::AccountNotFound`].
+    /// The account in `row`, unless it is being deleted. If one registration is meant and the account is another one or
+    /// none, returns [`Error::AccountNotFound`].
     pub(crate) fn live_account(
         &self,
         view: &View<'_>,
@@ -187,8 +187,8 @@ impl Draft<'_> {
         Ok(revision)
     }
 
-    /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: what the account's
-    /// own writers do to the row meanwhile cannot hold the delete up.
+    /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: the account's own
+    /// writers cannot hold up the delete by changing the row.
     pub(crate) fn mark_account(
         &mut self,
         account: &LinkedAccountId,
@@ -240,7 +240,7 @@ impl Draft<'_> {
         let kind = match (body.deleting, was_there) {
             (Some(_), _) => Some(EventKind::ConnectionDisconnected),
             (None, false) => Some(EventKind::ConnectionCreated),
-            // The note of a refresh: what it refreshes has an event of its own.
+            // The note of a refresh: the credentials that it refreshes have an event of their own.
             (None, true) => None,
         };
         let changed = kind.map(|kind| AuditChange {

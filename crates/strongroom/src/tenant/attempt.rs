@@ -6,12 +6,12 @@ use super::Freshness;
 use crate::error::Error;
 use crate::store::Key;
 
-/// How an attempt of a write ended, unless with an error.
+/// The outcome of an attempt to write, apart from errors.
 #[must_use]
 pub(crate) enum Attempt<T> {
     /// It is in the store.
     Landed(T),
-    /// Another writer was faster, at these rows if it is known at which: read and decide again.
+    /// Another writer was faster, at these rows if they are known: read and decide again.
     Lost(Vec<Key>),
     /// A shred of the org was interrupted. It must be finished before the org gets a new key.
     AfterShred,

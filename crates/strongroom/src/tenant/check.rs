@@ -23,8 +23,8 @@ pub(crate) fn check_definition(
     check_stored_definition(definition, formats)
 }
 
-/// Refuses bounds on the length that no value of the format can keep. One that was stored before they were looked at
-/// stays.
+/// Refuses bounds on the length that no value of the format can meet. A definition stored before this was checked is
+/// kept.
 pub(crate) fn check_length(definition: &VariableDefinition) -> Result<(), Error> {
     let Some(bounds) = &definition.length else { return Ok(()) };
     let (min, max) = definition.var_format.counted_bytes_range();

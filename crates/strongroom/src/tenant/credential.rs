@@ -42,8 +42,8 @@ impl NewCredential {
         self
     }
 
-    /// Says when the credential expires, instead of what the options say of all of them. A write of one that has
-    /// expired already is refused ([`Error::InvalidMetadata`]), with all that is written beside it; only what a refresh
+    /// Sets when this credential expires, instead of the expiry in the options. The write of a credential that has
+    /// already expired is refused ([`Error::InvalidMetadata`]), with everything written beside it. Only what a refresh
     /// returns is stored even then.
     #[must_use]
     pub fn expires_at(mut self, at: Timestamp) -> Self {
@@ -60,7 +60,7 @@ pub(crate) struct ParsedCredential<'n> {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// What a provider issued.
+/// The credentials that a provider issued.
 #[derive(Default)]
 pub(crate) struct ParsedAnswer<'n> {
     pub(crate) new: Vec<ParsedCredential<'n>>,
@@ -89,8 +89,8 @@ impl Tenant {
         credentials.iter().map(|new| self.parse_credential(new, &mut seen)).collect()
     }
 
-    /// Parts what can be stored of a provider's answer from what cannot. The answer is not to be had again, so no
-    /// condition on one of its credentials keeps it out.
+    /// Separates what can be stored of a provider's answer from what cannot. The answer cannot be requested again, so
+    /// no condition on one of its credentials keeps it from being stored.
     pub(crate) fn parse_answer<'n>(&self, answer: &'n [NewCredential]) -> ParsedAnswer<'n> {
         let (mut seen, mut parsed) = (BTreeSet::new(), ParsedAnswer::default());
         for (place, new) in answer.iter().enumerate() {
@@ -268,9 +268,9 @@ impl Draft<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct CredentialRows<'r> {
     pub(crate) row: Option<&'r Versioned>,
-    /// That it was deleted with its history kept.
+    /// The row that notes that it was deleted with its history kept.
     pub(crate) deleted: Option<&'r Versioned>,
-    /// What the write continues where one of these cannot be opened.
+    /// The document that the write continues if one of these cannot be opened.
     pub(crate) continued: Option<Existing>,
 }
 

@@ -1,4 +1,4 @@
-//! A search through the credentials of all accounts, some accounts at a time, each time in one read.
+//! A search through the credentials of all accounts. It reads the rows of some accounts at a time.
 
 use crate::error::Error;
 use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
@@ -8,7 +8,7 @@ use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Freshness, List, Needs, Rows, Tenant, View, fresh_if_stale, listed_id};
 
 impl Tenant {
-    /// A page of the places that the filter is about, in the byte order of their accounts, integrations and key names.
+    /// A page of the places that match the filter, in the byte order of their accounts, integrations and key names.
     pub(crate) async fn credentials_where(
         &self,
         filter: &CredentialFilter,
@@ -140,9 +140,9 @@ impl<'s> Search<'s> {
         let accounts = tenant.rest(&accounts, account_page).await?;
         let integrations = tenant.rest(&integrations, integration_page).await?;
         let (credentials, rest) = match self.filter.sought {
-            // Whether a key is missing shows when all are known; they are short.
+            // A missing key shows only once all keys are known; they are short.
             Sought::Missing(_) => (tenant.rest(credentials, page).await?, None),
-            // One page at a time, or the credentials of many accounts would be in memory at once.
+            // One page at a time, so that the credentials of many accounts are not in memory at once.
             Sought::ExpiringBefore(_) => {
                 let last = page.rows.last().filter(|_| page.more);
                 let rest = last.map(|(last, _)| credentials.clone().after(last.as_bytes()));
@@ -152,7 +152,7 @@ impl<'s> Search<'s> {
         Ok(Found { view, accounts, integrations, credentials, rest })
     }
 
-    /// Opens the rows of those accounts and connections alone that lack the credential.
+    /// Opens only the rows of those accounts and connections that lack the credential.
     fn missing(&self, found: &Found<'_>) -> Result<Vec<CredentialPlace>, Error> {
         let (Sought::Missing(key_name), Some(integration)) = (&self.filter.sought, &self.filter.integration)
         else {
@@ -177,7 +177,7 @@ impl<'s> Search<'s> {
         Ok(places)
     }
 
-    /// The connections of an integration that an account has and that lack something; if it has none, the default one.
+    /// The connections of an account's integration that lack something; if it has none, the default one.
     fn connections_that(
         &self,
         found: &Found<'_>,
@@ -217,7 +217,7 @@ impl<'s> Search<'s> {
         Ok(places)
     }
 
-    /// The credential in a row, if it is one that is sought.
+    /// The credential in a row, if it is one of those sought.
     fn expiring_in(
         &self,
         found: &Found<'_>,
@@ -251,7 +251,7 @@ impl<'s> Search<'s> {
         Ok(known.is_some_and(|known| known.body.deleting.is_none()))
     }
 
-    /// Whether the connection in a row is not being deleted, and the filter is about one in its state.
+    /// Whether the connection in a row is not being deleted, and is in the state that the filter asks for.
     fn is_connected(
         &self,
         found: &Found<'_>,
@@ -273,18 +273,18 @@ impl<'s> Search<'s> {
 }
 
 impl CredentialFilter {
-    /// How many accounts are looked at in one read.
+    /// How many accounts are read at once.
     fn accounts_at_once(&self) -> usize {
         match self.sought {
             Sought::Missing(_) => 500,
-            // A read has room for so many keyrings.
+            // A read has room for this many keyrings.
             Sought::ExpiringBefore(_) => 64,
         }
     }
 }
 
 impl CredentialPlace {
-    /// By this the places come in the order of the keys of their rows.
+    /// The sort key of a place: the order of the keys of the rows.
     fn sort_key(&self) -> (&str, &str, Option<&str>, &str) {
         let connection = self.connection.as_ref().map(ConnectionId::as_str);
         (self.account.as_str(), self.integration.as_str(), connection, self.key_name.as_str())
@@ -306,5 +306,5 @@ fn row_at<'r>(rows: &'r Rows, key: &Key) -> Option<&'r Versioned> {
     rows.get(index).map(|(_, row)| row)
 }
 
-/// More than so many accounts have, unless their credentials are many; then the rest is read page by page.
+/// More credentials than these accounts usually have; if there are more, the rest is read page by page.
 const SCAN_ROWS_MAX: usize = 8_192;

@@ -35,7 +35,7 @@ impl Tenant {
     /// dropped.
     ///
     /// # Errors
-    /// Among others [`Error::RolledBack`] if a newer one was seen before.
+    /// Among others, [`Error::RolledBack`] if a newer one was seen before.
     pub(crate) fn open_definition(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
@@ -99,7 +99,7 @@ impl Draft<'_> {
         if let Some(read) = read {
             let kept = self.tenant().versions_kept(&stored.definition);
             self.keep_former_definition(&read.stored, kept)?;
-            // If fewer are kept from now on, it is not only one that is then too many.
+            // If the history limit was lowered, more than one version may now be too many.
             for count in kept..self.tenant().versions_kept(&read.stored.definition) {
                 let too_many = read.stored.revision.before(u64::from(count) + 1);
                 self.delete_former(self.tenant().id.former(&Subject::Definition(stored.id), too_many).key());
@@ -108,8 +108,8 @@ impl Draft<'_> {
         self.put_definition_row(stored, read.map(|read| read.row_revision))
     }
 
-    /// Puts a definition in the place of one that cannot be opened or is gone, and frees the names that lead to that.
-    /// Returns whether there were any: then it is counted.
+    /// Puts a definition in the place of one that cannot be opened or is gone, and frees the names that lead to the old
+    /// one. Returns whether there were any: if so, the old one is counted.
     pub(crate) async fn replace_definition(
         &mut self,
         stored: &StoredDefinition,
@@ -125,8 +125,8 @@ impl Draft<'_> {
         Ok(has_name)
     }
 
-    /// Frees the names that lead to a definition whose own name nobody can read, but for `kept`. Returns whether any
-    /// leads to it.
+    /// Frees the names, except `kept`, that lead to a definition whose own name nobody can read. Returns whether any
+    /// name leads to it.
     pub(crate) async fn free_names(&mut self, id: &DefinitionId, kept: Option<&Key>) -> Result<bool, Error> {
         let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
         let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
@@ -141,7 +141,7 @@ impl Draft<'_> {
         Ok(has_name)
     }
 
-    /// Deletes the row of a definition as it was read, if there is one, and keeps an older one from coming back.
+    /// Deletes the row of a definition as it was read, if there is one, and keeps an older row from coming back.
     pub(crate) fn delete_definition_row(&mut self, key: Key, read: Option<RowRevision>) {
         self.wrote(key.clone(), DELETED);
         if let Some(read) = read {
@@ -176,8 +176,8 @@ impl Draft<'_> {
         self.put_as_read(key, None, encode_index(id.as_bytes()));
     }
 
-    /// Frees the name of a definition, unless another definition has it. A hostile store can return an old row of the
-    /// definition, with a name that was freed and taken since.
+    /// Frees the name of a definition, unless another definition has taken it. A hostile store can return an old row of
+    /// the definition, with a name that was freed and taken since.
     pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
         let key = self.tenant().id.definition_name(&name).key();
@@ -220,7 +220,7 @@ impl Draft<'_> {
         self.delete_definition_name(definition).await
     }
 
-    /// Puts a definition that was deleted with its history kept again: the deletion in `deleted` becomes a former
+    /// Restores a definition that was deleted with its history kept: the deletion in `deleted` becomes a former
     /// version. `None` if the key that sealed it was dropped.
     pub(crate) fn put_deleted_definition(
         &mut self,
@@ -258,7 +258,7 @@ impl Draft<'_> {
                 let (count, revision) = self.read_count(&place, row)?;
                 (count, revision.next())
             }
-            // At random: the count of an org that was shredded stood at this address.
+            // Random, since the count of an org that was shredded was at this address.
             None => (0, Revision::first()?),
         };
         // Saturates: a wrong count must not keep anyone from deleting.
@@ -282,7 +282,7 @@ impl Draft<'_> {
     }
 }
 
-/// As many names as an org and environment has.
+/// The most names of an org in one environment.
 const NAMES_PAGE: usize = 1_000;
 
 /// The definition that an index row leads to.
@@ -334,8 +334,8 @@ impl Tenant {
         Ok(id)
     }
 
-    /// The ids of definitions, including those of `made`, which are not written yet. Names that are not cached are
-    /// read together.
+    /// The ids of definitions, including those of `made`, which are not written yet. Reads all names that are not
+    /// cached together.
     pub(crate) async fn definition_ids<'r>(
         &self,
         references: impl Iterator<Item = &'r DefinitionRef<'r>>,

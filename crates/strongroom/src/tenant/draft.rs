@@ -25,26 +25,26 @@ pub(crate) struct Draft<'t> {
     touches: Touches,
     pub(super) keyrings: Vec<(Option<LinkedAccountId>, Arc<ScopeKeys>)>,
     roots: Option<Arc<Roots>>,
-    /// The control rows that the batch writes, and the revision that each then has.
+    /// The control rows that the batch writes, with their new revisions.
     wrote: Vec<(Key, Revision)>,
-    /// The same of records whose keys are not used again.
+    /// The same for records whose keys are not used again.
     wrote_records: Vec<(Key, Revision)>,
-    /// What lets the batch pass; `None` if the store was last seen retired.
+    /// What lets the batch pass; `None` if the store was last seen to be retired.
     pass: Option<Pass>,
-    /// What the batch changes, for its event.
+    /// The changes that the batch makes, for its event.
     changes: Vec<AuditChange>,
     /// Whether the batch gives an org its first key after a shred.
     pub(super) follows_shred: bool,
     /// Rows that are deleted again once the batch has landed.
     vacant: Vec<Key>,
-    /// Rows of the history of documents that are gone for good once the batch has landed.
+    /// History rows of documents that are gone for good once the batch has landed.
     rest: Vec<Key>,
-    /// Former versions that go once the batch has landed, or with a later write.
+    /// Former versions to delete once the batch has landed, or with a later write.
     surplus: Vec<Key>,
     charges: Charges,
-    /// Rows that count as absent, in whose place the batch puts others.
+    /// Rows that count as absent, and that the batch replaces.
     dead: Vec<(Key, RowRevision, usize)>,
-    /// Whether it waits for the turns of others.
+    /// Whether it waits for verbs that have a turn.
     waits: bool,
 }
 
@@ -102,7 +102,7 @@ impl<'t> Draft<'t> {
         row: &Row<'_>,
         bytes: &[u8],
     ) -> Result<Option<(Existing, OpenedRow)>, Error> {
-        // Opened rather than believed: its revision decides what the batch expects and which version is next.
+        // Open it rather than trust it: its revision decides what the batch expects and which version is next.
         let keys = self.keys(row.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);
@@ -111,8 +111,8 @@ impl<'t> Draft<'t> {
         Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }
 
-    /// How many operations the batch takes beside what a commit adds to it; `None` if it has no room for that either,
-    /// so that the store would refuse it.
+    /// How many operations the batch has room for besides those that a commit adds to it. `None` if it has no room even
+    /// for those, so that the store would refuse it.
     pub(crate) fn room(&self, options: &WriteOptions) -> Option<usize> {
         let max = self.tenant.engine.store.capabilities().batch_ops_max;
         let left = max.saturating_sub(self.batch.ops.len().max(self.batch.expect.len()));
@@ -163,7 +163,7 @@ impl<'t> Draft<'t> {
         self.put_sealed_len(row, read, document).map(drop)
     }
 
-    /// What is put at `key` takes the place of a row that was read, and counts as absent.
+    /// Notes that the row put at `key` replaces a row that was read and counts as absent.
     pub(crate) fn replace_dead(&mut self, key: Key, row: &Versioned) {
         self.dead.push((key, row.revision, row.value.len()));
     }
@@ -196,7 +196,7 @@ impl<'t> Draft<'t> {
         Ok(len)
     }
 
-    /// The same, but whatever the row holds when the batch lands is replaced. Returns its length in bytes.
+    /// The same, but replaces whatever the row holds when the batch lands. Returns its length in bytes.
     pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<usize, Error> {
         let keys = self.scope_keys(row.sealed_by().account())?;
         let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
@@ -251,8 +251,8 @@ impl<'t> Draft<'t> {
         Ok(roots)
     }
 
-    /// Bumps the epoch in this batch, since it changes definitions, keyrings or accounts: other engines then no longer
-    /// use what they cached before.
+    /// Bumps the epoch in this batch, since it changes definitions, keyrings or accounts, so that other engines stop
+    /// using what they cached before.
     pub(crate) fn bump_epoch(&mut self) {
         if self.touches == Touches::Data {
             self.touches = Touches::CachedRows;
@@ -269,17 +269,17 @@ impl<'t> Draft<'t> {
         &mut self.changes
     }
 
-    /// The batch is part of a job, which a verb may run while it has a turn.
+    /// Notes that the batch is part of a job, which a verb may run while it has a turn.
     pub(crate) fn never_waits(&mut self) {
         self.waits = false;
     }
 
-    /// Whether the batch lets those go first who have the turn at a row that it expects.
+    /// Sets whether the batch waits for verbs that have the turn at a row that it expects.
     pub(crate) fn lets_pass(&mut self, waits: bool) {
         self.waits = waits;
     }
 
-    /// Whether the batch replaces a sealed row that was read: it can land only once then, and the row shows whether it
+    /// Whether the batch replaces a sealed row that was read: then it can land only once, and the row shows whether it
     /// did.
     pub(crate) fn replaces_sealed_row(&self) -> bool {
         let is_replaced = |key: &Key| {
@@ -308,7 +308,7 @@ impl<'t> Draft<'t> {
     pub(crate) async fn commit(mut self) -> Result<Attempt<Committed>, Error> {
         let engine = &self.tenant.engine;
         let Some(pass) = self.pass else {
-            // It takes writes again: plan under the settings that it has now.
+            // The store takes writes again: plan under its present settings.
             engine.pass().await?;
             return Ok(Attempt::AGAIN);
         };
@@ -340,7 +340,7 @@ impl<'t> Draft<'t> {
         let committed = match race {
             Race::Won(committed) => committed,
             Race::Lost(mut rows) => {
-                // All writers of a scope expect its keyring, and it changes rarely: nobody races for it.
+                // All writers of a scope expect its keyring, which changes rarely: nobody races for it.
                 let owners = self.keyrings.iter().map(|(owner, _)| owner.as_ref());
                 let keyrings: Vec<Key> = owners.map(|owner| self.tenant.id.keyring(owner).key()).collect();
                 rows.retain(|row| !keyrings.contains(row));
@@ -355,7 +355,7 @@ impl<'t> Draft<'t> {
                 batch.expect(key.clone(), Expect::Revision(committed.revision));
                 batch.delete(key);
             }
-            // What was asked for has landed, and what stays behind here reads as absent, so a failure is no error.
+            // The requested changes have landed, and the rows left here read as absent, so a failure is no error.
             let _ = engine.commit(batch, Touches::Data).await;
         }
         self.tenant.delete_rest_of_history(&self.rest).await?;
@@ -364,8 +364,8 @@ impl<'t> Draft<'t> {
         Ok(Attempt::Landed(committed))
     }
 
-    /// Puts the generation row if the batch writes what runs see. Nothing expects that row, so writers of one org
-    /// conflict on it no more than before.
+    /// Puts the generation row if the batch writes what runs see. Nothing expects that row, so it adds no conflicts
+    /// between writers of one org.
     fn move_generation(&mut self) {
         let keys = &self.tenant.id;
         if self.batch.ops.iter().any(|op| keys.is_seen_by_runs(op.key().as_bytes())) {
@@ -373,21 +373,21 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// Deletes a row that this batch puts once it has landed.
+    /// Notes that a row put by this batch is to be deleted once the batch has landed.
     pub(crate) fn vacate_after(&mut self, key: Key) {
         self.vacant.push(key);
     }
 
-    /// Deletes these rows of a history, for which the batch has no room, once it has landed.
+    /// Notes history rows, for which the batch has no room, to be deleted once it has landed.
     pub(crate) fn delete_after(&mut self, keys: impl Iterator<Item = Key>) {
         self.rest.extend(keys);
     }
 
-    /// Deletes these former versions, for which the batch has no room, once it has landed, if that succeeds.
+    /// Notes former versions, for which the batch has no room, to be deleted once it has landed. That may fail.
     pub(crate) fn delete_if_landed(&mut self, keys: impl Iterator<Item = Key>) {
         self.surplus.extend(keys);
     }
 }
 
-/// What a commit adds at most: what the gate expects, the rows of an event, the epoch and the generation.
+/// The most operations that a commit adds: what the gate expects, the rows of an event, the epoch and the generation.
 const ADDED_BY_COMMIT: usize = 8;

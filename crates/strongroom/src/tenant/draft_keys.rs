@@ -27,8 +27,9 @@ impl Draft<'_> {
         Ok(keys)
     }
 
-    /// Expects an account to be neither deleted nor shredded when the batch lands, whatever else is written to it: its
-    /// keyring as it was read, which both of them replace and no write of a credential does. `false` if it has no key.
+    /// Expects an account to be neither deleted nor shredded when the batch lands, whatever else is written to it. The
+    /// batch expects its keyring as it was read: a delete or shred replaces that, and no write of a credential does.
+    /// Returns `false` if it has no key.
     pub(crate) fn expect_keys(&mut self, account: &LinkedAccountId) -> bool {
         let Some(keys) = self.keys(Some(account)).filter(|keys| keys.keyring.active().is_some()) else {
             return false;
@@ -38,11 +39,11 @@ impl Draft<'_> {
         true
     }
 
-    /// Drops every key of a scope, so that nothing can open what they sealed, and none is added between the read and
-    /// then. The keyring gets a revision above that of each from before, also of one that the store withholds. Returns
-    /// that revision.
+    /// Drops every key of a scope, so that nothing can open what they sealed. No key can be added between the read and
+    /// then. The keyring gets a revision above every earlier one, including one that the store withholds. Returns that
+    /// revision.
     pub(crate) fn leave_no_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Revision, Error> {
-        // A store cannot be asked to expect that there is none, so an empty one is put.
+        // A store cannot be asked to expect that there is none, so put an empty one.
         let read = self.keys(account).map(|keys| &**keys);
         let keyring = read.map_or_else(Keyring::empty, |keys| keys.keyring.drop_keys());
         self.put_last_keyring(account, keyring, read.map(|keys| (keys.revision, keys.row_revision)))
@@ -58,8 +59,8 @@ impl Draft<'_> {
         self.put_last_keyring(account, keys.keyring.drop_keys(), read).map(drop)
     }
 
-    /// Puts an empty keyring in place of one that nobody can open. The revision that it states need not be true.
-    /// What is at no keyring's key is deleted.
+    /// Puts an empty keyring in place of one that nobody can open. The revision that the old row states need not be
+    /// true. Deletes a row whose key is not that of a keyring.
     pub(crate) fn replace_unreadable_keyring(&mut self, key: &Key, read: &Versioned) -> Result<(), Error> {
         let Some(owner) = self.tenant().id.parse_keyring(key) else {
             self.delete_as_read(key.clone(), read.revision);
@@ -83,7 +84,7 @@ impl Draft<'_> {
         Ok(revision)
     }
 
-    /// The next revision of a keyring, above those that do not count any more since its scope was shredded.
+    /// The next revision of a keyring, above those that a shred of its scope made void.
     fn next_of_keyring(
         &mut self,
         account: Option<&LinkedAccountId>,
@@ -134,7 +135,7 @@ impl Draft<'_> {
             None => Keyring::generate(&root.bytes, &address, engine.now())?,
         };
         let next = self.next_of_keyring(account, read.map(|keys| keys.revision))?.as_u64();
-        // From a shred of the org on, none of an account's keyrings is below that of the org.
+        // After a shred of the org, no keyring of an account has a lower revision than that of the org.
         let org = account.and_then(|_| self.keys(None)).map_or(0, |keys| keys.revision.as_u64());
         let revision = Revision::from_u64(next.max(org));
         self.put_keyring(account, keyring, revision, read.map(|keys| keys.row_revision))

@@ -11,15 +11,15 @@ use crate::store::{RowRevision, Versioned};
 use crate::tenant::{Draft, Freshness, Needs, Tenant, View};
 
 impl Draft<'_> {
-    /// Notes a change for the event of this batch; does nothing in a vault without an audit.
+    /// Notes a change for the event of this batch. Does nothing in a vault without an audit.
     pub(crate) fn note(&mut self, change: impl FnOnce() -> AuditChange) {
         if self.is_audited() {
             self.changes().push(change());
         }
     }
 
-    /// Puts the event of the batch, as the next of a chain that no other batch has meanwhile; of many changes as many
-    /// events as they need, one after the other. `None` if nothing was noted.
+    /// Puts the event of the batch as the next one of a chain that no other batch uses meanwhile. Many changes are put
+    /// as several events, one after the other. `None` if nothing was noted.
     pub(super) async fn put_event(&mut self) -> Result<Option<Sent>, Error> {
         let (tenant, view) = (self.tenant(), self.view());
         let changes = std::mem::take(self.changes());
@@ -59,7 +59,7 @@ impl Draft<'_> {
         let id = match last {
             Some((chain, last)) => {
                 body.previous = last.hash;
-                // Never before the event that it follows, so that the rows of a chain are in its order.
+                // Never earlier than the event that it follows, so that the rows of a chain are in its order.
                 EventId { at: now.max(last.at), chain, sequence: last.sequence.saturating_add(1) }
             }
             None => self.put_start(now, &mut body).await?,
@@ -67,8 +67,8 @@ impl Draft<'_> {
         let plaintext = body.encode();
         let document = Document { id: None, revision: FIRST, body: &plaintext };
         let place = tenant.id.event(&id);
-        // No key of an event is used twice, so to expect that there is none costs a look-up for nothing; unless nothing
-        // else shows after a lost answer whether the batch landed.
+        // No event key is used twice, so expecting the row to be absent would cost a lookup for nothing. It is needed
+        // only if nothing else shows after a lost answer whether the batch landed.
         if self.replaces_sealed_row() {
             self.put_sealed_over(&place, &document)?;
         } else {
@@ -78,21 +78,21 @@ impl Draft<'_> {
         Ok((id.chain, Link { sequence: id.sequence, hash, at: id.at }))
     }
 
-    /// Begins a chain in the head of the org's audit; returns its first event. Of two that begin one at once, one is
-    /// planned again.
+    /// Begins a chain in the head of the org's audit, and returns its first event. If two batches begin one at once,
+    /// one of them is planned again.
     async fn put_start(&mut self, now: Timestamp, body: &mut EventBody) -> Result<EventId, Error> {
         let tenant = self.tenant();
-        // By keys that may be out of date, a head would seem to be lost.
+        // With keys that may be out of date, a head would seem to be lost.
         let needs = Needs::org_keys().freshness(Freshness::Fresh);
         let gets = [tenant.id.audit_head().key(), tenant.id.audit_floor().key()];
         let (view, [row, floor]) = tenant.read(&needs, gets).await?;
         let floor = match floor.map(|row| tenant.open_audit_floor(&view, &row)).transpose() {
             Ok(floor) => floor.flatten().map(|(floor, _)| floor).unwrap_or_default(),
-            // As if there were none: `verify` tells of it, and the next drop of old events writes another.
+            // As if there were none: `verify` reports it, and the next drop of old events writes another.
             Err(error) if Freshness::Fresh.is_lost(&error) => AuditFloorBody::default(),
             Err(error) => return Err(error),
         };
-        // Nothing is from before the events that were dropped, whatever the clock says: it may have been set back.
+        // No event is from before those that were dropped, whatever the clock says: it may have been set back.
         let at = now.max(Timestamp::from_ms(floor.before_ms));
         let id = EventId { at, chain: new_chain()?, sequence: 1 };
         let head = match &row {
@@ -101,7 +101,7 @@ impl Draft<'_> {
         };
         let (head, revision) = match head {
             Ok(Some((head, revision))) => (head, revision.next()),
-            // At random: the head of an audit that was shredded stood at this address.
+            // Random, since the head of an audit that was shredded was at this address.
             Ok(None) if row.is_some() || !tenant.has_events(&view).await? => {
                 (AuditHeadBody::NONE, Revision::first()?)
             }
@@ -122,7 +122,7 @@ impl Draft<'_> {
         Ok(id)
     }
 
-    /// Says how long a chain is. Only the batch that has the chain writes this row, so it expects nothing.
+    /// Writes how long a chain is. Only the batch that holds the chain writes this row, so it expects nothing.
     fn put_chain_head(&mut self, chain: ChainId, last: &Link) -> Result<(), Error> {
         let head = ChainHeadBody { sequence: last.sequence, hash: last.hash };
         let document =
@@ -132,8 +132,8 @@ impl Draft<'_> {
 }
 
 impl Draft<'_> {
-    /// Notes which events are dropped, in place of the note that was read: of its row, and of what it held if it could
-    /// be opened.
+    /// Notes which events are dropped. Replaces the note that was read: `row` is its row's revision, and `read` its own
+    /// if it could be opened.
     pub(crate) fn put_audit_floor(
         &mut self,
         floor: &AuditFloorBody,
@@ -141,7 +141,7 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let revision = match read {
             Some(revision) => revision.next(),
-            // At random: that of a shredded audit was at this address.
+            // Random, since the note of a shredded audit was at this address.
             None => Revision::first()?,
         };
         let document = Document { id: None, revision, body: &floor.encode() };
@@ -150,7 +150,8 @@ impl Draft<'_> {
 }
 
 impl Tenant {
-    /// The event at the end of a key; one that cannot be read says so. `None` if the key that sealed it was dropped.
+    /// The event at the end of a key; one that cannot be read is marked so. `None` if the key that sealed it was
+    /// dropped.
     pub(crate) fn list_event(
         &self,
         view: &View<'_>,
@@ -177,7 +178,7 @@ impl Tenant {
         }
     }
 
-    /// Whether there are events, but for such as were sealed under a dropped key.
+    /// Whether there are events, apart from those sealed under a dropped key.
     async fn has_events(&self, view: &View<'_>) -> Result<bool, Error> {
         let events = self.id.events();
         let page = self.engine.scan(events.clone(), 1).await?;
@@ -246,7 +247,7 @@ fn new_chain() -> Result<ChainId, Error> {
 }
 
 const FIRST: Revision = Revision::from_u64(1);
-/// After how many events of a chain its head is written: so many can be cut off its end without a trace.
+/// The head of a chain is written after this many events: that many can be cut off its end without a trace.
 pub(crate) const GROUP: u64 = 32;
-/// With the longest ids an event of so many changes stays below the limit of a row.
+/// With the longest ids, an event of this many changes stays below the limit of a row.
 pub(crate) const CHANGES_AN_EVENT: usize = 50;

@@ -52,7 +52,7 @@ impl Tenant {
         let (view, rows) = self.read(&needs, gets).await?;
         let mut values = Vec::with_capacity(places.len());
         for ((index, scope), row) in places.iter().zip(rows) {
-            // The index may be ahead of a sweep: its value is gone.
+            // The index may still lead to a value that a sweep has deleted.
             let Some(row) = row else { continue };
             if let Some(value) = self.open_value(&view, scope, &stored.id, &row)? {
                 let row = (self.id.value(scope, &stored.id).key(), row);
@@ -62,7 +62,7 @@ impl Tenant {
         Ok(values)
     }
 
-    /// The rule of its definition that a value breaks; none where this process does not know the format.
+    /// The rule of its definition that a value breaks; `None` if this process does not know the format.
     pub(crate) fn broken_rule(&self, stored: &StoredDefinition, value: &ScopedValue) -> Option<FormatError> {
         let (definition, formats) = (&stored.definition, &self.engine.formats);
         value_form(definition, &value.value, formats).err().filter(|_| formats.know(&definition.var_format))
@@ -117,8 +117,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Whether the definition has a value at one of these kinds of scope that was set at this time or later. One that
-    /// nobody can read does not count.
+    /// Whether the definition has a value at one of these kinds of scope that was set at this time or later. A value
+    /// that nobody can read does not count.
     pub(crate) async fn has_value_since(
         &self,
         stored: &StoredDefinition,
@@ -199,7 +199,7 @@ impl Tenant {
         }
     }
 
-    /// Those of at most [`INDEX_PAGE`] scopes at which the definition has a value.
+    /// The scopes, of at most [`INDEX_PAGE`], at which the definition has a value.
     pub(crate) async fn scopes_with_value(
         &self,
         id: DefinitionId,

@@ -20,17 +20,17 @@ pub(crate) struct List<'l> {
 }
 
 impl<'l> List<'l> {
-    /// Two lists over the same range have different names, or one would take the other's cursors.
+    /// Two lists over the same range need different names; otherwise one would accept the other's cursors.
     pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
         Self { name, range, account: None, freshness: Freshness::Cached }
     }
 
-    /// The rows are sealed with the keys of this account, if there is one.
+    /// A list of rows that are sealed with the keys of this account, if there is one.
     pub(crate) fn of_account(self, account: Option<&'l LinkedAccountId>) -> Self {
         Self { account, ..self }
     }
 
-    /// One that shows what cannot be opened among the rest: with keys that are out of date, that would be everything.
+    /// A list that also shows items that cannot be opened: with keys that are out of date, that would be everything.
     pub(crate) fn fresh(self) -> Self {
         Self { freshness: Freshness::Fresh, ..self }
     }
@@ -39,13 +39,13 @@ impl<'l> List<'l> {
         ListId { name: self.name, start: &self.range.start }
     }
 
-    /// The key behind which a page starts; `None` for the first page.
+    /// The key after which a page starts; `None` for the first page.
     pub(crate) fn last_before(&self, page: &PageRequest) -> Result<Option<Vec<u8>>, CursorError> {
         let place = page.place_in(self.id())?;
         Ok(place.map(|place| [&self.range.start, place].concat()))
     }
 
-    /// The rows behind a key; all of them without one.
+    /// The rows after a key; all of them without one.
     pub(crate) fn rest(&self, last: Option<&Vec<u8>>) -> KeyRange {
         match last {
             Some(last) => self.range.clone().after(last),
@@ -53,7 +53,7 @@ impl<'l> List<'l> {
         }
     }
 
-    /// Behind this row the next page starts.
+    /// The cursor of the page that starts after this row.
     pub(crate) fn cursor(&self, last: &Key) -> Cursor {
         let place = last.as_bytes().get(self.range.start.len()..);
         Cursor::new(self.id(), place.unwrap_or_default())
@@ -61,7 +61,7 @@ impl<'l> List<'l> {
 }
 
 impl Tenant {
-    /// One page of the items that `open` returns for the rows of a list. A row without one is skipped.
+    /// One page of the items that `open` returns for the rows of a list. Skips rows without an item.
     pub(crate) async fn list<T>(
         &self,
         list: List<'_>,
@@ -71,7 +71,7 @@ impl Tenant {
         self.list_known(list, page, |_| true, open).await
     }
 
-    /// The same of the rows that whoever asks knows: nothing that is returned depends on the others.
+    /// The same for the rows that the caller knows: nothing in the result depends on the others.
     pub(crate) async fn list_known<T>(
         &self,
         list: List<'_>,
@@ -105,8 +105,8 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// A page of the scopes at which something is set, by the keys of values alone. From a scope with many values it
-    /// goes straight to the next one.
+    /// A page of the scopes at which something is set, from the keys of values only. From a scope with many values it
+    /// skips straight to the next one.
     pub(crate) async fn scopes_with_values(&self, page: &PageRequest) -> Result<Listing<Scope>, Error> {
         let all = self.id.all_values();
         let list = List::new("scopes_with_values", &all);
@@ -146,7 +146,7 @@ impl Tenant {
         end.unwrap_or(start)
     }
 
-    /// A cursor's place is how the keys of a scope's values begin.
+    /// The place in a cursor is the prefix of the keys of a scope's values.
     fn scope_at(&self, place: &[u8]) -> Result<Scope, Error> {
         let key = [self.id.all_values().start.as_slice(), place, &[0; 12]].concat();
         match self.id.parse_row(&key) {
@@ -161,5 +161,5 @@ pub(crate) fn listed_id<T: FromStr>(range: &KeyRange, key: &Key) -> Result<T, Er
     parse_last_id(range, key).ok_or_else(|| Error::damaged("the key of a listed row", Damage::Malformed))
 }
 
-/// Enough that scopes of few values cost a small part of a read each.
+/// Enough that each scope with few values costs only a small part of a read.
 const SCOPE_KEYS: usize = 512;

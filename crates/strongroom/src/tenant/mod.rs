@@ -79,7 +79,7 @@ pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     /// On whose behalf its writes are made; `None` for the engine's own jobs too.
     pub(crate) actor: Option<Actor>,
-    /// Whether its verbs are observed: not those that another verb calls.
+    /// Whether its verbs are observed. Those that another verb calls are not.
     is_observed: bool,
 }
 
@@ -97,7 +97,7 @@ impl Tenant {
         Self { actor: Some(actor), ..self.again() }
     }
 
-    /// The same tenant for the verbs that a verb is made of: what the host calls is observed once.
+    /// The same tenant for the verbs that a verb is made of, so that the host's call is observed only once.
     pub(crate) fn unobserved(&self) -> Self {
         Self { is_observed: false, ..self.again() }
     }
@@ -112,7 +112,7 @@ impl Tenant {
         Self { engine, id, actor, is_observed: self.is_observed }
     }
 
-    /// Runs a verb, and tells the observer how it ended. Without an observer it is the verb alone.
+    /// Runs a verb, and tells the observer how it ended. Without an observer it only runs the verb.
     pub(crate) fn observed<'w, F>(&'w self, call: Call<'w>, verb: F) -> Observing<'w, F> {
         Observing { verb, tenant: self, call, observed: None }
     }
@@ -158,8 +158,8 @@ impl Tenant {
         loop {
             let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
             match open(&row) {
-                // Only while the row changes: the same row twice under an unknown key is no race. It is damaged, or
-                // another engine rotated the root.
+                // Only while the row changes: reading the same row twice under an unknown key is no race. The row is
+                // damaged, or another engine rotated the root.
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }
@@ -175,7 +175,7 @@ impl Tenant {
     /// Opens the keyring of the org, or of one account, which was read at or after `moment`.
     ///
     /// # Errors
-    /// Among others [`Error::RolledBack`] if a newer one was seen before.
+    /// Among others, [`Error::RolledBack`] if a newer one was seen before.
     pub(crate) fn open_keyring(
         &self,
         account: Option<&LinkedAccountId>,
@@ -184,7 +184,7 @@ impl Tenant {
     ) -> Result<ScopeKeys, Error> {
         let (roots, row) = (self.engine.roots.get()?, self.id.keyring(account));
         let keys = ScopeKeys::open(&roots, &self.engine.store_id, &row, found)?;
-        // One from before a shred opens nothing, as the one does that the shred wrote, if nothing followed it.
+        // A keyring from before a shred opens nothing, like the one that the shred wrote, unless another followed that.
         let newest = self.engine.caches.newest(&row.key()).map_or(0, Revision::as_u64);
         let has_no_keys = keys.keyring.ids().next().is_none();
         if !(has_no_keys && keys.revision.as_u64() < newest && newest <= roots.floor_of(&row)) {

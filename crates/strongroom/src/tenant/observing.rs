@@ -11,16 +11,16 @@ use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
 
 pin_project! {
-    /// A verb, and what its observer is told once it ends or is dropped.
+    /// A verb, with what its observer is told once it ends or is dropped.
     ///
     /// An async function around the verb would keep room for it twice, as its argument and as what it awaits. The
-    /// futures of writes would be of twice the size, and whoever boxes or moves one would pay for that.
+    /// futures of writes would be twice the size, and callers who box or move one would pay for that.
     pub(crate) struct Observing<'w, F> {
         #[pin]
         pub(super) verb: F,
         pub(super) tenant: &'w Tenant,
         pub(super) call: Call<'w>,
-        // Begun when the verb does: a future may wait before it is polled.
+        // Starts with the verb: a future may wait before it is polled.
         pub(super) observed: Option<Observed<'w>>,
     }
 }

@@ -39,7 +39,7 @@ pub struct WriteOptions {
 pub(crate) enum Expiry {
     Allowed,
     Refused,
-    /// At this time, whatever the options say, and even if it is over.
+    /// At this time, whatever the options say, and even if it has passed.
     At(Timestamp),
 }
 
@@ -103,9 +103,8 @@ impl WriteOptions {
         self
     }
 
-    /// Says why this version is written, in at most 512 bytes. It is sealed with the version, and [`Metadata`] has
-    /// it. A delete that keeps no history, and a
-    /// host's record, keep none.
+    /// Says why this version is written, in at most 512 bytes. It is sealed with the version, and [`Metadata`] has it.
+    /// A delete that keeps no history and a host's record have no note.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.note = Some(text.into());
@@ -113,7 +112,7 @@ impl WriteOptions {
     }
 
     /// Puts a label on this version: at most 16, none of them empty, and 512 bytes in all. They are sealed with the
-    /// version. A delete that keeps no history, and a host's record, keep none.
+    /// version. A delete that keeps no history and a host's record have no labels.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.labels.insert(label.into());
@@ -137,9 +136,9 @@ impl WriteOptions {
         self
     }
 
-    /// Keeps the history of the value, credential or definition that a delete deletes, and notes the delete in it, with
-    /// its author and note. Without this, a delete leaves no version behind. Deletes of accounts and integrations keep
-    /// none; one of a definition keeps that of the definition and none of its values.
+    /// Keeps the history of the value, credential or definition that is deleted, and notes the delete in it, with its
+    /// author and note. Without this, a delete leaves no version behind. Deletes of accounts and integrations keep no
+    /// history. A delete of a definition keeps the history of the definition, but not of its values.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -166,7 +165,7 @@ impl WriteOptions {
 }
 
 impl Tenant {
-    /// What is said about a version that is written at `now`.
+    /// The metadata of a version that is written at `now`.
     pub(crate) fn metadata(
         &self,
         options: &WriteOptions,
@@ -204,7 +203,7 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Adds what the options say besides the condition on the verb's own document: accounts that must stay
+    /// Adds what the options ask for besides the condition on the verb's own document: accounts that must stay
     /// registered, and records.
     pub(crate) async fn put_companions(&mut self, options: &WriteOptions) -> Result<(), Error> {
         for registration in &options.registered {

@@ -1,5 +1,5 @@
-//! What a run sees, kept from one resolve to the next: packed after a read of the store, and taken from the pack
-//! without one.
+//! What a run sees, kept from one resolve to the next: packed after a read of the store, and later taken from the pack
+//! without a read.
 
 use std::sync::Arc;
 
@@ -69,8 +69,8 @@ impl Tenant {
         Ok(Recalled::Known(resolved))
     }
 
-    /// Where the answer of a resolve that is about to read may be kept. Ask before the first read: what is written
-    /// after this is not in the pack.
+    /// Where the result of a resolve that is about to read may be kept. Call this before the first read: later writes
+    /// are not in the pack.
     pub(crate) fn pack_place(&self, path: &ScopePath) -> Option<PackPlace> {
         if !self.engine.may_keep_runs() {
             return None;
@@ -81,7 +81,7 @@ impl Tenant {
         Some(PackPlace { key, stamp, since: self.engine.now() })
     }
 
-    /// Keeps the answer of a resolve, sealed. Nothing depends on it, so a failure only costs the next resolve a read.
+    /// Keeps the result of a resolve, sealed. Nothing depends on it, so a failure only costs the next resolve a read.
     pub(crate) fn keep_pack(
         &self,
         place: PackPlace,
@@ -96,7 +96,7 @@ impl Tenant {
             match values.next_if(|resolved| resolved.definition_id == definition.stored.id) {
                 None => packing.add(Winner::Nothing, 0, ""),
                 Some(Resolved { found: Some(found), scope, shadowed, value, .. }) => {
-                    // A scope outside the path cannot win; if one did, nothing is kept rather than something wrong.
+                    // A scope outside the path cannot win. If one did, keep nothing rather than something wrong.
                     let Some(number) = number_of(scope, path) else { return };
                     let bits = shadowed.iter().filter_map(|origin| number_of(origin, path));
                     let shadowed = bits.fold(0, |bits, number| bits | 1 << number);
@@ -111,13 +111,13 @@ impl Tenant {
         }
     }
 
-    /// The pack of a path that holds now, with its key.
+    /// The valid pack of a path, with its key.
     fn pack(&self, path: &ScopePath) -> Result<Option<Held>, Error> {
         if !self.engine.may_keep_runs() {
             return Ok(None);
         }
         self.engine.refuse_locked_tenant(&self.id)?;
-        // A pack holds values of keyrings whose age the host has bounded.
+        // A pack holds values of keyrings whose age the host has limited.
         self.engine.drop_old_keys();
         let key = self.pack_key(path);
         let pack = self.engine.caches.packs.get(self.id.prefix(), &key);
@@ -139,7 +139,7 @@ impl Tenant {
         Some((definition, pack.outcomes().get(index)?))
     }
 
-    /// What a path is known by in memory: no id holds a NUL.
+    /// The key of a path in memory: no id holds a NUL.
     fn pack_key(&self, path: &ScopePath) -> Key {
         let mut key = self.id.prefix_key();
         for scope in path.scopes() {
@@ -167,7 +167,7 @@ fn number_of(origin: &Origin, path: &ScopePath) -> Option<u8> {
     (0..).zip(path.scopes()).find(|(_, other)| *other == scope).map(|(number, _)| number)
 }
 
-/// Cuts a value out of an opened pack. `None` if there is none, or not where it should be.
+/// Cuts a value out of an opened pack. `None` if there is none, or it is not where it should be.
 fn cut(
     stored: &StoredDefinition,
     outcome: &Outcome,

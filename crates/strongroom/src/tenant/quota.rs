@@ -18,7 +18,7 @@ pub(crate) struct Charges {
     new_account: Option<LinkedAccountId>,
     /// Whether the batch makes room, and so is never refused.
     makes_room: bool,
-    /// Whether it deletes rows of which nobody knows how long they are.
+    /// Whether it deletes rows of unknown length.
     is_blind: bool,
 }
 
@@ -27,7 +27,7 @@ struct Charge {
     account: Option<LinkedAccountId>,
     amounts: Amounts,
     may_be_refused: bool,
-    /// Whether nothing can be there yet: a row under the key of an account that has none.
+    /// Whether nothing can be there yet: the row is under the key of an account that has none.
     is_first: bool,
 }
 
@@ -43,7 +43,7 @@ impl Reserved {
     }
 }
 
-/// Whose quotas a row counts in.
+/// The holder of the quotas that a row counts in.
 #[derive(Clone, Copy)]
 enum Holder<'a> {
     Org,
@@ -51,8 +51,8 @@ enum Holder<'a> {
 }
 
 impl Draft<'_> {
-    /// Charges a row for its quotas: what was read there has `read` bytes, and what the batch writes there `written`.
-    /// `None` where there is no row.
+    /// Charges a row to its quotas: the row that was read has `read` bytes, and the row that the batch writes
+    /// `written`. `None` means no row.
     pub(crate) fn charge(&mut self, key: &Key, read: Option<usize>, written: Option<usize>) {
         let tenant = self.tenant();
         let rows = i64::from(written.is_some()) - i64::from(read.is_some());
@@ -78,27 +78,28 @@ impl Draft<'_> {
         self.charges().rows.push(charge);
     }
 
-    /// The batch deletes a row of which nobody knows how long it is, or whether it is there. So it stays counted until
-    /// rows are counted again.
+    /// Notes that the batch deletes a row whose length, or existence, nobody knows. So it stays counted until rows are
+    /// counted again.
     pub(super) fn charge_blindly(&mut self) {
         self.charges().is_blind = true;
     }
 
-    /// The batch registers an account. If it has no keys either, nothing of it has to be counted.
+    /// Notes that the batch registers an account. If the account has no keys either, none of its rows has to be
+    /// counted.
     pub(crate) fn note_new_account(&mut self, account: &LinkedAccountId) {
         if self.keys(Some(account)).is_none() {
             self.charges().new_account = Some(account.clone());
         }
     }
 
-    /// The batch is part of a delete, or the answer of a provider: no quota refuses those.
+    /// Notes that the batch is part of a delete or stores the answer of a provider: no quota refuses those.
     pub(crate) fn makes_room(&mut self) {
         self.charges().makes_room = true;
     }
 }
 
 impl Charges {
-    /// Whether an account stores nothing yet of what they add to it.
+    /// Whether these charges are the first rows that an account stores.
     fn are_first_of(&self, account: &LinkedAccountId) -> bool {
         self.rows
             .iter()
@@ -106,7 +107,7 @@ impl Charges {
             .all(|charge| charge.is_first)
     }
 
-    /// How much they change what `holder` stores.
+    /// How much the charges change what `holder` stores.
     fn of(&self, holder: Holder<'_>) -> Change {
         let mut change = Change::default();
         for charge in &self.rows {
@@ -128,7 +129,7 @@ impl Tenant {
     /// Reserves what a batch changes.
     ///
     /// # Errors
-    /// [`Error::OverQuota`], and nothing is reserved.
+    /// [`Error::OverQuota`]; then nothing is reserved.
     pub(crate) async fn reserve(&self, charges: &Charges) -> Result<Reserved, Error> {
         let mut reserved = Reserved(Vec::new());
         if charges.rows.is_empty() {
@@ -156,7 +157,7 @@ impl Tenant {
             Holder::Account(account) => (self.id.account(account).key(), Quota::OF_ACCOUNTS),
         };
         let asks = change.asked != Amounts::default();
-        // What makes room is worth noting only where somebody counts.
+        // A batch that makes room is noted only if somebody counts.
         let tally = if asks { Some(tallies.of(key, quotas)) } else { tallies.get(&key) };
         let Some(tally) = tally else { return Ok(None) };
         match holder {
@@ -179,7 +180,7 @@ impl Tenant {
         reserved.map(Some).map_err(over)
     }
 
-    /// Counts an account; or continues the count of the org, far enough that what is added while it is counted is a
+    /// Counts an account, or continues the count of the org. It counts enough that what is added during the count is a
     /// small part of it.
     async fn count(&self, holder: Holder<'_>, tally: &Tally, added_bytes: u64) -> Result<(), Error> {
         let engine = &self.engine;
@@ -192,7 +193,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// Goes on with the count of the org: a page, or more until `due` bytes were counted.
+    /// Continues the count of the org: a page, or more until `due` bytes are counted.
     async fn count_on(&self, tally: &Tally, mut due: u64) -> Result<(), Error> {
         loop {
             let before = tally.walk(|| self.id.counted_of_org());
@@ -228,13 +229,13 @@ impl Tenant {
         let scans: Vec<Scan> = ranges.iter().map(|range| Scan::new(range.clone(), rows_max)).collect();
         let pages = self.engine.read(scans).await?;
         for (range, page) in ranges.into_iter().zip(pages) {
-            // Ranges after one that has more rows are read again with it: they are counted in key order.
+            // Later ranges are read again together with one that has more rows, since ranges are counted in key order.
             if !walk.rest.is_empty() {
                 walk.rest.push(range);
                 continue;
             }
             for (key, row) in &page.rows {
-                // A key that is no row's: nobody charged for it, and `verify` reports it.
+                // Not the key of a row: nobody charged for it, and `verify` reports it.
                 let Some((counted, _)) = self.id.counted(key.as_bytes()) else { continue };
                 let bytes = (key.as_bytes().len() + row.value.len()) as i64;
                 walk.found = walk.found.plus(&Amounts::of_rows(counted, 1, bytes));
@@ -247,11 +248,11 @@ impl Tenant {
     }
 }
 
-/// How many bytes of an org are counted for each that is added.
+/// How many bytes of an org are counted for each byte added.
 const PACE: u64 = 16;
-/// How many are counted before a write is refused that the last count does not allow: with [`PACE`], 1 MiB. No more,
-/// since a caller who is refused may call again at once.
+/// How many bytes are counted before a write that the last count does not allow is refused: with [`PACE`], 1 MiB. No
+/// more, since a caller who is refused may call again at once.
 const RECOUNT_BYTES: u64 = 64 << 10;
-/// Rows that are counted at once: of an org few, since somebody waits for it who may add little.
+/// Rows that are counted at once: few for an org, since a caller that adds little may be waiting for it.
 const ORG_PAGE: usize = 256;
 const PAGE: usize = 4_096;

@@ -96,7 +96,7 @@ mod serde {
         }
     }
 
-    /// What serde has to say is dropped, since it may quote a value.
+    /// Drops the message of serde, since it may quote a value.
     #[derive(Debug)]
     enum Fault {
         Of(ReadError),
@@ -158,7 +158,7 @@ mod serde {
         }
     }
 
-    /// One value: as what its field asks for.
+    /// One value, deserialized as its field's type.
     struct Text<'t>(&'t str);
 
     impl Text<'_> {

@@ -22,14 +22,14 @@ pub struct RecordWrite {
     pub(crate) namespace: Namespace,
     pub(crate) key: RecordKey,
     pub(crate) action: RecordAction,
-    /// Whether it may write in a reserved namespace.
+    /// Whether it may write to a reserved namespace.
     pub(crate) access: RecordAccess,
-    /// Which linked account its event names.
+    /// The linked account that its event names.
     pub(crate) account: Option<LinkedAccountId>,
     pub(crate) expected: Expected,
 }
 
-/// Which namespaces a handle writes in.
+/// The namespaces that a handle may write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordAccess {
     Host,
@@ -92,11 +92,11 @@ pub struct RecordWritten {
     pub updated_at: Timestamp,
 }
 
-/// What one write of a record does to it.
+/// The effect of one write of a record.
 pub(crate) enum RecordChange {
     Put(RecordWritten),
     Deleted,
-    /// It was to be deleted, and there is none.
+    /// It was to be deleted, but there is none.
     Absent,
     /// It is only expected.
     Expected,
@@ -108,7 +108,7 @@ impl Tenant {
         if value.len() > max { Err(Error::TooLong { what: "a record", max }) } else { Ok(()) }
     }
 
-    /// Opens a record. `None` also for an API key or a session that was changed or revoked since, and put back.
+    /// Opens a record. Returns `None` also for an API key or a session that was changed or revoked and then put back.
     pub(crate) fn open_record(
         &self,
         view: &View<'_>,
@@ -134,7 +134,7 @@ impl Tenant {
 }
 
 impl Tenant {
-    /// Whether what was found of a record is the newest that this engine saw, where that is noted.
+    /// Whether the record found is the newest that this engine saw, where that is noted.
     pub(crate) fn is_newest_record(
         &self,
         view: &View<'_>,
@@ -198,7 +198,7 @@ impl Draft<'_> {
             }
             (RecordAction::Delete | RecordAction::Expect, None) => {
                 if matches!(write.action, RecordAction::Delete) && write.namespace.is_used_once() {
-                    // No batch notes it: what the store hides from a revocation is revoked all the same.
+                    // No batch notes this: a record that the store hides from a revocation is revoked all the same.
                     tenant.engine.caches.wrote_record(&place.key(), DELETED);
                 }
                 if write.expected == Expected::Absent {
@@ -228,16 +228,16 @@ impl Draft<'_> {
         }
     }
 
-    /// On which day a key was used is no change that somebody made.
+    /// The day on which a key was last used is not a change that somebody made.
     fn note_record(&mut self, write: &RecordWrite, change: impl FnOnce() -> AuditChange) {
         if write.namespace.as_str() != API_KEY_USES {
             self.note(change);
         }
     }
 
-    /// Makes the batch fail if the record is added before it lands. A store can expect that a row is absent only where
-    /// the batch puts it, so a row is put that reads as no record, and deleted once the batch has landed. If that is
-    /// cut short, the next write of the record takes its place.
+    /// Makes the batch fail if the record is added before it lands. A store can expect a row to be absent only if the
+    /// batch puts it. So the batch puts a row that reads as no record, which is deleted once the batch has landed. If
+    /// that is interrupted, the next write of the record replaces it.
     fn hold_vacant(&mut self, place: &Row<'_>) -> Result<(), Error> {
         self.put_sealed(place, None, &Document { id: None, revision: Revision::first()?, body: VACANT })?;
         self.vacate_after(place.key());
@@ -265,5 +265,5 @@ fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
 
 /// The reserved namespace in which the server keeps API keys.
 const API_KEYS: &str = "api-key";
-/// The one in which it keeps when they were last used.
+/// The reserved namespace in which it keeps when they were last used.
 const API_KEY_USES: &str = "api-key-use";

@@ -31,7 +31,7 @@ impl Tenant {
         let mut freshness = freshness;
         for _ in 0..ATTEMPTS_MAX {
             let needs = Needs::org_keys().accounts(accounts).freshness(freshness);
-            // Before the catalog is looked at, so that a commit after it shows.
+            // Before the catalog is read, so that a later commit shows.
             let moment = self.engine.caches.moment();
             let cached = self.cached_catalog(freshness);
             let mut wanted = ranges.to_vec();
@@ -43,7 +43,7 @@ impl Tenant {
             let (view, pages) = self.read(&needs, scans).await?;
             let overflows = pages.iter().any(|page| page.more);
             let changed = !self.engine.caches.still(moment);
-            // The catalog is older than the rows, or more pages follow, which it cannot be checked against.
+            // The catalog is older than the rows, or more pages follow, so that it cannot be checked against them.
             if cached.as_ref().is_some_and(|(_, tag)| changed || *tag != view.tag || overflows) {
                 freshness = Freshness::Fresh;
                 continue;
@@ -77,7 +77,7 @@ impl Tenant {
         cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
-    /// Opens all definitions, except those of which this very row is cached.
+    /// Opens all definitions, except those cached from this very row.
     fn open_catalog(&self, view: &View<'_>, rows: &Rows) -> Result<Catalog, Error> {
         let prefix_len = self.id.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
@@ -112,8 +112,8 @@ impl Tenant {
 
     /// Completes the first pages of `ranges`, which are from one read. `None` if something changed in between.
     ///
-    /// Usually nothing is left to read. Otherwise the rest is read page by page, and then the keys and revisions of
-    /// all rows once more, in one read. If they are the collected ones, the rows are a snapshot.
+    /// Usually nothing is left to read. Otherwise reads the rest page by page, and then the keys and revisions of all
+    /// rows again, in one read. If they match the collected rows, those are a snapshot.
     async fn complete(&self, ranges: &[KeyRange], first: Vec<Page>) -> Result<Option<Vec<Rows>>, Error> {
         let overflows = first.iter().any(|page| page.more);
         let mut collected = Vec::with_capacity(ranges.len());
@@ -131,7 +131,7 @@ impl Tenant {
         let Page { mut rows, mut more } = page;
         while let (true, Some((last, _))) = (more, rows.last()) {
             let mut page = self.engine.scan(range.clone().after(last.as_bytes()), SCAN_ROWS_MAX).await?;
-            // A store that returns no rows but says `more` would keep this loop going for ever.
+            // A store that returns no rows but says `more` would keep this loop going forever.
             more = page.more && !page.rows.is_empty();
             rows.append(&mut page.rows);
         }
@@ -156,6 +156,6 @@ pub(crate) fn find_definition<'c>(catalog: &'c Catalog, id: &DefinitionId) -> Op
     catalog.get(index)
 }
 
-/// More rows than a scope or catalog holds, unless many wait to be swept. So only the store's limit on bytes ends a
-/// page early.
+/// More rows than a scope or catalog holds, unless many wait to be swept. So usually only the store's limit on bytes
+/// ends a page early.
 const SCAN_ROWS_MAX: usize = 8_192;

@@ -114,8 +114,8 @@ impl Tenant {
         self.id.parse_value(target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
     }
 
-    /// The index rows of the ids that lead to these rows of values. It scans all ids, so it is only for rows whose
-    /// own id cannot be read.
+    /// The id index rows that lead to these rows of values. It scans all ids, so it is only for rows whose own id
+    /// cannot be read.
     pub(crate) async fn ids_leading_to(&self, values: &[Key]) -> Result<Vec<(Key, DocumentId)>, Error> {
         let mut found = Vec::new();
         if values.is_empty() {
@@ -138,15 +138,15 @@ impl Tenant {
         }
     }
 
-    /// One page of the values of a scope, of the variables of these names alone, if there is a list. Rows of a deleted
-    /// definition are skipped.
+    /// One page of the values of a scope; if there is a list of names, only of the variables with those names. Skips
+    /// rows of a deleted definition.
     pub(crate) async fn list_values(
         &self,
         scope: &Scope,
         page: &PageRequest,
         names: Option<&BTreeSet<String>>,
     ) -> Result<Listing<ScopedValue>, Error> {
-        // From the cache, where it can be: the page itself is one read.
+        // From the cache if possible: the page itself is one read.
         let definitions = self.catalog().await?;
         let range = self.id.values(scope);
         let list = List::new("values", &range).of_account(scope.linked_account());
@@ -208,7 +208,7 @@ pub(crate) fn value_change(kind: EventKind, stored: &StoredDefinition, scope: &S
 
 /// How many ids are read at once.
 const IDS_PAGE: usize = 1_000;
-/// A sweep takes 32 rows at once, each with two index rows, in 100 operations.
+/// A sweep takes 32 rows at a time, each with two index rows, in 100 operations.
 const IDS_DELETED_MAX: usize = 32;
 
 /// A value for [`Org::set_values`](crate::Org::set_values).
@@ -243,7 +243,7 @@ impl<'a> NewValue<'a> {
     }
 }
 
-/// What all values of a batch share.
+/// What all values of a batch have in common.
 pub(crate) struct Writing<'w> {
     /// One moment for all of them.
     pub(crate) now: Timestamp,
@@ -288,22 +288,22 @@ impl Draft<'_> {
             (Some((existing, former)), _) => {
                 let too_many = self.keep_former(&subject, &former.as_document(), kept)?;
                 self.delete_surplus(&rows.surplus, too_many.as_ref());
-                // The value matches the format now: an older mark as grandfathered goes.
+                // The value matches the format now, so an older grandfathered mark is dropped.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
                 }
                 Existing { revision: existing.revision.next(), ..existing }
             }
             (None, None) => {
-                // The key that sealed it was dropped, so it counts as absent; but its id's index row would lead to the
-                // new value.
+                // The key that sealed it was dropped, so it counts as absent. But the index row of its id would lead to
+                // the new value.
                 if let Some(row) = row {
                     self.delete_left_value_id(row);
                 }
                 self.add_value(&new.scope, &definition_id, rows, (*now, kept))?
             }
         };
-        // The value was checked against the format of this revision, and fits no other by that.
+        // The value was checked against the format of this revision, which says nothing about other revisions.
         self.expect_definition(definition);
         let body = ValueBody::encode(&new.value, Times { created_at, updated_at: *now }, metadata);
         let document = Document { id: Some(id), revision, body: &body };
@@ -331,14 +331,15 @@ impl Draft<'_> {
         })
     }
 
-    /// Deletes the versions that are more than are kept, but for the one that makes room already.
+    /// Deletes the versions beyond those that are kept, except the one that is already dropped to make room.
     pub(super) fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
         let mut others = surplus.iter().filter(|key| gone != Some(key)).cloned();
         others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
         self.delete_if_landed(others);
     }
 
-    /// A value that cannot be opened or is gone, or that it was deleted, is replaced: it continues this document.
+    /// Replaces a value or a deletion that cannot be opened, or a value that is gone: the new value continues this
+    /// document.
     fn continue_unreadable(
         &mut self,
         id: &DocumentId,
@@ -355,14 +356,14 @@ impl Draft<'_> {
         if let Some(row) = &rows.deleted {
             self.delete_unreadable_deletion(&Subject::value(scope, &stored.id), row);
         } else if rows.row.is_none() {
-            // The value is absent also once others have set and deleted it: this row tells.
+            // The value is also absent after others have set and deleted it; this row shows that.
             let index = self.tenant().id.definition_value(&stored.id, scope).key();
             self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
         }
         self.put_value_index(id, scope, &stored.id);
     }
 
-    /// The value in `row` was sealed under a dropped key, and is replaced: deletes the index row of its id.
+    /// Deletes the index row of the id of the value in `row`, which was sealed under a dropped key and is replaced.
     fn delete_left_value_id(&mut self, row: &Versioned) {
         let left = SealedRow::decode(RowKind::ScopedValue, &row.value).ok().and_then(|row| row.doc_id);
         if let Some(id) = left {

@@ -27,7 +27,7 @@ pub trait Variables: Sized {
     fn read(run: &Resolution) -> Result<Self, ReadError>;
 }
 
-/// A type that the value of one variable is read into.
+/// A type that the value of a variable is read into.
 pub trait Variable: Sized {
     /// Whether a run must have a value.
     const REQUIRED: bool = true;
@@ -38,7 +38,7 @@ pub trait Variable: Sized {
     /// The format of values, unless the host names another one.
     fn format() -> VarFormat;
 
-    /// Whether every value of the format fits the type, as far as the format can say.
+    /// Whether every value of the format fits the type, as far as the format can tell.
     fn fits(format: &VarFormat) -> bool {
         *format == Self::format()
     }
@@ -72,7 +72,8 @@ impl VariableDefinition {
         Ok(if T::REQUIRED { definition.required() } else { definition })
     }
 
-    /// The same with a default, which has to read as a `T`: a format says `integer`, and not how large one may be.
+    /// The same with a default, which must read as a `T`: a format such as `integer` does not say how large a value may
+    /// be.
     ///
     /// ```
     /// use strongroom::{VarFormat, VariableDefinition};
@@ -101,8 +102,9 @@ impl VariableDefinition {
         }
     }
 
-    /// Checks the definition by itself, without a vault: what [`Org::define`](crate::Org::define) would refuse whatever
-    /// is stored. The check of a custom format is registered with a vault, so a default of one passes here.
+    /// Checks the definition by itself, without a vault: it fails if [`Org::define`](crate::Org::define) would refuse
+    /// the definition whatever is stored. The check of a custom format is registered with a vault, so a default of such
+    /// a format passes here.
     ///
     /// ```
     /// use strongroom::{VarFormat, VariableDefinition};
@@ -111,7 +113,7 @@ impl VariableDefinition {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid::Id`](crate::Invalid::Id) for a name that is none;
+    /// [`Invalid::Id`](crate::Invalid::Id) for an invalid name;
     /// [`Invalid::Definition`](crate::Invalid::Definition); [`Invalid::Default`](crate::Invalid::Default);
     /// [`Error::TooLong`].
     pub fn check(&self) -> Result<(), Error> {
@@ -120,7 +122,7 @@ impl VariableDefinition {
     }
 }
 
-/// A pattern that does not fit into the cache is only compiled twice.
+/// A larger pattern does not fit into the cache, and is only compiled twice.
 const ONE_PATTERN_BYTES: usize = 64 << 10;
 
 fn present<'r>(found: Option<&'r Resolved>, name: &str) -> Result<&'r Resolved, ReadError> {

@@ -47,7 +47,7 @@ impl<'d, 'a> Needs<'d, 'a> {
         self
     }
 
-    /// Whose keys are needed: the org's, then each account's.
+    /// The owners of the keys that are needed: the org, then each account.
     fn owners(&self) -> impl Iterator<Item = Option<&'a LinkedAccountId>> {
         iter::once(None).chain(self.accounts.iter().copied().map(Some))
     }
@@ -58,12 +58,12 @@ impl<'d, 'a> Needs<'d, 'a> {
 pub(crate) enum Freshness {
     Cached,
     Fresh,
-    /// As `Fresh`, by a write that has the turn at the rows that it lost.
+    /// Like `Fresh`, for a write that has the turn at the rows that it lost.
     InTurn,
 }
 
 impl Freshness {
-    /// Whether a row that does not open is lost: not where the keys may be out of date, nor if a later release can
+    /// Whether a row that does not open is lost. It is not if the keys may be out of date, or if a later release can
     /// open it.
     pub(crate) fn is_lost(self, error: &Error) -> bool {
         match error {
@@ -83,7 +83,7 @@ pub(crate) struct View<'a> {
     /// The epoch under which this was read, and the caches' moment before the read.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
-    /// Whether a batch that is planned on it waits for the turns of others.
+    /// Whether a batch planned on it waits for verbs that have a turn.
     pub(crate) waits: bool,
 }
 
@@ -95,7 +95,7 @@ type SharedKeys = Share<Arc<ScopeKeys>>;
 type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
 
 impl View<'_> {
-    /// Whether the org was shredded and not written to since. Then it is empty, even if rows are left to be swept.
+    /// Whether the org was shredded and not written to since. If so, it is empty, even if rows are left to be swept.
     pub(crate) fn is_shredded(&self) -> bool {
         self.keys(None).is_some_and(|keys| keys.keyring.active().is_none())
     }
@@ -134,7 +134,7 @@ impl Tenant {
         View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false }
     }
 
-    /// Reads `request` and what the verb needs but no cache holds, in one read of the store.
+    /// Reads `request`, and whatever the verb needs that no cache holds, in one read of the store.
     pub(crate) async fn read<'a, R: Request>(
         &self,
         needs: &Needs<'_, 'a>,
@@ -144,8 +144,8 @@ impl Tenant {
         Ok((view, answer::<R>(set)?))
     }
 
-    /// The org's keys and those of `accounts`, for a batch that was planned from rows that were read before: as they
-    /// are cached, however old, since a batch expects the keyrings that it seals under as they stand here. Reads the
+    /// The org's keys and those of `accounts`, for a batch planned from rows that were read earlier. Cached keys are
+    /// used however old, since the batch expects the keyrings that it seals under to be as they are here. Reads the
     /// store only for what is not cached.
     pub(crate) async fn view_to_seal<'a>(
         &self,
@@ -172,14 +172,14 @@ impl Tenant {
     ) -> Result<(View<'a>, ReadSet), Error> {
         let caches = &self.engine.caches;
         self.engine.refuse_locked_tenant(&self.id)?;
-        // Before the first read: a key counts as old from when its row may have been read.
+        // Before the first read: the age of a key counts from when its row may have been read.
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
         let (mut may_move, mut may_follow, mut may_learn) = (true, self.engine.kept.follows(), true);
         loop {
-            // Before the caches are looked at and the store is read: a write in between moves the moment on, and
-            // what was read then is neither trusted nor cached.
+            // Before the caches are used and the store is read: a write in between raises the moment, and what was read
+            // then is neither trusted nor cached.
             let moment = caches.moment();
             let shared = self.engine.is_shared();
             // A commit is under way, so a cached row may be older than the store.
@@ -190,8 +190,8 @@ impl Tenant {
             let (mut keyrings, mut definitions) = self.recall(needs, usable);
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
-            // Before the rows that are cached: if the store splits the read, no row is kept under an epoch that is
-            // newer than the row.
+            // Before the cached rows: if the store splits the read, no row is kept under an epoch that is newer than
+            // the row.
             if shared {
                 request.gets.push(self.id.epoch().key());
             }
@@ -205,7 +205,7 @@ impl Tenant {
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
             let changed = any_cached && !caches.still(moment);
-            // Cached rows are from before the verb's own rows. Mixed with newer ones they are not a snapshot.
+            // The cached rows are older than the verb's own rows. Together they would not be a snapshot.
             if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
                 freshness = Freshness::Fresh;
                 continue;
@@ -216,10 +216,10 @@ impl Tenant {
             let reading = Reading { moment, tag, since };
             match self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
                 Ok(()) => {}
-                // The root may have been retired since the row was read. Then the next read finds the row under the
-                // new root.
+                // The root may have been retired since the row was read. The next read then finds the row under the new
+                // root.
                 Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
-                // It may be one from before a shred that another engine noted: then it is one without keys.
+                // The keyring may be from before a shred that another engine noted. Then it is one without keys.
                 Err(Error::RolledBack { .. }) if std::mem::take(&mut may_learn) => {
                     self.engine.refresh_roots().await?;
                     freshness = Freshness::Fresh;
@@ -303,8 +303,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// Opens a keyring and caches it. Of several readers that miss the same one, the first opens it and the others
-    /// take its result. There is no `.await` in between, so a dropped future cannot block them.
+    /// Opens a keyring and caches it. If several readers miss the same one, the first opens it and the others take its
+    /// result. There is no `.await` in between, so a dropped future cannot block them.
     fn keep_keyring(
         &self,
         owner: Option<&LinkedAccountId>,
@@ -313,7 +313,7 @@ impl Tenant {
     ) -> Result<SharedKeys, Error> {
         let caches = &self.engine.caches;
         let key = self.id.keyring(owner).key();
-        // Held over the lookup and the opening: the next in line finds what this one opened.
+        // Held during the lookup and the opening, so that the next in line finds what this one opened.
         let _turn = caches.turn(&key);
         let (keys, since) = match caches.opened(&key, row.revision) {
             Some(opened) => opened,
