@@ -19,9 +19,9 @@ use crate::verbs::values::DeletedValue;
 /// One linked account. It reaches only the account's own values and credentials: not another account's, and not the
 /// org's.
 ///
-/// A handle means whatever account has the id, also one that is registered later, and can set values of one that is not
-/// registered. A [`bound`](Self::bound) handle means one registration only: use it for what acts on behalf of the
-/// account, such as a session. A definition that allows no value at account scope does not exist for either:
+/// A handle means whatever account has the id, including one registered later, and can set values of one that is not
+/// registered. A [`bound`](Self::bound) handle means one registration only: use it for whatever acts on behalf of the
+/// account, such as a session. For both, a definition that allows no value at account scope does not exist:
 /// [`Error::DefinitionNotFound`].
 ///
 /// Cheap to clone.
@@ -63,8 +63,8 @@ impl Account {
 
     /// A handle that is bound to the account as it is registered now. Once the account is deleted, every verb of the
     /// handle that reads or writes fails with [`Error::AccountNotFound`] and writes nothing ([`info`](Self::info)
-    /// returns `None`), also after an account was registered again under the same id, and however long before the
-    /// deletion the verb began.
+    /// returns `None`). This holds even if an account is registered again under the same id, and however long before
+    /// the deletion the verb began.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -84,15 +84,16 @@ impl Account {
         Ok(self.clone().bound_to(known.id))
     }
 
-    /// The same, for the registration with this document id. No I/O: a handle of a registration that never was or is
-    /// over fails like one whose account was deleted.
+    /// The same, for the registration with this document id. No I/O: a handle of a registration that never existed or
+    /// has ended fails like one whose account was deleted.
     #[must_use]
     pub fn bound_to(mut self, document: DocumentId) -> Self {
         self.registration.id = Some(document);
         self
     }
 
-    /// The account as it is registered; `None` if it is not, or not as the handle is bound.
+    /// The account as it is registered; `None` if it is not registered, or not the registration that the handle is
+    /// bound to.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -127,7 +128,7 @@ impl Account {
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
         let listed = self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await?;
-        // Afterwards, so that nothing read after the account ended is returned.
+        // Afterwards, so that nothing read after the account was deleted is returned.
         self.refuse_ended().await?;
         Ok(listed)
     }
@@ -221,7 +222,7 @@ impl Account {
         self.values_known(page, None).await
     }
 
-    /// The same of the variables of these names alone, if there is a list.
+    /// The same, only for the variables with these names if there is a list.
     pub(crate) async fn values_known(
         &self,
         page: PageRequest,
@@ -408,14 +409,14 @@ impl Account {
         &self.registration
     }
 
-    /// Fails if the registration that the handle is bound to is over. After a read, since a registration that is over
-    /// stays so: what was read before this look was of the one that is meant.
+    /// Fails if the registration that the handle is bound to has ended. Call it after a read: a registration that has
+    /// ended never returns, so what was read before this check belongs to the bound one.
     pub(crate) async fn refuse_ended(&self) -> Result<(), Error> {
         self.org.tenant.refuse_ended(&self.registration).await
     }
 
-    /// Fails like a definition that does not exist where one allows no value at account scope: what an account may not
-    /// see is not shown by how it is refused. Only after nothing was found, since such a definition has no value here.
+    /// If a definition allows no value at account scope, fails as if it did not exist: how an account is refused must
+    /// not reveal what it may not see. Call it only after nothing was found, since such a definition has no value here.
     async fn refuse_hidden(&self, definition: DefinitionRef<'_>) -> Result<(), Error> {
         let found = self.org.tenant.definition(&definition).await?;
         if found.stored.definition.scopes.allows(ScopeKind::LinkedAccount) {
@@ -425,7 +426,7 @@ impl Account {
         }
     }
 
-    /// What a delete found. If it was nothing, there was no batch to fail.
+    /// Passes on what a delete found. If it found nothing, no batch has checked the registration, so this does.
     async fn or_refuse_ended<T>(&self, found: Option<T>) -> Result<Option<T>, Error> {
         if found.is_none() {
             self.refuse_ended().await?;

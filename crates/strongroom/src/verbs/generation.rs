@@ -1,4 +1,4 @@
-//! Learning that something changed: the generation of an org, and hints.
+//! Noticing changes: the generation of an org, and hints.
 
 use crate::engine::observer::Call;
 use crate::engine::watch::Watch;
@@ -7,9 +7,9 @@ use crate::store::RowRevision;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
-/// A point in the history of an org in an environment, to be compared with another one of the same vault: while two are
-/// equal, no run sees anything else. It changes whenever a run could; it may also change when none does, as in a
-/// rotation of keys.
+/// A point in the history of an org in an environment, to compare with another one of the same vault: while two are
+/// equal, no run sees a difference. It changes whenever a run could see one. It may also change when no run does, as in
+/// a rotation of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Generation {
     /// Of definitions, keys and accounts: the epoch row.
@@ -19,10 +19,10 @@ pub struct Generation {
 }
 
 impl Org {
-    /// The org's present generation: one read of two small rows, however much the org has. `None` unless the vault
+    /// The org's present generation: one read of two small rows, however much the org stores. `None` unless the vault
     /// keeps generations ([`Settings::generations`](crate::Settings::generations)).
     ///
-    /// Ask before resolving, and keep what was resolved for as long as the answer is the same.
+    /// Read it before resolving, and keep the resolved values for as long as it stays the same.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -53,7 +53,7 @@ impl Org {
 }
 
 impl Vault {
-    /// Hints that an org moved, from every write of this process from now on. Writes of other processes are not told:
+    /// Hints that an org changed, from every write of this process from now on. Writes of other processes give no hint:
     /// compare [`Org::generation`] for those. A write waits for no reader.
     ///
     /// ```

@@ -11,9 +11,9 @@ use crate::error::Error;
 use crate::model::{Listing, PageRequest};
 
 impl PageRequest {
-    /// The items of a list from this page on, one after the other: of any verb that takes a page. The next page is read
-    /// once the items of the one before it are taken. Pages are reads of their own, so what is written meanwhile may or
-    /// may not be there, as for a host that asks for one page after the other itself.
+    /// The items of a list from this page on, one after the other, for any verb that takes a page. The next page is
+    /// read once the items of the previous one are taken. Each page is a read of its own, so items written meanwhile
+    /// may or may not be included, as when a host requests the pages itself.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -31,7 +31,7 @@ impl PageRequest {
     /// Those of the verb, as the last item.
     ///
     /// # Cancellation
-    /// A stream that is dropped has read what it has read, and leaves nothing.
+    /// Dropping the stream leaves nothing behind.
     pub fn items<T, R, F>(self, read: R) -> Items<T, R, F>
     where
         R: FnMut(Self) -> F,
@@ -49,10 +49,10 @@ pub struct Items<T, R, F> {
     next: Next<F>,
 }
 
-/// What follows the items that were read.
+/// What follows the items already read.
 enum Next<F> {
     Read(PageRequest),
-    /// The page that was asked for, and the answer to come.
+    /// The page that was requested, and its future.
     Reading(PageRequest, Pin<Box<F>>),
     End,
 }

@@ -16,7 +16,7 @@ use crate::verbs::vault::Vault;
 
 impl Vault {
     /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked or
-    /// run by another engine. The job of a rotation of the root that the store has lost begins again. Returns how many
+    /// run by another engine. If the store has lost the job of a root rotation, that job begins again. Returns how many
     /// jobs it finished. A host may call it at any time, for example once after opening.
     ///
     /// ```
@@ -30,7 +30,7 @@ impl Vault {
     /// or [`Error::Contended`]: the other jobs are finished first. [`Error::Store`].
     ///
     /// # Cancellation
-    /// Dropped, what is left of the jobs is done by the next call.
+    /// If dropped, the next call does the rest.
     pub async fn run_jobs(&self) -> Result<usize, Error> {
         let (mut finished, mut left) = (0, None);
         let mut rest = VaultKeys::jobs();
@@ -113,7 +113,7 @@ impl Vault {
                 }
                 let info = match self.job_info(key, row) {
                     Err(error) => match self.engine.if_rotated(error).await {
-                        // Under a root that was taken up, if rotations are followed.
+                        // The root may have been taken up, if rotations are followed.
                         Error::UnknownKey { .. } => self.job_info(key, row),
                         error => Err(error),
                     },
@@ -157,13 +157,13 @@ impl Vault {
         }
     }
 
-    /// Begins the job of a rotation of the root again if the store has lost it, or hides it. Without one the former
-    /// root would stay, and no other rotation could begin.
+    /// Begins the job of a root rotation again if the store has lost or hidden it. Without the job, the former root
+    /// would stay, and no other rotation could begin.
     async fn begin_lost_root_job(&self) -> Result<(), Error> {
         if self.engine.roots.get()?.retiring.is_none() {
             return Ok(());
         }
-        // Before the jobs are read: the job is written with the former root, and goes with it.
+        // Before the jobs are read: the job is written together with the former root, and deleted with it.
         self.engine.refresh_roots().await?;
         let jobs = self.engine.scan(VaultKeys::key_jobs(), JOBS_PAGE).await?;
         let is_other = |(key, row): &(Key, Versioned)| match VaultRow::parse(key) {

@@ -10,8 +10,8 @@ use crate::verbs::vault::Vault;
 impl Vault {
     /// Locks the vault in this process: wipes the root key, every cached key, and the key that opened the vault if it
     /// is kept ([`VaultOptions::follow_root_rotations`](crate::VaultOptions::follow_root_rotations)). Verbs then fail
-    /// with [`Error::Locked`] until [`unlock`](Self::unlock). A verb that is running may still finish, and holds its
-    /// keys until it does.
+    /// with [`Error::Locked`] until [`unlock`](Self::unlock). A running verb may still finish, and holds its keys until
+    /// then.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -30,8 +30,7 @@ impl Vault {
             self.engine.roots.lock();
             self.engine.kept.lock();
         });
-        // After the lock is set. A verb that began earlier may still finish, but what it read is not cached any
-        // more.
+        // After the lock is set. A verb that began earlier may still finish, but what it read is no longer cached.
         self.engine.caches.forget_all(&[]);
     }
 
@@ -59,7 +58,7 @@ impl Vault {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let (roots, slot) = head.open_roots(&unlock, &engine.argon2).await?;
-        // In one step, as `lock` is: otherwise a lock in between would leave the vault unlocked but without a root.
+        // In one step, like `lock`: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
                 return Err(Error::RootRotated);

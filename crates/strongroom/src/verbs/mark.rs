@@ -1,4 +1,4 @@
-//! Marks: how far the store has come.
+//! Marks: a count that shows how recent a store is.
 
 use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::{Error, WrongStore};
@@ -8,12 +8,12 @@ use crate::store::WriteBatch;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Moves the store's count on and returns it, for [`VaultOptions::expect_at_least`] to compare. Keep the newest
-    /// mark away from the store, with the key, say: a copy of the store from before it is then refused.
+    /// Advances the store's count and returns it, for [`VaultOptions::expect_at_least`] to compare. Keep the newest
+    /// mark away from the store, for example with the key: a copy of the store from before the mark is then refused.
     ///
-    /// Call it after opening, before closing, and from a timer as often as a loss would matter: a copy that was made
-    /// after the last mark is not noticed. It rewrites one row. Rotation, copy, backup and restore carry the count on,
-    /// if the backup was made after the first mark.
+    /// Call it after opening, before closing, and from a timer as often as a loss would matter: a copy made after the
+    /// last mark goes unnoticed. It rewrites one row. Rotation, copy, backup and restore carry the count over, if the
+    /// backup was made after the first mark.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -28,18 +28,18 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::RolledBack`] if the store went back since the vault was opened, [`Error::Contended`],
+    /// [`Error::RolledBack`] if the store was rolled back since the vault was opened, [`Error::Contended`],
     /// [`Error::Retired`], [`Error::Locked`], [`Error::RootRotated`], [`Error::Store`]. After a lost answer the next
-    /// mark is higher all the same.
+    /// mark is still higher.
     ///
     /// [`VaultOptions::expect_at_least`]: crate::VaultOptions::expect_at_least
     pub async fn mark(&self) -> Result<Mark, Error> {
         self.move_mark(0).await
     }
 
-    /// [`mark`](Self::mark), if the store has come as far as a mark that is kept. Where several processes keep one
-    /// mark, each calls this with what is kept: another may have moved it since this one opened the store, and without
-    /// it a copy from before that, put back meanwhile, would be taken for the newest.
+    /// [`mark`](Self::mark), if the store is at least as recent as a kept mark. If several processes keep one mark,
+    /// each calls this with the kept one: another process may have advanced it since this one opened the store.
+    /// Otherwise an older copy, put back meanwhile, would be taken for the newest.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -50,7 +50,8 @@ impl Vault {
     ///
     /// # Errors
     /// Those of [`mark`](Self::mark); [`Error::RolledBack`] also if the store is older than `kept`, and
-    /// [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if that is another store's. Nothing is written then.
+    /// [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if `kept` belongs to another store. Nothing is written
+    /// then.
     pub async fn mark_after(&self, kept: Mark) -> Result<Mark, Error> {
         if kept.store_id != self.engine.store_id {
             return Err(Error::WrongStore(WrongStore::OtherVault));
@@ -58,7 +59,7 @@ impl Vault {
         self.move_mark(kept.count).await
     }
 
-    /// Finds out whether the store takes writes, by writing a row again as it is. It moves no mark.
+    /// Finds out whether the store takes writes, by rewriting a row unchanged. It does not advance the mark.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

@@ -22,7 +22,7 @@ impl Org {
         Self { tenant: Arc::new(Tenant::new(engine, org, environment)) }
     }
 
-    /// The same org, on behalf of `actor`, whom every write of this handle and of the handles made from it names as
+    /// The same org, on behalf of `actor`: every write of this handle, and of handles made from it, names the actor as
     /// its author.
     ///
     /// ```
@@ -43,7 +43,7 @@ impl Org {
         Self { tenant: Arc::new(self.tenant.unobserved()) }
     }
 
-    /// On whose behalf the handle acts.
+    /// The actor on whose behalf the handle acts.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.tenant.actor.as_ref()
@@ -75,8 +75,8 @@ impl Org {
         Account::new(self.clone(), account)
     }
 
-    /// The host's own sealed records in a namespace. In a [reserved](Namespace::is_reserved) one they can be read, and
-    /// a write fails with [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace).
+    /// The host's own sealed records in a namespace. Records in a [reserved](Namespace::is_reserved) namespace can be
+    /// read, but a write fails with [`Invalid::ReservedNamespace`](crate::Invalid::ReservedNamespace).
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -90,8 +90,8 @@ impl Org {
         Records::new(self.clone(), namespace, RecordAccess::Host)
     }
 
-    /// The same, but reserved namespaces can be written too. Only for what serves this vault, such as
-    /// `strongroom-http`: whoever writes there makes API keys and sessions.
+    /// The same, but reserved namespaces can be written too. Only for code that serves this vault, such as
+    /// `strongroom-http`: writing there makes API keys and sessions.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

@@ -19,11 +19,10 @@ use crate::verbs::org::Org;
 
 impl Org {
     /// The value that a run at `path` saw at a moment, from the former versions that are kept: as
-    /// [`resolve`](Self::resolve) at that time. A value that was deleted without its history is taken to never have
-    /// been.
+    /// [`resolve`](Self::resolve) at that time. A value that was deleted without its history counts as never set.
     ///
-    /// Versions are taken to be in the order of their times, which is wrong where a clock was set back. What a
-    /// [strict](ScopePath::strict) path asks for is asked of now, not of that moment.
+    /// Versions are assumed to be in the order of their times, which is wrong if a clock was set back. A
+    /// [strict](ScopePath::strict) path is checked against the present, not against that moment.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -54,7 +53,7 @@ impl Org {
         self.tenant.observed(Call::of("resolve_at").definition(&definition).along(path), resolve).await
     }
 
-    /// Every value that a run at `path` saw at a moment, of the definitions that are still there. See
+    /// Every value that a run at `path` saw at a moment, for the definitions that still exist. See
     /// [`resolve_at`](Self::resolve_at).
     ///
     /// ```
@@ -96,7 +95,7 @@ impl Org {
                 None => None,
             });
         }
-        // Only what is newer than the moment, or not there, has a past to be looked at.
+        // Only values that are newer than the moment, or missing, need their history.
         let is_settled =
             |value: &Option<ScopedValue>| value.as_ref().is_some_and(|value| value.updated_at <= at);
         let mut ranges: Vec<_> = path
@@ -174,7 +173,7 @@ impl Org {
     }
 }
 
-/// What there was at a moment.
+/// The state at an earlier moment.
 struct Past<'p> {
     tenant: &'p Tenant,
     view: &'p View<'p>,
@@ -206,8 +205,8 @@ impl Past<'_> {
         let Some(found) = found.filter(|value| !value.metadata.is_deletion()) else { return Ok(None) };
         let subject = Subject::value(scope, definition);
         let place = self.tenant.id.former(&subject, found.revision).key();
-        // A former version comes before a later one or a deletion, whose row is gone. Unless the present one was not
-        // there yet when it was read, before its history.
+        // A former version is followed by a later one or by a deletion; here that row is missing. The exception is a
+        // present value that was not there yet when it was read, before its history.
         if current.is_none()
             && rows.first().is_some_and(|(key, _)| *key == place)
             && self.tenant.current_version(&subject).await?.is_some_and(|now| now.unreadable.is_some())
@@ -215,7 +214,7 @@ impl Past<'_> {
             return Err(Error::damaged(self.tenant.id.value(scope, definition).name(), Damage::Missing));
         }
         if stored.definition.history_age_secs.is_some() {
-            // It was replaced when the next one was written that can be read, which is before it in the list.
+            // It was replaced when the next readable version was written, which comes before it in the list.
             let newer = rows.split(|(key, _)| *key == place).next().unwrap_or_default();
             let next = newer.iter().rev().find_map(|row| open(row).ok().flatten()).or(current);
             if next.is_some_and(|next| self.tenant.has_expired(&stored.definition, next.updated_at)) {
@@ -248,8 +247,8 @@ impl Past<'_> {
         Ok(found.filter(|stored| !stored.metadata.is_deletion()))
     }
 
-    /// The newest of some versions, which come newest first, that was written at the moment or before. `oldest` says
-    /// since when there is the document that comes after them, and its revision.
+    /// The newest of some versions, which come newest first, that was written at the moment or before. `oldest` is the
+    /// creation time and the revision of the document that comes after them.
     fn newest_before<T>(
         &self,
         rows: &[(Key, Versioned)],
@@ -259,13 +258,13 @@ impl Past<'_> {
     ) -> Result<Option<T>, Error> {
         let (mut newer, mut older, mut found) = (0, rows.len(), None);
         while newer < older {
-            // Versions are written one after another, so their times are in order; each look opens one row.
+            // Versions are written one after another, so their times are in order. Each step opens one row.
             let middle = newer + (older - newer) / 2;
             let version = match rows.get(middle) {
                 Some(row) => open(row)?,
                 None => None,
             };
-            // Its key was dropped, and with it that of all that is older.
+            // Its key was dropped, and so was that of all older ones.
             let Some(version) = version else {
                 older = middle;
                 continue;
@@ -278,7 +277,7 @@ impl Past<'_> {
             }
         }
         match (found, oldest) {
-            // Between them are versions that were not kept, one of which may be of that moment.
+            // Versions between them were not kept, and one of those may be from that moment.
             (Some(found), Some((_, revision))) if times(&found).2.next() != revision => {
                 Err(Error::VersionNotFound(revision.before(1)))
             }
@@ -302,7 +301,8 @@ fn by_definition(tenant: &Tenant, rows: Rows) -> BTreeMap<DefinitionId, Rows> {
     found
 }
 
-/// The first of the values, most specific first, and what it shadows; or the default. What is encrypted now stays so.
+/// The first of the values, most specific first, and what it shadows; or the default. A variable that is encrypted now
+/// stays encrypted.
 fn pick(
     then: &StoredDefinition,
     now: &StoredDefinition,
@@ -326,7 +326,7 @@ fn pick(
         definition_id: then.id,
         definition_revision: then.revision,
         name: then.definition.name.clone(),
-        // Marked as encrypted since: what it was before is no reason to show it now.
+        // If it was marked as encrypted since, its earlier state is no reason to show it now.
         encrypted: then.definition.encrypted || now.definition.encrypted,
         scope,
         shadowed,

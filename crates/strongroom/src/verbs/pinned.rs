@@ -15,8 +15,8 @@ use crate::tenant::{Freshness, Needs, Tenant, View, find_definition, fresh_if_st
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Resolves the versions of an earlier resolution again: the same bytes, whatever was written meanwhile. What a
-    /// value shadowed is not pinned, and not shown.
+    /// Resolves the versions of an earlier resolution again: the same bytes, whatever was written meanwhile. Shadowed
+    /// values are not pinned, and not shown.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -29,8 +29,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotAsPinned`] with the names of what is no longer kept: older than the versions that are, deleted, or
-    /// of a shredded account.
+    /// [`Error::NotAsPinned`] with the names of values that are no longer kept: older than the kept versions, deleted,
+    /// or of a shredded account.
     pub async fn resolve_pinned(&self, pin: &Pin) -> Result<Resolution, Error> {
         let resolve = fresh_if_stale(|freshness| self.try_resolve_pinned(pin, freshness));
         self.tenant.observed(Call::of("resolve_pinned"), resolve).await

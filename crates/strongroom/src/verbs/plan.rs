@@ -1,4 +1,4 @@
-//! Verbs that stop before the store.
+//! Verbs that write to a plan instead of the store.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,22 +8,21 @@ use crate::store::Plan;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// What `verbs` would write, as a plan for a transaction of the host's own database, with what they returned. The
-    /// host's rows and the vault's are then committed together, or not at all.
+    /// What `verbs` would write, as a plan for a transaction of the host's own database, together with what they
+    /// returned. The host's rows and the vault's are then committed together, or not at all.
     ///
-    /// `verbs` gets an org whose verbs, and those of the handles that are made from it, write to the plan only. They
-    /// check, seal and return what they always do, and each sees what those before it wrote. The audit, the history and
-    /// the quotas go along. The crate of the backend applies the plan: `strongroom-postgres` to a transaction of
+    /// `verbs` gets an org whose verbs, and those of handles made from it, write only to the plan. They check, seal and
+    /// return what they always do, and each sees the writes of those before it. The audit, the history and the quotas
+    /// are included. The crate of the backend applies the plan: `strongroom-postgres` to a transaction of
     /// `tokio-postgres`, `strongroom-sqlite` to one of `rusqlite`, `strongroom-redb` to one of `redb`.
     ///
-    /// Until the host commits, nothing has happened: a plan may be dropped. Nothing of it is cached here, and from the
-    /// commit on every engine sees it as it sees what another process wrote. If a row that the plan was made on changes
-    /// before it is applied, it is refused as a whole: make it again.
+    /// Nothing happens until the host commits, so a plan may be dropped. Nothing of it is cached here. After the
+    /// commit, every engine sees it like a write of another process. If a row that the plan depends on changes before
+    /// the plan is applied, the whole plan is refused: make it again.
     ///
-    /// A delete in a plan removes what can be read; the rest is swept by
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs) after the commit. A plan holds as much as one batch of the store. It
-    /// cannot delete what it adds, and shreds, rotations and refreshes cannot be part of it. The observer is told of a
-    /// verb when it returns, whatever becomes of the plan.
+    /// A delete in a plan makes its data unreadable; [`Vault::run_jobs`](crate::Vault::run_jobs) sweeps the rest after
+    /// the commit. A plan holds as much as one batch of the store. It cannot delete what it adds, and it cannot contain
+    /// shreds, rotations and refreshes. The observer is told of a verb when it returns, whatever becomes of the plan.
     ///
     /// ```
     /// # strongroom_conformance::with_shared(async |org, db| {
@@ -39,7 +38,7 @@ impl Org {
     /// # Errors
     /// Those of the verbs; [`Error::Store`] with `Unsupported` for a store that only this engine writes to, and for a
     /// plan within a plan, with `TooLarge` for more than one batch of the store holds, and with `Closed` for a verb
-    /// that is called on the org after the plan was made.
+    /// called on the org after the plan was made.
     pub async fn plan<T, F>(&self, verbs: impl FnOnce(Self) -> F) -> Result<(Plan, T), Error>
     where
         F: Future<Output = Result<T, Error>>,

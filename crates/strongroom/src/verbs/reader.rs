@@ -1,4 +1,4 @@
-//! Handles that only read: what runs at one path see, and what one account has.
+//! Read-only handles: what runs at one path see, and what one account has.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::verbs::account::Account;
 use crate::verbs::credentials::AppCredentials;
 use crate::verbs::org::Org;
 
-/// What a run at one path sees, and nothing else: for code that is to have its variables and no more.
+/// What a run at one path sees, and nothing else: for code that should get only its variables.
 ///
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Reader {
     names: Names,
 }
 
-/// What one linked account has, to be read and not written: for a page that shows it, or code that acts for it.
+/// A read-only handle of what one linked account has: for a page that shows it, or code that acts for it.
 ///
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct Viewer {
 struct Names(Option<Arc<BTreeSet<String>>>);
 
 impl Names {
-    /// Those that were known before and are in `names`.
+    /// Those of `names` that were already known.
     fn narrowed<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
         let narrowed = names.into_iter().filter(|name| self.knows(name)).map(str::to_owned).collect();
         Self(Some(Arc::new(narrowed)))
@@ -62,7 +62,7 @@ impl Names {
 }
 
 impl Org {
-    /// A handle that only resolves variables, at this path alone.
+    /// A handle that only resolves variables, and only at this path.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -86,7 +86,7 @@ impl Reader {
         &self.path
     }
 
-    /// The same handle for these variables alone: the others do not exist for it. A handle never comes to know more.
+    /// The same handle, restricted to these variables: the others do not exist for it. A handle never gains names.
     #[must_use]
     pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
         Self { names: self.names.narrowed(names), ..self.clone() }
@@ -159,7 +159,8 @@ impl Reader {
 }
 
 impl Account {
-    /// A handle that reads what the account has and writes nothing. That of a [bound](Account::bound) handle is bound.
+    /// A handle that reads what the account has and writes nothing. It is bound if this handle is
+    /// [bound](Account::bound).
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -184,15 +185,15 @@ impl Viewer {
         self.account.id()
     }
 
-    /// The same handle for the variables and credentials of these names alone: the others do not exist for it. A handle
-    /// never comes to know more.
+    /// The same handle, restricted to variables and credentials with these names: the others do not exist for it. A
+    /// handle never gains names.
     #[must_use]
     pub fn only<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Self {
         Self { names: self.names.narrowed(names), ..self.clone() }
     }
 
-    /// What [`Account::info`] shows of the account itself. Its revision and its generation are left out: they move with
-    /// every credential, also with those that the handle does not know.
+    /// What [`Account::info`] shows of the account itself, without its revision and its generation: they change with
+    /// every credential, including those that the handle does not know.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -258,7 +259,7 @@ impl Viewer {
         self.credential_in(&self.account.app(integration), key_name).await
     }
 
-    /// The same of another connection of the integration than the default one.
+    /// The same for a connection of the integration other than the default one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -306,7 +307,7 @@ impl Viewer {
         self.account.app(integration).list_known(page, self.names.list()).await
     }
 
-    /// The same of another connection of the integration than the default one.
+    /// The same for a connection of the integration other than the default one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {

@@ -19,8 +19,8 @@ use crate::tenant::{Freshness, Rows, Snapshot, Tenant, ValuesRead, View, fresh_i
 use crate::verbs::org::Org;
 
 impl Org {
-    /// The value that a run at `path` sees: the first that exists of the workflow's, the linked account's, the org's
-    /// and the definition's default. `None` if there is none.
+    /// The value that a run at `path` sees: the first one set of the workflow's, the linked account's, the org's and
+    /// the definition's default. `None` if there is none.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -44,7 +44,7 @@ impl Org {
         path: &ScopePath,
     ) -> Result<Option<Resolved>, Error> {
         let definition = definition.into();
-        // Not `observed`, which would move the future: that is a sixth of a resolve that is kept.
+        // Not `observed`, which would move the future: that costs a sixth of a cached resolve.
         let mut observed = self.tenant.observe(Call::of("resolve").definition(&definition).along(path));
         let ended = self.resolve_unobserved(&definition, path).await;
         observed.end(&ended);
@@ -88,7 +88,7 @@ impl Org {
         self.resolve_known(path, None).await
     }
 
-    /// The same for the variables of these names alone, if there is a list: what the others hold is not opened.
+    /// The same, only for the variables with these names if there is a list: the values of the others are not opened.
     pub(crate) async fn resolve_known(
         &self,
         path: &ScopePath,
@@ -142,7 +142,7 @@ impl Org {
     }
 
     /// How every definition resolves, from one snapshot, in the order in which they were defined. No value is shown.
-    /// Of a definition whose format was changed, which values are from before costs one read more.
+    /// For a definition whose format was changed, finding the values from before costs one more read.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -160,7 +160,7 @@ impl Org {
         self.explain_known(path, None).await
     }
 
-    /// The same for the variables of these names alone, if there is a list.
+    /// The same, only for the variables with these names if there is a list.
     pub(crate) async fn explain_known(
         &self,
         path: &ScopePath,
@@ -174,7 +174,7 @@ impl Org {
         self.tenant.observed(Call::of("explain_all").along(path), explain_all).await
     }
 
-    /// After a read, so that nothing is resolved of what ended before it.
+    /// Call it after a read, so that nothing is resolved for an account or workflow that had ended.
     pub(crate) async fn refuse_unknown(&self, path: &ScopePath) -> Result<(), Error> {
         if let Some(account) = path.account_to_know()
             && fresh_if_stale(|freshness| self.try_linked_account(account, freshness)).await?.is_none()
@@ -207,7 +207,7 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Resolution, Error> {
         let tenant = &*self.tenant;
-        // A part of a run is not kept.
+        // A partial run is not kept.
         let place = tenant.pack_place(path).filter(|_| names.is_none());
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
@@ -306,8 +306,7 @@ fn trace<'r>(
     Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
 }
 
-/// What was said about a value. A damaged body shows nothing: an explanation must not fail on a value that it does not
-/// show.
+/// The metadata of a value. Empty for a damaged body: an explanation must not fail on a value that it does not show.
 fn metadata_of(
     tenant: &Tenant,
     view: &View<'_>,
@@ -331,10 +330,10 @@ fn pick<'r>(
 ) -> Result<Option<Resolved>, Error> {
     let mut winner: Option<Resolved> = None;
     for (scope, row) in rows {
-        // One at a scope that the definition does not allow was put back by the store, or landed while the scope was
-        // being removed, which is then taken back.
+        // A value at a scope that the definition does not allow was put back by the store, or landed while the scope
+        // was being removed, in which case the removal is undone.
         let Some(row) = row.filter(|_| stored.definition.scopes.allows(scope.kind())) else { continue };
-        // Not opened: its clear part shows that it exists, and a damaged body must not fail a run that does not use
+        // Do not open it: its clear part shows that it exists, and a damaged body must not fail a run that does not use
         // it.
         if let Some(winner) = &mut winner {
             if tenant.find_in_row(view, scope, &stored.id, row)?.is_some() {

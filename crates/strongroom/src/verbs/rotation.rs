@@ -11,8 +11,8 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// Gives the vault a new root key. The caller must present the key of every slot that is kept and name every slot
-    /// that is dropped. Otherwise nothing is written.
+    /// Gives the vault a new root key. The caller must present the key of every slot to keep and name every slot to
+    /// drop. Otherwise nothing is written.
     ///
     /// One batch makes the new root active: it is random, and never sealed under the old one. The returned job then
     /// seals every keyring again and touches no data. The vault can be read and written meanwhile. After a crash any
@@ -40,7 +40,7 @@ impl Vault {
     /// engine was faster; [`Error::Indeterminate`] and [`Error::Store`].
     ///
     /// # Cancellation
-    /// Dropped, there is a new root and its job, or neither. [`run_jobs`](Self::run_jobs) finishes the job.
+    /// If dropped, there is a new root and its job, or neither. [`run_jobs`](Self::run_jobs) finishes the job.
     pub async fn rotate_root(&self, rotation: RootRotation) -> Result<NewRoot, Error> {
         for _ in 0..ATTEMPTS_MAX {
             if let Some(new) = try_rotate_root(&self.engine, &rotation).await? {
@@ -91,7 +91,7 @@ impl Org {
     /// Those of [`KeyJob::run`].
     ///
     /// # Cancellation
-    /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
+    /// If dropped, the job stays where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let keys = DataKeys::of_org(*self.id(), self.environment().clone());
         let rotate =
@@ -101,8 +101,8 @@ impl Org {
 }
 
 impl Account {
-    /// Rotates the account's data key, and runs the job to its end. The job of a bound handle touches the keys of its
-    /// own registration only, whoever runs it: once that is over, so is the job.
+    /// Rotates the account's data key, and runs the job to its end. The job of a bound handle touches only the keys of
+    /// its own registration, whoever runs it: once that registration ends, so does the job.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -116,7 +116,7 @@ impl Account {
     /// Those of [`KeyJob::run`]; [`Error::AccountNotFound`] if the registration of a bound handle is over.
     ///
     /// # Cancellation
-    /// Dropped, the job stands where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
+    /// If dropped, the job stays where its last batch left it. [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it.
     pub async fn rotate_keys(&self) -> Result<JobReport, Error> {
         let org = self.org();
         let rotate = async {

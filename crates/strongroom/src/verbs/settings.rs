@@ -1,4 +1,4 @@
-//! What every engine of a vault does.
+//! The settings of a vault, which every engine obeys.
 
 use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
@@ -8,7 +8,7 @@ use crate::store::WriteBatch;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// What every engine of the vault does.
+    /// The settings that every engine of the vault obeys.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -24,8 +24,8 @@ impl Vault {
         store_row.body.settings()
     }
 
-    /// Changes what every engine of the vault does. Every write that lands afterwards obeys it, also those of
-    /// processes that have the vault open and of batches that are on their way: they are planned again.
+    /// Changes the settings that every engine of the vault obeys. Every write that lands afterwards obeys them,
+    /// including writes of processes that have the vault open, and batches in flight: these are planned again.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -50,7 +50,8 @@ impl Vault {
             store_row.body.set_settings(settings);
             let mut batch = WriteBatch::default();
             store_row.put_in(&mut batch, &engine.store_id, &root.key)?;
-            // Every batch expects the header. At its new revision whoever planned under the former settings looks.
+            // Every batch expects the header. Its new revision makes writers that planned under the former settings
+            // read them again.
             batch.put(VaultRow::Header.key(), encode_header(&engine.store_id));
             if let Some(committed) = engine.commit_under(before, batch, Touches::Data).await?.won() {
                 engine.store_row_landed(&store_row, committed);

@@ -33,14 +33,13 @@ impl Org {
     /// # Ok(()) });
     /// ```
     ///
-    /// # Errors
-    /// Those of [`Org::delete_account`]; not [`Error::AccountNotFound`] for an account that was deleted or shredded
-    /// before, as far as the store shows it.
+    /// Those of [`Org::delete_account`], except [`Error::AccountNotFound`] for an account that was deleted or shredded
+    /// before, if the store still shows it.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or the account is deleted and its keys are dropped, perhaps without a note of it.
-    /// Call it again for the receipt, also of an account that was deleted before. What is left of its rows goes with
-    /// that, or with [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// If dropped, either nothing has happened, or the account is deleted and its keys are dropped, perhaps without a
+    /// note of it. Call it again for the receipt; this also works for an account that was deleted before. The rows that
+    /// are left are swept by that call, or by [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
         let call = Call::of("shred_account").account(account);
         self.tenant.observed(call, self.delete_and_drop(account)).await
@@ -61,12 +60,12 @@ impl Org {
             keys.sort_unstable();
             keys.dedup();
         }
-        // Whatever the store showed of the account's keys: none from before counts from now on.
+        // Whatever the store showed of the account's keys, no earlier keyring counts from now on.
         let floor = Floor::of(&self.tenant.id.keyring(Some(account)), revision);
         let slots = note_shredded(engine, &keys, floor).await?;
-        // After the note, so that a sweep that is cut off leaves it.
+        // After the note, so that the note stays if the sweep is interrupted.
         run_job(&self.tenant, &job).await?;
-        // Whoever has the root key and an older copy of the store can still open the dropped keys.
+        // With the root key and an older copy of the store, the dropped keys can still be opened.
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(engine, &self.tenant.id.org).await?);
         let (org, root_id) = (self.tenant.id.org, *engine.roots.get()?.active.key.id());
@@ -80,9 +79,9 @@ impl Vault {
     /// again while a deletion at a provider is pending.
     ///
     /// Whatever else a provider's key protects is lost with it. No key is destroyed while another reason keeps the
-    /// shred [`Logical`](ShredEffect::Logical), and none if the store has put back rows from before: the vault notes
-    /// the latest 1,024 keys that were shredded, and a receipt remembers the slots of its time. A scheduled deletion
-    /// counts only after its provider confirms it, since it may have been cancelled.
+    /// shred [`Logical`](ShredEffect::Logical), or if the store has put back older rows: the vault notes the latest
+    /// 1,024 keys that were shredded, and a receipt remembers the slots of its time. A scheduled deletion counts only
+    /// after its provider confirms it, since it may have been cancelled.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -116,14 +115,14 @@ impl Vault {
         for key in &former {
             because.extend(refusal(&store_row, key, providers, engine.now()));
         }
-        // Destroying a key cannot be undone, so it comes only once nothing else is in the way.
+        // Destroying a key cannot be undone, so do it only if nothing else is in the way.
         if because.is_empty() {
             for key in &former {
                 because.extend(destroy(engine, key, providers).await?);
             }
         }
         let effect = match because.is_empty() {
-            // Read again: destroying a key has changed the row.
+            // Read it again: destroying a key has changed the row.
             true => effect(&read_store_row(engine).await?),
             false => ShredEffect::Logical { because },
         };
@@ -134,7 +133,7 @@ impl Vault {
     fn reasons(&self, store_row: &StoreRow, receipt: &ShredReceipt, assume: &[Assume]) -> Vec<NotDestroyed> {
         let body = &store_row.body;
         let in_use = body.root_id == *receipt.root_id.as_bytes() || body.retiring.is_some();
-        // Those of the root of that time too, while it is in use: a rotation would not change what they open.
+        // While the root of that time is in use, include its slots: a rotation would not change what they open.
         let of_shred =
             |held: &SlotHeld| held.root_id != body.root_id || held.root_id == *receipt.root_id.as_bytes();
         let known = body.slots.iter().any(|held| held.key.is_none() && of_shred(held));
@@ -174,9 +173,9 @@ impl Org {
     /// [`Error::RootRotated`], [`Error::Store`].
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or the keys are destroyed; what is left goes with the next call of this, or of
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt, before anything is written to the
-    /// org: what was written since is shredded too.
+    /// If dropped, either nothing has happened, or the keys are destroyed. The rows that are left are swept by the next
+    /// call of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs). Call it again for the receipt, before anything
+    /// is written to the org: newer data would be shredded too.
     pub async fn shred(&self) -> Result<ShredReceipt, Error> {
         let tenant = &*self.tenant;
         let begin = until_landed(tenant, |freshness| begin_shred(tenant, freshness));
@@ -184,7 +183,7 @@ impl Org {
         run_job(tenant, &SHRED_JOB).await?;
         let keys = dropped_keys(tenant).await?;
         let floor = Floor::of(&tenant.id.keyring(None), revision);
-        // Noted by the job already, whoever ran it, unless there was no room.
+        // The job has already noted this, whoever ran it, unless there was no room.
         let slots = note_shredded(&tenant.engine, &keys, floor).await?;
         let mut because = vec![NotDestroyed::RootInUse];
         because.extend(org_backup(&tenant.engine, &tenant.id.org).await?);

@@ -160,7 +160,7 @@ impl Slots {
             let mut table = SlotTable::read(&self.engine).await?;
             let row = match table.find(id) {
                 Ok(row) => Some(row.row_revision),
-                // Once it is not listed, its row opens nothing when the store shows it again.
+                // Once it is not listed, its row opens nothing even if the store shows it again.
                 Err(Error::Slot(SlotError::RowMissing(_))) => None,
                 Err(error) => return Err(error),
             };
@@ -253,8 +253,8 @@ impl<'e> SlotTable<'e> {
         Ok(())
     }
 
-    /// Refuses a key that opens another slot: to change or remove one of the two would leave the key as it was. The key
-    /// of a provider wraps another base for each slot, and is not asked.
+    /// Refuses a key that already opens another slot: changing or removing one of the two would leave the key in place.
+    /// A provider's key wraps another base for each slot, so the provider is not asked.
     async fn refuse_taken(&self, unlock: &Unlock, place: SlotId) -> Result<(), Error> {
         let others = self.head.slots.iter().filter(|row| row.id != Some(place) && row.is_of(unlock.tag()));
         for row in others.filter(|row| unlock.tag() != Provider::EXTERNAL && self.is_usable(row)) {

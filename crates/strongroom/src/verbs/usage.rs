@@ -7,8 +7,8 @@ use crate::verbs::account::Account;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// How much the org stores in this environment, counted in its rows: exact if nobody writes meanwhile. It reads all
-    /// of them, in pages, so it takes as long as a list of everything.
+    /// How much the org stores in this environment, counted from its rows: exact if nobody writes meanwhile. It reads
+    /// all of them, in pages, so it takes as long as listing everything.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -27,7 +27,7 @@ impl Org {
 }
 
 impl Account {
-    /// How much the account stores, counted in its rows: exact if nobody writes meanwhile. It reads all of them.
+    /// How much the account stores, counted from its rows: exact if nobody writes meanwhile. It reads all of them.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -43,7 +43,7 @@ impl Account {
         let tenant = &self.org().tenant;
         let count = tenant.count_all(tenant.id.counted_of_account(self.id()));
         let counted = tenant.observed(Call::of("usage").account(self.id()), count).await?;
-        // Afterwards, so that a bound handle never returns what the next account of the id stores.
+        // Afterwards, so that a bound handle never returns what the next account with the id stores.
         self.refuse_ended().await?;
         Ok(counted.into())
     }

@@ -9,11 +9,11 @@ use crate::row::body::{AccountBody, Sweep};
 use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
-/// What a delete does with an account that was deleted before.
+/// What a delete does with an account that is already deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnDeleted {
     Fail,
-    /// Deletes it again: the former delete may have been cut off.
+    /// Deletes it again: the earlier delete may have been interrupted.
     Repeat,
 }
 
@@ -21,12 +21,12 @@ impl Org {
     /// Deletes a linked account with its values, integrations, credentials and data keys.
     ///
     /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
-    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. However
-    /// many writers the account has, they cannot hold the delete up. An account that was never registered can be
+    /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. The
+    /// account's writers cannot hold up the delete, however many there are. An account that was never registered can be
     /// deleted too, if it has values.
     ///
-    /// A handle that is [bound](crate::Account::bound) writes nothing after the first batch. One that is not can set a
-    /// value of an account that is not registered, so also after a delete.
+    /// A [bound](crate::Account::bound) handle writes nothing after the first batch. Any other handle can set a value
+    /// of an account that is not registered, so it can also do so after a delete.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -40,8 +40,8 @@ impl Org {
     /// [`Error::AccountNotFound`]. An error during the sweep is returned too, but then the account is already gone.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
-    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// If dropped, either nothing has happened, or the account is gone for every reader. The rows that are left are
+    /// swept by the next call of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }
@@ -75,7 +75,7 @@ impl Org {
     }
 
     /// Drops the account's keys, so that it is gone for every reader. Returns the job that sweeps its rows, and the
-    /// revision of its keyring, below which none of the account counts any more.
+    /// revision of its keyring, below which no keyring of the account counts any more.
     pub(crate) async fn begin_delete(
         &self,
         account: &LinkedAccountId,
@@ -103,8 +103,8 @@ impl Org {
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
         let keys = view.keys(Some(account));
-        // An account that was never registered may still have values, and then it has keys. One that was deleted leaves
-        // a keyring without any.
+        // An account that was never registered may still have values, and then it has keys. A deleted account has a
+        // keyring without keys.
         let is_there = match on_deleted {
             OnDeleted::Fail => keys.is_some_and(|keys| keys.keyring.active().is_some()),
             OnDeleted::Repeat => keys.is_some(),
@@ -120,18 +120,18 @@ impl Org {
         let now = tenant.engine.now();
         let mut body = match &loaded {
             Some(loaded) => loaded.body.clone().touched(now),
-            // A row that only marks the delete, so that an account that is created meanwhile waits for the sweep.
+            // A row that only marks the delete, so that an account created meanwhile waits for the sweep.
             None => AccountBody::new(draft.new_id()?, now),
         };
-        // Whoever finds the row before the sweep ends can finish the job that it names.
+        // A caller that finds the row before the sweep ends can finish the job that it names.
         body.deleting = Some(*job.as_bytes());
-        // Without a condition the row is marked whatever it holds by then: those who write it could hold the delete up.
+        // Without a condition, mark the row whatever it then holds: its writers could otherwise hold up the delete.
         if options.expected == Expected::Any {
             draft.mark_account(account, &body, loaded.as_ref())?;
         } else {
             draft.put_account(account, &body, loaded.as_ref())?;
         }
-        // Whoever seals something of the account expects its keyring, so none of them lands after this batch.
+        // Every batch that seals something of the account expects its keyring, so none of them lands after this one.
         let revision = draft.leave_no_keys(Some(account))?;
         draft.bump_epoch();
         draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));

@@ -144,8 +144,8 @@ impl Account {
         Ok(listed)
     }
 
-    /// Deletes an integration and its credentials. After the first batch none of those of its default connection can be
-    /// read; its other connections follow, one after the other. One that is added meanwhile may stay.
+    /// Deletes an integration and its credentials. After the first batch, those of its default connection cannot be
+    /// read. Its other connections follow, one after the other. A connection that is added meanwhile may stay.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -160,9 +160,9 @@ impl Account {
     /// connection is already gone.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or it is gone for every reader, except for connections whose turn has not come:
-    /// call it again. What is left of its rows goes with [`Vault::run_jobs`](crate::Vault::run_jobs), or before the
-    /// connection is added again.
+    /// If dropped, either nothing has happened, or the integration is gone for every reader, except for connections not
+    /// yet deleted: call it again. The rows that are left are swept by [`Vault::run_jobs`](crate::Vault::run_jobs), or
+    /// before the connection is added again.
     pub async fn delete_integration(&self, integration: &IntegrationId) -> Result<(), Error> {
         let call = Call::of("delete_integration").account(self.id()).of_app(integration, None);
         self.org().tenant.observed(call, self.delete_connections(integration)).await
@@ -178,7 +178,7 @@ impl Account {
         for app in &named {
             match self.delete_app(app).await {
                 Ok(()) => deleted = true,
-                // Somebody else deleted it, or it is being deleted.
+                // Another caller deleted it, or is deleting it.
                 Err(Error::IntegrationNotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -203,8 +203,8 @@ impl Account {
     /// gone.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs), or before the connection is added again.
+    /// If dropped, either nothing has happened, or the connection is gone for every reader. The rows that are left are
+    /// swept by [`Vault::run_jobs`](crate::Vault::run_jobs), or before the connection is added again.
     pub async fn delete_connection(
         &self,
         integration: &IntegrationId,
@@ -222,7 +222,7 @@ impl Account {
         run_job(tenant, &job).await
     }
 
-    /// The connections of an integration but for the default one, by their keys alone.
+    /// The connections of an integration, except the default one, from their keys only.
     async fn named_connections(&self, integration: &IntegrationId) -> Result<Vec<AppId>, Error> {
         let tenant = &*self.org().tenant;
         let all = tenant.id.integrations(self.id());
@@ -310,8 +310,8 @@ impl Account {
 }
 
 impl Org {
-    /// The integration in `row`; none for a row from before a delete of its account. The outer `None` means that it was
-    /// being deleted: the delete is now finished, so read again.
+    /// The integration in `row`; `None` inside for a row from before a delete of its account. The outer `None` means
+    /// that it was being deleted: that delete is now finished, so read again.
     pub(crate) async fn existing_integration(
         &self,
         view: &View<'_>,

@@ -139,13 +139,13 @@ impl Org {
         let existing = self.existing_integration(draft.view(), account, app, app_row.as_ref()).await?;
         let integration = match existing {
             None => return Ok(None),
-            // New credentials for those that the provider rejected.
+            // Replaces credentials that the provider rejected.
             Some(Some(loaded)) if loaded.body.is_rejected() && !credentials.is_empty() => {
                 let body = loaded.body.clone().refreshing(None);
                 draft.put_integration(account, app, &body, Some(&loaded))?;
                 body
             }
-            // So that a refresh, which expects this row, notices what is added.
+            // Rewrite this row, so that a refresh, which expects it, notices what is added.
             Some(Some(loaded)) if credential_rows.iter().take(credentials.len()).any(Option::is_none) => {
                 draft.put_integration(account, app, &loaded.body, Some(&loaded))?;
                 loaded.body
@@ -176,8 +176,8 @@ impl Org {
         Ok(Some((integration.into_model(app), written)))
     }
 
-    /// The account in `row`, if `spec` may be applied to it; none for a row from before a delete. The outer `None`
-    /// means that it was being deleted: the delete is now finished, so read again.
+    /// The account in `row`, if `spec` may be applied to it; `None` inside for a row from before a delete. The outer
+    /// `None` means that it was being deleted: that delete is now finished, so read again.
     async fn existing_account(
         &self,
         view: &View<'_>,
@@ -204,7 +204,7 @@ impl Org {
 }
 
 impl Account {
-    /// Updates the account, and never registers it. Await it, after adding a name, credentials and so on. Fields that
+    /// Updates the account, but never registers it. Await it, after adding a name, credentials and so on. Fields that
     /// are not set stay as they are; credentials are added or updated by key name.
     ///
     /// ```
@@ -248,8 +248,8 @@ impl UpdateAccount<'_> {
 }
 
 impl CreateAccount<'_> {
-    /// Creates the account, and returns what was written beside its handle: a read afterwards shows nothing of one that
-    /// was deleted meanwhile.
+    /// Creates the account, and returns what was written together with its handle: a later read would show nothing of
+    /// an account that was deleted meanwhile.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -311,8 +311,8 @@ macro_rules! account_fields {
                 self
             }
 
-            /// Adds an integration with these credentials, unless it is there; then they are added or updated in it.
-            /// All in the same batch: a customer who connects is there as a whole, or not at all. For one who connects
+            /// Adds an integration with these credentials; if it is already there, adds or updates them in it. All in
+            /// one batch, so a customer who connects is stored completely or not at all. For a customer who connects
             /// again, [`replace_all`](crate::AppCredentials::replace_all) also ends a refresh of unknown outcome.
             pub fn with_integration(
                 mut self,
@@ -364,12 +364,12 @@ struct AccountSpec<'a> {
     mode: Mode,
     name: Option<String>,
     udf: Option<String>,
-    /// The integrations that are to be there, and credentials to be set in them.
+    /// The integrations to add if they are missing, and the credentials to set in them.
     apps: BTreeMap<AppId, Vec<NewCredential>>,
     options: WriteOptions,
 }
 
-/// An integration that is to be there, and the credentials to be set in it.
+/// An integration to add if it is missing, and the credentials to set in it.
 struct ParsedApp<'s> {
     app: &'s AppId,
     credentials: Vec<ParsedCredential<'s>>,
@@ -420,7 +420,7 @@ impl<'a> AccountSpec<'a> {
         let now = tenant.engine.now();
         let mut body = match existing {
             Some(loaded) => loaded.body.clone().touched(now),
-            // Later than what was deleted before, also by a clock that is ahead.
+            // Later than any earlier delete, even if that was made by a clock that is ahead.
             None => {
                 let begins_at = tenant.account_begins_at(draft.view(), account)?;
                 AccountBody::new(draft.new_id()?, now.max(begins_at))

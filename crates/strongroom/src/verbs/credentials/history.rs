@@ -12,9 +12,8 @@ use crate::verbs::credentials::many::Extent;
 
 impl AppCredentials {
     /// The versions of a credential, the newest first, without their values. The first is the present one, unless the
-    /// credential was deleted. As many are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. One that cannot be read is among
-    /// them, and [`Version::unreadable`] says why.
+    /// credential was deleted. [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) sets how many
+    /// are kept. A version that cannot be read is listed too, and [`Version::unreadable`] says why.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -54,7 +53,7 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the credential was deleted;
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that notes the deletion of the credential;
     /// [`Error::IntegrationNotFound`]; [`Invalid::Id`](crate::Invalid::Id).
     pub async fn version(&self, key_name: &str, revision: Revision) -> Result<Credential, Error> {
         let key_name = key_name.parse()?;
@@ -62,10 +61,10 @@ impl AppCredentials {
         self.observed("credential_version", Some(&key_name), read).await
     }
 
-    /// Sets a credential to what it was in a former version: a new version, which does not expire. A token that was
-    /// refreshed since has been used up: a provider that sees it again may revoke what it issued afterwards. Where the
-    /// present row cannot be opened, with [`Expected::Unreadable`] only ([`restore_with`](Self::restore_with)): what it
-    /// held is lost then.
+    /// Sets a credential to its value in a former version. This is a new version, which does not expire. A token that
+    /// was refreshed since has been used up: a provider that sees it again may revoke what it issued afterwards. If the
+    /// present row cannot be opened, this works only with [`Expected::Unreadable`]
+    /// ([`restore_with`](Self::restore_with)), and its value is lost.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -114,7 +113,7 @@ impl AppCredentials {
     }
 
     /// Brings back a credential that was deleted with [`WriteOptions::keep_history`], as the same document, with its
-    /// expiry, even if that has passed meanwhile. Returns `None` if no deleted credential is kept.
+    /// expiry, even if that has passed. Returns `None` if no deleted credential is kept.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -141,7 +140,7 @@ impl AppCredentials {
             [credential, ..] if !credential.deleted => {
                 Err(Error::Unexpected { found: Some(credential.revision) })
             }
-            // What was deleted was not kept: an older version is another credential.
+            // The deleted version itself was not kept: an older version is another credential.
             [deletion, last]
                 if deletion.unreadable.is_none() && last.revision.next() != deletion.revision =>
             {

@@ -1,6 +1,6 @@
-//! The provider's answer to a refresh, written as long as the lease lasts.
+//! Writes the provider's answer to a refresh while the lease lasts.
 //!
-//! The provider has used up the token that it was shown, so an answer that is not stored is lost for good.
+//! The provider has used up the token that it was shown, so an answer that is not stored is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,8 +68,8 @@ impl AppCredentials {
                     self.read_same(&rows.integration.body).await
                 }
                 Ok(Attempt::AfterShred) => self.read_same(&rows.integration.body).await,
-                // A rotation has ended the key under which the rows were read. Only once in a row: another such row
-                // cannot be read at all.
+                // A rotation has ended the key under which the rows were read. Only once in succession: a second such
+                // row cannot be read at all.
                 Err(error) if error.may_be_stale() && !is_stale => {
                     is_stale = true;
                     self.read_same(&rows.integration.body).await
@@ -81,7 +81,7 @@ impl AppCredentials {
                 Err(error) => {
                     // Others need not wait while the store cannot be reached.
                     contest.leave();
-                    // The answer of the provider is not to be had again: keep trying while the lease lasts.
+                    // The provider's answer cannot be requested again: keep trying while the lease lasts.
                     if is_passing(&error) && patience.pause().await {
                         continue;
                     }
@@ -92,8 +92,8 @@ impl AppCredentials {
                 return landing.outcome(now);
             }
             let Some(found) = now.rows.take() else { continue };
-            // What somebody set or deleted meanwhile stays so. The rest is not to be had again, and a token that was
-            // used up must not stay in its place.
+            // Keep what somebody set or deleted meanwhile. Store the rest: it cannot be requested again, and a token
+            // that was used up must not stay in its place.
             landing.leave_out(|new| revision(&now, &new.key_name) != revision(&current, &new.key_name));
             if landing.new.is_empty() {
                 contest.leave();
@@ -106,7 +106,7 @@ impl AppCredentials {
         }
     }
 
-    /// Says that the lease is over, unless the answer landed or somebody else has said so.
+    /// Records that the lease is over, unless the answer landed or somebody else has recorded it.
     async fn out_of_time(&self, rows: AppRows, landing: &Landing<'_>) -> Result<Refreshed, Error> {
         let (was, since) = (rows.integration.body.clone(), landing.note.since());
         let unknown = |error| unless_known(error, since);
@@ -116,8 +116,8 @@ impl AppCredentials {
         landing.outcome(self.read_same(&was).await.map_err(unknown)?)
     }
 
-    /// All credentials, if the integration is still the same one: one that was deleted and added again is not what the
-    /// provider's answer is for.
+    /// All credentials, if the integration is still the same one: the answer does not belong to an integration that was
+    /// deleted and added again.
     async fn read_same(&self, was: &IntegrationBody) -> Result<Credentials, Error> {
         let now = self.read_again().await?;
         if now.rows.as_ref().is_some_and(|rows| !rows.integration.body.is_same(was)) {
@@ -131,7 +131,7 @@ impl AppCredentials {
         Ok(now)
     }
 
-    /// Leaves the outcome uncertain, because of an error. Returns what to tell the caller.
+    /// Records an uncertain outcome, because of an error. Returns the error for the caller.
     async fn give_up(&self, rows: AppRows, note: RefreshNote, error: Error) -> Error {
         self.end(rows, Ending::Unknown).await.ok();
         unless_known(error, note.since())
@@ -151,7 +151,7 @@ impl AppCredentials {
         // No quota refuses an answer: the provider has used up the token that it was given.
         draft.makes_room();
         draft.lets_pass(lets_pass);
-        // A credential that exists was not deleted: only those that are added have to be looked up.
+        // A credential that exists was not deleted: only look up those that are added.
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
         let put = |new: &ParsedCredential<'_>| {
@@ -179,17 +179,17 @@ impl AppCredentials {
     }
 }
 
-/// An answer on its way into the store.
+/// A provider's answer that is being stored.
 struct Landing<'n> {
-    /// What of it is still to be written.
+    /// The credentials still to be written.
     new: Vec<ParsedCredential<'n>>,
-    /// How many were to be written.
+    /// How many credentials were to be written.
     sound: usize,
-    /// The places of those that cannot be stored.
+    /// The positions of those that cannot be stored.
     refused: Vec<usize>,
     /// Those that somebody set or deleted meanwhile.
     overtaken: Vec<CredentialKey>,
-    /// How long the shortest of the tokens lives.
+    /// The lifetime of the shortest-lived token.
     token_life: Option<Duration>,
     /// The credentials that were exchanged.
     stale: Stale,
@@ -208,7 +208,7 @@ impl<'n> Landing<'n> {
         self.overtaken.extend(left_out.map(|new| new.key_name));
     }
 
-    /// What is wrong with the answer, if anything is.
+    /// What is wrong with the answer, if anything.
     fn fault(&self) -> Option<RefreshError> {
         let first = *self.refused.first()?;
         let (refused, stored) = (self.refused.len(), self.sound);
@@ -222,7 +222,7 @@ impl<'n> Landing<'n> {
         }
     }
 
-    /// What is stored, and which part of the answer is not.
+    /// The stored credentials, and which part of the answer was not stored.
     fn beside(&self, credentials: Credentials, by: RefreshedBy) -> Refreshed {
         let is_held = |new: &&ParsedCredential<'_>| {
             credentials.get(new.key_name.as_str()).is_some_and(|found| new.has_value(&found.value))
@@ -232,7 +232,7 @@ impl<'n> Landing<'n> {
         Refreshed { credentials, by, unstored }
     }
 
-    /// The credentials as the batch left them: what was written, and what stayed.
+    /// The credentials as the batch left them: those written, and those kept.
     fn landed(&self, current: Credentials, written: Vec<CredentialWritten>) -> Result<Refreshed, Error> {
         let of = current.of.clone();
         let mut items: BTreeMap<CredentialKey, Credential> =
@@ -244,8 +244,8 @@ impl<'n> Landing<'n> {
         self.refreshed(credentials, RefreshedBy::ThisCall)
     }
 
-    /// What came of a refresh whose note is gone: it landed after all, although the answer of the store was lost; or
-    /// somebody fenced this caller off.
+    /// The outcome of a refresh whose note is gone: it landed although the store's answer was lost, or somebody fenced
+    /// this caller off.
     fn outcome(&self, now: Credentials) -> Result<Refreshed, Error> {
         let since = self.note.since();
         if self.is_held(&now) {
@@ -256,7 +256,8 @@ impl<'n> Landing<'n> {
             RefreshState::Rejected { since } if !self.stale.is_replaced(&now) => {
                 Err(RefreshError::Rejected { since }.into())
             }
-            // Whoever took over has not refreshed them either, or not yet. The provider has answered this caller.
+            // The caller that took over has not refreshed them either, or not yet. But the provider has answered this
+            // caller.
             _ if !self.stale.is_replaced(&now) => Err(RefreshError::Uncertain { since }.into()),
             _ => Ok(self.beside(now, RefreshedBy::Another)),
         }
@@ -271,7 +272,7 @@ impl<'n> Landing<'n> {
     }
 }
 
-/// How long the shortest of the tokens lives that are good yet.
+/// The lifetime of the shortest-lived token that is still valid.
 fn token_life(new: &[ParsedCredential<'_>], now: Timestamp) -> Option<Duration> {
     let lives = new.iter().filter_map(|new| new.expires_at?.as_ms().checked_sub(now.as_ms()));
     lives.filter(|life| *life > 0).min().map(Duration::from_millis)
@@ -281,8 +282,8 @@ fn revision(credentials: &Credentials, key_name: &CredentialKey) -> Option<Revis
     credentials.get(key_name.as_str()).map(|found| found.info.revision)
 }
 
-/// What to tell a caller whose answer could not be stored. Not that the same call may succeed later, as of a store that
-/// is closed or locked meanwhile: the provider was called.
+/// The error for a caller whose answer could not be stored. It must not say that the same call may succeed later, as
+/// for a store that was closed or locked meanwhile: the provider was called.
 fn unless_known(error: Error, since: Timestamp) -> Error {
     if is_passing(&error) { RefreshError::Uncertain { since }.into() } else { error }
 }

@@ -22,22 +22,22 @@ use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Read};
 pub struct Replaced {
     /// The credentials that were set, in the given order.
     pub written: Vec<CredentialWritten>,
-    /// The key names of those that were deleted.
+    /// The key names of the credentials that were deleted.
     pub removed: Vec<CredentialKey>,
 }
 
-/// Which credentials a write is about.
+/// The credentials that a write is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// Those that are given.
+    /// Only those given.
     Given,
-    /// All of the integration: the others are deleted.
+    /// All of the integration: those not given are deleted.
     All,
 }
 
 impl AppCredentials {
-    /// All credentials, with their values, from one read of the store, so that an access token and the refresh token
-    /// beside it belong together.
+    /// All credentials, with their values, from one read of the store, so that an access token and its refresh token
+    /// belong together.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -76,8 +76,8 @@ impl AppCredentials {
         self.set_many_with(credentials, WriteOptions::default()).await
     }
 
-    /// [`set_many`](Self::set_many) with [`WriteOptions`]. Their condition is about all credentials of the integration
-    /// as a whole: [`Credentials::expected`] is that none of them has changed since.
+    /// [`set_many`](Self::set_many) with [`WriteOptions`]. Their condition is on all credentials of the integration
+    /// together: [`Credentials::expected`] means that none of them has changed since.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -92,7 +92,7 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// Those of `set_many`, and [`Error::Unexpected`] for the whole.
+    /// Those of `set_many`, and [`Error::Unexpected`] for all together.
     pub async fn set_many_with(
         &self,
         credentials: &[NewCredential],
@@ -102,7 +102,7 @@ impl AppCredentials {
     }
 
     /// Sets these credentials and deletes all others of the integration, in one batch: for a customer who connects
-    /// again. With no credentials, it deletes all. A refresh that is under way can no longer write, and one that ended
+    /// again. With no credentials, it deletes all. A refresh in progress can no longer write, and one that ended
     /// without new credentials is forgotten.
     ///
     /// ```
@@ -122,8 +122,8 @@ impl AppCredentials {
         self.replace_all_with(credentials, WriteOptions::default()).await
     }
 
-    /// [`replace_all`](Self::replace_all) with [`WriteOptions`]. Their condition is about all credentials of the
-    /// integration as a whole.
+    /// [`replace_all`](Self::replace_all) with [`WriteOptions`]. Their condition is on all credentials of the
+    /// integration together.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -136,7 +136,7 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// Those of `replace_all`, and [`Error::Unexpected`] for the whole.
+    /// Those of `replace_all`, and [`Error::Unexpected`] for all together.
     pub async fn replace_all_with(
         &self,
         credentials: &[NewCredential],
@@ -145,7 +145,7 @@ impl AppCredentials {
         self.write(credentials, Extent::All, &options).await
     }
 
-    /// Writes credentials. The condition of `options` is about all of them as a whole.
+    /// Writes credentials. The condition of `options` is on all of them together.
     pub(super) async fn write(
         &self,
         credentials: &[NewCredential],
@@ -158,7 +158,7 @@ impl AppCredentials {
         self.write_parsed(&new, extent, options).await
     }
 
-    /// The same, also of credentials that have expired already.
+    /// The same, but also accepts credentials that have already expired.
     pub(super) async fn write_parsed(
         &self,
         new: &[ParsedCredential<'_>],
@@ -171,7 +171,7 @@ impl AppCredentials {
             let write = until_landed(tenant, |freshness| self.try_write(new, extent, options, freshness));
             let (replaced, too_long) = write.await?;
             for key_name in &too_long {
-                // Whoever has set it again meanwhile continues it, and has what came before.
+                // A caller that has set it again meanwhile continues it, with its history.
                 let if_gone = WriteOptions::expecting(Expected::Absent);
                 let purge = until_landed(tenant, |freshness| self.try_delete(key_name, &if_gone, freshness));
                 match purge.await {
@@ -229,10 +229,10 @@ impl AppCredentials {
         let known = &read.app.integration.body;
         let adds = new.iter().any(|new| !read.app.rows.contains_key(&new.key_name));
         let ends_refresh = match extent {
-            // A refresh that is under way, or whose outcome is unknown, is of credentials that are gone.
+            // A refresh in progress, or of unknown outcome, refreshes credentials that are now gone.
             Extent::All => known.refresh.is_some(),
-            // Whichever of them the provider rejected: if it is still there, the provider says so once more. But if a
-            // refresh is uncertain, the token that may have been used up must not be shown again.
+            // Whichever of them the provider rejected: if that one is still there, the provider rejects it again. But
+            // if a refresh is uncertain, the token that may have been used up must not be shown again.
             Extent::Given => known.is_rejected() && !new.is_empty(),
         };
         if ends_refresh {
@@ -249,8 +249,8 @@ impl AppCredentials {
         Ok(draft.commit().await?.map(|_| (Replaced { written, removed }, too_long)))
     }
 
-    /// Which of the credentials that are to be written were deleted with their history kept. Whoever sets or deletes
-    /// one meanwhile changes the account's row, which the batch expects.
+    /// Which of the credentials to be written were deleted with their history kept. Setting or deleting one meanwhile
+    /// changes the account's row, which the batch expects.
     pub(super) async fn read_deleted(
         &self,
         new: &[ParsedCredential<'_>],
@@ -261,7 +261,7 @@ impl AppCredentials {
     }
 
     /// Deletes the credentials that are not in `new`. Returns their key names, and those whose history does not fit
-    /// into the batch: it is kept, and goes once the batch has landed.
+    /// into the batch: such a history is kept, and deleted once the batch has landed.
     async fn delete_others(
         &self,
         draft: &mut Draft<'_>,
@@ -278,7 +278,7 @@ impl AppCredentials {
             }
             let address = (self.account.id(), &self.app, key_name);
             let subject = Subject::credential(self.account.id(), &self.app, key_name);
-            // A row whose key was dropped goes too, but it was nobody's credential any more.
+            // A row whose key was dropped is deleted too, but it no longer counted as a credential.
             let before = tenant.find_credential(&read.view, address, row)?;
             if before.is_some() {
                 removed.push(key_name.clone());
@@ -316,7 +316,7 @@ impl AppCredentials {
         Ok(Credentials { rows: Some(read.app), ..Credentials::new(self.key(), items, state) })
     }
 
-    /// The mark of all credentials as a whole, without opening any of them.
+    /// The mark of all credentials together, without opening any of them.
     fn revision_of(&self, read: &Read<'_>) -> Result<Option<Revision>, Error> {
         let tenant = &*self.account.org().tenant;
         let mut found = Vec::with_capacity(read.app.rows.len());
@@ -352,7 +352,8 @@ impl AppCredentials {
             )?;
             let (more, rows) = (page.more, tenant.rest(&range, page).await?);
             let [now, _] = if more { tenant.engine.read(keys.clone()).await? } else { [account_row, None] };
-            // Every change of a credential changes the account's row, so the pages are of one point if that stayed.
+            // Every change of a credential changes the account's row. So if that is unchanged, the pages are from one
+            // point.
             if now.is_none_or(|now| now.revision != known.row_revision) {
                 continue;
             }
@@ -367,5 +368,5 @@ impl AppCredentials {
 
 /// The default quota of an account, so that one page nearly always holds them all.
 const PAGE_ROWS_MAX: usize = 1_000;
-/// What the note of a deletion takes of a batch: the version that was deleted, the note, and one version too many.
+/// The operations that noting a deletion takes: the deleted version, the note, and one version too many.
 const DELETION_OPS: usize = 3;

@@ -46,7 +46,7 @@ pub struct AppCredentials {
 struct Read<'g> {
     view: View<'g>,
     app: AppRows,
-    /// Which of those that are to be written were deleted with their history kept.
+    /// Those to be written that were deleted with their history kept.
     deleted: BTreeMap<CredentialKey, Versioned>,
 }
 
@@ -63,8 +63,8 @@ impl AppCredentials {
         Self { account, integration, connection: None, app }
     }
 
-    /// The credentials of another connection of the integration, such as a second workspace of the customer's. What
-    /// one connection has is its own: credentials, refreshes, history. [`Account::add_connection`] adds one.
+    /// The credentials of another connection of the integration, such as a second workspace of the customer. Each
+    /// connection has its own credentials, refreshes and history. [`Account::add_connection`] adds one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -136,7 +136,7 @@ impl AppCredentials {
         value: impl Into<Secret>,
         mut options: WriteOptions,
     ) -> Result<CredentialWritten, Error> {
-        // A condition of a single write is on the credential; that of many is on all of them.
+        // The condition of a single write is on its credential; that of a write of many is on all of them together.
         let expected = std::mem::take(&mut options.expected);
         let new = [NewCredential::new(key_name, value).expecting(expected)];
         let mut written = self.write(&new, Extent::Given, &options).await?.written;
@@ -179,7 +179,7 @@ impl AppCredentials {
         self.list_known(page, None).await
     }
 
-    /// The same of the credentials of these names alone, if there is a list.
+    /// The same, only for the credentials with these names if there is a list.
     pub(crate) async fn list_known(
         &self,
         page: PageRequest,
@@ -223,9 +223,9 @@ impl AppCredentials {
         self.delete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written.
-    /// [`WriteOptions::keep_history`] lets the credential be brought back ([`undelete`](Self::undelete)). One that
-    /// cannot be opened is refused then if it has former versions: a delete that keeps none deletes it with them.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written. With
+    /// [`WriteOptions::keep_history`], [`undelete`](Self::undelete) can bring the credential back. If the credential
+    /// cannot be opened and has former versions, that is refused; a delete without it deletes all of them.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -307,7 +307,7 @@ impl AppCredentials {
         let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let kept = tenant.engine.history_versions;
         let Some(row) = row.filter(|_| found.is_some() || is_damaged) else {
-            // Nothing to delete but a history that was kept: not the records, which belong to a change of a credential.
+            // Delete only a history that was kept. Write no records: they belong to the change of a credential.
             if !options.keeps_history {
                 draft.delete_history(tenant.history_to_delete(&subject).await?);
             }
@@ -327,8 +327,8 @@ impl AppCredentials {
         Ok(draft.commit().await?.map(|_| true))
     }
 
-    /// Reads the account, the integration, the rows of credentials with these names, and of those that are to be
-    /// `written` also whether they were deleted. Fails if either of the first two does not exist.
+    /// Reads the account, the integration and the rows of credentials with these names; for those that are to be
+    /// `written`, also whether they were deleted. Fails if the account or the integration does not exist.
     async fn read<'g>(
         &self,
         owner: &'g [&'g LinkedAccountId; 1],
@@ -363,7 +363,7 @@ impl AppCredentials {
         self.account.org().tenant.id.integration(self.account.id(), &self.app).key()
     }
 
-    /// The key of the row that says that a credential was deleted.
+    /// The key of the row that notes that a credential was deleted.
     fn deletion_of(&self, key_name: &CredentialKey) -> Key {
         let tenant = &*self.account.org().tenant;
         tenant.id.deleted(&Subject::credential(self.account.id(), &self.app, key_name)).key()
@@ -378,7 +378,7 @@ impl AppCredentials {
         tenant.live_integration(&view, registration, app, account_row.as_ref(), row.as_ref()).map(drop)
     }
 
-    /// Expects the integration as it was read, so that a delete of it makes the batch fail, and bumps the account's
+    /// Expects the integration as it was read, so that a delete of it makes the batch fail. Also bumps the account's
     /// generation.
     fn note_change(&self, draft: &mut Draft<'_>, app: &AppRows) -> Result<(), Error> {
         draft.expect_as_read(self.key(), Some(app.integration.row_revision));

@@ -1,7 +1,7 @@
-//! Credentials that a provider exchanges, such as OAuth tokens: refreshed by one caller of all processes.
+//! Credentials that a provider exchanges, such as OAuth tokens: one caller refreshes them for all processes.
 //!
 //! The lease is a note in the row of the integration. Every write of the refresh expects that row as the lease left it,
-//! so whoever changes the note fences the holder off.
+//! so changing the note fences the holder off.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,33 +27,33 @@ pub struct Refreshed {
     pub credentials: Credentials,
     /// Who refreshed them.
     pub by: RefreshedBy,
-    /// The key names of what the provider issued to this call and that is stored nowhere, since somebody set or deleted
-    /// the same credentials meanwhile: revoke those, of which only the exchange has seen the values.
+    /// The key names of credentials that the provider issued to this call but that are not stored, since somebody set
+    /// or deleted the same credentials meanwhile. Revoke them: only the exchange has seen their values.
     pub unstored: Vec<CredentialKey>,
 }
 
 impl AppCredentials {
-    /// Refreshes credentials that the host found to be expired, exactly once: of all callers in all processes on the
+    /// Refreshes credentials that the host found to be expired, exactly once: among all callers in all processes on the
     /// store, one calls `exchange`, and the others wait for its result.
     ///
-    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those of them that have
-    /// an expiry have changed since (any, where none has one, and also if one was added), the new ones are returned and
-    /// nothing is called.
-    /// What never expires, such as the name of a workspace, may change meanwhile. `exchange` returns what the provider
-    /// issued; the credentials with other key names stay. Where it has none, [`Unrefreshed`] says what is known of the
-    /// old ones; those who waited do not call the provider in turn, but get [`RefreshError::StillStale`] or the
-    /// uncertain outcome.
+    /// `seen` is what [`get_all`](Self::get_all) returned when the host found them expired. If those that have an
+    /// expiry have changed since, the new ones are returned and nothing is called. If none has an expiry, any change
+    /// counts, including an added credential.
+    /// Credentials that never expire, such as the name of a workspace, may change meanwhile. `exchange` returns what
+    /// the provider issued; credentials with other key names stay. If it has no new ones, [`Unrefreshed`] says what is
+    /// known about the old ones. The callers that waited do not call the provider too, but get
+    /// [`RefreshError::StillStale`] or the uncertain outcome.
     ///
-    /// The provider has used up the old token, so whatever of its answer can be stored is stored: also with an expiry
-    /// in the past, and without asking for the condition of a [`NewCredential`]. What cannot be stored is refused with
-    /// [`RefreshError::AnswerRefused`], and the outcome is uncertain: an old token is left in its place. What the
-    /// provider issued is not stored if somebody else set or deleted the same credentials meanwhile
-    /// ([`Refreshed::unstored`]), and may not be if an error is returned, such as [`RefreshError::Gone`] where the
-    /// account or connection was deleted. To revoke it then, let `exchange` keep a copy.
+    /// The provider has used up the old token, so whatever can be stored of its answer is stored, even with an expiry
+    /// in the past, and without checking the condition of a [`NewCredential`]. What cannot be stored is refused with
+    /// [`RefreshError::AnswerRefused`]; then the outcome is uncertain, since an old token is left in its place. What
+    /// the provider issued is not stored if somebody else set or deleted the same credentials meanwhile
+    /// ([`Refreshed::unstored`]). It may also not be stored if an error is returned, such as [`RefreshError::Gone`] if
+    /// the account or connection was deleted. To revoke it then, let `exchange` keep a copy.
     ///
-    /// Refreshes of different connections do not wait for each other, also those of one account. A lease that is longer
-    /// than the tokens live that the provider gave at the last refresh is [`RefreshError::LeaseOutlivesToken`]; a token
-    /// that the host has set, or that has expired, is refreshed however short its life is.
+    /// Refreshes of different connections do not wait for each other, even within one account. A lease longer than the
+    /// lifetime of the tokens from the last refresh is [`RefreshError::LeaseOutlivesToken`]. A token that the host has
+    /// set, or that has expired, is refreshed however short its lifetime.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -69,9 +69,9 @@ impl AppCredentials {
     /// # Ok(()) });
     /// ```
     ///
-    /// Without contention it costs two commits besides the exchange. The lease is written first; the answer is written
-    /// only while the lease lasts, and leaves as they are the credentials that somebody set or deleted in between. If
-    /// the store cannot be reached, the answer is written again and again until the lease ends.
+    /// Without contention it costs two commits besides the exchange. The lease is written first. The answer is written
+    /// only while the lease lasts, and does not overwrite credentials that somebody set or deleted in between. If the
+    /// store cannot be reached, the write is repeated until the lease ends.
     ///
     /// # Errors
     /// Those of the exchange; as an [`Error`], [`Error::IntegrationNotFound`] and [`Error::Refresh`], which is
@@ -79,9 +79,9 @@ impl AppCredentials {
     /// [plan](crate::Org::plan).
     ///
     /// # Cancellation
-    /// Dropped before the lease is written, nothing has happened. Dropped later, the outcome is uncertain when the
-    /// lease ends, also if the exchange had not begun: nobody else can know that. So run it on a task of its own where
-    /// requests are dropped.
+    /// If dropped before the lease is written, nothing has happened. If dropped later, the outcome is uncertain once
+    /// the lease ends, even if the exchange had not begun: nobody else can know that. So if requests may be dropped,
+    /// run it on a task of its own.
     pub async fn refresh<E, F>(
         &self,
         seen: Credentials,
@@ -102,9 +102,8 @@ impl AppCredentials {
         }
     }
 
-    /// States that the credentials that are kept are good: it ends a refresh whose outcome is uncertain or that the
-    /// provider rejected, so that the next [`refresh`](Self::refresh) calls the provider again. Returns whether there
-    /// was one.
+    /// States that the stored credentials are good. This ends a refresh whose outcome is uncertain or that the provider
+    /// rejected, so that the next [`refresh`](Self::refresh) calls the provider again. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -119,8 +118,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them, which a clock that
-    /// ran ahead can make long: [`replace_all`](Self::replace_all) ends that too.
+    /// [`Error::IntegrationNotFound`]; [`RefreshError::StillStale`] while a caller refreshes them. A clock that ran
+    /// ahead can make that long; [`replace_all`](Self::replace_all) ends it too.
     pub async fn settle_refresh(&self) -> Result<bool, Error> {
         self.observed("settle_refresh", None, self.settle()).await
     }
@@ -155,7 +154,7 @@ impl AppCredentials {
             Err(Unrefreshed::Rejected(error)) => (error, Ending::Rejected { shown: lease.current.revision }),
             Err(Unrefreshed::Unknown(error)) => (error, Ending::Unknown),
         };
-        // A failure leaves the lease, which ends by itself. The caller learns what the provider said.
+        // If this fails, the lease ends by itself. The caller gets what the provider said.
         self.end(lease.rows, ending).await.ok();
         Ok(Err(error))
     }
@@ -174,7 +173,7 @@ impl AppCredentials {
     /// Waits until it is this caller's turn, or until another one has refreshed.
     async fn lease(&self, seen: Credentials, refresh: &Refresh) -> Result<Turn, Error> {
         let (stale, mut patience) = (Stale::of(&seen), Patience::new(refresh, refresh.wait));
-        // What the caller has seen saves a read if no refresh was under way then: the lease expects it unchanged.
+        // If no refresh was in progress, what the caller has seen saves a read: the lease expects it unchanged.
         let mut known = Some(seen).filter(|seen| seen.refresh == RefreshState::Idle && self.is_own(seen));
         for _ in 0..ATTEMPTS_MAX {
             let mut now = match known.take() {
@@ -187,7 +186,7 @@ impl AppCredentials {
             let Some(rows) = now.rows.take() else { continue };
             match (now.refresh, refresh.on_uncertain) {
                 (RefreshState::Rejected { since }, _) => return Err(RefreshError::Rejected { since }.into()),
-                // Written before it is said, so that a holder that comes back cannot contradict it.
+                // Written before it is returned, so that a holder that comes back cannot contradict it.
                 (RefreshState::Uncertain { since }, OnUncertain::Refuse) => {
                     if rows.has_ended() || self.end(rows, Ending::Unknown).await? {
                         return Err(RefreshError::Uncertain { since }.into());
@@ -203,7 +202,7 @@ impl AppCredentials {
             let rows = match self.try_lease(&rows, note).await {
                 Ok(Some(integration)) => AppRows { integration, ..rows },
                 Ok(None) => continue,
-                // Perhaps it is written. Nobody else can say that nothing was called.
+                // It may have been written. Nobody else can know that nothing was called.
                 Err(error) if error.kind() == ErrorKind::Indeterminate => {
                     let Ok(mut found) = self.read_again().await else { return Err(error) };
                     match found.rows.take() {
@@ -216,28 +215,27 @@ impl AppCredentials {
             if engine.now() < note.until() {
                 return Ok(Turn::Ours(Box::new(Lease { current: now, rows, note })));
             }
-            // Paused for so long that others may have given the lease up. Nothing was called.
+            // This paused for so long that others may have given the lease up. Nothing was called.
             self.end(rows, Ending::Unused).await?;
         }
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// Whether the credentials are of the registration that the handle is bound to.
+    /// Whether the credentials belong to the registration that the handle is bound to.
     fn is_own(&self, seen: &Credentials) -> bool {
         let registration = self.account.registration().id.as_ref();
         seen.rows.as_ref().is_some_and(|rows| registration.is_none_or(|id| rows.account.body.is(id)))
     }
 
-    /// Reads the credentials until nobody refreshes them, or they are no longer the stale ones. A refresh that was
-    /// waited for and gave nothing ends the wait with an error: the waiters must not try one after the other what has
-    /// just failed.
+    /// Reads the credentials until nobody is refreshing them, or they are no longer the stale ones. If a refresh that
+    /// was awaited gave nothing, the wait ends with an error: the waiters must not each try what has just failed.
     async fn settled(&self, patience: &mut Patience<'_>, stale: &Stale) -> Result<Credentials, Error> {
         let mut awaited: Option<RefreshNote> = None;
         loop {
             let now = self.read_again().await?;
             let same = |note: &RefreshNote| awaited.is_some_and(|awaited| awaited.is_of(note));
             match (now.refresh, now.note()) {
-                // Another change of the credentials does not end the wait for those that are on their way.
+                // Another change of the credentials does not end the wait for this refresh.
                 (RefreshState::Underway { .. }, Some(note)) if !stale.is_replaced(&now) || same(&note) => {
                     awaited = Some(note);
                 }
@@ -255,8 +253,8 @@ impl AppCredentials {
         }
     }
 
-    /// Takes the lease, if neither the credentials nor the integration have changed. Returns the integration as it then
-    /// is.
+    /// Takes the lease, if neither the credentials nor the integration have changed. Returns the integration with the
+    /// lease.
     async fn try_lease(
         &self,
         rows: &AppRows,
@@ -267,7 +265,7 @@ impl AppCredentials {
         let view = tenant.view_to_seal(&owner).await?;
         let mut draft = Draft::new(tenant, &view);
         if rows.integration.body.refresh.is_some_and(|former| !former.has_ended()) {
-            // Its holder did not end it, and nobody has said so yet.
+            // Its holder did not end it, and nobody has recorded that yet.
             self.note_ending(&mut draft, rows, Ending::Unknown);
         }
         let row_len = self.put_refresh(&mut draft, rows, Some(note))?;
@@ -278,11 +276,11 @@ impl AppCredentials {
         Ok(Some(Loaded::written(body.refreshing(Some(note)), revision, row_revision, row_len)))
     }
 
-    /// Expects the credentials as they were read, and that their account is not deleted. Not the account's row: what is
-    /// written to its other connections changes that one too, and would keep this one from its lease.
+    /// Expects the credentials as they were read, and that their account is not deleted. Does not expect the account's
+    /// row: writes to its other connections change that too, and would keep this connection from its lease.
     fn expect_credentials(&self, draft: &mut Draft<'_>, rows: &AppRows) {
         let (ids, account) = (&self.account.org().tenant.id, self.account.id());
-        // An account without a key has no credentials, so nobody refreshes any of it.
+        // An account without a key has no credentials, so there is nothing to refresh.
         if rows.rows.len() > EXPECTED_MAX || !draft.expect_keys(account) {
             return draft.expect_as_read(ids.account(account).key(), Some(rows.account.row_revision));
         }
@@ -291,7 +289,8 @@ impl AppCredentials {
         }
     }
 
-    /// Ends the refresh whose note is in `rows`: its holder cannot write any more. `false` if it had ended already.
+    /// Ends the refresh whose note is in `rows`, so that its holder can no longer write. Returns `false` if it had
+    /// already ended.
     pub(super) async fn end(&self, mut rows: AppRows, mut ending: Ending) -> Result<bool, Error> {
         let Some(note) = rows.integration.body.refresh else { return Ok(false) };
         let tenant = &*self.account.org().tenant;
@@ -313,7 +312,7 @@ impl AppCredentials {
             if !found.is_of(&note) {
                 return Ok(false);
             }
-            // What the provider rejected is what it was shown: somebody has set new ones meanwhile.
+            // The provider rejected what it was shown, but somebody has set new ones meanwhile.
             if matches!(ending, Ending::Rejected { shown } if shown != now.revision) {
                 ending = Ending::Unused;
             }
@@ -322,7 +321,7 @@ impl AppCredentials {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// All credentials, in a verb that is observed as a whole.
+    /// All credentials, for a verb that is already observed.
     pub(super) async fn read_again(&self) -> Result<Credentials, Error> {
         fresh_if_stale(|freshness| self.try_get_all(freshness)).await
     }
@@ -352,36 +351,36 @@ impl AppCredentials {
     }
 }
 
-/// Whose turn it is.
+/// The result of waiting for the lease.
 enum Turn {
     Ours(Box<Lease>),
-    /// The credentials are not the stale ones any more.
+    /// The credentials are no longer the stale ones.
     Taken(Box<Credentials>),
 }
 
 /// The right to exchange credentials, until the note's end.
 pub(super) struct Lease {
     pub(super) current: Credentials,
-    /// As the lease left them.
+    /// The rows as the lease left them.
     pub(super) rows: AppRows,
     pub(super) note: RefreshNote,
 }
 
-/// How a refresh ends that gives no new credentials, or not all.
+/// How a refresh ends that gives no new credentials, or only some.
 #[derive(Clone, Copy)]
 pub(super) enum Ending {
     /// The old ones are as good as before.
     Unused,
     /// The host says that they are good.
     Settled,
-    /// The provider said that they are not, as far as they are those that it was shown.
+    /// The provider rejected them. This applies only to the credentials that it was shown.
     Rejected { shown: Option<Revision> },
     /// Nobody knows.
     Unknown,
 }
 
 impl Ending {
-    /// What is left of the refresh.
+    /// The end to record in the note of the refresh.
     pub(super) fn left(self) -> Option<RefreshEnd> {
         match self {
             Self::Unused | Self::Settled => None,
@@ -422,8 +421,8 @@ impl fmt::Debug for AppRows {
     }
 }
 
-/// Pauses that grow, for as long as a caller is willing to wait. They are counted, not read from a clock, which may be
-/// set while somebody waits.
+/// Growing pauses, for as long as a caller is willing to wait. The pauses are counted rather than read from a clock,
+/// which may be set meanwhile.
 pub(super) struct Patience<'r> {
     refresh: &'r Refresh,
     left: Duration,
@@ -435,7 +434,7 @@ impl<'r> Patience<'r> {
         Self { refresh, left: wait, pause: PAUSE_MIN }
     }
 
-    /// Waits a little. `false`, at once, if the time is over.
+    /// Waits a little. Returns `false` at once if the time is over.
     pub(super) async fn pause(&mut self) -> bool {
         let pause = self.pause.min(self.left);
         if pause.is_zero() {
@@ -448,9 +447,9 @@ impl<'r> Patience<'r> {
     }
 }
 
-/// Refuses a lease that is longer than the tokens live that the provider gives: waiters would see the next token expire
-/// before they learn of it. What counts is what the provider gave at the last refresh: a token that the host has set
-/// may have been valid for long already. One that has expired is refreshed in any case.
+/// Refuses a lease longer than the lifetime of the provider's tokens: waiters would see the next token expire before
+/// they learn of it. The lifetime is that from the last refresh: a token that the host has set may have been valid for
+/// long already. A token that has expired is refreshed in any case.
 fn refuse_long(lease: Duration, now: &Credentials, rows: &AppRows, moment: Timestamp) -> Result<(), Error> {
     let outlives = |item: &Credential| {
         let expires_at = item.info.metadata.expires_at();
@@ -468,7 +467,7 @@ fn after(moment: Timestamp, duration: Duration) -> Timestamp {
     Timestamp::from_ms(moment.as_ms().saturating_add(ms))
 }
 
-/// So many expectations fit in a batch of any store.
+/// This many expectations fit into a batch of any store.
 const EXPECTED_MAX: usize = 64;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);

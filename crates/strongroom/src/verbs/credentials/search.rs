@@ -7,13 +7,14 @@ use crate::verbs::credentials::AppCredentials;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Finds credentials of all accounts: those that are missing, or that expire. In the byte order of their accounts,
-    /// integrations and key names; no value is returned.
+    /// Finds credentials of all accounts that are missing or expire, in the byte order of their accounts, integrations
+    /// and key names. No value is returned.
     ///
-    /// What is missing is found by keys alone, and only accounts that lack the credential are opened: some 500 accounts
-    /// in two reads of the store. When one expires is sealed in it, so those of the integration are opened: 64 accounts
-    /// in two reads, and one more for each page of the store (4 MiB) that their credentials fill, so that no more of
-    /// them is in memory at once. A call reads until its page is full or the accounts are at an end.
+    /// Missing credentials are found from keys only, and only accounts that lack the credential are opened: some 500
+    /// accounts in two reads of the store. The expiry of a credential is sealed in it, so those of the integration are
+    /// opened: 64 accounts in two reads, and one more for each page of the store (4 MiB) that their credentials fill,
+    /// so that no more of them are in memory at once. A call reads until its page is full or there are no more
+    /// accounts.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -45,8 +46,8 @@ impl Org {
         self.tenant.observed(call, search).await
     }
 
-    /// The credentials of a connection that was found, to refresh them, say. One of which two credentials were found is
-    /// found twice.
+    /// The credentials of a connection that was found, for example to refresh them. A connection with two matching
+    /// credentials is found twice.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

@@ -11,14 +11,14 @@ use crate::store::Key;
 pub struct Credentials {
     /// The credentials, in the byte order of their key names.
     pub items: Vec<Credential>,
-    /// A mark of all of them together, which every change of any of them changes; `None` if there are none.
+    /// A mark of all of them together, which changes when any of them does; `None` if there are none.
     pub revision: Option<Revision>,
     /// Whether they are being refreshed ([`refresh`](crate::AppCredentials::refresh)).
     pub refresh: RefreshState,
     /// The key of the integration's row.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(super) of: Key,
-    /// What a refresh of exactly these credentials expects; `None` of those that a refresh returned.
+    /// What a refresh of exactly these credentials expects; `None` for those that a refresh returned.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(super) rows: Option<AppRows>,
 }
@@ -36,15 +36,15 @@ impl Credentials {
         self.items.get(found)
     }
 
-    /// The condition that none of them has changed, and none was added.
+    /// The condition that none of them has changed and none was added.
     #[must_use]
     pub fn expected(&self) -> Expected {
         self.revision.map_or(Expected::Absent, Expected::Revision)
     }
 }
 
-/// What a refresh has to replace: the credentials that expire, or all where none does. Others of the same connection,
-/// such as the name of a workspace, change without a refresh.
+/// The credentials that a refresh has to replace: those that expire, or all if none does. Others of the same
+/// connection, such as the name of a workspace, change without a refresh.
 pub(super) struct Stale {
     expiring: Vec<(String, Revision)>,
     all: Option<Revision>,
@@ -58,7 +58,7 @@ impl Stale {
         Self { expiring: expiring.collect(), all: seen.revision }
     }
 
-    /// Whether somebody has replaced any of them by now.
+    /// Whether any of them has been replaced.
     pub(super) fn is_replaced(&self, now: &Credentials) -> bool {
         if self.expiring.is_empty() {
             return now.revision != self.all;

@@ -29,8 +29,9 @@ pub enum IfChanged {
 }
 
 impl Records {
-    /// The record with this key, unless it is still the one that `stamp` belongs to. Then it is read but not opened,
-    /// which saves most of the cost of a [`get`](Self::get). For a host that caches what it makes of a record.
+    /// The record with this key, unless it is still the one that `stamp` belongs to. An unchanged record is read but
+    /// not opened, which saves most of the cost of a [`get`](Self::get). For a host that caches what it derives from a
+    /// record.
     ///
     /// A record is unchanged if its key has the same sealed bytes, and the data key that sealed them was not dropped.
     /// So a record that was put again, moved, rotated, deleted or shredded is never taken for unchanged.
@@ -72,7 +73,7 @@ impl Records {
             // The same bytes as those that were opened, so the revision is true.
             let revision = SealedRow::decode(place.kind(), &row.value).map(|sealed| sealed.revision).ok();
             let is_newest = self.org.tenant.is_newest_record(&view, &self.namespace, &at, revision);
-            // Deleted or changed since, and put back.
+            // It was deleted or changed since, and put back.
             return Ok(if is_newest { IfChanged::Unchanged } else { IfChanged::Absent });
         }
         let record = self.org.tenant.open_record(&view, &self.namespace, key, &row)?;

@@ -33,7 +33,7 @@ pub struct Records {
     org: Org,
     namespace: Namespace,
     access: RecordAccess,
-    /// Which linked account events of its writes name.
+    /// The linked account that the events of its writes name.
     account: Option<LinkedAccountId>,
 }
 
@@ -42,8 +42,8 @@ impl Records {
         Self { org, namespace, access, account: None }
     }
 
-    /// The same records, each write of which names this linked account in its event: the audit does not show the keys
-    /// of records, so it would not say whose a record is.
+    /// The same records, with each write naming this linked account in its event: the audit does not show the keys of
+    /// records, so otherwise it would not say whose a record is.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -131,7 +131,7 @@ impl Records {
         }
     }
 
-    /// Deletes a record, also one that cannot be read. Returns whether there was one.
+    /// Deletes a record, even one that cannot be read. Returns whether there was one.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -194,7 +194,7 @@ impl Records {
         self.org.tenant.observed(Call::of("list_records").named(self.namespace.as_str()), run).await
     }
 
-    /// The same, each with its key, but one that cannot be read keeps no other out of the list: in its place is why.
+    /// The same, each with its key. A record that cannot be read does not fail the list: its place holds the reason.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -214,7 +214,7 @@ impl Records {
         let run = async {
             let tenant = &*self.org.tenant;
             let range = tenant.id.records(&self.namespace);
-            // By keys that may be out of date, all of them would seem to be damaged.
+            // With keys that may be out of date, all of them would seem to be damaged.
             let list = List::new("records", &range).fresh();
             tenant
                 .list(list, &page, |view, key, row| {
@@ -262,8 +262,8 @@ impl Records {
         self.companion(key, RecordAction::Delete)
     }
 
-    /// A condition that joins the batch of another verb: it is written only if the record is as expected, and the
-    /// record stays as it is.
+    /// A condition that joins the batch of another verb: the batch is written only if the record is as expected. The
+    /// record itself stays as it is.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -303,7 +303,7 @@ impl Records {
         }
     }
 
-    /// What is gone once is gone for good, where keys are not used again.
+    /// If keys are not used again, a record that is gone once is gone for good.
     fn note_absent(&self, view: &View<'_>, key: &RecordKey) {
         let tenant = &*self.org.tenant;
         tenant.is_newest_record(view, &self.namespace, &tenant.id.record(&self.namespace, key).key(), None);

@@ -99,7 +99,7 @@ impl Org {
         let (view, mut rows) = tenant.read(&needs, gets).await?;
         let taken = rows.split_off(2 * values.len());
         let existing = tenant.value_rows(&view, values, &ids, rows, (options, freshness)).await?;
-        // The names of a shredded org may not be swept yet. They are not taken.
+        // The names of a shredded org may not be swept yet. They do not count as taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);
         }

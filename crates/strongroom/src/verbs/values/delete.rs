@@ -42,11 +42,11 @@ impl Org {
     /// Deletes the value of a definition at a scope. Returns `None` if there was none.
     ///
     /// A damaged row is deleted too, and [`DeletedValue::damaged`] says so. With a condition it is refused, since the
-    /// condition cannot be checked. With [`WriteOptions::keep_history`] it is refused too if it has former versions: a
-    /// delete that keeps none deletes it with them.
+    /// condition cannot be checked. With [`WriteOptions::keep_history`] it is refused if it has former versions; a
+    /// delete without that option deletes all of them.
     ///
     /// The former versions of the value are deleted too, unless the options keep them. If there are more than a
-    /// hundred, the oldest go in batches of their own once the value is gone; after an error, call this again.
+    /// hundred, the oldest are deleted in batches of their own after the value; after an error, call this again.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -111,7 +111,7 @@ impl Org {
         self.delete_found_value(id, |_| true, &WriteOptions::default()).await
     }
 
-    /// Deletes the value with this document id, if it is at a scope that is `meant`.
+    /// Deletes the value with this document id, if its scope is `meant`.
     pub(crate) async fn delete_found_value(
         &self,
         id: &DocumentId,
@@ -157,7 +157,7 @@ impl Org {
         let (Some(found), Some(row)) = (found, row.as_ref()) else {
             return purge(tenant, &view, (scope, &definition.stored, row.as_ref()), only, options).await;
         };
-        // Another value took the place since the id was looked up.
+        // Another value has taken its place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Attempt::Landed(None));
         }
@@ -211,7 +211,7 @@ async fn to_delete(
     }
 }
 
-/// A plain delete of a value that was deleted with its history kept: nothing of it stays.
+/// Deletes everything left of a value that was deleted with its history kept.
 async fn purge(
     tenant: &Tenant,
     view: &View<'_>,
@@ -236,14 +236,14 @@ async fn purge(
     } else if is_lost && let Some(left) = tenant.engine.get(index.clone()).await? {
         let value = tenant.id.value(scope, definition).key();
         draft.delete_ids(&tenant.ids_leading_to(slice::from_ref(&value)).await?);
-        // Whoever sets a value meanwhile puts this row again.
+        // A write that sets a value meanwhile puts this row again.
         draft.delete_as_read(index, left.revision);
     }
     if draft.is_empty() {
         return Ok(Attempt::Landed(None));
     }
     draft.note(|| value_change(EventKind::ValueDeleted, stored, scope));
-    // Not the records: they belong to a change of a value, and there is none.
+    // Do not write the records: they belong to the change of a value, and there is none.
     for registration in &options.registered {
         draft.expect_registered(registration).await?;
     }

@@ -14,12 +14,11 @@ use crate::verbs::org::Org;
 
 impl Org {
     /// The versions of the value of a definition at exactly this scope, the newest first, without the values. The first
-    /// is the present one, unless the value was deleted. One that cannot be read is among them, and
+    /// is the present one, unless the value was deleted. A version that cannot be read is listed too, and
     /// [`Version::unreadable`] says why.
     ///
-    /// As many former versions are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
-    /// number of its own.
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) sets how many former versions are
+    /// kept, unless the definition sets its own number.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -81,7 +80,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the value was deleted;
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that notes the deletion of the value;
     /// [`Error::DefinitionNotFound`].
     pub async fn value_version(
         &self,
@@ -95,9 +94,9 @@ impl Org {
         self.tenant.observed(call, read).await
     }
 
-    /// Sets the value to what it was in a former version. That is a new version: it is checked against the format of
-    /// today, and can be undone in turn. Where the present row cannot be opened, with [`Expected::Unreadable`] only
-    /// ([`restore_value_with`](Self::restore_value_with)): what it held is lost then.
+    /// Sets the value to that of a former version. This is a new version: it is checked against the present format, and
+    /// can itself be undone. If the present row cannot be opened, this works only with [`Expected::Unreadable`]
+    /// ([`restore_value_with`](Self::restore_value_with)), and its value is lost.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -177,7 +176,7 @@ impl Org {
             let newest = quiet.value_history(definition.clone(), &*scope, PageRequest::first(2)).await?.items;
             match newest.as_slice() {
                 [value, ..] if !value.deleted => Err(Error::Unexpected { found: Some(value.revision) }),
-                // What was deleted was not kept: an older version is another value.
+                // The deleted version itself was not kept: an older version is another value.
                 [deletion, last]
                     if deletion.unreadable.is_none() && last.revision.next() != deletion.revision =>
                 {

@@ -97,7 +97,7 @@ impl Org {
         self.values_known(scope, page, None).await
     }
 
-    /// The same of the variables of these names alone, if there is a list.
+    /// The same, only for the variables with these names if there is a list.
     pub(crate) async fn values_known(
         &self,
         scope: impl Into<Cow<'_, Scope>>,
@@ -110,8 +110,8 @@ impl Org {
     }
 
     /// Where a definition has a value, and at which revision: who overrides it. Accounts come before workflows, both in
-    /// the byte order of their ids. Nothing is opened: it costs one read of the index and one of the rows for each 32
-    /// places. A page can be empty and still have a next one.
+    /// the byte order of their ids. Nothing is opened: each 32 places cost one read of the index and one of the rows. A
+    /// page can be empty and still have a next one.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -140,9 +140,9 @@ impl Org {
     }
 
     /// The scopes at which something is set: the org first, then accounts, then workflows, both in the byte order of
-    /// their ids. An account is among them whether or not it is registered. Nothing is opened: it costs a read for each
-    /// 512 values, and one more for each scope that has more. What a delete of a definition or account that was
-    /// interrupted has left is among it until [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// their ids. An account is listed whether or not it is registered. Nothing is opened: it costs a read for each 512
+    /// values, and one more for each scope that has more. Rows left by an interrupted delete of a definition or account
+    /// are included until [`Vault::run_jobs`](crate::Vault::run_jobs) is called.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -189,8 +189,8 @@ impl Org {
         self.tenant.observed(Call::of("validate").definition(&definition).at(&scope), check).await
     }
 
-    /// A dry run of [`define_and_set`](Self::define_and_set) for one value of a definition that is not there yet. Reads
-    /// nothing.
+    /// A dry run of [`define_and_set`](Self::define_and_set) for one value of a definition that does not exist yet.
+    /// Reads nothing.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -202,7 +202,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `define_and_set` that do not depend on what is stored. The id of the definition that they name is none.
+    /// Those of `define_and_set` that do not depend on stored rows. The definition id in them is not a real one.
     pub fn validate_new(
         &self,
         definition: &VariableDefinition,

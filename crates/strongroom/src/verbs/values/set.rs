@@ -21,8 +21,8 @@ impl Org {
     /// Sets the value of a definition at a scope. An update keeps the id and creation time.
     ///
     /// The value is checked against the definition's format. It is always sealed, even if the definition is not marked
-    /// encrypted. An account need not be registered: a value may be set before it is, by whoever has the id. With
-    /// [`WriteOptions::while_registered`], or through a [bound](crate::Account::bound) handle, it has to be.
+    /// encrypted. An account need not be registered: anyone who has its id may set a value before it is. With
+    /// [`WriteOptions::while_registered`], or through a [bound](crate::Account::bound) handle, it must be registered.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -122,8 +122,9 @@ impl Org {
         self.tenant.observed(call, write).await
     }
 
-    /// [`set_values`](Self::set_values) of any number, in as many batches as it takes. `progress` learns how many are
-    /// set after each batch. If one fails, the values before it stay set, and setting all of them again does the rest.
+    /// [`set_values`](Self::set_values) for any number of values, in as many batches as it takes. `progress` is called
+    /// after each batch with the number of values set so far. If a batch fails, the values before it stay set, and
+    /// setting all of them again does the rest.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -137,10 +138,10 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `set_values`, but for `TooManyValues`.
+    /// Those of `set_values`, except `TooManyValues`.
     ///
     /// # Cancellation
-    /// Dropped, the parts that `progress` was called for are set, and the next one may be.
+    /// If dropped, the parts that `progress` was called for are set, and the next one may be.
     pub async fn set_values_in_parts(
         &self,
         values: &[NewValue<'_>],
@@ -167,7 +168,7 @@ impl Org {
                     written.extend(set);
                     progress(written.len());
                 }
-                // Long values, or a store of small batches: a part of one is refused for itself.
+                // The values are long, or the store's batches small. A part of one value is refused with its own error.
                 Err(error) if part.len() > 1 && is_too_large(&error) => part_len = part.len() / 2,
                 Err(error) => return Err(error),
             }
@@ -205,7 +206,7 @@ fn is_too_large(error: &Error) -> bool {
     }
 }
 
-/// Fits into a batch of the stores that there are, even if every value is new, unless the values are long.
+/// Fits into a batch of the existing stores, even if every value is new, unless the values are long.
 const PART_LEN: usize = 1_000;
 
 /// The accounts whose keys the values need, each once.
@@ -214,8 +215,7 @@ pub(super) fn accounts_of<'v>(values: &'v [NewValue<'_>]) -> Vec<&'v LinkedAccou
     accounts.into_iter().collect()
 }
 
-/// Checks the values against their definitions, those of `made` among them, and puts them in place of the existing
-/// ones.
+/// Checks the values against their definitions, including those of `made`, and puts them in place of the existing ones.
 pub(super) fn put_values(
     draft: &mut Draft<'_>,
     made: &NewDefinitions<'_>,
@@ -242,7 +242,7 @@ pub(super) fn put_values(
     Ok(written)
 }
 
-/// Each definition may be set once a scope.
+/// Each definition may be set only once per scope.
 pub(super) fn refuse_duplicates(values: &[NewValue<'_>], ids: &[DefinitionId]) -> Result<(), Error> {
     let mut seen: BTreeSet<(DefinitionId, &Scope)> = BTreeSet::new();
     for (value, id) in values.iter().zip(ids) {

@@ -52,7 +52,7 @@ impl Vault {
     /// [`VaultOptions::argon2`], that slot is sealed again at the new cost. If the write fails, the vault opens all
     /// the same. [`VaultOptions::without_slot_upgrade`] turns this off.
     ///
-    /// Call [`run_jobs`](Self::run_jobs) once it is open: it finishes what a crash interrupted.
+    /// Call [`run_jobs`](Self::run_jobs) once it is open, to finish what a crash interrupted.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -77,8 +77,8 @@ impl Vault {
         VaultOptions::default().open(store, unlock).await
     }
 
-    /// Opens the vault of a store, or creates one if the store is empty, with the default options. Of several callers
-    /// that come to an empty store at once, one creates the vault and the others open it.
+    /// Opens the vault of a store, or creates one if the store is empty, with the default options. If several callers
+    /// find an empty store at once, one creates the vault and the others open it.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -92,7 +92,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`open`](Self::open) and [`create`](Self::create), except that the store is empty or holds a vault.
+    /// Those of [`open`](Self::open) and [`create`](Self::create), except those for a store that is empty or holds a
+    /// vault.
     pub async fn open_or_create(store: impl Store, unlock: Unlock) -> Result<Self, Error> {
         VaultOptions::default().open_or_create(store, unlock).await
     }
@@ -113,9 +114,8 @@ impl Vault {
         Org::new(Arc::clone(&self.engine), org, environment)
     }
 
-    /// The store under the vault, if it is an `S`: for what its crate offers beside the trait, such as statistics. The
-    /// vault remains its only user, so nothing is checked for the writes of others. Write nothing to it that is the
-    /// vault's.
+    /// The store under the vault, if it is an `S`: for what its crate offers beyond the trait, such as statistics. The
+    /// vault remains its only user, so it does not look for the writes of others. Do not write to the vault's rows.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -157,8 +157,8 @@ impl Vault {
         self.engine.caches.stats()
     }
 
-    /// Wipes cached keys that are older than [`VaultOptions::cached_key_age_max`]. Every verb does this too: a host
-    /// whose vault may be idle for long calls it from a timer.
+    /// Wipes cached keys that are older than [`VaultOptions::cached_key_age_max`]. Every verb does this too. A host
+    /// whose vault may be idle for a long time calls it from a timer.
     ///
     /// ```
     /// # futures_executor::block_on(async {

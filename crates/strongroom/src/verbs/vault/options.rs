@@ -49,7 +49,7 @@ pub struct VaultOptions {
     kept: Option<Unlock>,
     /// The slot that opened the vault.
     slot: Option<SlotId>,
-    /// Those of a vault that is created or restored.
+    /// The settings of a vault that is created or restored.
     pub(crate) settings: Settings,
 }
 
@@ -96,8 +96,8 @@ impl VaultOptions {
     }
 
     /// Keeps the last `count` former versions of each value, credential and definition, at most 100, unless a
-    /// definition says otherwise for itself and its values. The default is 0: none. What was kept before stays until
-    /// the document is deleted.
+    /// definition sets another number for itself and its values. The default is 0: none. Versions kept earlier stay
+    /// until the document is deleted.
     ///
     /// An update then writes one row more, and deletes one.
     #[must_use]
@@ -118,7 +118,7 @@ impl VaultOptions {
         self
     }
 
-    /// Calls `observer` for every verb on what an org holds. Without one, nothing is measured.
+    /// Calls `observer` for every verb on an org's data. Without one, nothing is measured.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -128,8 +128,8 @@ impl VaultOptions {
     /// Registers the check of a [`VarFormat::Custom`](crate::VarFormat::Custom), which returns the rule that a value
     /// breaks, as a sentence. It runs in every write of such a value, so it should be quick, and must not panic.
     ///
-    /// Definitions store the name alone. A vault that was opened without the check reads, resolves, rotates, copies and
-    /// verifies such values, and refuses to define or change a variable of the format and to set a value of it.
+    /// Definitions store only the name. A vault opened without the check reads, resolves, rotates, copies and verifies
+    /// such values, but refuses to define or change a variable of the format and to set a value of it.
     ///
     /// ```
     /// use strongroom::{VarFormat, VariableDefinition, VaultOptions};
@@ -151,8 +151,8 @@ impl VaultOptions {
         self
     }
 
-    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. What is used
-    /// least goes first, and its keys are wiped.
+    /// Keeps at most this many opened keyrings, and as many definitions, in memory: 16,384 unless set. The least used
+    /// are dropped first, and their keys are wiped.
     #[must_use]
     pub fn cache_entries_max(mut self, entries: usize) -> Self {
         self.cache_entries_max = entries;
@@ -160,19 +160,19 @@ impl VaultOptions {
     }
 
     /// Keeps an opened keyring in memory for at most this long after its row was read: an hour unless set. Then the
-    /// next verb or [`Vault::wipe_old_keys`] wipes its keys. They are read and opened again when they are needed.
+    /// next verb or [`Vault::wipe_old_keys`] wipes its keys. They are read and opened again when needed.
     #[must_use]
     pub fn cached_key_age_max(mut self, age: Duration) -> Self {
         self.cached_key_age_max = age;
         self
     }
 
-    /// Keeps what runs see for at most this many bytes: 16 MiB unless set, which is about 2,500 runs of 50 values. 0
+    /// Keeps what runs see in at most this many bytes: 16 MiB unless set, which is about 2,500 runs of 50 values. 0
     /// turns it off. From the second [`resolve_all`](crate::Org::resolve_all) of a path on, its values stay in memory,
-    /// sealed under keys that are written nowhere, and are served from there until a definition, a value or a
-    /// key of the org, or of any of its accounts, is written. They are dropped and their keys wiped by such a write, by
-    /// a lock, after [`cached_key_age_max`](Self::cached_key_age_max), and when others need the space. On a store that
-    /// is [shared](crate::store::Capabilities::shared) nothing is kept.
+    /// sealed under keys that are written nowhere. They are served from there until a definition, a value or a key of
+    /// the org, or of any of its accounts, is written. They are dropped and their keys wiped by such a write, by a
+    /// lock, after [`cached_key_age_max`](Self::cached_key_age_max), and when others need the space. On a
+    /// [shared](crate::store::Capabilities::shared) store nothing is kept.
     #[must_use]
     pub fn cached_runs_bytes_max(mut self, bytes: usize) -> Self {
         self.cached_runs_bytes_max = bytes;
@@ -215,7 +215,7 @@ impl VaultOptions {
         self
     }
 
-    /// Refuses to open a store that has not come as far as `mark`, which [`Vault::mark`] returned: an older copy of it.
+    /// Refuses to open a store older than `mark`, which [`Vault::mark`] returned: an older copy of it.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -235,9 +235,9 @@ impl VaultOptions {
         self
     }
 
-    /// Takes up a root key that another process rotates in, if the key that this vault is opened with opens it too, so
-    /// that every handle goes on as before. Otherwise, and always without this option, verbs fail with
-    /// [`Error::RootRotated`] until the host opens the vault again. For vaults that several processes have open.
+    /// Takes up a root key that another process makes active, if the key that opened this vault opens it too, so that
+    /// every handle keeps working. Otherwise, and always without this option, verbs fail with [`Error::RootRotated`]
+    /// until the host opens the vault again. For vaults that several processes have open.
     ///
     /// The passphrase, raw key or key provider stays in memory until the vault is dropped or
     /// [locked](Vault::lock). The first verb that finds the root rotated opens the slot, which costs a key derivation
@@ -261,16 +261,16 @@ impl VaultOptions {
         self
     }
 
-    /// Accepts a store whose acknowledged writes survive only this: the one that the vault is created in, opened from,
-    /// restored into, or copied to. Without it, a store with [`Durability::ProcessCrash`] is refused.
+    /// Accepts a store whose acknowledged writes survive only this: the store that the vault is created in, opened
+    /// from, restored into, or copied to. Without it, a store with [`Durability::ProcessCrash`] is refused.
     #[must_use]
     pub fn accept_durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
         self
     }
 
-    /// What every engine of a new vault does. A vault that is opened or restored keeps the settings it has:
-    /// [`Vault::change_settings`] changes them.
+    /// The settings of a new vault. A vault that is opened or restored keeps its settings: [`Vault::change_settings`]
+    /// changes them.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -292,9 +292,9 @@ impl VaultOptions {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::create`], [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if the id, root or mark of
-    /// a vault is expected, [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if the key
-    /// provider fails.
+    /// Those of [`Vault::create`], [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an id, root or mark is
+    /// expected, [`Error::KeyDerivation`] for parameters out of bounds, and [`Error::Provider`] if the key provider
+    /// fails.
     pub async fn create(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         refuse_used(&store).await?;
@@ -338,7 +338,7 @@ impl VaultOptions {
         store: &dyn Store,
         unlock: &Unlock,
     ) -> Result<(StoreId, Roots, Pass, SlotId), Error> {
-        // A new vault has new ids: nothing that was known before can be true of it.
+        // A new vault has new ids, so nothing expected can match it.
         if self.store_id.is_some() || self.root_id.is_some() || self.mark.is_some() {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
@@ -346,7 +346,7 @@ impl VaultOptions {
         let mut batch = WriteBatch::default();
         let header = (VaultRow::Header.key(), encode_header(&store_id));
         for (key, row) in [header].into_iter().chain(rows) {
-            // Of two that create at once, one fails.
+            // If two callers create at once, one of them fails.
             batch.expect(key.clone(), Expect::Absent);
             batch.put(key, row);
         }
@@ -468,7 +468,7 @@ impl VaultOptions {
         roots: Roots,
         pass: Option<Pass>,
     ) -> Vault {
-        // Whether others write is asked before the first read as well: what they sent may land after they are gone.
+        // Check for other writers before the first read too: their batches may land after they are gone.
         let runs_bytes_max = if store.capabilities().shared { 0 } else { self.cached_runs_bytes_max };
         let gate = Gate::new(pass, roots.store_revision);
         let engine = Engine {

@@ -9,10 +9,10 @@ use crate::store::{Expect, RowRevision, Store, WriteBatch};
 use crate::verbs::vault::VaultOptions;
 
 impl VaultOptions {
-    /// Seals a passphrase's slot again if its key derivation is cheaper than today's. Any failure is ignored: the
-    /// vault is open all the same, and the next `open` tries again. A retired store is not written to. Returns the
-    /// revision of the `store` row if it was written: its history notes every rewrite of a slot, since the slot's next
-    /// revision is counted from there.
+    /// Seals a passphrase's slot again if its key derivation is cheaper than today's. Any failure is ignored: the vault
+    /// is open anyway, and the next `open` tries again. A retired store is not written to. Returns the revision of the
+    /// `store` row if it was written: its history notes every rewrite of a slot, since the slot's next revision is
+    /// counted from there.
     pub(crate) async fn upgrade_slot(
         &self,
         store: &dyn Store,

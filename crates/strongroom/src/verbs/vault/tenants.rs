@@ -1,4 +1,4 @@
-//! Which orgs a vault holds, and in which environments one of them is.
+//! The orgs of a vault, and the environments of an org.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
 impl Vault {
-    /// The orgs that have rows, in the order of their ids. One that was shredded is among them, since the list of its
-    /// destroyed keys stays. It walks from org to org: one read for each, however many rows they have.
+    /// The orgs that have rows, in the order of their ids. A shredded org is listed too, since the list of its
+    /// destroyed keys stays. It costs one read for each org, however many rows the org has.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -47,7 +47,7 @@ impl Vault {
         Ok(Listing { items, next: None })
     }
 
-    /// The tenant of the first row of the range that has one. The range is narrowed to what follows the others.
+    /// The tenant of the first row in the range that has one. Drops the rows before that one from the range.
     async fn next_tenant(&self, rest: &mut KeyRange) -> Result<Option<TenantId>, Error> {
         while !rest.is_empty() {
             let page = self.engine.read(Scan::new(rest.clone(), 1).keys_only()).await?;
@@ -55,7 +55,7 @@ impl Vault {
             if let Some(tenant) = TenantId::of_key(key) {
                 return Ok(Some(tenant));
             }
-            // A row of nobody: `verify` reports it, and it does not hide the rest.
+            // A row without a tenant: `verify` reports it, and it does not hide the rest.
             *rest = rest.clone().after(key.as_bytes());
         }
         Ok(None)
