@@ -10,7 +10,7 @@ use crate::row::{RowKind, Subject, TenantRow, encode_index};
 use crate::store::{Key, RowRevision, Scan};
 use crate::tenant::{GRANDFATHERED, IndexedValue, Needs, Tenant};
 
-/// Finishes what deletes of a definition have left. Returns whether there was anything.
+/// Finishes what deletes of a definition left to do. Returns whether there was anything.
 pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result<bool, Error> {
     let (mut rest, mut finished) = (tenant.id.jobs(), false);
     loop {
@@ -53,7 +53,7 @@ impl Sweeper<'_> {
             }
             if values.is_empty() {
                 let own = Subject::Definition(*id);
-                // What a delete that keeps no history had no room for in its batch, if it was cut short.
+                // If a delete that keeps no history was interrupted, this deletes what had no room in its batch.
                 let is_kept = self.tenant.engine.get(keys.deleted(&own).key()).await?.is_some();
                 if is_kept || self.sweep_history(&[own]).await? {
                     return self.finish(None).await;

@@ -34,7 +34,7 @@ pub(crate) type JobId = DocumentId;
 /// Runs a job to its end. If its row is gone, another runner finished it.
 pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     let key = tenant.id.job(job).key();
-    // It is left to `run_jobs`: the plan is to be small, and may never land.
+    // Left to `run_jobs`: the plan should be small, and may never land.
     if tenant.engine.is_planned(&key) {
         return Ok(());
     }

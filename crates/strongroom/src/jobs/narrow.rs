@@ -5,8 +5,8 @@
 //! after the second one, since every write of a value expects the definition's row. If the second check finds a value,
 //! its scope is allowed again.
 //!
-//! A hostile store may put back a job that was finished, and a value from before. So only a value that was set since
-//! the first check counts.
+//! A hostile store may put back a finished job and an old value. So only a value that was set since the first check
+//! counts.
 
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
@@ -24,8 +24,8 @@ pub(crate) struct Narrowing {
     pub(crate) removed: Scopes,
 }
 
-/// Puts the job that looks again at scopes which the batch removes, and `after` lacks. Its time of change is from
-/// before the first look.
+/// Puts the job that checks again the scopes which the batch removes and `after` lacks. Its time of change is from
+/// before the first check.
 pub(crate) fn put_narrowing(
     draft: &mut Draft<'_>,
     after: &StoredDefinition,
@@ -36,7 +36,7 @@ pub(crate) fn put_narrowing(
 }
 
 impl Sweeper<'_> {
-    /// The second check: allows the scopes that the definition lost at a revision again, if a value was set there
+    /// The second check: allows the scopes again that the definition lost at a revision, if a value was set there
     /// meanwhile.
     pub(crate) async fn look_again(
         &self,
@@ -53,7 +53,7 @@ impl Sweeper<'_> {
             let stored = &definition.stored;
             let scopes = stored.definition.scopes;
             if scopes.union(removed) == scopes {
-                // Allowed again since.
+                // The scopes were allowed again since.
                 return self.finish(None).await;
             }
             // A definition that changed since no longer says when it was narrowed, but the id of the job does.
@@ -85,5 +85,5 @@ fn made_at(id: &JobId) -> Timestamp {
     Timestamp::from_ms(u64::from(secs) * 1_000)
 }
 
-/// How far the clocks of two engines are taken to differ at most.
+/// The most that the clocks of two engines are assumed to differ.
 const CLOCKS_DIFFER_MS: u64 = 60_000;

@@ -1,4 +1,4 @@
-//! Shredding: making what was sealed impossible to open, and saying how far that is certain.
+//! Shredding: making what was sealed impossible to open, and reporting how certain that is.
 //!
 //! Dropping keys makes rows unreadable for everyone without an older copy of the keyring. An older copy opens under the
 //! root that sealed it, so that root must be out of everybody's reach: the root has to be rotated, every keyring sealed
@@ -29,9 +29,9 @@ pub struct ShredReceipt {
     pub root_id: DekId,
     /// How certain it is.
     pub effect: ShredEffect,
-    /// What the vault knew of its slots then: none of it may be missing when the shred is settled.
+    /// The slots that the vault knew then: none of them may be missing when the shred is settled.
     pub(crate) slots: Vec<SlotHeld>,
-    /// Which keyrings are from before, whether they were seen or not.
+    /// Which keyrings are from before the shred, whether they were seen or not.
     pub(crate) floor: Floor,
 }
 
@@ -88,12 +88,11 @@ pub enum NotDestroyed {
     OtherProcesses,
     /// Backups under other keys may contain it: see [`Assume::NoBackup`].
     Backups,
-    /// The vault has a note of a backup of the org under another key
-    /// ([`Vault::backup_org`](crate::Vault::backup_org)). Nothing that is destroyed here destroys that file, and no
-    /// [`Assume`] overrides the note.
+    /// The vault has a note of a backup of the org under another key ([`Vault::backup_org`](crate::Vault::backup_org)).
+    /// A shred cannot destroy that file, and no [`Assume`] overrides the note.
     OrgBackup,
-    /// The vault does not note any more that the keys were shredded: 1,024 others were shredded since, or the store
-    /// put back older rows. A new root may lead to one of them.
+    /// The vault no longer notes that the keys were shredded: 1,024 others were shredded since, or the store put back
+    /// older rows. A new root may lead to one of them.
     NotNoted,
     /// The store has put back a keyring from before the shred: rotate the root again.
     KeyIsBack,
@@ -150,8 +149,9 @@ pub(crate) async fn note_exported(
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// Notes in the `store` row that data keys were shredded: from then on no keyring that lists one opens it, nor does one
-/// below the floor open any, and no root job brings them under a new root. Returns what the row knows of slots.
+/// Notes in the `store` row that data keys were shredded. From then on, a keyring that lists one does not open it, a
+/// keyring below the floor opens none, and no root job seals them under a new root. Returns the slots that the row
+/// knows.
 pub(crate) async fn note_shredded(
     engine: &Engine,
     keys: &[DekId],
@@ -164,7 +164,7 @@ pub(crate) async fn note_shredded(
             return Ok(store_row.body.slots.clone());
         }
         if put(engine, &store_row).await? {
-            // The keys of this engine's roots have to know them too.
+            // The roots of this engine must know the shredded keys too.
             engine.refresh_roots().await?;
             return Ok(store_row.body.slots.clone());
         }
@@ -172,14 +172,14 @@ pub(crate) async fn note_shredded(
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// Why the vault does not know any more that this shred was made, or what it has to cover.
+/// Why the vault no longer knows that this shred was made, or what it has to cover.
 pub(crate) async fn forgotten(
     engine: &Engine,
     store_row: &StoreRow,
     receipt: &ShredReceipt,
 ) -> Result<Vec<NotDestroyed>, Error> {
     let noted: Vec<DekId> = store_row.body.shredded().collect();
-    // In order, to be searched: a vault may have a keyring for each of a million accounts.
+    // Sorted, so that they can be searched: a vault may have a keyring for each of a million accounts.
     let mut keys = receipt.keys.clone();
     keys.sort_unstable();
     let is_noted = store_row.body.floors().any(|floor| floor.covers(&receipt.floor))
@@ -195,7 +195,7 @@ pub(crate) async fn forgotten(
     Ok(reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect())
 }
 
-/// What no keyring may bring back: these keys, which are in order, and any from before the shred.
+/// What no keyring may bring back: these keys, which are sorted, and any from before the shred.
 #[derive(Clone, Copy)]
 struct Shredded<'s> {
     keys: &'s [DekId],
@@ -209,7 +209,7 @@ async fn is_back(engine: &Engine, org: &OrgId, shredded: Shredded<'_>) -> Result
         let first = engine.read(Scan::new(rest.clone(), 1).keys_only()).await?.rows.into_iter().next();
         let Some((key, _)) = first else { return Ok(false) };
         let Some(tenant) = TenantId::of_key(&key) else {
-            // A key that is not in the format: no keyring.
+            // A key that is not in the format is no keyring.
             rest = rest.after(key.as_bytes());
             continue;
         };
@@ -238,7 +238,7 @@ async fn lists_one(engine: &Engine, tenant: &TenantId, shredded: Shredded<'_>) -
 }
 
 impl Shredded<'_> {
-    /// Whether a keyring's row, as it is, lists one; not if nobody can open it.
+    /// Whether a keyring's row lists one of them as it is now. `false` if nobody can open the row.
     fn is_in(self, engine: &Engine, tenant: &TenantId, key: &Key, found: &Versioned) -> Result<bool, Error> {
         let Some(owner) = tenant.parse_keyring(key) else { return Ok(false) };
         let (roots, row) = (engine.roots.get()?, tenant.keyring(owner.as_ref()));
@@ -282,8 +282,8 @@ pub(crate) fn refusal(
     (!known).then(|| NotDestroyed::NoProvider(key.kind.clone()))
 }
 
-/// Whether a slot that opens the vault uses the key, in this or another version. Only the sealed row is asked: a
-/// hostile store could hide a slot's own row, and a destroyed key does not come back.
+/// Whether a slot that opens the vault uses the key, in this or another version. Only the sealed row counts: a hostile
+/// store could hide a slot's own row, and a destroyed key cannot be restored.
 fn is_in_use(store_row: &StoreRow, key: &KeyHeld) -> bool {
     let current = store_row.body.slots.iter().filter(|held| held.is_current());
     current.filter_map(|held| held.key.as_ref()).any(|used| used.is_version_of(key))
@@ -307,7 +307,7 @@ pub(crate) async fn destroy(
     providers: &[Arc<dyn KeyProvider>],
 ) -> Result<Option<NotDestroyed>, Error> {
     let Some(before) = note_begun(engine, key).await? else {
-        // A slot that was added since the first check: its key would not come back.
+        // A slot with this key was added since the first check: the key could not be restored.
         return Ok(Some(NotDestroyed::KeyInUse(key.name())));
     };
     let provider = providers.iter().find(|provider| provider.kind() == key.kind);
@@ -322,7 +322,7 @@ pub(crate) async fn destroy(
             KeyEnd { until_ms: None, evidence: Some(GONE_AS_SCHEDULED.to_owned()) }
         }
         Err(error) if error.kind() != ProviderErrorKind::NotThisKey => return Err(error.into()),
-        // The provider did not destroy it, so the note that it was about to be is taken back.
+        // The provider did not destroy it, so the note that it was about to is removed.
         Ok(Destruction::NotSupported) | Err(_) => {
             note_end(engine, key, Some(before).filter(|end| *end != KeyEnd::BEGUN).as_ref()).await?;
             return Ok(Some(NotDestroyed::NotConfirmed(key.name())));
@@ -371,13 +371,13 @@ async fn put(engine: &Engine, store_row: &StoreRow) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The effect that the notes on all former keys add up to, once none is refused.
+/// The effect that follows from the notes on all former keys, if none was refused.
 pub(crate) fn effect(store_row: &StoreRow) -> ShredEffect {
     let (mut until, mut evidence) = (None, Vec::new());
     for key in former_keys(store_row) {
-        // One that was refused: what was refused makes the receipt `Logical` before this is asked.
+        // A key without a note was refused, and a refusal makes the receipt `Logical` before this is called.
         let Some(end) = end_of(store_row, &key) else { continue };
-        // The last one counts: until then one of the keys can still be kept by cancelling its deletion.
+        // The last one counts: until then, one of the keys can still be kept by cancelling its deletion.
         until = until.max(end.until_ms);
         let (kind, key) = (key.kind.clone(), key.name());
         evidence.extend(end.evidence.clone().map(|evidence| DestroyedKey { kind, key, evidence }));

@@ -19,8 +19,8 @@ use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Versioned};
 use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 
-/// Drops the org's keys and writes the job, also where there is nothing to be seen of the org: the store may withhold
-/// it. Returns the revision of the org's keyring, below which none of the org counts any more.
+/// Drops the org's keys and writes the job, even if the store shows nothing of the org: it may withhold it. Returns the
+/// revision of the org's keyring, below which nothing of the org counts any more.
 pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<Revision>, Error> {
     let needs = Needs::org_keys().freshness(freshness);
     let (view, [job]) = tenant.read(&needs, [tenant.id.job(&SHRED_JOB).key()]).await?;
@@ -123,8 +123,8 @@ struct OrgSweeper<'t> {
 }
 
 impl OrgSweeper<'_> {
-    /// Returns whether the job is done; `false` if its row changed meanwhile. None of the org counts below the revision
-    /// of its keyring.
+    /// Returns whether the job is done; `false` if its row changed meanwhile. Nothing of the org counts below the
+    /// revision of its keyring.
     async fn run(&self, revision: Revision) -> Result<bool, Error> {
         let keys = &self.tenant.id;
         Ok(self.drop_keyrings().await?
@@ -134,7 +134,7 @@ impl OrgSweeper<'_> {
             && self.finish().await?)
     }
 
-    /// Drops the keys of the accounts. A keyring that nobody can open makes room for an empty one.
+    /// Drops the keys of the accounts. A keyring that nobody can open is replaced by an empty one.
     async fn drop_keyrings(&self) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         let mut rest = self.tenant.id.keyrings();
@@ -144,11 +144,11 @@ impl OrgSweeper<'_> {
             let mut draft = Draft::new(self.tenant, &view);
             for (key, row) in &page.rows {
                 match opened_keyring(self.tenant, key, row, moment).await? {
-                    // Dropped before, by this run or an earlier one.
+                    // Its keys were dropped before, by this run or an earlier one.
                     Some(keys) if keys.keyring.ids().next().is_none() => {}
                     Some(keys) => {
                         let Some(owner) = self.tenant.id.parse_keyring(key) else {
-                            // Never: only a keyring whose key names an owner was opened.
+                            // This cannot happen: only a keyring whose key names an owner was opened.
                             continue;
                         };
                         draft.drop_keys(owner.as_ref(), &keys)?;
@@ -165,13 +165,14 @@ impl OrgSweeper<'_> {
         }
     }
 
-    /// Notes the shred in the `store` row, whoever runs the job: only once all keys are dropped, since the note makes
-    /// keyrings from before count as dropped whose rows still hold keys.
+    /// Notes the shred in the `store` row, whoever runs the job. Only once all keys are dropped, since the note makes
+    /// earlier keyrings count as dropped although their rows still hold keys.
     async fn note(&self, revision: Revision) -> Result<bool, Error> {
         let keys = dropped_keys(self.tenant).await?;
         let floor = Floor::of(&self.tenant.id.keyring(None), revision);
         match note_shredded(&self.tenant.engine, &keys, floor).await {
-            // There is no room for it, which is no reason to keep the rows: the caller of the shred gets the error.
+            // There is no room for the note, but that is no reason to keep the rows: the caller of the shred gets the
+            // error.
             Ok(_) | Err(Error::TooLong { .. }) => self.is_ours().await,
             Err(error) => Err(error),
         }
@@ -201,14 +202,14 @@ impl OrgSweeper<'_> {
         }
     }
 
-    /// Deletes the job's row, and with it the count of definitions.
+    /// Deletes the job's row together with the count of definitions.
     async fn finish(&self) -> Result<bool, Error> {
         let view = self.tenant.view_of(None, &[], None);
         for _ in 0..ATTEMPTS_MAX {
             let mut draft = Draft::new(self.tenant, &view);
             draft.delete(self.tenant.id.count().key());
             draft.delete(self.job.clone());
-            // Rows went without being read. Before the job's row is gone nobody adds any.
+            // Rows were deleted without being read. Nobody adds any before the job's row is gone.
             self.tenant.engine.tallies.forget(self.tenant.id.prefix());
             if self.commit(draft).await? {
                 return Ok(true);

@@ -8,9 +8,9 @@ use crate::engine::turns::Contest;
 use crate::error::Error;
 use crate::tenant::{Attempt, Freshness, Tenant};
 
-/// Runs a write until it lands: again after every lost race, and once more if a cached row misled it. Once it has lost,
-/// it has the turn at the rows that it lost, so that no other verb of this engine is faster again and again. If the
-/// write meets a shred of the org that was interrupted, the shred is finished first.
+/// Runs a write until it lands: again after every lost race, and once more if a cached row misled it. After a loss, it
+/// takes the turn at the rows that it lost, so that other verbs of this engine cannot be faster again and again. If the
+/// write meets an interrupted shred of the org, the shred is finished first.
 ///
 /// # Errors
 /// [`Error::Contended`] after [`ATTEMPTS_MAX`] tries; otherwise the first error of a try.
@@ -25,7 +25,7 @@ where
             Ok(Attempt::Landed(landed)) => return Ok(landed),
             Ok(Attempt::Lost(rows)) => contest.lost(rows).await,
             Ok(Attempt::AfterShred) => {
-                // The sweep waits for turns, and must not wait for this one.
+                // The sweep waits for turns, and must not wait for the turn held here.
                 contest.leave();
                 sweep_org(tenant).await?;
             }

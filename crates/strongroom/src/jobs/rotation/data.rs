@@ -28,7 +28,7 @@ struct KeyScope {
     keyring: Key,
 }
 
-/// What there is to do on one page of rows.
+/// The work on one page of rows.
 #[derive(Default)]
 struct PageToReseal<'r> {
     moves: Vec<(&'r Versioned, RetiredRow<'r>)>,
@@ -44,7 +44,7 @@ impl Run<'_> {
             DataPhase::Pass(pass) => self.reseal_page(task, pass).await,
         };
         match advanced {
-            // The one registration that it was made for is over, and its keys are dropped.
+            // The registration that the job was made for has ended, and its keys are dropped.
             Err(Error::AccountNotFound(_)) => self.finish(self.body.counts.clone()).await,
             advanced => advanced,
         }
@@ -94,7 +94,7 @@ impl Run<'_> {
         Ok(Some((Tenant::new(Arc::clone(&self.job.engine), org, environment), account)))
     }
 
-    /// Goes to the next key scope, and gives it a new key if the old one is due.
+    /// Moves to the next key scope, and gives it a new key if the old one is due.
     async fn start_next_scope(
         &mut self,
         task: DataKeysBody,
@@ -128,13 +128,13 @@ impl Run<'_> {
         self.save_with(draft, body).await
     }
 
-    /// Goes on to the next scope: there is nothing to do for this one.
+    /// Moves on to the next scope: there is nothing to do for this one.
     async fn skip(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Advance, Error> {
         let body = self.at(task, scope.phase_after());
         self.save(body).await
     }
 
-    /// Goes on to the next scope, and notes that the keys of this one cannot be read.
+    /// Moves on to the next scope, and notes that the keys of this one cannot be read.
     async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
@@ -277,8 +277,8 @@ impl Run<'_> {
 }
 
 impl KeyScope {
-    /// Reads the keys of the scope and a page of its rows in one snapshot. [`Error::AccountNotFound`] once the
-    /// registration that is meant is over.
+    /// Reads the keys of the scope and a page of its rows in one snapshot. Returns [`Error::AccountNotFound`] once the
+    /// registration has ended.
     async fn read<'a>(
         &self,
         owner: &'a [&'a LinkedAccountId],
@@ -313,7 +313,7 @@ impl KeyScope {
 }
 
 impl<'r> PageToReseal<'r> {
-    /// What there is to do for the rows of a page, as much as fits in one batch. Moves `at` past those rows.
+    /// The work for the rows of a page, as much as fits in one batch. Moves `at` past those rows.
     fn of(
         tenant: &'r Tenant,
         keys: &Arc<ScopeKeys>,
@@ -369,7 +369,7 @@ fn registration_of(task: &DataKeysBody, account: Option<&LinkedAccountId>) -> Op
     Some(Registration { account: account?.clone(), id })
 }
 
-/// What remains of the range that the cursor is in; `None` after the last range.
+/// The rest of the range that the cursor is in; `None` after the last range.
 fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
     let range = ranges.get(usize::from(at.range))?.clone();
     Some(match &at.after {
@@ -382,7 +382,7 @@ fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
 pub(crate) const MOVES_MAX: usize = 96;
 /// With one more row and the job's, a batch stays within 1 MiB.
 pub(crate) const MOVES_BYTES_MAX: usize = 768 << 10;
-/// More than one batch moves: most rows of a page are often under the active key already.
+/// More than one batch moves: often most rows of a page are already under the active key.
 const PAGE_ROWS: usize = 512;
-/// Only keys are read, so a page may hold many.
+/// Only the keys of rows are read, so a page may hold many.
 const COUNT_ROWS: usize = 4_096;

@@ -46,7 +46,7 @@ pub enum JobOutcome {
     Blocked,
     /// It is paused: see [`KeyJob::resume`].
     Paused,
-    /// Another runner has it.
+    /// Another runner holds it.
     Held {
         /// When it may be taken over, unless the other runner renews its lease.
         until: Timestamp,
@@ -107,8 +107,8 @@ impl KeyJob {
         Run::once(self).await
     }
 
-    /// Pauses the job until [`resume`](Self::resume) is called. Returns whether there is such a job. A runner that has
-    /// it stops before its next batch.
+    /// Pauses the job until [`resume`](Self::resume) is called. Returns whether there is such a job. A runner that
+    /// holds it stops before its next batch.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -256,7 +256,8 @@ impl KeyJob {
             let found = self.engine.get(VaultRow::KeyJob(self.id).key()).await?;
             let Some(row) = found else { return Ok(None) };
             match open(&row) {
-                // Sealed under a root that this engine dropped since it was read. The same row twice is no race.
+                // The row is sealed under a root that this engine dropped since it was read. The same row twice is no
+                // race.
                 Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
                     failed_at = Some(row.revision);
                 }

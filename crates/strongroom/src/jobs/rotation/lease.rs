@@ -23,10 +23,10 @@ impl LeaseHolder {
         Ok(taken.then(|| Self { engine: Arc::clone(engine), job, runner }))
     }
 
-    /// Until when another runner holds the job; `None` if this engine may run it.
+    /// The time until which another runner holds the job; `None` if this engine may run it.
     ///
     /// A lease of this engine's own earlier run does not count: that run has ended, since the right to run was free. In
-    /// a store that is not shared, neither does any other engine's.
+    /// a store that is not shared, no other engine's lease counts either.
     pub(crate) fn held_until(&self, lease: Option<&Lease>) -> Option<Timestamp> {
         let lease = lease?;
         let until = Timestamp::from_ms(lease.until_ms);
@@ -52,5 +52,5 @@ impl Drop for LeaseHolder {
     }
 }
 
-/// How long a runner that stopped without a word keeps others out.
+/// How long a runner that stopped without ending its lease keeps others out.
 const LEASE_MS: u64 = 30_000;

@@ -44,9 +44,9 @@ pub enum JobKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobState {
-    /// Nobody has it: the next run of jobs continues it.
+    /// No runner holds it: the next run of jobs continues it.
     Ready,
-    /// A runner has it.
+    /// A runner holds it.
     Running {
         /// When another runner may take it over, unless the lease is renewed.
         until: Timestamp,
@@ -137,7 +137,7 @@ impl Unreadable {
     }
 }
 
-/// The finding that an error about a row stands for; the error itself if it is about something else.
+/// The finding for an error about a row; the error itself if it is about something else.
 pub(crate) fn finding(error: Error) -> Result<FindingBody, Error> {
     let found = |row, cause| FindingBody { row, cause, version: None, dek_id: None };
     match error {

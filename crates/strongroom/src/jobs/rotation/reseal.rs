@@ -13,8 +13,8 @@ use crate::row::{Row, RowError, Subject, TenantRow};
 use crate::store::{Key, Versioned};
 use crate::tenant::{Draft, Tenant};
 
-/// A row under an older key, opened. The same document is to be sealed again, at the same revision, under the active
-/// key.
+/// A row under an older key, opened, so that the same document can be sealed again, at the same revision, under the
+/// active key.
 pub(crate) struct RetiredRow<'t> {
     row: Row<'t>,
     opened: OpenedRow,

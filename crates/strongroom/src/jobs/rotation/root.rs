@@ -11,7 +11,7 @@ use crate::row::body::{CursorBody, FindingBody, KeyJobBody, OnUnreadableBody, Ro
 use crate::row::{Row, SealedBy, TenantId, TenantRow, VaultKeys, VaultRow};
 use crate::store::{Expect, Key, KeyRange, Scan, Versioned, WriteBatch};
 
-/// What one step does: the rows to write, and what was found.
+/// The result of one step: the rows to write, and what was found.
 #[derive(Default)]
 struct ResealBatch {
     batch: WriteBatch,
@@ -36,7 +36,7 @@ impl Run<'_> {
             if engine.roots.get()?.retiring.is_some() {
                 return Ok(Advance::Reload);
             }
-            // An earlier run dropped the former root. A row that still names it is nothing that this job can repair.
+            // An earlier run dropped the former root. If a row still names that root, this job cannot repair it.
             return self.finish(self.body.counts.clone()).await;
         }
         let mut work = ResealBatch::default();
@@ -68,8 +68,8 @@ impl Run<'_> {
             return self.save(body).await;
         }
         let next = self.save_in(work.batch, &roots, body).await?;
-        // The rows have new revisions but hold the same keys. Forgetting them spares the next writer a lost race; a
-        // reader that still has the old entry is not wrong.
+        // The rows have new revisions but hold the same keys. Forgetting them saves the next writer a lost race. A
+        // reader that still uses the old entry is correct.
         engine.caches.forget(work.keys.iter());
         Ok(next)
     }

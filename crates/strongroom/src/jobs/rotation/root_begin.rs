@@ -130,7 +130,7 @@ pub(crate) async fn try_rotate_root(
     for (id, row) in &plan.dropped {
         dropped.push(*id);
         let key = VaultRow::Slot(*id.as_bytes()).key();
-        // A row that is missing would open the former root alone.
+        // A missing row could open only the former root.
         if let Some(row) = row {
             batch.expect(key.clone(), Expect::Revision(*row));
             batch.delete(key);
@@ -196,7 +196,7 @@ impl<'r> Plan<'r> {
         if let Some(id) = absent {
             return Err(Error::Slot(SlotError::NotFound(*id)));
         }
-        // A key that opens no slot is a mistake of the caller's, who believes that he has kept one.
+        // A key that opens no slot is a mistake: the caller believes that it kept a slot.
         if used.contains(&false) {
             return Err(Error::WrongKey);
         }
@@ -217,7 +217,7 @@ async fn opened_by(
 ) -> Result<Option<usize>, Error> {
     for (index, key) in keys.iter().enumerate() {
         match key.open_slot(slot, &engine.argon2).await {
-            // A slot that opens but holds another root was put back by somebody.
+            // A slot that opens but holds another root was put back.
             Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
             Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => {}

@@ -13,14 +13,14 @@ use crate::row::body::{FindingBody, JobCounts, KeyJobBody, Status, TaskBody};
 use crate::store::{Committed, Expect, RowRevision, WriteBatch};
 use crate::tenant::Draft;
 
-/// One run of a job. It knows the job as it last read or wrote it, and every batch expects that.
+/// One run of a job. It knows the job as it last read or wrote it, and every batch expects that state.
 pub(crate) struct Run<'j> {
     pub(crate) job: &'j KeyJob,
     holder: LeaseHolder,
     pub(crate) body: KeyJobBody,
     revision: Revision,
     row_revision: RowRevision,
-    /// Since when working time has not been added to the counts.
+    /// The time from which work has not been added to the counts.
     since: Timestamp,
     /// Steps since the job's row was last written.
     unsaved: usize,
@@ -48,7 +48,7 @@ impl<'j> Run<'j> {
         let mut races = 0;
         loop {
             match run.advance().await? {
-                // Only races in a row count: a long job beside busy writers loses many in all.
+                // Only consecutive races count: a long job beside busy writers loses many in all.
                 Advance::More => races = 0,
                 Advance::Finished => return Ok(run.report(JobOutcome::Finished)),
                 Advance::Reload if races == RACES_MAX => return Err(Error::Contended(RACES_MAX)),
@@ -116,8 +116,8 @@ impl<'j> Run<'j> {
         JobReport { outcome, progress: JobProgress::of(&self.body.counts) }
     }
 
-    /// Moves the job on; nothing else is written. Writing the job's row is put off while the lease is fresh, since a
-    /// crash then only repeats these steps.
+    /// Advances the job; nothing else is written. While the lease is fresh, the write of the job's row is put off,
+    /// since a crash then only repeats these steps.
     pub(crate) async fn save(&mut self, body: KeyJobBody) -> Result<Advance, Error> {
         // A lease that is about to end is renewed by a write, whatever was done.
         if self.unsaved < self.unsaved_max && self.holder.is_fresh(self.body.lease.as_ref()) {
@@ -128,13 +128,13 @@ impl<'j> Run<'j> {
         self.save_now(body).await
     }
 
-    /// Moves the job on and writes its row at once.
+    /// Advances the job and writes its row at once.
     pub(crate) async fn save_now(&mut self, body: KeyJobBody) -> Result<Advance, Error> {
         let roots = self.job.engine.roots.get()?;
         self.save_in(WriteBatch::default(), &roots, body).await
     }
 
-    /// Moves the job on in a batch that also expects the `store` row.
+    /// Advances the job in a batch that also expects the `store` row.
     pub(crate) async fn save_in(
         &mut self,
         mut batch: WriteBatch,
@@ -167,7 +167,7 @@ impl<'j> Run<'j> {
         Ok(Advance::Finished)
     }
 
-    /// Moves the job on in the batch of the work that was done.
+    /// Advances the job in the batch of the work that was done.
     pub(crate) async fn save_with(
         &mut self,
         mut draft: Draft<'_>,
@@ -233,8 +233,8 @@ pub(crate) fn add_findings(findings: &mut Vec<FindingBody>, new: impl IntoIterat
 
 /// How many pages without anything to write may pass between two writes of the job's row: a crash repeats them.
 const UNSAVED_MAX: usize = 32;
-/// More than for one write: each row that others write can make a batch lose, though only once, since their write seals
-/// it under the new key.
+/// More than for one write: each row that others write can make a batch lose, but only once, since their write seals it
+/// under the new key.
 const RACES_MAX: u32 = 16 * ATTEMPTS_MAX;
 /// Even with the longest addresses, the findings fill only half a row.
 const FINDINGS_MAX: usize = 16;

@@ -29,7 +29,7 @@ pub enum OnUnreadable {
     /// Keep them, only to open what they sealed.
     #[default]
     KeepKeys,
-    /// Destroy them all the same: those rows can never be opened again.
+    /// Destroy them anyway: those rows can never be opened again.
     DestroyKeys,
 }
 
@@ -85,7 +85,7 @@ impl DataKeys {
         Self { org, account, reach, older_than: None, rows_at_least: None, on_unreadable, registration: None }
     }
 
-    /// Only as long as the account is this document.
+    /// Only while the account is this document.
     pub(crate) fn registered_as(mut self, registration: Option<DocumentId>) -> Self {
         self.registration = registration;
         self
