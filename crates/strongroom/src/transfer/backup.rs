@@ -19,7 +19,7 @@ use crate::row::{TenantId, VaultKeys, VaultRow};
 use crate::store::{Key, KeyRange, Scan, Store, Versioned};
 use crate::verbs::vault::Vault;
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackupSummary {
@@ -55,8 +55,7 @@ impl Vault {
     /// then has to be made again; [`Error::Damaged`] for rows that are not a vault's, and if there is no slot that
     /// opens the vault; [`Error::Store`].
     ///
-    /// # Cancellation
-    /// Dropped, the file is of no use, and the vault is as it was.
+    /// If dropped, the file is of no use, and the vault is unchanged.
     pub async fn backup(
         &self,
         out: impl Write + Send,
@@ -79,12 +78,12 @@ impl Vault {
         while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
             let org = tenant.org;
             rest.start = tenant.all().end.unwrap_or_default();
-            // The notes belong to all environments of the org, and are written with the first one.
+            // Notes belong to all environments of the org, and are written with the first one.
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
             writer.tenant(&tenant, notes, &mut RowForm::AsItIs).await?;
         }
-        // A slot or root that changed meanwhile would leave a file that the vault's present keys do not open. What else
-        // the `store` row holds may change: a mark that moves on, or the note of a shred.
+        // If a slot or root changed meanwhile, the vault's present keys would not open the file. The rest of the
+        // `store` row may change: a mark that advances, or the note of a shred.
         let now = HeadRows::read(engine).await?;
         if now != keys && now.head(engine, &roots, file_id)?.slots != head.slots {
             return Err(Error::Contended(1));
@@ -109,7 +108,7 @@ impl RowForm {
     }
 }
 
-/// The rows that lead to the root key, read in one snapshot: they change together.
+/// The rows that lead to the root key, read in one snapshot since they change together.
 #[derive(PartialEq, Eq)]
 struct HeadRows {
     slots: Rows,
@@ -126,8 +125,8 @@ impl HeadRows {
         Ok(Self { slots: slots.rows, store_row })
     }
 
-    /// The head of a file, with only the slots that open the vault: a slot that opens nothing would be an error for
-    /// whoever reads the file.
+    /// The head of a file, with only the slots that open the vault: a slot that opens nothing would be an error when
+    /// the file is read.
     fn head(&self, engine: &Engine, roots: &Roots, file_id: FileId) -> Result<FileHead, Error> {
         const ROW: &str = "the sealed `store` row";
         let row = self.store_row.as_ref().ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
@@ -194,7 +193,7 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
         Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
     }
 
-    /// Writes one tenant, its rows in the given form, and notes of the org that go with it.
+    /// Writes one tenant, its rows in the given form, and the org's notes that belong with it.
     pub(super) async fn tenant(
         &mut self,
         tenant: &TenantId,
@@ -297,8 +296,8 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
 
 /// A frame is written once it has this length.
 const FRAME_LEN: usize = 256 << 10;
-/// How many checks in a row must find nothing changed. One is not enough: it reads section by section, so a change may
-/// fall behind it.
+/// How many consecutive checks must find nothing changed. One is not enough: it reads section by section, so a change
+/// may happen behind it.
 const STILL_PASSES: u32 = 2;
 /// How often changes are read again before a tenant counts as always being written to.
 const PASSES_MAX: u32 = 16;

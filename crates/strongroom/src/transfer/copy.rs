@@ -27,10 +27,10 @@ pub struct CopySummary {
 }
 
 impl Vault {
-    /// Moves the vault to an empty store, with its id and its keys, while others read and write. First all rows are
-    /// copied, then whatever changed meanwhile, repeatedly; then the source is *retired*, the last changes are copied,
-    /// and the target becomes the vault, opened by whatever opens this one. From then on the source refuses every write
-    /// with [`Error::Retired`], in every process that has it open, and can still be read.
+    /// Moves the vault to an empty store, with its id and its keys, while others read and write. First it copies all
+    /// rows, then repeatedly whatever changed meanwhile. Then it *retires* the source, copies the last changes, and
+    /// makes the target the vault, opened by whatever opens this one. From then on the source refuses every write with
+    /// [`Error::Retired`], in every process that has it open, but can still be read.
     ///
     /// To resume an interrupted copy, run it again with the same target. After an error, the source takes
     /// writes again; a process that dies in between leaves the source retired until the copy is completed or
@@ -59,8 +59,8 @@ impl Vault {
     /// [accept](crate::VaultOptions::accept_durability).
     ///
     /// # Cancellation
-    /// Dropped, this vault takes writes as before or is retired, as after a crash: the same copy again completes it,
-    /// [`abandon_copy`](Self::abandon_copy) gives it up.
+    /// If dropped, this vault either takes writes as before or is retired, as after a crash: the same copy again
+    /// completes it, and [`abandon_copy`](Self::abandon_copy) gives it up.
     pub async fn copy_to(
         &self,
         target: &impl Store,
@@ -101,7 +101,7 @@ impl Vault {
     }
 
     /// Abandons a copy that was interrupted after it had retired this vault: the target can no longer become a vault,
-    /// and this one takes writes again. What the target holds is useless then.
+    /// and this one takes writes again. The contents of the target are then useless.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -179,7 +179,7 @@ impl<'c> Copy<'c> {
         Ok(())
     }
 
-    /// Copies what changed, until the changes stop getting fewer.
+    /// Copies the changed rows, until there are no longer fewer each time.
     async fn catch_up(&mut self) -> Result<(), Error> {
         self.report.enter(Phase::Changes);
         let mut before = usize::MAX;
@@ -296,7 +296,7 @@ impl<'c> Copy<'c> {
     }
 }
 
-/// The rows that are copied: all but those that say what a store is.
+/// The rows to copy: all but those that say what a store is.
 fn rows_to_copy(mut rows: Rows) -> Rows {
     let stays = [VaultRow::Header.key(), VaultRow::Retired.key(), VaultKeys::staging_marker()];
     rows.retain(|(key, _)| !stays.contains(key));
@@ -311,5 +311,5 @@ async fn undo(engine: &Engine, retirement: Retirement, error: Error) -> Error {
     }
 }
 
-/// How often changes are copied before the source is retired. More rounds are useless once they stop getting smaller.
+/// How often changes are copied before the source is retired. More rounds do not help once they stop getting smaller.
 const CATCH_UPS_MAX: usize = 16;

@@ -89,7 +89,7 @@ impl Vault {
     }
 }
 
-/// Notes that a file is about to be written that opens with another key than the vault's.
+/// Notes that a file is about to be written that another key than the vault's opens.
 async fn note_export(engine: &Engine, org: &OrgId, head: &FileHead) -> Result<(), Error> {
     let note = encode_note(&head.created_at.as_ms().to_be_bytes());
     note_exported(engine, &[*org], &[(VaultRow::Export(*org, head.file_id).key(), note)]).await
@@ -100,7 +100,7 @@ pub(super) struct Exporter {
     from: Tenant,
     to: Side,
     created_at: Timestamp,
-    /// Before the first of the rows was read.
+    /// The moment before the first of the rows was read.
     moment: Moment,
     /// The keys of recently used scopes.
     keys: HashMap<Option<LinkedAccountId>, KeyPair>,

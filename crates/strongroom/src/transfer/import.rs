@@ -67,8 +67,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Those of [`replace_original`](Self::replace_original); [`Error::Damaged`] and [`Error::UnknownKey`] for a row
     /// that does not open; [`Error::WrongKey`] if the interrupted run used another key; [`Error::Provider`].
     ///
-    /// # Cancellation
-    /// Dropped, the store holds an unfinished restore, which nothing opens: the same restore again completes it.
+    /// If dropped, the store holds an unfinished restore, which nothing opens: the same restore again completes it.
     pub async fn restore_as_new(
         mut self,
         store: impl Store,
@@ -154,7 +153,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(summary)
     }
 
-    /// The orgs and environments that it holds something of, in the order of the file, which is read for that.
+    /// The orgs and environments that it holds rows of, in the order of the file. Reads the whole file.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -222,7 +221,7 @@ impl<R: Read + Seek + Send> Backup<R> {
     }
 }
 
-/// What has to be known about a tenant before its rows can be moved.
+/// What must be known about a tenant before its rows can be moved.
 #[derive(Default)]
 struct Keyrings {
     sealed: BTreeMap<Option<LinkedAccountId>, Vec<u8>>,
@@ -334,7 +333,7 @@ impl<'i> Import<'i> {
                 self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
                 return Ok(());
             }
-            // Without keys of the org, whoever writes to it first finishes the shred.
+            // The org gets no keys, so the next write to it finishes the shred.
             TenantRow::Job(id) if *id == SHRED_JOB => self.target.put_dropped_org_keys().await?,
             _ => {}
         }
@@ -453,7 +452,7 @@ async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     engine.commit(batch, Touches::Data).await.map(drop)
 }
 
-/// Seals which orgs have notes of backups under other keys, which came with the rows.
+/// Seals which orgs have notes of backups under other keys. The notes came with the rows.
 async fn seal_export_notes(engine: &Engine, all: KeyRange) -> Result<(), Error> {
     let (mut orgs, mut rest) = (Vec::new(), all);
     loop {
@@ -464,14 +463,14 @@ async fn seal_export_notes(engine: &Engine, all: KeyRange) -> Result<(), Error> 
             continue;
         };
         orgs.push(org);
-        // Straight to the next org.
+        // Continues at the next org.
         let Some(end) = VaultKeys::exports(&org).end else { break };
         rest = KeyRange { start: end, end: rest.end };
     }
     if orgs.is_empty() { Ok(()) } else { note_exported(engine, &orgs, &[]).await }
 }
 
-/// Whether it is the key of a note that the org was backed up under another key.
+/// Whether this is the key of a note that the org was backed up under another key.
 fn is_note(key: &Key) -> bool {
     VaultRow::parse(key).is_some_and(VaultRow::is_note)
 }

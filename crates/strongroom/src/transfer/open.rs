@@ -77,7 +77,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let roots = match &head.store_row {
             Some(_) => {
                 let (roots, _) = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
-                // Those of the backup, whoever restores it: an audit must not end with a restore.
+                // The settings of the backup apply, whoever restores it: an audit must not end with a restore.
                 options.settings = slots.open_store_row(&roots.active.key)?.body.settings()?;
                 roots
             }
@@ -257,7 +257,7 @@ fn check_rest(frames: &mut FrameReader<impl Read>, mac: &MacKey, head: &FileHead
     }
 }
 
-/// The head of a file in the form that a store's head has.
+/// The head of a file, in the form of a store's head.
 fn vault_head(head: &FileHead) -> Result<crate::engine::head::Head, Error> {
     let versioned = |row: &Vec<u8>| Versioned { value: row.clone(), revision: RowRevision(0) };
     let slots = head.slots.iter().map(|row| {
@@ -284,5 +284,5 @@ impl<R> fmt::Debug for Backup<R> {
 }
 
 const READ_LEN: usize = 64 << 10;
-/// Tenants without jobs or keyrings leave numbers out, at most three in a row, unless later versions fill them.
+/// Tenants without jobs or keyrings skip numbers, at most three in a row, unless later versions fill them.
 const SECTIONS_SKIPPED_MAX: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Retires the source of a copy: from then on nobody can write to it, and it can still be read.
+//! Retires the source of a copy: from then on nobody can write to it, but it can still be read.
 
 use std::sync::Arc;
 
@@ -59,8 +59,7 @@ pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result
     let mut batch = WriteBatch::default();
     batch.expect(VaultRow::Retired.key(), Expect::Revision(retirement.revision));
     batch.ops.push(Op::Delete(VaultRow::Retired.key()));
-    // A new revision of the header once more: an engine that opened the vault while it was retired knows the present
-    // one.
+    // Give the header a new revision again: an engine that opened the vault while it was retired knows the present one.
     batch.put(VaultRow::Header.key(), header.value);
     match commit_unless_changed(engine, batch).await? {
         Some(_) => Ok(()),

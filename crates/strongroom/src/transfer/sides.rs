@@ -1,5 +1,5 @@
-//! Moves one row to another vault: opened at its address in one, sealed at the same address in the other. Neither vault
-//! has to be in a store.
+//! Moves one row to another vault: opens it at its address in one, and seals it at the same address in the other.
+//! Neither vault has to be in a store.
 
 use std::sync::Arc;
 

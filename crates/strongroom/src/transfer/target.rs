@@ -81,7 +81,7 @@ impl<'t> Target<'t> {
         Ok(TargetKeyring { keys, row: None })
     }
 
-    /// Adds the org's keyring without a key, as a shred that is not finished leaves it.
+    /// Adds the org's keyring without a key, as an unfinished shred leaves it.
     pub(super) async fn put_dropped_org_keys(&mut self) -> Result<(), Error> {
         let row = self.id.keyring(None);
         if self.find(&row.key()).await?.is_some() {
@@ -94,7 +94,7 @@ impl<'t> Target<'t> {
     fn new_keys(&self, row: &Row<'_>) -> Result<ScopeKeys, Error> {
         let address = row.address(&self.side.store_id, None, Revision::UNWRITTEN);
         let keyring = Keyring::generate(&self.side.roots.active.bytes, &address, self.now)?;
-        // Above those that do not count any more, if a shred of the scope is noted.
+        // Above those that no longer count, if a shred of the scope is noted.
         let revision = Revision::from_u64(self.side.roots.floor_of(row)).next();
         Ok(ScopeKeys::new(keyring, revision, RowRevision(0)))
     }
@@ -115,7 +115,8 @@ impl<'t> Target<'t> {
         if self.is_there(&key, &row).await? {
             return Ok(());
         }
-        // `push` may first send the batch so far, so the scope is noted after it: the expectation must go with the row.
+        // `push` may first commit the batch so far, so note the scope after it: the expectation must be in the row's
+        // batch.
         self.push(key, row).await?;
         self.used.insert(account.cloned());
         Ok(())
@@ -181,7 +182,8 @@ impl<'t> Target<'t> {
                 batch.put(self.id.epoch().key(), encode_epoch());
                 let root = *self.side.roots.active.key.id();
                 for _ in 0..ATTEMPTS_MAX {
-                    // Read again each time: a mark or a slot moves the `store` row on, and the root stays.
+                    // Read them again each time: a mark or a slot changes the revision of the `store` row, while the
+                    // root stays.
                     let roots = engine.roots.get()?;
                     if *roots.active.key.id() != root {
                         break;

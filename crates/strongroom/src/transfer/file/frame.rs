@@ -92,7 +92,7 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Continues at the frame with this number, at which the input is.
+    /// Continues at the frame with this number, where the input is positioned.
     pub(in crate::transfer) fn resume(input: R, sequence: u64) -> Self {
         Self { input, sequence }
     }
