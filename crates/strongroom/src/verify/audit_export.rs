@@ -1,4 +1,4 @@
-//! The audit as a text, written whole or with a word on what it lacks.
+//! The audit as text, with a list of what it lacks.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,11 +17,11 @@ use crate::verbs::org::Org;
 
 impl Org {
     /// Writes all events of the audit as lines of text, and returns their digest. [`AuditDigest::check`] reads them.
-    /// What is written meanwhile is left to the next export. Costs what a look at all keys of events and a verification
-    /// of the audit cost, beside the events.
+    /// Events written meanwhile are left to the next export. Besides the events, it costs a read of all keys of events
+    /// and a verification of the audit.
     ///
-    /// An event that cannot be read keeps no other out of the export: [`AuditDigest::lacks`] says what is damaged or
-    /// missing, and is empty if the export is whole.
+    /// An event that cannot be read does not fail the export: [`AuditDigest::lacks`] lists what is damaged or missing,
+    /// and is empty if the export is complete.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -62,7 +62,7 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditD
     let events = tenant.id.events();
     let landed = landed(tenant, &events).await?;
     let (mut digest, mut rest) = (AuditDigest::default(), events.clone());
-    // By keys that may be out of date, events would seem to be damaged.
+    // With keys that may be out of date, events would seem to be damaged.
     let needs = Needs::org_keys().freshness(Freshness::Fresh);
     loop {
         let scan = Scan::new(rest.clone(), PAGE_ROWS);
@@ -73,7 +73,7 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditD
             else {
                 continue;
             };
-            // The verification names those that cannot be read.
+            // The verification reports those that cannot be read.
             let (body, hash) = match tenant.open_event_body(&view, &id, row) {
                 Ok(Some(opened)) => opened,
                 Ok(None) => continue,
@@ -92,8 +92,8 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditD
     Ok(digest)
 }
 
-/// The last event of each chain that has landed. An event lands after those before it in its chain, so all of them are
-/// there for whoever reads from now on, while one that comes later may land behind the place that a reader has reached.
+/// The last event of each chain that has landed. An event lands after those before it in its chain, so every later
+/// reader finds all of them. But a later event may land behind the position that a reader has reached.
 async fn landed(tenant: &Tenant, events: &KeyRange) -> Result<BTreeMap<ChainId, u64>, Error> {
     let (mut last, mut rest) = (BTreeMap::<ChainId, u64>::new(), events.clone());
     loop {

@@ -14,12 +14,12 @@ use crate::row::{Row, TenantRow};
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Tenant, View};
 
-/// Where a chain breaks: the key of the row that says so, the row, and how.
+/// Where a chain breaks: the key of the row that shows it, the row, and how.
 type Breaks = BTreeMap<Key, (TenantRow<'static>, Cause)>;
 
 impl TenantCheck {
-    /// Walks all events of the tenant. What looks broken counts only if it does so again: a batch that was on its way
-    /// may have landed behind the walk.
+    /// Walks all events of the tenant. A chain that looks broken counts only if it does so again: a batch in flight may
+    /// have landed behind the walk.
     pub(super) async fn check_chains(&mut self) -> Result<Vec<CheckedRow>, Error> {
         self.audited = true;
         let Some(keys) = self.opened(None).cloned() else { return Ok(Vec::new()) };
@@ -38,12 +38,12 @@ impl TenantCheck {
     async fn walk_chains(&self, keys: &Arc<ScopeKeys>) -> Result<Breaks, Error> {
         let tenant = &*self.tenant;
         let view = tenant.view_of(Some(Arc::clone(keys)), &[], None);
-        // The heads first: events that land meanwhile only make chains longer than they say.
+        // Read the heads first: events that land meanwhile only make chains longer than the heads say.
         let mut walk = ChainWalk::begin(tenant, &view).await?;
         let events = tenant.id.events();
         for_each(tenant, events.clone(), |key, row| {
             let id = key.as_bytes().strip_prefix(events.start.as_slice()).and_then(EventId::from_bytes);
-            // A key that is none of an event's is reported as a foreign row.
+            // A key that is not that of an event is reported as a foreign row.
             if let Some(id) = id {
                 walk.take(tenant, &view, &id, row);
             }
@@ -53,7 +53,7 @@ impl TenantCheck {
     }
 }
 
-/// What is known of the chains of a tenant in the midst of a walk: some 100 bytes for each chain.
+/// The state of the chains of a tenant during a walk: some 100 bytes for each chain.
 struct ChainWalk {
     head: Option<AuditHeadBody>,
     /// Whether there is a head, which may be unreadable.
@@ -67,7 +67,7 @@ struct ChainWalk {
     breaks: Breaks,
 }
 
-/// The last event of a chain that was met.
+/// The last event of a chain so far.
 struct Walked {
     sequence: u64,
     /// `None` for an event that cannot be read, which is reported at its own row.
@@ -89,7 +89,7 @@ impl ChainWalk {
         let row = tenant.engine.get(tenant.id.audit_floor().key()).await?;
         let floor = row.and_then(|row| tenant.open_audit_floor(view, &row).ok().flatten());
         let floor = floor.map(|(floor, _)| floor).unwrap_or_default();
-        // What is left of a chain continues where it was cut.
+        // The rest of a chain continues where it was cut.
         let cut = |cut: &ChainCut| (cut.chain, Walked { sequence: cut.sequence, hash: Some(cut.hash) });
         let chains = floor.cut.iter().map(cut).collect();
         let mut heads = HashMap::new();
@@ -104,12 +104,12 @@ impl ChainWalk {
         Ok(Self { head, has_head, floor, heads, chains, starts: BTreeMap::new(), breaks: Breaks::new() })
     }
 
-    /// Takes in the next event, in the order of keys, which is that of each chain.
+    /// Takes the next event, in the order of keys, which is also the order within each chain.
     fn take(&mut self, tenant: &Tenant, view: &View<'_>, id: &EventId, row: &Versioned) {
         let opened = tenant.open_event_body(view, id, row);
         let known = self.chains.get(&id.chain);
         let mut fits = known.map_or(0, |known| known.sequence).checked_add(1) == Some(id.sequence);
-        // What was dropped does not come back.
+        // A dropped event does not come back.
         fits &= id.at.as_ms() >= self.floor.before_ms;
         let mut hash = None;
         if let Ok(Some((EventBody { previous, start, .. }, found))) = opened {
@@ -131,7 +131,7 @@ impl ChainWalk {
         self.chains.insert(id.chain, Walked { sequence: id.sequence, hash });
     }
 
-    /// Compares what was met with what the heads say.
+    /// Compares the walked events with the heads.
     fn finish(mut self, tenant: &Tenant) -> Breaks {
         let walked = |chain: &ChainId| self.chains.get(chain).map_or(0, |walked| walked.sequence);
         let is_cut = |(chain, head): &(&ChainId, &ChainHeadBody)| walked(chain) < head.sequence;
@@ -140,7 +140,7 @@ impl ChainWalk {
             self.break_at(tenant, TenantRow::ChainHead(chain));
         }
         let mut before = AuditHeadBody::NONE;
-        // The chain of the highest number of which the first event was dropped. Those before it began earlier.
+        // The highest number of a chain whose first event was dropped. Chains with lower numbers began earlier.
         let dropped = self.floor.chains_begun();
         for (number, start) in std::mem::take(&mut self.starts) {
             let missing = number.saturating_sub(before.chains).saturating_sub(1);
@@ -155,7 +155,7 @@ impl ChainWalk {
                 self.break_at(tenant, TenantRow::AuditHead);
             }
         }
-        // Without it nobody knows how many chains there are. One that does not open is reported at its own row.
+        // Without it, nobody knows how many chains there are. A head that does not open is reported at its own row.
         if !self.has_head && self.chains.values().any(|walked| walked.hash.is_some()) {
             self.find(tenant, TenantRow::AuditHead, Cause::Damaged(Damage::Missing));
         }
@@ -170,7 +170,7 @@ impl ChainWalk {
     }
 
     fn find(&mut self, tenant: &Tenant, row: TenantRow<'static>, cause: Cause) {
-        // The report counts more than it keeps, and a hostile store may have any number.
+        // The report counts more breaks than it keeps, and a hostile store may have any number.
         if self.breaks.len() < BREAKS_MAX {
             self.breaks.insert(Row::Tenant(&tenant.id, row.clone()).key(), (row, cause));
         }
@@ -195,6 +195,6 @@ async fn for_each(
 }
 
 const PAGE_ROWS: usize = 500;
-/// How often what looks broken is looked at.
+/// How many times a chain that looks broken is walked.
 const WALKS: usize = 3;
 const BREAKS_MAX: usize = 1_000;

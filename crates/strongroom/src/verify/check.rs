@@ -40,7 +40,7 @@ impl TenantCheck {
             place,
             TenantRow::Epoch | TenantRow::Generation | TenantRow::Job(_) | TenantRow::Keyring(_)
         );
-        // The shred of the whole org has yet to reach this row; what else is wrong with it no longer matters.
+        // The shred of the whole org has yet to reach this row; nothing else that is wrong with it matters.
         if related.jobs.shreds() && !stays {
             return RowState::Leftover;
         }
@@ -177,8 +177,8 @@ impl TenantCheck {
         }
     }
 
-    /// Checks a row of the index from a definition to its values. Whether its mark is right is checked with the value.
-    /// It leads to the value, or says that it was deleted with its history kept.
+    /// Checks a row of the index from a definition to its values. Its mark is checked with the value. The row leads to
+    /// the value, or to the note that it was deleted with its history kept.
     fn check_index(&self, leads_to: &[Row<'_>; 2], row: &Versioned, related: &RelatedRows) -> RowState {
         match decode_index(&row.value) {
             Ok(mark) if !mark.is_empty() && mark != GRANDFATHERED => {
@@ -225,7 +225,7 @@ impl TenantCheck {
         if !allowed && !related.jobs.narrows(definition) {
             causes.push(Cause::ScopeNotAllowed(scope.kind()));
         }
-        // All that is wrong is reported, not the first: each has its own repair.
+        // Report everything that is wrong, not only the first: each has its own repair.
         let broken = self.tenant.broken_rule(&known.stored, &value);
         let index = related.row(&self.tenant.id.definition_value(&definition, scope).key());
         let mark = index.and_then(|row| decode_index(&row.value).ok());
@@ -233,8 +233,8 @@ impl TenantCheck {
         let is_known = self.tenant.engine.formats.know(&known.stored.definition.var_format);
         match (mark, broken) {
             (None, _) => causes.push(Cause::NotIndexed(Index::DefinitionValue)),
-            // The job has yet to set or clear the mark, so for now either is right; nor can be told here what a custom
-            // format asks for.
+            // The job has yet to set or clear the mark, so for now either is right. Also, this process cannot check an
+            // unknown custom format.
             _ if related.jobs.rechecks(definition) || !is_known => {}
             (Some([]), Some(rule)) => causes.push(Cause::Invalid(rule)),
             (Some([_, ..]), None) => causes.push(Cause::WronglyMarked),
@@ -247,7 +247,7 @@ impl TenantCheck {
         }
     }
 
-    /// Checks a former version of a document, or that it was deleted. It need not keep the rules of today.
+    /// Checks a former version of a document, or its deletion. It need not obey the present rules.
     fn check_past(
         &mut self,
         place: &TenantRow<'_>,
@@ -295,7 +295,7 @@ impl TenantCheck {
         }
     }
 
-    /// Whether the index of a definition has a row for this scope, by which a deletion is found.
+    /// Whether the index of a definition has a row for this scope, which leads to a deletion.
     fn is_indexed(&self, scope: &Scope, definition: &DefinitionId, related: &RelatedRows) -> bool {
         related.row(&self.tenant.id.definition_value(definition, scope).key()).is_some()
     }
@@ -411,7 +411,7 @@ fn check_value_id(id: &DocumentId, row: &Versioned, related: &RelatedRows) -> Ro
     match SealedRow::decode(RowKind::ScopedValue, &value.value) {
         Ok(row) if row.doc_id == Some(*id) => RowState::Fine,
         Ok(_) => RowState::bad(Cause::LeadsElsewhere),
-        // A damaged value is reported at its own row; all that is known here is that it does not carry this id.
+        // A damaged value is reported at its own row. Here it is only known not to carry this id.
         Err(_) => RowState::bad(Cause::LeadsElsewhere),
     }
 }

@@ -111,9 +111,9 @@ pub struct Verification<'c> {
     report: VerifyReport,
     /// The checkpoint that the rows are compared with.
     comparison: Option<Comparison<'c>>,
-    /// Former versions of the checkpoint that are gone, to be looked into.
+    /// Former versions of the checkpoint that are gone, still to be checked.
     former_gone: Vec<Key>,
-    /// The rows that opened, for a checkpoint that is being made.
+    /// The rows that opened, for a checkpoint that is being written.
     stamps: Option<Vec<(Key, Revision)>>,
 }
 
@@ -156,7 +156,7 @@ impl Verification<'_> {
             self.vault_rows_due = false;
         }
         while let Some(gone) = self.former_gone.last().cloned() {
-            // First: whoever drops this future looks at it again.
+            // Before it is removed, so that it is checked again if this future is dropped.
             let is_missing = self.is_missing_former(&gone).await?;
             self.former_gone.pop();
             if is_missing {
@@ -205,8 +205,8 @@ impl Verification<'_> {
         Ok(!is_done)
     }
 
-    /// Whether a former version is gone without a reason: every write of a document may drop some, but it was not
-    /// written since the checkpoint.
+    /// Whether a former version is gone without a reason. Every write of a document may drop some, but its document was
+    /// not written since the checkpoint.
     async fn is_missing_former(&self, gone: &Key) -> Result<bool, Error> {
         let Some(comparison) = &self.comparison else { return Ok(false) };
         let Some(id) = TenantId::of_key(gone) else { return Ok(false) };
@@ -299,7 +299,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Compares a row with the checkpoint, or notes it for the one that is being made.
+    /// Compares a row with the checkpoint, or notes it for the one being written.
     fn set_beside_checkpoint(&mut self, id: Option<&TenantId>, checked: &CheckedRow) -> Result<(), Error> {
         if !checked.is_row || (self.comparison.is_none() && self.stamps.is_none()) {
             return Ok(());
@@ -310,7 +310,7 @@ impl Verification<'_> {
         {
             stamps.push((key.clone(), revision));
         }
-        // What a job is about to sweep counts as deleted.
+        // A row that a job is about to sweep counts as deleted.
         if checked.state == RowState::Leftover {
             return self.compare(&key, None, None);
         }
@@ -344,7 +344,7 @@ impl Verification<'_> {
     fn note_gone_before(&mut self, key: Option<&Key>) -> Result<(), Error> {
         let Some(comparison) = &mut self.comparison else { return Ok(()) };
         while let Some(gone) = comparison.gone_before(key)? {
-            // A verification of one org says nothing of the others.
+            // A verification of one org does not cover the others.
             if !self.all.iter().any(|range| range.contains(gone.as_bytes())) {
                 continue;
             }
@@ -408,7 +408,7 @@ impl std::fmt::Debug for Verification<'_> {
 
 /// How many rows a step checks.
 const PAGE_ROWS: usize = 100;
-/// How many former versions wait to be looked into; more than that between two rows are asked about at once.
+/// How many former versions wait to be checked; beyond that number between two rows, they become questions at once.
 const FORMER_GONE_MAX: usize = 4_096;
 /// How many keys the report lists, so that it stays small whatever the store holds.
 const KEYS_MAX: usize = 4_096;

@@ -1,4 +1,4 @@
-//! Names of definitions in findings: the address of a row has an id, and whoever acts on a finding needs the name.
+//! Names of definitions in findings: the address of a row has an id, but to act on a finding one needs the name.
 
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl Verification<'_> {
     }
 }
 
-/// Whose definition a finding is about, if its name is not known.
+/// The definition that a finding is about, if its name is not known.
 fn unnamed(finding: &Finding) -> Option<(TenantId, DefinitionId)> {
     let path = &finding.path;
     let tenant = TenantId::new(path.org?, path.environment.clone()?);

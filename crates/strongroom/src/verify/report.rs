@@ -30,8 +30,8 @@ pub struct VerifyReport {
     pub leftover: u64,
     /// Unfinished jobs.
     pub jobs: u64,
-    /// Rows of the checkpoint that are gone or are others now, the first 1,000: right if somebody deleted them. Only
-    /// [`Vault::verify_against`](crate::Vault::verify_against) asks.
+    /// Rows of the checkpoint that are gone or were replaced, the first 1,000: correct if somebody deleted them. Only
+    /// [`Vault::verify_against`](crate::Vault::verify_against) asks these.
     pub questions: Vec<Finding>,
     /// The total number of questions.
     pub questions_total: u64,
@@ -166,14 +166,13 @@ pub enum Cause {
     /// It was there at the checkpoint.
     #[error("it was there at the checkpoint and is gone")]
     Gone,
-    /// At the checkpoint another row was there: that one was deleted and this one made, or this one was put back from
-    /// before.
+    /// At the checkpoint there was another row: it was deleted and this one made, or an older row was put back.
     #[error("it is not the row that was there at the checkpoint")]
     Replaced,
-    /// It was not there at the checkpoint, and it is older: it was restored, or put back after it was deleted.
+    /// It was not there at the checkpoint, but is older: it was restored, or put back after it was deleted.
     #[error("it was written before the checkpoint, and was not there")]
     PutBack,
-    /// An event before it is missing or is not the one that it names; or, of a head, an event that it states.
+    /// An event before it is missing or is not the one that it names; for a head, an event that it states.
     #[error("events before it are missing or were replaced")]
     BrokenChain,
     /// It changed every time it was read, so it could not be checked.
@@ -211,7 +210,7 @@ impl Cause {
         }
     }
 
-    /// The cause that an error about a row stands for.
+    /// The cause for an error about a row.
     pub(super) fn of(error: Error) -> Self {
         match error {
             Error::Damaged { cause, .. } => Self::Damaged(cause),

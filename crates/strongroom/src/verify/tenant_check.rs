@@ -27,14 +27,14 @@ pub(super) type Owner = Option<LinkedAccountId>;
 /// One tenant while its rows are checked. The engine's caches are not used: verification is about what the store holds.
 pub(super) struct TenantCheck {
     pub(super) tenant: Arc<Tenant>,
-    /// Before the rows that are checked now were read.
+    /// The moment before the rows being checked were read.
     pub(super) moment: Moment,
     org_keys: Option<Arc<ScopeKeys>>,
     account_keys: HashMap<LinkedAccountId, Arc<ScopeKeys>>,
     definitions: HashMap<DefinitionId, Arc<Definition>>,
     /// Key scopes whose keyring is missing or cannot be read, so that it is reported only once.
     pub(super) unavailable: HashSet<Owner>,
-    /// When the row that was checked last was written, if it says so.
+    /// When the last checked row was written, if it says so.
     pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
     pub(super) counted: bool,
@@ -306,7 +306,7 @@ impl TenantCheck {
 
     /// Notes that the keys of a scope are unavailable. `false` if that was known already.
     pub(super) fn mark_unavailable(&mut self, owner: Owner) -> bool {
-        // In flat memory: a scope that is forgotten here is only looked at, and reported, again.
+        // Memory is bounded: a scope forgotten here is only checked, and reported, again.
         if self.unavailable.len() >= UNAVAILABLE_MAX {
             self.unavailable.clear();
         }
@@ -376,8 +376,8 @@ impl TenantCheck {
     }
 }
 
-/// The revision that a sealed row states; `None` for one that is not sealed, and for a job, which is gone when it is
-/// done.
+/// The revision that a sealed row states; `None` for a row that is not sealed, and for a job, whose row is deleted when
+/// it is done.
 fn revision_of(place: &TenantRow<'_>, row: &Versioned) -> Option<Revision> {
     if place.sealed_by() == SealedBy::Nothing || matches!(place, TenantRow::Job(_)) {
         return None;

@@ -12,7 +12,7 @@ use crate::keys::{Slot, StoreRow};
 use crate::row::{Row, RowKind, SealedRow, VaultKeys, VaultRow, decode_header, decode_note};
 use crate::store::{Key, Scan, Versioned};
 
-/// The rows that every vault must have and this one lacks, and the slots that do not match the `store` row.
+/// The rows that every vault must have but this one lacks, and the slots that do not match the `store` row.
 pub(super) async fn faults_of_head(engine: &Engine) -> Result<Vec<CheckedRow>, Error> {
     let gets = [VaultRow::Header.key(), VaultRow::Store.key()];
     let scans = [Scan::new(VaultKeys::slots(), 1).keys_only()];
@@ -80,7 +80,7 @@ fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned, moment: Momen
         },
         None => RowState::bad(Cause::Foreign),
     };
-    // Slots come and go, and their revisions are in the `store` row.
+    // Slots are added and removed, and their revisions are in the `store` row.
     let sealed = (place == Some(VaultRow::Store)).then(|| SealedRow::decode(RowKind::Sealed, &row.value));
     let revision = sealed.and_then(Result::ok).map(|sealed| sealed.revision);
     CheckedRow::of_store(place, state).at(revision)

@@ -1,4 +1,4 @@
-//! The rows of a store beside those of a checkpoint, both in key order: one pass, and no row of either is kept.
+//! Compares the rows of a store with those of a checkpoint, both in key order, in one pass that keeps no row of either.
 
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +15,16 @@ use crate::verify::report::Cause;
 
 /// A checkpoint that is being compared.
 pub(in crate::verify) struct Comparison<'c> {
-    /// Behind a lock that nobody takes: it lets the comparison be shared, although the file cannot be.
+    /// Behind a lock that is never contended: it lets the comparison be shared, although the file cannot be.
     reader: Mutex<CheckpointReader<Box<dyn Read + Send + 'c>>>,
     started_at: Timestamp,
     /// The first row of the file that the store has not reached yet.
     next: Option<(Key, Revision)>,
-    /// Set for good when the file could not be read on.
+    /// Set permanently if the file could not be read further.
     is_broken: bool,
 }
 
-/// What a checkpoint says of a row of the store.
+/// How a row of the store compares with the checkpoint.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::verify) enum Met {
     /// It was not there.
@@ -48,7 +48,7 @@ impl<'c> Comparison<'c> {
         Ok(Self { reader: Mutex::new(reader), started_at, next, is_broken: false })
     }
 
-    /// The next row of the file that comes before `key`, which the store has reached: it is gone.
+    /// The next row of the file before `key`, which the store has already passed: that row is gone.
     pub(in crate::verify) fn gone_before(&mut self, key: Option<&Key>) -> Result<Option<Key>, Error> {
         match &self.next {
             Some((next, _)) if key.is_none_or(|key| next < key) => Ok(self.advance()?.map(|(key, _)| key)),
@@ -64,7 +64,7 @@ impl<'c> Comparison<'c> {
         let Some((_, then)) = self.advance()? else { return Ok(Met::Added) };
         let Some(now) = revision else { return Ok(Met::Fine) };
         Ok(match (now.as_u64().checked_sub(then.as_u64()), then.as_u64().wrapping_sub(now.as_u64())) {
-            // A keyring is never made again at its address, and a delete moves it far on.
+            // A keyring is never created again at its address, and a delete raises its revision by a lot.
             (Some(_), _) if is_keyring(key) => Met::Fine,
             (None, _) if is_keyring(key) => {
                 Met::WentBack(Cause::RolledBack { seen: then.as_u64(), found: now.as_u64() })
@@ -97,9 +97,9 @@ fn is_keyring(key: &Key) -> bool {
     TenantId::of_key(key).is_some_and(|tenant| tenant.keyrings().contains(key.as_bytes()))
 }
 
-/// No row is rewritten so often. A row that can be made again at its address begins at a random revision of 63 bits, so
-/// one that is further away than this is another row: of 2^31 such rows, one is not.
+/// No row is rewritten this often. A row that can be created again at its address starts at a random revision of 63
+/// bits, so a greater distance means another row; one in 2^31 such rows is missed.
 const LIFE_LEN: u64 = 1 << 32;
 
-/// How far the clocks of two engines are taken to differ at most.
+/// The most that the clocks of two engines are assumed to differ.
 const CLOCKS_DIFFER_MS: u64 = 60_000;

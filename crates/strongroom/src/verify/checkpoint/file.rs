@@ -20,7 +20,7 @@ enum BlockKind {
     End = 3,
 }
 
-/// Where a block is in its file. The key is that of the file, and of nothing else.
+/// The position of a block in its file. The key belongs to this file only.
 struct BlockAddress {
     kind: BlockKind,
     sequence: u64,
@@ -66,8 +66,7 @@ impl<W: Write> CheckpointWriter<W> {
     }
 
     pub(super) fn push(&mut self, key: &[u8], revision: Revision) -> Result<(), Error> {
-        // A row that was made during the walk may be told of after those that follow it; it is newer than the
-        // checkpoint.
+        // A row made during the walk may be reported after those that follow it. It is newer than the checkpoint.
         if self.written.as_deref().is_some_and(|last| last >= key) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! Checkpoints: the key and revision of every sealed row at one time, in a sealed file that is kept elsewhere, and a
-//! store compared with it.
+//! Checkpoints: the key and revision of every sealed row at one time, in a sealed file that is kept elsewhere, to
+//! compare a store with.
 
 mod compare;
 mod file;
@@ -15,14 +15,13 @@ pub(super) use compare::{Comparison, Met};
 use file::CheckpointWriter;
 
 impl Vault {
-    /// Checks every row, as [`verify`](Self::verify) does, and writes the key and revision of each that opens to a
-    /// file:
-    /// [`verify_against`](Self::verify_against) then tells which rows went back since, or are gone. Keep it away from
-    /// the store. The file is sealed under a key of the root key's, so whoever keeps it learns how long it is and
-    /// nothing else; after a rotation of the root key it opens no more, so make a new one then.
+    /// Checks every row, as [`verify`](Self::verify) does, and writes the key and revision of each row that opens to a
+    /// file: [`verify_against`](Self::verify_against) then shows which rows were rolled back since, or are gone. Keep
+    /// it away from the store. The file is sealed under a key derived from the root key, so its keeper learns only its
+    /// length. After a rotation of the root key it no longer opens, so make a new one then.
     ///
-    /// It has some 30 bytes for each value, credential, record and so on, and is written in the memory of one block.
-    /// Buffer `out`; if this returns an error, or its future is dropped, the file is not a whole one.
+    /// The file takes some 30 bytes for each value, credential, record and so on, and writing it takes the memory of
+    /// one block. Buffer `out`. If this returns an error, or its future is dropped, the file is incomplete.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -53,14 +52,14 @@ impl Vault {
         }
     }
 
-    /// Checks every row, as [`verify`](Self::verify) does, and compares it with a [`checkpoint`](Self::checkpoint): a
-    /// row that went back is a finding, [`Cause::RolledBack`]. One that is gone, or that was made again at the same
-    /// address, is a question ([`VerifyReport::questions`]): only you can know whether somebody deleted it.
-    /// A former version that is gone is one too, unless its document was deleted, or written later than a minute before
-    /// the checkpoint, which may have dropped it.
+    /// Checks every row, as [`verify`](Self::verify) does, and compares it with a [`checkpoint`](Self::checkpoint). A
+    /// row that was rolled back is a finding, [`Cause::RolledBack`]. A row that is gone, or that was created again at
+    /// the same address, is a question ([`VerifyReport::questions`]): only you can know whether somebody deleted it. A
+    /// former version that is gone is a question too, unless its document was deleted, or was written later than a
+    /// minute before the checkpoint, since that write may have dropped it.
     ///
-    /// A row that is newer than the checkpoint is compared with nothing: [`VerifyReport::added`] counts those that
-    /// were not there. It takes the memory of one block of the file, and about as long as `verify`.
+    /// A row newer than the checkpoint is not compared: [`VerifyReport::added`] counts such rows. It takes the memory
+    /// of one block of the file, and about as long as `verify`.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -104,7 +103,7 @@ impl Verification<'static> {
     pub fn against<'c>(self, checkpoint: impl Read + Send + 'c) -> Result<Verification<'c>, Error> {
         let roots = self.engine.roots.get()?;
         let comparison = Comparison::begin(Box::new(checkpoint), &roots, &self.engine.store_id)?;
-        // Field by field: a comparison lives as long as its file, which the type says.
+        // Moved field by field: a comparison lives as long as its file, which is part of the type.
         Ok(Verification {
             engine: self.engine,
             ranges: self.ranges,
