@@ -15,13 +15,13 @@ pub enum KeyFileError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// A directory, a device or a pipe.
+    /// It is a directory, a device or a pipe.
     #[error("{path} is not a regular file: read it with `RawKey::from_reader`", path = .path.display())]
     NotAFile {
         /// Which file.
         path: PathBuf,
     },
-    /// Others than the owner have access to it.
+    /// Users other than the owner have access to it.
     #[error("the key file {path} is open to others (mode {mode:04o}): run `chmod 600 {path}`", path = .path.display())]
     OpenToOthers {
         /// Which file.
@@ -29,7 +29,7 @@ pub enum KeyFileError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A key file that was to be created exists already.
+    /// The key file to be created already exists.
     #[error("{path} exists already, and no key file is replaced: choose another path", path = .path.display())]
     Exists {
         /// Which file.

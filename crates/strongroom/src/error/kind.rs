@@ -144,25 +144,25 @@ fn of_provider(kind: ProviderErrorKind) -> ErrorKind {
 fn of_store(kind: StoreErrorKind) -> ErrorKind {
     match kind {
         StoreErrorKind::TooLarge => ErrorKind::Invalid,
-        // A closed store is that of a process which is ending: the next one answers.
+        // A closed store means that its process is ending: the next process answers.
         StoreErrorKind::Contention
         | StoreErrorKind::Unavailable
         | StoreErrorKind::InUse
         | StoreErrorKind::Closed => ErrorKind::Busy,
         StoreErrorKind::Indeterminate => ErrorKind::Indeterminate,
         StoreErrorKind::Corrupt => ErrorKind::Damaged,
-        // The engine handles every failed expectation: one that arrives here is a fault of the store.
+        // The engine handles every failed expectation: one that reaches this is a fault of the store.
         StoreErrorKind::Conflict { .. } | StoreErrorKind::Poisoned | StoreErrorKind::Unsupported => {
             ErrorKind::Refused
         }
-        // A kind of a later `strongroom-store`.
+        // A kind from a later `strongroom-store`.
         _ => ErrorKind::Refused,
     }
 }
 
 impl ReadError {
-    /// What the host can do about it, as [`Error::kind`](Error::kind) says of errors of the engine: `NotFound` for
-    /// a variable that is missing, `Conflict` for a value that does not fit, `Invalid` for a type that is none of
+    /// What the host can do about it, as [`Error::kind`](Error::kind) does for errors of the engine: `NotFound` for a
+    /// missing variable, `Conflict` for a value that does not fit, `Invalid` for a type that cannot be read from
     /// variables.
     ///
     /// ```
@@ -191,7 +191,7 @@ mod tests {
         let arms = code.split("match self {\n            Self::Invalid(_)\n").nth(1).unwrap();
         let arms = format!("Self::Invalid(_){}", arms.split("fn of_slot").next().unwrap());
         let mut named = 0;
-        // What follows the last `ErrorKind` is decided by an error within.
+        // Whatever follows the last `ErrorKind` is decided by an inner error.
         for arm in arms.split("=> ").collect::<Vec<_>>().windows(2) {
             let Some(kind) = arm[1].split("ErrorKind::").nth(1) else { continue };
             let kind = kind.split(|c: char| !c.is_alphabetic()).next().unwrap();

@@ -26,7 +26,7 @@ pub use refresh::RefreshError;
 pub use slot::SlotError;
 pub use wrong_store::WrongStore;
 
-/// An error of the engine. No variant carries a value, key or credential. [`kind`](Self::kind) tells what to do about
+/// An error of the engine. No variant carries a value, key or credential. [`kind`](Self::kind) says what to do about
 /// it. The text of an error never repeats that of its [`source`](std::error::Error::source): print the whole chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,7 +34,7 @@ pub enum Error {
     /// The request breaks a rule, whatever is stored.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The store is empty, holds something else than the vault that was asked for, or half a vault.
+    /// The store is empty, or holds something other than the requested vault, or half a vault.
     #[error(transparent)]
     WrongStore(#[from] WrongStore),
     /// A key slot cannot be used, added, changed or removed.
@@ -61,7 +61,7 @@ pub enum Error {
         /// The rule that it breaks.
         rule: FormatError,
     },
-    /// What was to be said about a version breaks a rule. Nothing was written.
+    /// The metadata for a version breaks a rule. Nothing was written.
     #[error("the metadata of the version is invalid: {0}")]
     InvalidMetadata(&'static str),
     /// A text is over its limit in bytes. Nothing was written.
@@ -75,10 +75,10 @@ pub enum Error {
     /// No such definition in this org and environment.
     #[error("variable definition {0} not found")]
     DefinitionNotFound(DefinitionRef<'static>),
-    /// No such version: it is older than those that are kept, or it says that the value was deleted.
+    /// No such version: it is older than those that are kept, or it notes that the value was deleted.
     #[error("version {} is not kept: look for another one in the history", .0.as_u64())]
     VersionNotFound(Revision),
-    /// Some of what was pinned is no longer kept. These are the names of their definitions.
+    /// Some of the pinned values are no longer kept. These are the names of their definitions.
     #[error("no longer kept as pinned: `{}`. Resolve again, and keep more versions", .0.join("`, `"))]
     NotAsPinned(Vec<String>),
     /// The name is taken by the definition with this id.
@@ -145,8 +145,8 @@ pub enum Error {
     #[error("other writers changed the same rows {0} times in a row: try again later")]
     Contended(u32),
     /// The store lost its answer, and its rows do not show whether the write was applied, or may still be. A write that
-    /// replaces or deletes something is tried again by itself; one that only makes something is not, since a late copy
-    /// of it would bring back what was deleted in between.
+    /// replaces or deletes something is repeated automatically. One that only creates something is not, since a late
+    /// copy of it would bring back what was deleted in between.
     #[error("the store lost its answer: the write may or may not have been applied; read to find out")]
     Indeterminate(#[source] StoreError),
     /// The vault, or the org in this environment, is locked. Nothing was written.
@@ -173,8 +173,8 @@ pub enum Error {
     /// Parameters of the key derivation are below the floor or above the ceiling.
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
-    /// A row was written by a later release: it has a later version, or what it seals has an entry of this number,
-    /// which only that release knows.
+    /// A row was written by a later release: it has a later version, or its sealed content has an entry with this
+    /// number, which only that release knows.
     #[error("{row} has version {version}, which this release cannot read: use a newer release")]
     UnknownVersion {
         /// Which row.
@@ -200,7 +200,7 @@ pub enum Error {
         /// What is wrong with it.
         cause: Damage,
     },
-    /// A row, or the whole store, is older than one that was seen before: the store was rolled back, a row of an older
+    /// A row, or the whole store, is older than it was when seen before: the store was rolled back, a row of an older
     /// copy was put back, or the answer comes from a replica that lags behind. Nothing was written.
     #[error(
         "{row} is older than it was before: an older copy of the store or of this row was put back; \
@@ -229,13 +229,13 @@ pub enum Error {
     /// The org cannot be restored where it already has rows.
     #[error("org {0} already exists: restore it into a vault that does not have it")]
     OrgNotEmpty(OrgId),
-    /// The backup, or the vault that was to be backed up, holds nothing of the org.
+    /// The backup, or the vault to be backed up, holds nothing of the org.
     #[error("org {0} not found")]
     OrgNotFound(OrgId),
     /// The copy differs from its source. The source is unchanged.
     #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
-    /// More values than a batch of the store takes. Nothing was written.
+    /// There are more values than a batch of the store takes. Nothing was written.
     #[error(
         "a batch of the store takes {fit} of these values: set that many at a time, or use `set_values_in_parts`"
     )]
@@ -276,7 +276,7 @@ pub enum Damage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupFault {
-    /// It does not begin like a backup.
+    /// It does not start like a backup.
     #[error("it is not a backup of a vault")]
     NotABackup,
     /// The end of the file is missing.
@@ -311,7 +311,7 @@ pub enum SystemError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointFault {
-    /// It does not begin like a checkpoint.
+    /// It does not start like a checkpoint.
     #[error("it is not a checkpoint of a vault")]
     NotACheckpoint,
     /// The end of the file is missing.
@@ -334,7 +334,7 @@ impl Error {
         )
     }
 
-    /// Whether a row cannot be read, however often it is tried.
+    /// Whether a row cannot be read, however often one tries.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::UnknownKey { .. } | Self::UnknownVersion { .. })
     }

@@ -19,7 +19,7 @@ pub enum ProviderErrorKind {
     Denied,
     /// The provider does not have the key that wrapped this: it holds another key, or the key was destroyed.
     NotThisKey,
-    /// The key is right, but what was to be unwrapped, or what came back, is not what was wrapped.
+    /// The key is right, but the data to unwrap, or the result, is not what was wrapped.
     Corrupt,
     /// The provider could not be reached or did not respond. This says nothing about the key: try again later.
     Unavailable,

@@ -13,9 +13,9 @@ pub enum RefreshError {
         "a lease lasts from 1 second to 1 hour: choose one that is longer than the provider takes to answer"
     )]
     LeaseOutOfBounds,
-    /// The tokens that the provider gave at the last refresh live shorter than the lease lasts, and are still good.
-    /// Nothing was called or written. A token that the host has set itself is not refused for this, however little of
-    /// its life is left, and neither is one that has expired.
+    /// The lease is longer than the lifetime of the tokens from the last refresh, which are still good. Nothing was
+    /// called or written. A token that the host has set itself is not refused for this, however little of its lifetime
+    /// is left, and neither is one that has expired.
     #[error("the lease outlasts the tokens that the provider gives: choose a shorter one")]
     LeaseOutlivesToken,
     /// A refresh began and nobody knows how it ended: its process died or was paused, or its answer was lost. The
@@ -28,8 +28,8 @@ pub enum RefreshError {
         /// When it began.
         since: Timestamp,
     },
-    /// The provider said that the credentials are not valid, to whoever tried to refresh them. Nothing was called,
-    /// unless that was a caller who took over from this one, whose lease had ended.
+    /// The provider rejected the credentials as invalid when a caller tried to refresh them. Nothing was called, unless
+    /// by a caller that took over from this one after its lease had ended.
     #[error(
         "the provider rejected the credentials at a refresh that began at {since}: \
          the customer has to connect again"
@@ -38,12 +38,12 @@ pub enum RefreshError {
         /// When that refresh began.
         since: Timestamp,
     },
-    /// `seen` is of another account, integration or connection. Nothing was called.
+    /// `seen` belongs to another account, integration or connection. Nothing was called.
     #[error(
         "these credentials are of another integration or connection: pass what `get_all` of this one returned"
     )]
     OfAnother,
-    /// The exchange returned no credentials and no error. Those that are kept may be used up: the outcome is uncertain.
+    /// The exchange returned neither credentials nor an error. The kept ones may be used up: the outcome is uncertain.
     #[error(
         "a refresh that began at {since} returned no credentials, so its outcome is unknown: \
          let the exchange return `Unrefreshed` if the provider issued none"
@@ -52,9 +52,9 @@ pub enum RefreshError {
         /// When it began.
         since: Timestamp,
     },
-    /// The provider issued credentials that cannot be stored: their key name is not valid or came before, or their
-    /// value is too long. The others are stored. In place of these, the old ones are kept, which the provider may have
-    /// used up: the outcome is uncertain.
+    /// The provider issued credentials that cannot be stored: their key name is invalid or given twice, or their value
+    /// is too long. The others are stored. In place of the refused ones the old credentials are kept, which the
+    /// provider may have used up: the outcome is uncertain.
     #[error(
         "{refused} of the credentials that a refresh returned cannot be stored, the first at index {first}, \
          and {stored} were stored: check their key names and lengths, and connect again"
@@ -69,8 +69,8 @@ pub enum RefreshError {
         /// How many credentials can be stored. They are, unless somebody wrote the same ones meanwhile.
         stored: usize,
     },
-    /// The account or the connection was deleted while the provider answered, and may have been added again. What the
-    /// provider issued is stored nowhere: only the exchange has seen it. So let it keep what revokes a token.
+    /// The account or the connection was deleted while the provider answered, and may have been added again. The issued
+    /// credentials are not stored: only the exchange has seen them. So let it keep what is needed to revoke a token.
     #[error(
         "the account or its connection was deleted during a refresh that began at {since}, and what the provider \
          issued is stored nowhere: revoke it at the provider"
@@ -79,7 +79,7 @@ pub enum RefreshError {
         /// When the refresh began.
         since: Timestamp,
     },
-    /// Another caller was to refresh the credentials, and could not, or not in the time that this one waits.
+    /// Another caller was refreshing the credentials, but failed, or took longer than this one waits.
     #[error("another caller was refreshing the credentials and did not succeed in time: try again later")]
     StillStale,
 }

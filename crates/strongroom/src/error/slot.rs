@@ -12,7 +12,7 @@ pub enum SlotError {
     /// No such key slot.
     #[error("key slot {0} not found")]
     NotFound(SlotId),
-    /// The sealed `store` row lists the slot, and its own row is missing: the store lost it, or hides it.
+    /// The sealed `store` row lists the slot, but its own row is missing: the store lost it, or hides it.
     #[error("the row of key slot {0} is missing from the store: put it back, or remove the slot")]
     RowMissing(SlotId),
     /// Without this slot, nothing could open the vault.

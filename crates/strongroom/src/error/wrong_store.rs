@@ -1,4 +1,4 @@
-//! What a store holds instead of what a verb needs.
+//! Why a store is not the one that a verb needs.
 
 /// Why a store is not one that the verb can use. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
