@@ -1,6 +1,6 @@
 //! Base64 as in RFC 4648, section 4. Checked in place, where a decoder would leave a second copy of a secret behind.
 
-/// Whole groups of the standard alphabet, padded, with unused bits zero, and at least one of them.
+/// Whole groups of the standard alphabet, padded, with unused bits zero; at least one group.
 pub(super) fn is_base64(value: &str) -> bool {
     let digits = value.strip_suffix("==").or_else(|| value.strip_suffix('=')).unwrap_or(value);
     let unused_bits = match value.len() - digits.len() {
@@ -14,7 +14,7 @@ pub(super) fn is_base64(value: &str) -> bool {
         && last.is_some_and(|last| last & unused_bits == 0)
 }
 
-/// How many bytes a text stands for, if it is base64.
+/// How many bytes a text represents, if it is base64.
 pub(super) fn decoded_len(value: &str) -> usize {
     let padding = value.bytes().rev().take_while(|byte| *byte == b'=').count();
     (value.len() / 4 * 3).saturating_sub(padding)

@@ -1,5 +1,5 @@
-//! Connection strings: `scheme://user@host:port,host:port/path?query`, a URI of RFC 3986 but for its several hosts, as
-//! MongoDB, PostgreSQL, Kafka and Redis take them.
+//! Connection strings: `scheme://user@host:port,host:port/path?query`, a URI of RFC 3986 except for its several hosts,
+//! as MongoDB, PostgreSQL, Kafka and Redis accept them.
 
 use core::net::Ipv6Addr;
 
@@ -10,7 +10,7 @@ use crate::format::url::is_scheme_of_any_case;
 pub(super) fn is_connection_string(value: &str) -> bool {
     let Some((scheme, rest)) = value.split_once("://") else { return false };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // A password may hold a colon or a comma, but no `@` that is not written with `%`.
+    // A password may hold a colon or a comma, but an `@` must be written with `%`.
     let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     is_scheme_of_any_case(scheme)
         && is_text_of(user, b":,")
@@ -32,7 +32,7 @@ fn is_host(host: &str) -> bool {
         && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// Unreserved characters, sub-delimiters but the comma, `%` with two hex digits, and these.
+/// Unreserved characters, sub-delimiters except the comma, `%` with two hex digits, and `others`.
 fn is_text_of(text: &str, others: &[u8]) -> bool {
     let mut escapes = text.split('%');
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&b) || others.contains(&b);

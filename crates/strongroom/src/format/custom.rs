@@ -1,5 +1,5 @@
-//! Formats that the host defines. A definition stores the name alone; the check is code, which every process that
-//! writes registers.
+//! Formats that the host defines. A definition stores only the name; the check is code, which every process that writes
+//! registers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::format::{BadFormat, FormatError, PatternCache, VarFormat};
 
-/// The name of a format of the host's own: 1 to 64 of `a` to `z`, `0` to `9` and `_`, beginning with a letter.
+/// The name of a custom format of the host: 1 to 64 of `a` to `z`, `0` to `9` and `_`, beginning with a letter.
 ///
 /// ```
 /// use strongroom::format::{CustomFormat, VarFormat};
@@ -22,7 +22,7 @@ use crate::format::{BadFormat, FormatError, PatternCache, VarFormat};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "String", try_from = "String"))]
 pub struct CustomFormat {
-    /// With the prefix, as it is stored.
+    /// The name with the prefix, as it is stored.
     full_name: String,
 }
 
@@ -108,7 +108,7 @@ impl Formats {
         Self { patterns: PatternCache::new(pattern_bytes_max), custom }
     }
 
-    /// Whether this process knows what the format asks for.
+    /// Whether this process knows the check of the format.
     pub(crate) fn know(&self, format: &VarFormat) -> bool {
         match format {
             VarFormat::Custom(format) => self.custom.get(format).is_some(),
@@ -116,7 +116,7 @@ impl Formats {
         }
     }
 
-    /// Checks that `value` has this format; one that is not known allows no value.
+    /// Checks that `value` has this format; an unknown format allows no value.
     pub(crate) fn validate(&self, format: &VarFormat, value: &str) -> Result<(), FormatError> {
         match format {
             VarFormat::Custom(format) => match self.custom.get(format) {
@@ -128,7 +128,7 @@ impl Formats {
     }
 }
 
-/// The rule that a value breaks where the check is not known.
+/// The broken rule if the check is not known.
 pub(super) const UNKNOWN: &str = "the check of this custom format is not registered here: write with the \
     service that registers it";
 const PREFIX: &str = "custom:";

@@ -42,7 +42,7 @@ fn is_offset(text: &str) -> bool {
     matches!(text, "Z" | "z") || hours.is_some_and(|[hour, minute]| hour < 24 && minute < 60)
 }
 
-/// As many numbers as there are lengths, each of exactly that many digits.
+/// One number for each length, each with exactly that many digits.
 fn numbers<const N: usize>(text: &str, between: char, lengths: [usize; N]) -> Option<[u32; N]> {
     let mut parts = text.split(between);
     let mut found = [0; N];

@@ -8,7 +8,7 @@ pub(super) fn is_duration(value: &str) -> bool {
     }
 }
 
-/// Weeks stand alone; otherwise days and larger before the `T`, hours and smaller behind it.
+/// Weeks appear alone; otherwise days and larger units come before the `T`, hours and smaller ones after it.
 fn is_iso(text: &str) -> bool {
     let (date, time) = text.split_once('T').map_or((text, None), |(date, time)| (date, Some(time)));
     match time {

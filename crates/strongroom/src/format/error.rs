@@ -66,7 +66,7 @@ pub enum BadFormat {
     /// A pattern was refused.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// The bounds leave no length that a value can have.
+    /// No possible length of a value is within the bounds.
     #[error("length bounds must run from a lower to a higher number of bytes, at most {bytes_max}")]
     LengthBounds {
         /// The most bytes that any value can have.

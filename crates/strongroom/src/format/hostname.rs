@@ -4,13 +4,13 @@ pub(super) fn is_hostname(value: &str) -> bool {
     is_name(value, b"-")
 }
 
-/// With `_` in the place of a letter too, as in the names of Docker Compose and of Windows.
+/// As above, with `_` also allowed where a letter is, as in names of Docker Compose and Windows.
 pub(super) fn is_hostname_with_underscore(value: &str) -> bool {
     is_name(value, b"-_")
 }
 
 fn is_name(value: &str, others: &[u8]) -> bool {
-    // Otherwise an IPv4 address would be a name.
+    // Otherwise an IPv4 address would be a host name.
     let last = value.rsplit('.').next().unwrap_or_default();
     value.len() <= 253
         && value.split('.').all(|label| is_label(label, others))

@@ -8,8 +8,8 @@ use crate::format::FormatError;
 
 /// The fewest and the most bytes of UTF-8 that a value may have, both included.
 ///
-/// A definition has them beside its format, and they work the same with every format but
-/// [`Bytes`](super::VarFormat::Bytes), of which they count the bytes that the value stands for.
+/// A definition has them beside its format. They work the same with every format except
+/// [`Bytes`](super::VarFormat::Bytes), for which they count the bytes that the value represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Bounds"))]
 pub struct LengthBounds {
@@ -18,7 +18,7 @@ pub struct LengthBounds {
 }
 
 impl LengthBounds {
-    /// Bounds in bytes. An open side is 0 or [`VALUE_BYTES_MAX`].
+    /// Bounds in bytes. A missing bound means 0 or [`VALUE_BYTES_MAX`].
     ///
     /// ```
     /// use strongroom::format::LengthBounds;
@@ -61,8 +61,8 @@ impl LengthBounds {
         self.max
     }
 
-    /// Checks that the length of `value` in bytes is within the bounds. It counts the text: for the format `bytes`,
-    /// whose bounds are of what the text stands for, give it that.
+    /// Checks that the length of `value` in bytes is within the bounds. It counts the bytes of the text: for the format
+    /// `bytes`, whose bounds count decoded bytes, pass the decoded value.
     ///
     /// # Errors
     /// The bounds, as a sentence; never the length that was found.

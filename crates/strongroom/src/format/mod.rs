@@ -1,8 +1,8 @@
 //! The formats of variable definitions: what each accepts, and its validator.
 //!
-//! But for `custom:NAME`, whose check is the host's, all are pure: no I/O, no clock, nothing global. Every validator
-//! runs in time linear in the value and keeps no copy of it. Its error names the rule that was broken and never
-//! contains any part of the value.
+//! All formats are pure, with no I/O, no clock and nothing global, except `custom:NAME`, whose check the host provides.
+//! Every validator runs in time linear in the value and keeps no copy of it. Its error names the rule that was broken
+//! and never contains any part of the value.
 //!
 //! | format | a value is | rule |
 //! |---|---|---|
@@ -13,7 +13,7 @@
 //! | `url` | an absolute URL with a host and a port of at most 65,535; a fragment is allowed | RFC 3986 |
 //! | `url_with_scheme` | the same, with one of the given schemes | RFC 3986 |
 //! | `uri` | a URI with any scheme, with or without a host | RFC 3986 |
-//! | `connection_string` | a URL with one host or several, each with its port | RFC 3986 but for the hosts |
+//! | `connection_string` | a URL with one host or several, each with its port | RFC 3986 except for the hosts |
 //! | `json` | a JSON text, at most 128 levels deep; a name may repeat | RFC 8259 |
 //! | `uuid` | 8-4-4-4-12 hex digits of either case | RFC 9562, section 4 |
 //! | `email` | `dot-atom@hostname` in ASCII | RFC 5321, section 4.1.2 |
@@ -24,12 +24,12 @@
 //! | `date_time` | a moment with its offset from UTC | RFC 3339, section 5.6 |
 //! | `semver` | a version of three numbers | Semantic Versioning 2.0.0 |
 //! | `base64` | padded, canonical, on one line | RFC 4648, section 4 |
-//! | `bytes` | the same; it stands for bytes, which [`SecretBytes`](crate::SecretBytes) are | RFC 4648, section 4 |
+//! | `bytes` | the same, for bytes, such as [`SecretBytes`](crate::SecretBytes) | RFC 4648, section 4 |
 //! | `pem` | one or more blocks, with any text around them | as OpenSSL reads |
 //! | `pem_strict` | the same with nothing around them | RFC 7468, section 3 (strict) |
 //! | `enum` | one of the given values | |
 //! | `pattern` | a text that the pattern matches as a whole | |
-//! | `custom:NAME` | what a check of the host's own allows | |
+//! | `custom:NAME` | whatever the host's own check allows | |
 //!
 //! - `email`: at most 64 bytes before the `@` and 254 in all; no quotes, comments or address literals.
 //! - `hostname`: at most 63 bytes a label and 253 in all; no final dot, and the last label is not all digits.
@@ -119,8 +119,7 @@ pub enum VarFormat {
     Semver,
     /// Base64 with padding as in RFC 4648.
     Base64,
-    /// Bytes that need not be text, as [`SecretBytes`](crate::SecretBytes) are: stored in base64, with at least one
-    /// byte.
+    /// Bytes that need not be text, like [`SecretBytes`](crate::SecretBytes): stored in base64, with at least one byte.
     Bytes,
     /// PEM blocks as OpenSSL reads them, with any text around them.
     Pem,
@@ -130,8 +129,8 @@ pub enum VarFormat {
     Enum(EnumFormat),
     /// A text that the pattern matches as a whole.
     Pattern(PatternFormat),
-    /// What a check of the host's own allows, in a vault that was opened with
-    /// [`VaultOptions::custom_format`](crate::VaultOptions::custom_format); nothing anywhere else.
+    /// Whatever the host's own check allows, in a vault opened with
+    /// [`VaultOptions::custom_format`](crate::VaultOptions::custom_format); elsewhere, nothing.
     Custom(CustomFormat),
 }
 
@@ -226,7 +225,7 @@ impl VarFormat {
         }
     }
 
-    /// How many bytes `value` counts as where a definition bounds them: those that it stands for.
+    /// How many bytes `value` counts as for the bounds of a definition: those that it represents.
     pub(crate) fn counted_bytes(&self, value: &str) -> usize {
         match self {
             Self::Bytes => base64::decoded_len(value),
@@ -242,7 +241,7 @@ impl VarFormat {
         }
     }
 
-    /// The rule of the format. It leaves parameters out, since one of them may resemble the value that was refused.
+    /// The rule of the format. It omits parameters, since one of them may resemble the refused value.
     fn rule(&self) -> &'static str {
         match self {
             Self::String => "a text is required",
@@ -287,8 +286,7 @@ fn matches(pattern: &PatternFormat, value: &str, cache: Option<&PatternCache>) -
         Some(cache) => cache.compiled(pattern).map(|matcher| matcher.matches(value)),
         None => pattern.compile().map(|matcher| matcher.matches(value)),
     };
-    // The reason would help only the author of the pattern. A stored pattern fails to compile only in another
-    // version.
+    // The reason would help only the author of the pattern. A stored pattern fails to compile only in another version.
     matches
         .map_err(|_| FormatError::new("the definition's pattern must be vetted again before it can be used"))
 }

@@ -19,7 +19,7 @@ pub(super) fn is_integer(value: &str) -> bool {
     strip_int(value) == Some("")
 }
 
-/// What follows `[ minus ] int`, in which no digit follows a leading zero.
+/// The rest after `[ minus ] int`, in which no digit follows a leading zero.
 fn strip_int(value: &str) -> Option<&str> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     match digits.strip_prefix('0') {
@@ -28,7 +28,7 @@ fn strip_int(value: &str) -> Option<&str> {
     }
 }
 
-/// What follows one digit or more.
+/// The rest after one or more digits.
 fn strip_digits(text: &str) -> Option<&str> {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
     (rest.len() < text.len()).then_some(rest)

@@ -1,4 +1,4 @@
-//! Compiled patterns, bounded in bytes: how much memory they may take is for the host to say, not for the compiler.
+//! Compiled patterns, bounded in bytes: the host decides how much memory they may take, not the compiler.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use strongroom_pattern::{MATCHER_BYTES_MAX, Matcher};
 
 use crate::format::{PatternError, PatternFormat};
 
-/// Compiled patterns by their text, within a number of bytes; the ones used least are dropped first.
+/// Compiled patterns by their text, limited to a number of bytes; the least used are dropped first.
 ///
 /// A pattern is compiled when it is first used and again after it was dropped, never in between.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl PatternCache {
     /// ```
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        // Counted in the largest items, because quick_cache divides its bytes among shards by this number: none of them
-        // is too small for one item.
+        // Counted in the largest items, because quick_cache divides its bytes among shards by this number: so every
+        // shard has room for one item.
         let items = bytes_max / ITEM_BYTES_MAX;
         Self { compiled: Cache::with_weighter(items, bytes_max as u64, Bytes) }
     }

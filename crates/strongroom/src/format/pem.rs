@@ -1,5 +1,5 @@
-//! PEM as OpenSSL reads it, and in the strict form of RFC 7468, section 3. Checked in place, where a decoder would
-//! leave a second copy of a key behind.
+//! PEM as OpenSSL reads it, and in the strict form of RFC 7468, section 3. Checked in place: a decoder would leave a
+//! second copy of a key behind.
 
 use crate::format::base64::{is_base64, is_digit};
 
@@ -21,14 +21,14 @@ pub(super) fn is_pem(value: &str) -> bool {
     is_any
 }
 
-/// From behind the first line of a block to its last.
+/// Reads a block, from after its first line to its last.
 fn reads_block<'v>(label: &str, lines: &mut impl Iterator<Item = &'v str>) -> bool {
     let (mut body, mut has_headers) = (Body::default(), false);
     for line in lines {
         if let Some(rest) = line.strip_prefix("-----END ") {
             return rest.strip_suffix("-----") == Some(label) && body.is_whole(has_headers);
         }
-        // What is before an empty line are headers, as of RFC 1421, and there is one such line.
+        // Everything before an empty line is headers (RFC 1421), and there is only one such line.
         match (line.is_empty(), has_headers) {
             (true, true) => return false,
             (true, false) => (body, has_headers) = (Body::default(), true),
@@ -38,7 +38,7 @@ fn reads_block<'v>(label: &str, lines: &mut impl Iterator<Item = &'v str>) -> bo
     false
 }
 
-/// The base64 of a block, of which nothing but its shape is kept.
+/// The base64 of a block: only its shape is kept.
 #[derive(Default)]
 struct Body {
     digits: usize,
@@ -71,7 +71,7 @@ impl Body {
     }
 }
 
-/// One block or more, lines of 64, nothing before, between or after, no headers.
+/// One or more blocks with lines of 64, no headers, and nothing before, between or after them.
 pub(super) fn is_strict_pem(value: &str) -> bool {
     let mut lines = value.split_inclusive('\n').map(without_eol).peekable();
     while let Some(line) = lines.next() {
