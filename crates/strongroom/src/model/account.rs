@@ -27,7 +27,7 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
 }
 
-/// What a [`Viewer`](crate::Viewer) shows of its account: nothing that changes with what the account has.
+/// What a [`Viewer`](crate::Viewer) shows of its account: nothing that changes with the account's contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -1,10 +1,10 @@
-//! On whose behalf a handle acts.
+//! The actor on whose behalf a handle acts.
 
 use std::str::FromStr;
 
 use crate::id::{ActorName, IdError, RequestId};
 
-/// On whose behalf a handle acts: [`Org::acting_as`](crate::Org::acting_as).
+/// The actor on whose behalf a handle acts: [`Org::acting_as`](crate::Org::acting_as).
 ///
 /// ```
 /// use strongroom::Actor;
@@ -33,13 +33,13 @@ impl Actor {
         self
     }
 
-    /// Who acts.
+    /// The name of the actor.
     #[must_use]
     pub fn name(&self) -> &ActorName {
         &self.name
     }
 
-    /// In which request; `None` if the host did not say.
+    /// The request; `None` if the host named none.
     #[must_use]
     pub fn request_id(&self) -> Option<&RequestId> {
         self.request_id.as_ref()

@@ -20,7 +20,7 @@ pub struct CredentialFilter {
     pub(crate) leaves_out: LeavesOut,
 }
 
-/// What is left out for how the last refresh of it ended.
+/// Connections to leave out, by how their last refresh ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LeavesOut {
     Nothing,
@@ -46,23 +46,23 @@ pub(crate) enum Sought {
 }
 
 impl CredentialFilter {
-    /// The registered accounts whose default app has no credential of this key name: each connection that lacks it, and
-    /// the default one of an account that has no connection of the app at all.
+    /// The registered accounts whose default app has no credential with this key name: each connection that lacks it,
+    /// and the default connection of an account that has no connection of the app at all.
     #[must_use]
     pub fn missing(key_name: CredentialKey) -> Self {
         Self::all(Sought::Missing(key_name)).of(IntegrationId::default_app())
     }
 
-    /// The credentials that expire before `moment` or have expired: those that were written with
-    /// [`WriteOptions::expires_at`](crate::WriteOptions::expires_at). Of every integration.
+    /// The credentials of every integration that expire before `moment` or have expired: those written with
+    /// [`WriteOptions::expires_at`](crate::WriteOptions::expires_at).
     #[must_use]
     pub fn expiring_before(moment: Timestamp) -> Self {
         Self::all(Sought::ExpiringBefore(moment))
     }
 
     /// Leaves out the credentials of connections whose last refresh the provider rejected: only the customer can do
-    /// something about those. Those whose last refresh is uncertain stay, see [`refreshable`](Self::refreshable). What
-    /// is [missing](Self::missing) is found anyway.
+    /// something about those. Those whose last refresh is uncertain stay, see [`refreshable`](Self::refreshable).
+    /// [Missing](Self::missing) credentials are found anyway.
     #[must_use]
     pub fn not_rejected(mut self) -> Self {
         self.leaves_out = LeavesOut::Rejected;
@@ -70,8 +70,8 @@ impl CredentialFilter {
     }
 
     /// Leaves out the credentials that a refresh with this policy would refuse without calling the provider: those that
-    /// it rejected, and with [`OnUncertain::Refuse`] those of an uncertain outcome. For a job that refreshes what
-    /// expires. What is [missing](Self::missing) is found anyway.
+    /// it rejected, and with [`OnUncertain::Refuse`] those of an uncertain outcome. For a job that refreshes expiring
+    /// credentials. [Missing](Self::missing) credentials are found anyway.
     ///
     /// ```
     /// use strongroom::{CredentialFilter, OnUncertain, Timestamp};
@@ -87,15 +87,15 @@ impl CredentialFilter {
         self
     }
 
-    /// Looks at this integration alone, at all its connections.
+    /// Searches only this integration, in all its connections.
     #[must_use]
     pub fn of(mut self, integration: IntegrationId) -> Self {
         self.integration = Some(integration);
         self
     }
 
-    /// Looks at the connections of this name alone. What is missing is then missing whether or not the account has the
-    /// connection.
+    /// Searches only the connections with this name. A credential is then [missing](Self::missing) whether or not the
+    /// account has the connection.
     ///
     /// ```
     /// # use strongroom::CredentialFilter;
@@ -112,7 +112,7 @@ impl CredentialFilter {
         Self { sought, integration: None, connection: None, leaves_out: LeavesOut::Nothing }
     }
 
-    /// Whether it is about this connection.
+    /// Whether the filter covers this connection.
     pub(crate) fn is_about(&self, app: &AppId) -> bool {
         let (integration, connection) = app.parts();
         self.integration.as_ref().is_none_or(|sought| sought.as_str() == integration)

@@ -39,12 +39,12 @@ pub struct VariableDefinition {
     /// Who wrote this version, in the host's own words; at most 256 bytes.
     pub author: Option<String>,
     /// How many former versions of the definition and of each of its values are kept, at most 100; by default as many
-    /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. Those that are too many go
+    /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. Surplus versions are deleted
     /// with the next write of their value.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub history_versions: Option<u8>,
-    /// For how many seconds after it was replaced a former version of a value is kept at most; by default for as long
-    /// as there are not too many. An older one is not shown, and goes with the next write of its value.
+    /// For how many seconds after it was replaced a former version of a value is kept at most; by default, age does not
+    /// matter. An older one is not shown, and is deleted with the next write of its value.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub history_age_secs: Option<u64>,
 }
@@ -104,7 +104,7 @@ impl VariableDefinition {
         self
     }
 
-    /// Keeps a former version of a value for at most so many seconds after it was replaced.
+    /// Keeps a former version of a value for at most this many seconds after it was replaced.
     #[must_use]
     pub fn history_age_secs(mut self, secs: u64) -> Self {
         self.history_age_secs = Some(secs);
@@ -119,8 +119,8 @@ impl VariableDefinition {
     }
 }
 
-/// The format `string` and an empty name, which `define` refuses: the fields that are missing where a definition is
-/// deserialised.
+/// The format `string` and an empty name, which `define` refuses: the values of fields that are missing when a
+/// definition is deserialised.
 impl Default for VariableDefinition {
     fn default() -> Self {
         Self {
@@ -148,7 +148,7 @@ pub struct StoredDefinition {
     pub id: DefinitionId,
     /// Changes with every update.
     pub revision: Revision,
-    /// What its author wrote.
+    /// The definition that its author wrote.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub definition: VariableDefinition,
     /// Who defined it.
@@ -165,7 +165,7 @@ pub struct StoredDefinition {
 }
 
 impl StoredDefinition {
-    /// Says what is known about a new version. An author whom the host named comes before the actor.
+    /// Sets the metadata of a new version. An author named by the host takes precedence over the actor.
     pub(crate) fn describe(&mut self, metadata: &Metadata) {
         let named = self.definition.author.take();
         self.definition.author = named.or_else(|| metadata.author().map(str::to_owned));

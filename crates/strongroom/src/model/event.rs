@@ -11,19 +11,19 @@ use crate::model::Revision;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// Which event it is.
+    /// The id of the event.
     pub id: EventId,
     /// When it was written, by the clock of the engine that wrote it.
     pub at: Timestamp,
-    /// On whose behalf the handle acted ([`Org::acting_as`](crate::Org::acting_as)); `None` if nobody said, and for the
-    /// engine's own jobs.
+    /// The actor on whose behalf the handle acted ([`Org::acting_as`](crate::Org::acting_as)); `None` if none was
+    /// named, and for the engine's own jobs.
     pub actor: Option<String>,
-    /// In which request of the host.
+    /// The request of the host.
     pub request_id: Option<String>,
     /// What changed, in the order of the batch.
     pub changes: Vec<AuditChange>,
-    /// Why this event cannot be read, and which row it is, in the words of the error that opening it gives. Then only
-    /// its id is known, and with that its time. `None` for one that can be read.
+    /// Why this event cannot be read, and which row it is, in the words of the error from opening it. Then only its id,
+    /// and so its time, is known. `None` for an event that can be read.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub unreadable: Option<String>,
 }
@@ -46,7 +46,7 @@ pub struct AuditChange {
     /// The name of the definition at that time, the key of a credential, the id of an API key, or the namespace of a
     /// host's record.
     pub name: Option<String>,
-    /// The linked account, also as a scope, and that which a host's record is about.
+    /// The linked account, also if it is the scope, or if a host's record is about it.
     pub linked_account: Option<LinkedAccountId>,
     /// The workflow that is the scope.
     pub workflow: Option<WorkflowId>,
@@ -57,8 +57,8 @@ pub struct AuditChange {
     pub connection: Option<ConnectionId>,
     /// The document id of a value.
     pub document_id: Option<DocumentId>,
-    /// The revision before, or that was read; `None` for something new, and for what could not be read and was deleted,
-    /// or replaced by one of its versions: a value or credential as deleted and set, a definition as updated.
+    /// The revision before, or the one that was read. `None` for something new, and for what could not be read and was
+    /// deleted or replaced by one of its versions: a value or credential as deleted and set, a definition as updated.
     pub before: Option<Revision>,
     /// The revision after; `None` for something deleted.
     pub after: Option<Revision>,
@@ -81,7 +81,7 @@ impl AuditChange {
     }
 }
 
-/// Where an event is in the audit of its org and environment. Its text form stays the same, and ids sort by time.
+/// The position of an event in the audit of its org and environment. Its text form is stable, and ids sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId {
     /// When it was written.
@@ -92,7 +92,7 @@ pub struct EventId {
     pub(crate) sequence: u64,
 }
 
-/// A chain of events: each names the hash of the one before.
+/// A chain of events: each names the hash of the previous one.
 pub(crate) type ChainId = [u8; 8];
 
 impl EventId {
@@ -115,7 +115,7 @@ impl EventId {
         Some(Self { at, chain: *chain, sequence: u64::from_be_bytes(sequence.try_into().ok()?) })
     }
 
-    /// The place in the audit of a key that is none of an event's.
+    /// The position in the audit of a key that is not that of an event.
     pub(crate) fn nearest(bytes: &[u8]) -> Option<Self> {
         let mut whole = [0; Self::LEN];
         whole.iter_mut().zip(bytes).for_each(|(byte, given)| *byte = *given);
@@ -194,7 +194,7 @@ event_kinds! {
     AccountCreated = 10, "Linked Account Created";
     /// A linked account was updated.
     AccountUpdated = 11, "Linked Account Updated";
-    /// A linked account was deleted, and everything of it.
+    /// A linked account was deleted, with everything that belongs to it.
     AccountDeleted = 12, "Linked Account Deleted";
     /// A record of the host was put.
     RecordPut = 13, "Record Put";
@@ -202,7 +202,7 @@ event_kinds! {
     RecordDeleted = 14, "Record Deleted";
     /// An API key was created.
     ApiKeyCreated = 15, "API Key Created";
-    /// What is known of an API key was changed.
+    /// The metadata of an API key was changed.
     ApiKeyUpdated = 16, "API Key Updated";
     /// An API key was revoked.
     ApiKeyRevoked = 17, "API Key Revoked";
@@ -216,9 +216,9 @@ event_kinds! {
     AuditTrimmed = 21, "Audit Log Trimmed";
     /// A refresh of credentials ended, and nobody knows whether the provider used them up.
     RefreshUncertain = 22, "Credential Refresh Uncertain";
-    /// The host said that credentials are good whose refresh was uncertain or rejected.
+    /// The host stated that credentials are good after an uncertain or rejected refresh.
     RefreshSettled = 23, "Credential Refresh Settled";
-    /// Somebody began something that is about the vault as a whole, such as a backup; the name says what.
+    /// Somebody began an operation on the vault as a whole, such as a backup; the name says which.
     VaultOperated = 24, "Vault Operated";
 }
 

@@ -1,4 +1,4 @@
-//! A definition for a variable of which only a name and a value are known.
+//! A definition for a variable of which only the name and a value are known.
 
 use crate::format::VarFormat;
 use crate::model::VariableDefinition;

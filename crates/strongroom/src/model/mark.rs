@@ -1,4 +1,4 @@
-//! How far a store had come, for those who keep it elsewhere.
+//! A mark of how recent a store is, to be kept elsewhere.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use crate::envelope::{StoreId, checksum};
 use crate::id::{IdError, parse_hex};
 
-/// How far a store had come when [`Vault::mark`](crate::Vault::mark) was called: its id and a number that only grows.
-/// Kept away from the store, it tells an older copy of the store from the store itself
+/// How recent a store was when [`Vault::mark`](crate::Vault::mark) was called: its id and a number that only grows.
+/// Kept away from the store, it tells the store from an older copy of it
 /// ([`VaultOptions::expect_at_least`](crate::VaultOptions::expect_at_least)).
 ///
-/// It is not secret: in text 64 lowercase hexadecimal digits, of which 16 are a checksum.
+/// It is not secret. As text it is 64 lowercase hexadecimal digits, 16 of which are a checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mark {
     pub(crate) store_id: StoreId,
@@ -43,7 +43,7 @@ impl Mark {
         hex::encode(self.store_id)
     }
 
-    /// Whether it is of the same store as `other`, and was made later.
+    /// Whether it belongs to the same store as `other` and was made later.
     #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
         self.store_id == other.store_id && self.count > other.count

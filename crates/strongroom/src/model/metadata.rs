@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
 
-/// What was said about one version of a value, credential or definition when it was written. It belongs to that
-/// version: the next write of the document starts without.
+/// The metadata of one version of a value, credential or definition, set when it was written. It belongs to that
+/// version only: the next write of the document starts without it.
 ///
 /// ```
 /// # strongroom_conformance::with_port(async |org| {
@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Metadata(
-    // In a box, since most versions have none and every resolved value carries one.
+    // Boxed, since most versions have none and every resolved value carries one.
     Option<Box<Entries>>,
 );
 
@@ -38,7 +38,7 @@ pub(crate) struct Entries {
     pub(crate) labels: BTreeSet<String>,
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub(crate) expires_at: Option<Timestamp>,
-    /// Only of a version that says that the document was deleted.
+    /// Set only for a version that notes that the document was deleted.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) deletion: bool,
 }
@@ -55,12 +55,12 @@ impl Metadata {
         self.0.as_deref()
     }
 
-    /// The same, by another author.
+    /// The same, with another author.
     pub(crate) fn authored(&self, author: Option<String>) -> Self {
         Self::of(Entries { author, ..self.entries().cloned().unwrap_or_default() })
     }
 
-    /// The same, of a version that says that the document was deleted.
+    /// The same, for a version that notes that the document was deleted.
     pub(crate) fn deletion(&self) -> Self {
         Self::of(Entries { deletion: true, ..self.entries().cloned().unwrap_or_default() })
     }
@@ -69,7 +69,7 @@ impl Metadata {
         self.entries().is_some_and(|entries| entries.deletion)
     }
 
-    /// Whether nothing was said.
+    /// Whether there is no metadata.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

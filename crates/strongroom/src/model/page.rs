@@ -12,11 +12,11 @@ pub struct PageRequest {
     pub(crate) after: Option<Cursor>,
 }
 
-/// Which list a cursor is of. Lists over the same rows have different names.
+/// The list that a cursor belongs to. Lists over the same rows have different names.
 #[derive(Clone, Copy)]
 pub(crate) struct ListId<'l> {
     pub(crate) name: &'static str,
-    /// How the keys begin over which the list goes.
+    /// The prefix of the keys in the list.
     pub(crate) start: &'l [u8],
 }
 
@@ -24,8 +24,7 @@ impl PageRequest {
     /// The most items on a page.
     pub const LIMIT_MAX: usize = 1_000;
 
-    /// The first `limit` items. A limit of 0 counts as 1, and a higher one than [`LIMIT_MAX`](Self::LIMIT_MAX) as
-    /// that.
+    /// The first `limit` items. A limit of 0 counts as 1, and one above [`LIMIT_MAX`](Self::LIMIT_MAX) as that.
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { limit: limit.clamp(1, Self::LIMIT_MAX), after: None }
@@ -51,13 +50,13 @@ impl Default for PageRequest {
     }
 }
 
-/// Where a page ended. Opaque: its text form may change, and it is valid only for the list that returned it. Every
-/// other list refuses it, as it does one that was damaged ([`Invalid::Cursor`](crate::Invalid::Cursor)).
+/// Where a page ended. Opaque: its text form may change, and it is valid only for the list that returned it. Any other
+/// list refuses it, and every list refuses a damaged one ([`Invalid::Cursor`](crate::Invalid::Cursor)).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(Vec<u8>);
 
 impl Cursor {
-    /// The place in this list behind which the next page starts.
+    /// The position in this list after which the next page starts.
     pub(crate) fn new(list: ListId<'_>, place: &[u8]) -> Self {
         Self([&Self::mark(list, place), place].concat())
     }
@@ -67,7 +66,7 @@ impl Cursor {
         if *mark == Self::mark(list, place) { Ok(place) } else { Err(CursorError) }
     }
 
-    /// No secret: it keeps mistakes out. Who makes one up reaches nothing but rows of the list.
+    /// Not a secret: it catches mistakes. A forged cursor reaches nothing but rows of the list.
     fn mark(list: ListId<'_>, place: &[u8]) -> [u8; MARK_LEN] {
         let ListId { name, start } = list;
         let mut hash = Sha256::new().chain_update(LABEL);

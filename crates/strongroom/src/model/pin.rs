@@ -1,4 +1,4 @@
-//! Which versions a resolution was made of.
+//! The versions that a resolution was made from.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::id::{DefinitionId, DocumentId};
 use crate::model::{Origin, Resolution, Revision};
 use crate::scope::Scope;
 
-/// Which versions a run saw: to be resolved again later, with [`Org::resolve_pinned`](crate::Org::resolve_pinned),
-/// whatever was written meanwhile. It holds names, ids and revisions, and no value, nor anything that depends on one.
+/// The versions that a run saw, to be resolved again later with [`Org::resolve_pinned`](crate::Org::resolve_pinned),
+/// whatever was written meanwhile. It holds names, ids and revisions, but no value, nor anything that depends on one.
 ///
 /// ```
 /// # strongroom_conformance::with_port(async |org| {
@@ -49,8 +49,8 @@ impl Pin {
         &self.entries
     }
 
-    /// SHA-256 over the ids, places and revisions, in hex: two pins with one digest are of the same bytes. It tells
-    /// nothing of the values.
+    /// SHA-256 over the ids, places and revisions, in hex: two pins with the same digest resolve to the same bytes. It
+    /// reveals nothing about the values.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -73,7 +73,7 @@ impl Pin {
 }
 
 impl Resolution {
-    /// Which versions it is made of.
+    /// The versions that it was made from.
     #[must_use]
     pub fn pin(&self) -> Pin {
         let entries = self.values.iter().map(|resolved| Pinned {

@@ -6,7 +6,7 @@
 pub struct ProviderKey {
     /// The provider's name of the key: at most 512 bytes without control characters.
     pub id: String,
-    /// Which version of that key; 0 where the provider has no versions.
+    /// The version of that key; 0 if the provider has no versions.
     pub version: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How credentials are refreshed, and what came of it.
+//! How credentials are refreshed, and the outcome.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Sleep, Timestamp};
 
-/// How [`AppCredentials::refresh`](crate::AppCredentials::refresh) goes about it. Make one and use it for every call.
+/// How [`AppCredentials::refresh`](crate::AppCredentials::refresh) works. Make one and use it for every call.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,8 +37,8 @@ impl Refresh {
     }
 
     /// How long the exchange may take, from 1 second to 1 hour: longer than the timeout of the host's request, and
-    /// longer than clocks of two processes differ. When it is over, the outcome is uncertain, and the caller who began
-    /// can no longer write.
+    /// longer than the clocks of two processes differ. When it ends, the outcome is uncertain, and the caller that
+    /// began the exchange can no longer write.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -75,23 +75,23 @@ impl fmt::Debug for Refresh {
 #[non_exhaustive]
 pub enum OnUncertain {
     /// Refuses, with [`RefreshError::Uncertain`](crate::RefreshError::Uncertain): for a provider that revokes
-    /// everything if a refresh token is used twice. The customer connects again, and
-    /// [`replace_all`](crate::AppCredentials::replace_all) ends the uncertainty; or the host learns that they are good,
-    /// and [`settle_refresh`](crate::AppCredentials::settle_refresh) does.
+    /// everything if a refresh token is used twice. The uncertainty ends when the customer connects again, with
+    /// [`replace_all`](crate::AppCredentials::replace_all), or when the host learns that the credentials are good, with
+    /// [`settle_refresh`](crate::AppCredentials::settle_refresh).
     #[default]
     Refuse,
-    /// Refreshes with the credentials that are kept: for a provider that takes an old refresh token for a while.
+    /// Refreshes with the kept credentials: for a provider that accepts an old refresh token for a while.
     TryKept,
 }
 
-/// Whether credentials are being refreshed, as of when they were read.
+/// Whether credentials were being refreshed when they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum RefreshState {
-    /// No refresh is under way.
+    /// No refresh is in progress.
     Idle,
-    /// Some caller refreshes them, and has until then.
+    /// A caller is refreshing them.
     Underway {
         /// When its lease ends.
         until: Timestamp,
@@ -104,39 +104,39 @@ pub enum RefreshState {
         /// When it began.
         since: Timestamp,
     },
-    /// The provider said that they are not valid. No refresh calls it with them again, until a verb sets any
-    /// credential of the integration.
+    /// The provider rejected them as invalid. No refresh calls it with them again, until a verb sets any credential of
+    /// the integration.
     Rejected {
         /// When that refresh began.
         since: Timestamp,
     },
 }
 
-/// Why the host's exchange gave no new credentials. This decides whether the provider sees the old ones again.
+/// Why the host's exchange gave no new credentials. It decides whether the provider sees the old ones again.
 #[derive(Debug)]
 pub enum Unrefreshed<E> {
     /// The provider certainly did not use them up: it was never reached, or refused before it looked at them (429,
-    /// 503). The next call may try; those who waited for this one do not.
+    /// 503). The next call may try again; callers that waited for this one do not.
     Unused(E),
-    /// The provider said that they are not valid, as OAuth's `invalid_grant` does. Nobody tries them again: the
-    /// customer connects again, and whatever verb sets the new credentials ends this.
+    /// The provider rejected them as invalid, as with OAuth's `invalid_grant`. Nobody tries them again. Once the
+    /// customer connects again, any verb that sets the new credentials ends this.
     Rejected(E),
     /// The provider may have used them up: its answer was lost. The outcome is uncertain from now on.
     Unknown(E),
 }
 
-/// An error that `?` passes on counts as unknown, which is the safe side.
+/// An error passed on with `?` counts as unknown, which is the safe side.
 impl<E> From<E> for Unrefreshed<E> {
     fn from(error: E) -> Self {
         Self::Unknown(error)
     }
 }
 
-/// Who refreshed.
+/// Who refreshed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshedBy {
     /// This call.
     ThisCall,
-    /// Another one, or the credentials were set again: those that this call was given are out of date.
+    /// Another call did, or the credentials were set again: those given to this call are out of date.
     Another,
 }

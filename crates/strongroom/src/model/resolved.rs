@@ -128,7 +128,7 @@ pub struct Resolution {
     pub values: Vec<Resolved>,
     /// Names of required definitions that resolved to nothing.
     pub missing_required: Vec<String>,
-    /// Where each name is among the values, from the first look-up on.
+    /// The position of each name among the values, filled by the first lookup.
     #[cfg_attr(feature = "serde", serde(skip))]
     places: OnceLock<HashMap<String, usize>>,
 }
@@ -144,10 +144,10 @@ impl Resolution {
         self.values.get(self.place(name)?)
     }
 
-    /// Takes the resolved value of the definition called `name` out.
+    /// Removes the resolved value of the definition called `name` and returns it.
     pub fn take(&mut self, name: &str) -> Option<Resolved> {
         let place = self.place(name)?;
-        // Those after it move.
+        // The positions after it shift.
         self.places = OnceLock::new();
         Some(self.values.remove(place))
     }
@@ -192,10 +192,10 @@ pub enum ReadError {
     /// The host needs a variable that did not resolve: it has no definition, or no value.
     #[error("variable `{0}` did not resolve: define it and set a value, or make it optional")]
     Missing(String),
-    /// A value does not fit the type that the host reads it into.
+    /// A value does not fit the type that the host reads it as.
     #[error("the value of variable `{0}` does not fit its type: choose a format that does")]
     Unfit(String),
-    /// The type is not one that is read from named variables.
+    /// The type cannot be read from named variables.
     #[error("the type does not consist of named variables: read into a struct or map")]
     Shape,
 }

@@ -1,22 +1,22 @@
-//! What every engine of a vault does, whoever opened it.
+//! The settings that every engine of a vault obeys, whoever opened it.
 
-/// What every engine of a vault does. It is sealed in the vault, so no process has to be told, and a batch that was
-/// planned under other settings does not land.
+/// The settings that every engine of a vault obeys. They are sealed in the vault, so no process needs to be told, and a
+/// batch that was planned under other settings does not land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Whether each write to a definition, a value, an account or a credential also moves its org's
-    /// [`generation`](crate::Org::generation). Off unless set: it adds one row to each such batch, the same one for all
+    /// Whether each write to a definition, a value, an account or a credential also changes its org's
+    /// [`generation`](crate::Org::generation). Off unless set: it adds one row to each such batch, the same row for all
     /// writers of an org and environment.
     pub generations: bool,
     /// Whether each write leaves an event in its org's audit, in the same batch: [`Org::audit`](crate::Org::audit). Off
-    /// unless set: a write then has one more row, which nobody may ever read. On which day an API key was last used is
-    /// kept without an event.
+    /// unless set: it adds one row to each write, which may never be read. The day on which an API key was last used is
+    /// stored without an event.
     pub audit: bool,
 }
 
 impl Settings {
-    /// The number that is sealed: one bit for each setting.
+    /// The number that is sealed, with one bit for each setting.
     pub(crate) fn as_bits(self) -> u64 {
         u64::from(self.generations) * GENERATIONS + u64::from(self.audit) * AUDIT
     }

@@ -54,13 +54,13 @@ pub struct SlotInfo {
     pub kind: SlotKind,
     /// How often it was written.
     pub revision: Revision,
-    /// When its key was added; not known of slots from the first release.
+    /// When its key was added; unknown for slots from the first release.
     pub since: Option<Timestamp>,
     /// Whether it can open the vault, as far as that can be checked without its key: its row can be read, its
     /// parameters are within bounds, and the sealed `store` row lists it.
     pub is_usable: bool,
-    /// Whether the vault was opened with this slot by this process: the key that it has opens it, as far as nobody has
-    /// changed it since. Of a vault that this process restored, no slot is known to be.
+    /// Whether this process opened the vault with this slot, so that its key opens it unless somebody has changed the
+    /// slot since. In a vault that this process restored, no slot is known to be its own.
     pub is_own: bool,
 }
 
@@ -74,13 +74,13 @@ pub enum SlotKind {
     Passphrase(Argon2Params),
     /// A key provider.
     Provider {
-        /// Which kind of provider.
+        /// The kind of provider.
         kind: String,
-        /// Which of its keys.
+        /// Its key.
         key: ProviderKey,
     },
     /// The slot's row cannot be read.
     Unreadable,
-    /// The sealed `store` row lists the slot, and its own row is missing: the store lost it, or hides it.
+    /// The sealed `store` row lists the slot, but its own row is missing: the store lost it, or hides it.
     Missing,
 }

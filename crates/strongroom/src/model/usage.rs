@@ -1,13 +1,14 @@
 //! How much an org or an account stores.
 
-/// How much one org in one environment, or one linked account, stores of what [`Quotas`](crate::Quotas) limit.
+/// How much one org in one environment, or one linked account, stores, in the units that [`Quotas`](crate::Quotas)
+/// limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Usage {
-    /// Registered linked accounts; of an account always 0.
+    /// Registered linked accounts; always 0 for an account.
     pub accounts: u64,
-    /// Values of every scope; of an account its own.
+    /// Values at every scope; for an account, its own values.
     pub values: u64,
     /// Values of workflows, which are among `values`.
     pub workflow_values: u64,

@@ -46,7 +46,7 @@ impl Revision {
         self.0
     }
 
-    /// That of a document that was never written.
+    /// The revision of a document that was never written.
     pub(crate) const UNWRITTEN: Self = Self(0);
 
     /// The mark that [`as_u64`](Self::as_u64) returned.
@@ -63,7 +63,7 @@ impl Revision {
         Ok(Self(u64::from_be_bytes(bytes) >> 1))
     }
 
-    /// That of the version `count` writes before.
+    /// The revision of the version `count` writes earlier.
     pub(crate) fn before(self, count: u64) -> Self {
         Self(self.0.wrapping_sub(count))
     }
@@ -72,13 +72,13 @@ impl Revision {
         Self(self.0.wrapping_add(1))
     }
 
-    /// A mark above all that other writers can have reached since this one was read.
+    /// A revision above all that other writers can have reached since this one was read.
     pub(crate) fn leap(self) -> Self {
         Self(self.0.wrapping_add(1 << 32))
     }
 
-    /// The mark of some credentials as a whole: another one if one of them is added, changed or deleted. `None` of
-    /// none.
+    /// The mark of some credentials together: it differs if one of them is added, changed or deleted. `None` if there
+    /// are none.
     pub(crate) fn of_all<'k>(credentials: impl Iterator<Item = (&'k CredentialKey, Self)>) -> Option<Self> {
         let (mut hash, mut is_empty) = (Sha256::new(), true);
         for (key_name, revision) in credentials {
@@ -93,7 +93,7 @@ impl Revision {
     }
 }
 
-/// The condition on which a write goes ahead.
+/// The condition for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expected {
     /// Anything.
@@ -103,13 +103,13 @@ pub enum Expected {
     Absent,
     /// It is at this revision.
     Revision(Revision),
-    /// It was deleted with its history kept, where its deletion has this revision, and not set since. A write of a
-    /// value or credential can tell; for all others this does not hold.
+    /// It was deleted with its history kept, its deletion has this revision, and it was not set since. Only writes of
+    /// values and credentials can check this; for all others the condition does not hold.
     Deleted(Revision),
-    /// It, or that it was deleted, cannot be opened, or its row is gone although nothing says that it was deleted; and
-    /// one of its former versions can be opened. The write takes the place of what is damaged or gone and continues the
-    /// document with its history. A write of a value or credential can tell, and what restores a definition; for all
-    /// others this does not hold.
+    /// The document, or the note of its deletion, cannot be opened, or its row is gone although no deletion is noted;
+    /// and one of its former versions can be opened. The write replaces what is damaged or gone and continues the
+    /// document with its history. Only writes of values and credentials, and the restoring of a definition, can check
+    /// this; for all others the condition does not hold.
     Unreadable,
 }
 
@@ -125,7 +125,7 @@ impl Expected {
     }
 }
 
-/// What a write finds in the place of a document.
+/// What a write finds at the place of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Absent,

@@ -17,25 +17,25 @@ pub struct Version {
     pub created_at: Timestamp,
     /// When this version was written.
     pub written_at: Timestamp,
-    /// Whether this version says that the document was deleted.
+    /// Whether this version notes that the document was deleted.
     pub deleted: bool,
     /// Who wrote it, and why.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
-    /// Why this version cannot be read, and which row it is, in the words of the error that opening it gives. Then
-    /// nothing else of it is known but its revision and whether it says that the document was deleted; of the present
-    /// one not even that, and of one that is missing nothing at all. `None` for one that can be read.
+    /// Why this version cannot be read, and which row it is, in the words of the error from opening it. Then only its
+    /// revision is known, and whether it notes that the document was deleted. For the present version even those are
+    /// unverified, and for a missing one nothing is known. `None` for a version that can be read.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub unreadable: Option<String>,
 }
 
 impl Version {
-    /// What takes back the last change: of versions as [`Org::value_history`](crate::Org::value_history) lists them,
-    /// the newest first, the one before the first that is no deletion. `None` if there is none, if one between them was
-    /// not kept, so that an older one is not what there was, or if it cannot be read.
+    /// The version that undoes the last change: among versions as [`Org::value_history`](crate::Org::value_history)
+    /// lists them, the newest first, the newest former one that is not a deletion. `None` if there is none, if it cannot
+    /// be read, or if a version in between was not kept, so that an older one is not the previous state.
     ///
-    /// If the first one is damaged or missing, what it says of itself counts for nothing: then it is the newest former
-    /// one that can be read.
+    /// If the first one is damaged or missing, its own claims count for nothing: then this is the newest former version
+    /// that can be read.
     #[must_use]
     pub fn to_undo(versions: &[Self]) -> Option<&Self> {
         let (newest, former) = versions.split_first()?;
@@ -49,8 +49,8 @@ impl Version {
         between.last().filter(|version| without_gap && version.unreadable.is_none())
     }
 
-    /// The version of this number that can be brought back, of versions as a history lists them. What a damaged present
-    /// row says of itself hides none.
+    /// The version with this revision that can be brought back, among versions as a history lists them. The claims of a
+    /// damaged present row hide no version.
     #[must_use]
     pub fn to_restore(versions: &[Self], revision: Revision) -> Option<&Self> {
         let mut asked = versions.iter().filter(|version| version.revision == revision && !version.deleted);
@@ -58,9 +58,9 @@ impl Version {
         if first.unreadable.is_none() { Some(first) } else { asked.next().or(Some(first)) }
     }
 
-    /// Of the newest of some versions: what a write expects that brings one of them back, so that it overwrites nothing
-    /// that was written since they were listed. Of one that is damaged or missing it is [`Expected::Unreadable`]: what
-    /// it held is lost with the write, so ask first.
+    /// For the newest of some versions: the condition for a write that brings one of them back, so that it overwrites
+    /// nothing written since they were listed. For a damaged or missing one this is [`Expected::Unreadable`]: its
+    /// content is lost with the write, so ask first.
     #[must_use]
     pub fn as_expected(&self) -> Expected {
         match self {
