@@ -11,8 +11,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64;
 
-    /// Time since some moment, which never goes back, to measure how long something took. The wall clock, unless a
-    /// clock has a better one.
+    /// Time since some moment, which never goes back, to measure durations. It is the wall clock, unless a clock has a
+    /// better one.
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.now_ms())
     }
@@ -42,7 +42,7 @@ where
     }
 }
 
-/// A clock that is shared, such as one that a test keeps to set it.
+/// A shared clock, such as one that a test keeps in order to set it.
 impl<C: Clock> Clock for Arc<C> {
     fn now_ms(&self) -> u64 {
         (**self).now_ms()
@@ -53,7 +53,7 @@ impl<C: Clock> Clock for Arc<C> {
     }
 }
 
-/// A clock that stays where it was set, for tests.
+/// A clock that changes only when it is set, for tests.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,12 +72,12 @@ impl ManualClock {
         Self(Arc::new(AtomicU64::new(moment.as_ms())))
     }
 
-    /// Sets it, also back.
+    /// Sets the clock, forward or back.
     pub fn set(&self, moment: Timestamp) {
         self.0.store(moment.as_ms(), Ordering::Relaxed);
     }
 
-    /// Moves it on, in whole milliseconds.
+    /// Advances the clock, in whole milliseconds.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! The documents in the folder `docs/` of the source.
 //!
-//! Each defines its links to the others at its end. Here the same links are defined before its text, and the first
-//! definition wins, so that they lead to the pages of this documentation.
+//! Each document defines its links to the others at its end. Here the same links are defined before its text, and the
+//! first definition wins, so that they lead to the pages of this documentation.
 
 #[doc = "[FORMAT.md]: crate::docs::format_v1"]
 #[doc = "[MECHANISMS.md]: crate::docs::mechanisms"]
@@ -39,7 +39,7 @@ pub mod backends {}
 #[doc = include_str!("../docs/COOKBOOK.md")]
 pub mod cookbook {}
 
-// Not compiled here: `strongroom-sqlite`, which it shows, holds that it is that store's own code.
+// Not compiled here: `strongroom-sqlite` checks that the code shown is its own.
 #[cfg(not(doctest))]
 #[doc = "[`Store`]: crate::store::Store\n[`Page::fill`]: crate::store::Page::fill"]
 #[doc = "[`Capabilities::embedded`]: crate::store::Capabilities::embedded\n\n"]

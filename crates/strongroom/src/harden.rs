@@ -2,11 +2,11 @@
 
 use std::io;
 
-/// Turns off core dumps for this process, and so for what it starts: the limit is 0, and on Linux the process is also
-/// marked as not dumpable, which keeps other processes of the same user from reading its memory.
+/// Turns off core dumps for this process and the processes that it starts: the limit is 0, and on Linux the process is
+/// also marked as not dumpable, which keeps other processes of the same user from reading its memory.
 ///
-/// It changes the whole process and cannot be taken back, so the engine never calls it: a host does, early in `main`. A
-/// debugger cannot attach afterwards. Swap and hibernation are the machine's to encrypt or to turn off.
+/// It changes the whole process and cannot be undone, so the engine never calls it: a host does, early in `main`. A
+/// debugger cannot attach afterwards. Encrypting or turning off swap and hibernation is up to the machine.
 ///
 /// ```no_run
 /// strongroom::harden_process()?;
@@ -14,18 +14,18 @@ use std::io;
 /// ```
 ///
 /// # Errors
-/// Whatever the operating system answers; [`Unsupported`](io::ErrorKind::Unsupported) where there is no such thing.
+/// The error of the operating system; [`Unsupported`](io::ErrorKind::Unsupported) on systems that have no such limit.
 pub fn harden_process() -> io::Result<()> {
     no_core_dumps()?;
     not_dumpable()
 }
 
-/// Locks the memory of this process, what it has and what it will get, so that none of it is written to swap: keys,
-/// values, and all the rest. A page is locked once it is used. Hibernation still writes memory to disk.
+/// Locks the memory of this process, present and future, so that none of it is written to swap: keys, values, and all
+/// the rest. A page is locked once it is used. Hibernation still writes memory to disk.
 ///
-/// It changes the whole process, so the engine never calls it: a host does, early in `main`. It needs a limit on
-/// locked memory (`ulimit -l`) that can be lifted altogether, or the capability `CAP_IPC_LOCK`: under a finite limit,
-/// a process that grew would later get no memory at all.
+/// It changes the whole process, so the engine never calls it: a host does, early in `main`. It needs a limit on locked
+/// memory (`ulimit -l`) that can be removed completely, or the capability `CAP_IPC_LOCK`: under a finite limit, a
+/// process that grew would later get no memory at all.
 ///
 /// ```no_run
 /// strongroom::lock_memory()?;
@@ -33,8 +33,8 @@ pub fn harden_process() -> io::Result<()> {
 /// ```
 ///
 /// # Errors
-/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) under a finite limit, otherwise whatever the operating system
-/// answers; [`Unsupported`](io::ErrorKind::Unsupported) on other systems than Linux.
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) under a finite limit, otherwise the error of the operating
+/// system; [`Unsupported`](io::ErrorKind::Unsupported) on systems other than Linux.
 #[cfg(target_os = "linux")]
 pub fn lock_memory() -> io::Result<()> {
     use rustix::mm::{MlockAllFlags, mlockall};

@@ -1,5 +1,5 @@
-//! Every id: the engine's own document ids and the customer's strings. Parsed at the edge, so that a value is its own
-//! proof.
+//! Every id: the engine's own document ids and the customer's strings. They are parsed at the edge, so that a value
+//! proves that it is valid.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum IdError {
     /// NUL, a line break or another control character (Unicode category Cc).
     #[error("{0} must not contain control characters")]
     Control(&'static str),
-    /// `.` or `..`, which paths and URLs would swallow.
+    /// `.` or `..`, which paths and URLs would drop.
     #[error("{0} must not be `.` or `..`")]
     Dots(&'static str),
 }
@@ -138,7 +138,7 @@ macro_rules! customer_string {
             }
         }
 
-        /// Without a copy.
+        /// Parses without a copy.
         impl TryFrom<String> for $name {
             type Error = IdError;
 
@@ -208,13 +208,13 @@ document_id!(
     OrgId, "an org id"
 );
 document_id!(
-    /// The id of a variable definition: 24 lowercase hexadecimal digits, made by the engine. Those of one open vault
-    /// grow; between processes they are in the order of their clocks.
+    /// The id of a variable definition: 24 lowercase hexadecimal digits, made by the engine. The ids of one open vault
+    /// increase; between processes they follow the order of their clocks.
     DefinitionId, "a variable definition id"
 );
 document_id!(
-    /// The id of a scoped value, credential, linked account or integration, made by the engine. Those of one open vault
-    /// grow; between processes they are in the order of their clocks.
+    /// The id of a scoped value, credential, linked account or integration, made by the engine. The ids of one open
+    /// vault increase; between processes they follow the order of their clocks.
     DocumentId, "a document id"
 );
 
@@ -240,7 +240,7 @@ customer_string!(
     IntegrationId, "an integration id", max 64, dots Refused
 );
 customer_string!(
-    /// Which of several connections of an integration is meant, such as a workspace or mailbox of the customer's.
+    /// One of several connections of an integration, such as a workspace or mailbox of the customer.
     ConnectionId, "a connection id", max 64, dots Refused
 );
 customer_string!(
@@ -261,11 +261,11 @@ customer_string!(
 );
 
 customer_string!(
-    /// Who acts, in the host's own words, such as `user:alice` or the id of an API key.
+    /// The name of an actor, in the host's own words, such as `user:alice` or the id of an API key.
     ActorName, "an actor's name", max 300, dots Allowed
 );
 customer_string!(
-    /// The host's own id of the request in which somebody acts.
+    /// The host's own id of a request.
     RequestId, "a request id", max 128, dots Allowed
 );
 
@@ -284,8 +284,8 @@ impl Environment {
 }
 
 impl Namespace {
-    /// Whether it is reserved: for API keys and what is kept of them, the keys that sign session tokens, sessions, and
-    /// the lists of those. Only [`Org::reserved_records`](crate::Org::reserved_records) writes there.
+    /// Whether it is reserved: for API keys and their metadata, the keys that sign session tokens, sessions, and the
+    /// lists of those. Only [`Org::reserved_records`](crate::Org::reserved_records) writes there.
     ///
     /// ```
     /// assert!("api-key".parse::<strongroom::Namespace>()?.is_reserved());
@@ -297,7 +297,7 @@ impl Namespace {
         RESERVED_NAMESPACES.contains(&self.as_str())
     }
 
-    /// Whether no key of it is used again once its record is gone: API keys and sessions have random ids.
+    /// Whether no key in it is used again once its record is gone: API keys and sessions have random ids.
     pub(crate) fn is_used_once(&self) -> bool {
         matches!(self.as_str(), "api-key" | "session")
     }
@@ -315,7 +315,7 @@ impl IntegrationId {
 }
 
 /// One connection of an integration: what a credential belongs to. Its text is that of the integration for the default
-/// connection, and otherwise both ids with a byte `01` between them, which neither can contain; so the connections of
+/// connection, and otherwise both ids with a byte `01` between them, which neither can contain. So the connections of
 /// an integration are next to each other, the default one first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AppId(String);
@@ -323,7 +323,7 @@ pub(crate) struct AppId(String);
 impl AppId {
     pub(crate) const SEPARATOR: u8 = 1;
 
-    /// Without a connection, the default one.
+    /// The default connection if `connection` is `None`.
     pub(crate) fn of(integration: &IntegrationId, connection: Option<&ConnectionId>) -> Self {
         match connection {
             Some(connection) => Self(format!("{integration}{}{connection}", char::from(Self::SEPARATOR))),
@@ -331,7 +331,7 @@ impl AppId {
         }
     }
 
-    /// As it is in keys, addresses and jobs.
+    /// The form in keys, addresses and jobs.
     pub(crate) fn as_stored(&self) -> &str {
         &self.0
     }
@@ -427,8 +427,8 @@ fn generate(clock: &dyn Clock) -> Result<[u8; 12], RandomError> {
     Ok(bytes)
 }
 
-/// The latest id that an engine made. The next one is greater, also within a millisecond or after the clock was set
-/// back, so that documents of one process are listed in the order of their making.
+/// The latest id that an engine made. The next one is greater, even within a millisecond or after the clock was set
+/// back, so that the documents of one process are listed in the order of their creation.
 #[derive(Debug, Default)]
 pub(crate) struct LatestId(Mutex<[u8; 12]>);
 
@@ -441,13 +441,13 @@ impl LatestId {
     }
 }
 
-/// `made`, or a greater id than `latest` that is no easier to guess.
+/// `made`, or an id greater than `latest` that is no easier to guess.
 fn following(latest: &[u8; 12], made: [u8; 12]) -> [u8; 12] {
     if made > *latest {
         return made;
     }
     let number = |id: &[u8; 12]| id.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
-    // So small a part of the six random bytes that tens of thousands fit before the time is carried into.
+    // The step is so small a part of the six random bytes that tens of thousands fit before it carries into the time.
     let step = 1 + (number(&made) & u128::from(u32::MAX));
     let mut id = [0; 12];
     id.copy_from_slice(number(latest).saturating_add(step).to_be_bytes().get(4..).unwrap_or(&made));
@@ -484,7 +484,7 @@ mod tests {
         assert!(earlier < later);
         assert_eq!(earlier.as_bytes()[..4], 1_700_000_000_u32.to_be_bytes());
         assert_ne!(DocumentId::generate(&SystemClock).unwrap(), DocumentId::generate(&SystemClock).unwrap());
-        // Of one engine they grow, whatever the clock does.
+        // The ids of one engine increase, whatever the clock does.
         let latest = LatestId::default();
         let ids: Vec<DocumentId> =
             (0..10_000).map(|nth| latest.next(&At(1_700_000_000_123 - nth % 2)).unwrap()).collect();

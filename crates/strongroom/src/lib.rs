@@ -47,14 +47,14 @@
 //!
 //! # Cancellation
 //!
-//! The future of any verb may be dropped before it ends, as when the client of a request goes away. A read has then
-//! done nothing. A write has happened as a whole or not at all, and which of the two may show later: a batch that was
-//! sent can land after a read that missed it. Verbs of several batches say under *Cancellation* what they leave. To
+//! The future of any verb may be dropped before it ends, as when the client of a request goes away. A dropped read has
+//! done nothing. A dropped write has happened completely or not at all, and it may show only later which: a batch that
+//! was sent can land after a read that missed it. Verbs of several batches say under *Cancellation* what they leave. To
 //! learn the outcome, run the write on a task of its own; an [`Observer`] sees [`Outcome::Cancelled`].
 //!
-//! On a store that nobody else writes to, a change of definitions, accounts or keys that was dropped on its way has a
-//! cost until the vault is opened again: each read asks for one small row more, as on a shared store, and what runs see
-//! is no longer kept.
+//! On a store that nobody else writes to, dropping a change of definitions, accounts or keys in flight has a cost until
+//! the vault is opened again: each read also reads one small row, as on a shared store, and what runs see is no longer
+//! cached.
 //!
 //! [`docs`] has the design, the on-disk format and the threat model.
 

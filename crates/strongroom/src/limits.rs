@@ -42,17 +42,17 @@ impl Default for Limits {
 /// How much each linked account, and each org in one environment, may store. A write that would store more is refused
 /// with [`Error::OverQuota`](crate::Error::OverQuota).
 ///
-/// What exists can be read, updated and deleted however much there is, so a quota can be lowered at any time. An update
-/// is refused only if it makes a row of more than 4 KiB longer. Restoring, copying and importing a vault or an org is
-/// not held to quotas, nor are records, which are the host's own.
+/// Everything stored can be read, updated and deleted, however much there is, so a quota can be lowered at any time. An
+/// update is refused only if it makes a row of more than 4 KiB longer. Restoring, copying and importing a vault or an
+/// org is not subject to quotas, nor are records, which are the host's own.
 ///
-/// *How exact.* One engine that has its store to itself keeps to the quotas of accounts exactly, but for updates
-/// of rows up to 4 KiB, which are never refused, nor are the former versions that they keep, which count in bytes. Of a
-/// former version that was dropped the bytes count until rows are counted again, at the latest when a write would be
-/// refused. Events of the audit log and keyrings are not counted. Where several engines share a store, each of the
-/// others can add a sixteenth of a quota unseen, and besides that every write under way may pass. The quotas of an org
-/// take twice that. While an engine counts an org for the first time, which it does bit by bit with its first writes of
-/// new rows, up to a sixteenth of the bytes may be added too much.
+/// *How exact.* An engine that has its store to itself enforces the quotas of accounts exactly, with two exceptions
+/// that are never refused: updates of rows up to 4 KiB, and the former versions that they keep, which count in bytes.
+/// The bytes of a former version that was dropped count until rows are counted again, at the latest when a write would
+/// be refused. Events of the audit log and keyrings are not counted. If several engines share a store, each of the
+/// others can add a sixteenth of a quota unnoticed, and in addition every write in flight may pass. The quotas of an
+/// org take twice that. While an engine counts an org for the first time, which it does gradually with its first writes
+/// of new rows, up to a sixteenth of the bytes may be added in excess.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -98,14 +98,14 @@ impl Quotas {
         self
     }
 
-    /// Credentials of one account, of all its integrations: 1,000 unless set.
+    /// Credentials of one account, in all its integrations: 1,000 unless set.
     #[must_use]
     pub fn account_credentials_max(mut self, count: u64) -> Self {
         self.account_credentials_max = count;
         self
     }
 
-    /// Integrations of one account, each connection of one counted: 100 unless set.
+    /// Integrations of one account, counting each connection: 100 unless set.
     #[must_use]
     pub fn account_integrations_max(mut self, count: u64) -> Self {
         self.account_integrations_max = count;
@@ -236,7 +236,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// Rows up to this length can always be updated: what else could a full account do with a secret that has to change?
+/// Rows up to this length can always be updated: otherwise a full account could not change a secret that has to change.
 pub(crate) const UPDATE_BYTES_FREE: usize = 4 << 10;
 
 const VALUE_BYTES_MAX: usize = 64 << 10;
@@ -244,13 +244,13 @@ const DEFINITIONS_MAX: usize = 1_000;
 
 pub(crate) const DESCRIPTION_BYTES_MAX: usize = 1 << 10;
 pub(crate) const DEFAULT_BYTES_MAX: usize = 4 << 10;
-/// How many former versions of a document are kept at most.
+/// The most former versions of a document.
 pub(crate) const HISTORY_VERSIONS_MAX: u8 = 100;
 pub(crate) const AUTHOR_BYTES_MAX: usize = 256;
-/// The longest value leaves 2,020 bytes of its record for all that is said about a version.
+/// The longest value leaves 2,020 bytes of its record for the metadata of a version.
 pub(crate) const NOTE_BYTES_MAX: usize = 512;
 pub(crate) const LABELS_MAX: usize = 16;
-/// Of all labels of a version.
+/// The most bytes of all labels of a version.
 pub(crate) const LABELS_BYTES_MAX: usize = 512;
 pub(crate) const ACCOUNT_NAME_BYTES_MAX: usize = 256;
 pub(crate) const UDF_BYTES_MAX: usize = 16 << 10;

@@ -12,7 +12,7 @@ use self::system as source;
 /// Fills `bytes` from the operating system's generator.
 ///
 /// # Errors
-/// [`RandomError`] when it has none to give. What is in `bytes` then must not be used.
+/// [`RandomError`] when it has none to give. Then the content of `bytes` must not be used.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
     source(bytes)
 }
@@ -50,7 +50,7 @@ pub(crate) mod chosen {
         })
     }
 
-    /// Puts another source in place, and returns the one of before.
+    /// Installs another source, and returns the previous one.
     pub(crate) fn replace(source: Option<Source>) -> Option<Source> {
         CHOSEN.replace(source)
     }

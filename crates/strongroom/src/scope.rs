@@ -39,7 +39,7 @@ impl Scope {
         }
     }
 
-    /// The account whose keys seal values at this scope; `None` where the org's keys do.
+    /// The account whose keys seal values at this scope; `None` if the org's keys do.
     pub(crate) fn linked_account(&self) -> Option<&LinkedAccountId> {
         match self {
             Self::LinkedAccount(id) => Some(id),
@@ -225,7 +225,7 @@ pub struct ScopePath {
     strictness: Strictness,
 }
 
-/// What of a path has to be known.
+/// Which parts of a path must be known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Strictness {
     #[default]
@@ -255,9 +255,9 @@ impl ScopePath {
         self
     }
 
-    /// The same path, refused where its linked account is not registered or no value is set at its workflow: otherwise
-    /// a mistyped id silently runs with the values of the org. Costs one read more, or two. It still falls back to the
-    /// org; what an account has itself is [`Account::value`](crate::Account::value).
+    /// The same path, refused if its linked account is not registered or no value is set at its workflow: otherwise a
+    /// mistyped id silently runs with the values of the org. Costs one or two more reads. It still falls back to the
+    /// org; the account's own value is [`Account::value`](crate::Account::value).
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -274,8 +274,8 @@ impl ScopePath {
         self
     }
 
-    /// The same path, refused where its linked account is not registered, whatever its workflow: a new workflow has no
-    /// values of its own yet, and [`strict`](Self::strict) would refuse it. Costs one read more.
+    /// The same path, refused if its linked account is not registered, whatever its workflow: a new workflow has no
+    /// values of its own yet, and [`strict`](Self::strict) would refuse it. Costs one more read.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -306,12 +306,12 @@ impl ScopePath {
         self.strictness != Strictness::Nothing
     }
 
-    /// The account that has to be registered.
+    /// The account that must be registered.
     pub(crate) fn account_to_know(&self) -> Option<&LinkedAccountId> {
         self.account_id().filter(|_| self.is_strict())
     }
 
-    /// The workflow that has to have a value.
+    /// The workflow that must have a value.
     pub(crate) fn workflow_to_know(&self) -> Option<&Scope> {
         self.workflow.as_ref().filter(|_| self.strictness == Strictness::AccountAndWorkflow)
     }

@@ -19,7 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The plaintext. The engine does not wipe copies that are made of it.
+    /// The plaintext. The engine does not wipe copies made of it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -37,9 +37,9 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Bytes as the text that is stored of them: base64 with padding (RFC 4648, section 4). It is a value of the format
-    /// [`bytes`](crate::VarFormat::Bytes), and may be any credential; [`to_bytes`](Self::to_bytes) is the way back. The
-    /// caller must wipe `bytes`, or make [`SecretBytes`] of them.
+    /// Bytes as the text that is stored for them: base64 with padding (RFC 4648, section 4). It is a value of the
+    /// format [`bytes`](crate::VarFormat::Bytes), and may be any credential; [`to_bytes`](Self::to_bytes) is the way
+    /// back. The caller must wipe `bytes`, or make [`SecretBytes`] of them.
     ///
     /// ```
     /// use strongroom::Secret;
@@ -50,13 +50,13 @@ impl Secret {
     /// ```
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        // Into the place where it stays: `encode_string` goes through a buffer of its own, which nobody wipes.
+        // Encoded directly into its final place: `encode_string` uses a buffer of its own, which nobody wipes.
         let mut text = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
         let written = STANDARD.encode_slice(bytes, &mut text).unwrap_or_default();
         Self::from_part(text, 0..written).unwrap_or_else(|| Self::from(String::new()))
     }
 
-    /// The bytes that the text stands for, if it is base64.
+    /// The bytes that the text represents, if it is base64.
     ///
     /// # Errors
     /// [`NotBytes`], which shows no part of the text.
@@ -113,8 +113,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Plaintext that is not text, such as a keytab or a PKCS #12 file: bytes that are wiped on drop. It is set as a value
-/// or credential as it is, and stored as base64 ([`Secret::from_bytes`]).
+/// Plaintext that is not text, such as a keytab or a PKCS #12 file: bytes that are wiped on drop. It can be set as a
+/// value or credential, and is stored as base64 ([`Secret::from_bytes`]).
 ///
 /// It cannot be printed, cloned, compared or serialised; [`expose`](Self::expose) is the only way out.
 ///
@@ -131,13 +131,13 @@ impl fmt::Debug for Secret {
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
-    /// The bytes. The engine does not wipe copies that are made of them.
+    /// The bytes. The engine does not wipe copies made of them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many they are.
+    /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -157,12 +157,12 @@ impl From<Vec<u8>> for SecretBytes {
     }
 }
 
-/// Reads base64 with padding, in its one form. The caller must wipe the text.
+/// Reads base64 with padding, in its one valid form. The caller must wipe the text.
 impl FromStr for SecretBytes {
     type Err = NotBytes;
 
     fn from_str(text: &str) -> Result<Self, NotBytes> {
-        // The whole room at once, and wiped whatever was decoded before an error.
+        // All the room at once; the buffer is wiped whatever was decoded before an error.
         let mut bytes = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
         let len = STANDARD.decode_slice(text, &mut bytes).map_err(|_| NotBytes)?;
         bytes.truncate(len);
@@ -176,7 +176,7 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// The text does not stand for bytes.
+/// The text does not represent bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "bytes are read from base64 with padding (RFC 4648, section 4): give the variable the format `bytes`"

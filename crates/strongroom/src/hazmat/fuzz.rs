@@ -61,7 +61,7 @@ pub fn plaintext(data: &[u8]) {
     }
 }
 
-/// The libraries of the cipher give the same bytes.
+/// The cipher libraries give the same bytes.
 #[cfg(feature = "aws-lc")]
 pub fn primitives(data: &[u8]) {
     let Some((key, rest)) = data.split_first_chunk() else { return };

@@ -1,5 +1,5 @@
-//! Sealing with a key and a nonce that the caller chooses, and an engine whose random bytes he chooses. Only for test
-//! vectors, interoperability, fuzzing and simulation.
+//! Sealing with a key and a nonce that the caller chooses, and an engine with random bytes that the caller chooses.
+//! Only for test vectors, interoperability, fuzzing and simulation.
 //!
 //! Nothing here prevents a host from repeating a nonce or from binding a record to the wrong address. A program that
 //! stores values does not need it: the vault chooses keys, nonces and addresses.
@@ -77,7 +77,7 @@ impl fmt::Debug for Key {
 /// The address that a record is bound to. Its fields are not checked against any rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Context<'a> {
-    /// What the record holds; a store uses 1, 2 and 4 to 8.
+    /// The kind of content; a store uses 1, 2 and 4 to 8.
     pub kind: u8,
     /// The id of the store.
     pub store_id: [u8; 16],
@@ -85,9 +85,9 @@ pub struct Context<'a> {
     pub org: &'a str,
     /// The environment's name.
     pub environment: &'a str,
-    /// The linked account's id, where the record belongs to one.
+    /// The linked account's id, if the record belongs to one.
     pub linked_account: Option<&'a str>,
-    /// The workflow's id, where the record belongs to one.
+    /// The workflow's id, if the record belongs to one.
     pub workflow: Option<&'a str>,
     /// The definition's id, the integration's id, or a fixed word.
     pub name: &'a str,
@@ -153,7 +153,8 @@ impl fmt::Debug for Opened {
 #[error("the value or its address is too long to be sealed")]
 pub struct TooLong;
 
-/// Runs `body` on this thread with random bytes from `source`: keys, nonces and ids are then as predictable as it is.
+/// Runs `body` on this thread with random bytes from `source`: keys, nonces and ids are then only as random as
+/// `source`.
 ///
 /// ```
 /// use strongroom::RawKey;
@@ -167,7 +168,7 @@ pub fn with_random_bytes<T>(source: impl FnMut(&mut [u8]) + 'static, body: impl 
     body()
 }
 
-/// Puts the source of before back in place, even if the body panics.
+/// Restores the previous source, even if the body panics.
 struct Before(Option<chosen::Source>);
 
 impl Drop for Before {
