@@ -34,7 +34,7 @@ impl Key {
         self.0.push(byte);
     }
 
-    /// Cuts the key to `len` bytes, so that the next one with the same prefix is made in its place.
+    /// Cuts the key to `len` bytes, so that the next key with the same prefix can reuse it.
     #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
@@ -51,7 +51,7 @@ impl Key {
 impl Clone for Key {
     #[inline]
     fn clone(&self) -> Self {
-        // In one copy: a clone of the list goes byte by byte.
+        // In one copy: a clone of the list copies byte by byte.
         Self::from(self.as_bytes())
     }
 }
@@ -65,8 +65,8 @@ impl From<Vec<u8>> for Key {
 impl From<&[u8]> for Key {
     #[inline]
     fn from(bytes: &[u8]) -> Self {
-        // The spare room is zeroed: otherwise whatever lay on the stack there, at worst the remains of a cryptographic
-        // key, would travel to the heap with this one and stay.
+        // The spare room is zeroed. Otherwise whatever was on the stack there, at worst the remains of a cryptographic
+        // key, would be copied to the heap with this key and stay.
         let mut room = [0; INLINE_LEN];
         let Some(place) = room.get_mut(..bytes.len()) else { return Self(SmallVec::from_slice(bytes)) };
         place.copy_from_slice(bytes);
@@ -136,7 +136,7 @@ impl KeyRange {
         Self { start: self.start.max(next), end: self.end }
     }
 
-    /// The part of the range before `key`, for a scan that runs backwards.
+    /// The part of the range before `key`, for a backward scan.
     #[must_use]
     pub fn before(self, key: &[u8]) -> Self {
         let end = match self.end {
@@ -146,13 +146,13 @@ impl KeyRange {
         Self { start: self.start, end: Some(end) }
     }
 
-    /// Whether `key` lies in the range.
+    /// Whether `key` is in the range.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {
         key >= self.start.as_slice() && self.end.as_deref().is_none_or(|end| key < end)
     }
 
-    /// Whether no key can lie in the range.
+    /// Whether no key can be in the range.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
@@ -171,16 +171,16 @@ impl fmt::Debug for KeyRange {
 pub struct Scan {
     /// Where to walk.
     pub range: KeyRange,
-    /// The most rows to answer.
+    /// The most rows to return.
     pub limit: usize,
     /// From the last key to the first.
     pub reverse: bool,
-    /// Answers empty values.
+    /// Returns empty values.
     pub keys_only: bool,
 }
 
 impl Scan {
-    /// A forward walk over `range` that answers at most `limit` rows with their values.
+    /// A forward walk over `range` that returns at most `limit` rows with their values.
     #[must_use]
     pub fn new(range: KeyRange, limit: usize) -> Self {
         Self { range, limit, reverse: false, keys_only: false }
@@ -201,7 +201,7 @@ impl Scan {
     }
 }
 
-/// Gets and scans to be answered at one point in commit order.
+/// Gets and scans that are answered at one point in commit order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadBatch {
     /// Rows to fetch by key.
@@ -211,7 +211,7 @@ pub struct ReadBatch {
 }
 
 impl ReadBatch {
-    /// Whether it holds no more gets and scans than one read may.
+    /// Whether one read may hold this many gets and scans.
     #[must_use]
     pub fn fits_one_read(&self) -> bool {
         self.gets.len() + self.scans.len() <= READ_OPS_MAX
@@ -220,8 +220,8 @@ impl ReadBatch {
     /// Refuses a read that exceeds a limit of the contract. Every backend calls it first.
     ///
     /// # Errors
-    /// `TooLarge` for more than [`READ_OPS_MAX`] gets and scans, or for a key over [`KEY_BYTES_MAX`]; `Unsupported`
-    /// for an empty key, and for a scan of no rows, which would never come to an end.
+    /// `TooLarge` for more than [`READ_OPS_MAX`] gets and scans, or for a key over [`KEY_BYTES_MAX`]; `Unsupported` for
+    /// an empty key, and for a scan of no rows, which would never end.
     pub fn check(&self) -> Result<(), StoreError> {
         if !self.fits_one_read() {
             return Err(too_large("a read holds too many gets and scans"));
@@ -242,13 +242,13 @@ impl ReadBatch {
 /// The answer to a [`ReadBatch`], in the order of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadSet {
-    /// One entry a get; `None` where there is no row.
+    /// One entry per get; `None` if there is no row.
     pub gets: Vec<Option<Versioned>>,
-    /// One page a scan.
+    /// One page per scan.
     pub scans: Vec<Page>,
 }
 
-/// The bytes of a row and the revision at which they were put. `Debug` shows their length alone.
+/// The bytes of a row and the revision at which they were put. `Debug` shows only their length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Versioned {
     /// The bytes of the row.
@@ -263,11 +263,11 @@ impl fmt::Debug for Versioned {
     }
 }
 
-/// An opaque mark of one put: any number but 0. Two puts of one key never share it; nothing follows from its order.
+/// An opaque mark of one put: any number but 0. Two puts of one key never share it; its order means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowRevision(pub u64);
 
-/// What must hold of a key for a batch to be applied. Complete: a backend must know every kind of expectation.
+/// What must hold for a key before a batch is applied. Complete: a backend must know every kind of expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// There is no row. Allowed only on a key that the same batch puts.
@@ -279,7 +279,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    /// Whether a key that stands at `found` meets the expectation.
+    /// Whether a key at revision `found` meets the expectation.
     #[must_use]
     pub fn holds(self, found: Option<RowRevision>) -> bool {
         match self {
@@ -290,7 +290,7 @@ impl Expect {
     }
 }
 
-/// One write. Complete: a backend must know every kind of write. `Debug` shows lengths alone.
+/// One write. Complete: a backend must know every kind of write. `Debug` shows only lengths.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     /// Writes the row, whether or not there was one.
@@ -330,7 +330,7 @@ impl fmt::Debug for Op {
 pub struct WriteBatch {
     /// What must hold, in the order in which a conflict is reported.
     pub expect: Vec<(Key, Expect)>,
-    /// What to write when it does.
+    /// The writes, made if the expectations hold.
     pub ops: Vec<Op>,
 }
 
@@ -359,8 +359,8 @@ impl WriteBatch {
     /// Refuses a batch that exceeds a limit or breaks rule 3 of the contract. Every backend calls it first.
     ///
     /// # Errors
-    /// `TooLarge` for a key, a value or a batch over its limit; `Unsupported` for a key that stands twice in
-    /// `expect` or twice in `ops`, and for [`Expect::Absent`] on a key that the batch does not put.
+    /// `TooLarge` for a key, a value or a batch over its limit; `Unsupported` for a key that is twice in `expect` or
+    /// twice in `ops`, and for [`Expect::Absent`] on a key that the batch does not put.
     pub fn check(&self, capabilities: &Capabilities) -> Result<(), StoreError> {
         self.check_sizes(capabilities)?;
         let puts = self.ops.iter().filter(|op| matches!(op, Op::Put(..)));
@@ -406,7 +406,7 @@ pub struct Committed {
     pub revision: RowRevision,
 }
 
-/// Keys in order. Those of a usual batch need no allocation.
+/// Keys in order. Those of an ordinary batch need no allocation.
 fn sorted<'k>(keys: impl Iterator<Item = &'k Key>) -> SmallVec<[&'k Key; 16]> {
     let mut keys: SmallVec<_> = keys.collect();
     keys.sort_unstable();

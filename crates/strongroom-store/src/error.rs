@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a store could not do what it was asked. Carries no byte of a key or value.
+/// Why a store could not do what was requested. Carries no byte of a key or value.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -25,8 +25,8 @@ pub enum StoreErrorKind {
     Contention,
     /// The backend could not be reached. Nothing was written: try later.
     Unavailable,
-    /// The store takes one process at a time, and is open in another one, or by another handle of this one. Nothing was
-    /// done: try again when it is closed, or go through what has it open.
+    /// The store takes one process at a time, and is open in another process or by another handle of this one. Nothing
+    /// was done: try again when it is closed, or go through the process or handle that has it open.
     InUse,
     /// The batch was sent and the answer was lost: it may or may not have been applied.
     Indeterminate,

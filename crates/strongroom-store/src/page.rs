@@ -2,7 +2,7 @@
 
 use super::{Key, Scan, StoreError, Versioned};
 
-/// Rows of one scan, and whether the range holds more after the last of them.
+/// The rows of one scan, and whether the range holds more after the last of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// The rows, in the order of the walk.
@@ -12,9 +12,9 @@ pub struct Page {
 }
 
 impl Page {
-    /// For backends: the page of `scan` from a `walk` over its range, which ends at the limit or, with the row that
-    /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value when the scan asks for keys
-    /// only.
+    /// For backends: the page of `scan` from a `walk` over its range. It ends at the limit or, with the row that
+    /// reaches it, at `bytes_max`. `decode` makes the row of an entry, without its value if the scan asks only for
+    /// keys.
     ///
     /// ```
     /// use strongroom_store::{Key, KeyRange, Page, RowRevision, Scan, StoreError, Versioned};
@@ -26,7 +26,7 @@ impl Page {
     /// ```
     ///
     /// # Errors
-    /// The first one of `decode`, which sees no entry after the page.
+    /// The first error of `decode`, which gets no entry after the page.
     pub fn fill<E>(
         scan: &Scan,
         bytes_max: usize,
@@ -36,7 +36,7 @@ impl Page {
         let mut page = Self::default();
         let mut bytes_len = 0;
         for entry in walk {
-            // The row that reaches the size is still in the page, so a page holds a row where there is one.
+            // The row that reaches the size is still in the page, so a page holds a row if there is one.
             if page.rows.len() >= scan.limit || bytes_len >= bytes_max {
                 page.more = true;
                 break;

@@ -1,4 +1,4 @@
-//! A batch that stopped before the store, for a transaction of the host's own.
+//! A batch that was not sent to the store, for a transaction of the host.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Key, Op, StoreError, WriteBatch};
 
 /// What a verb would write: sealed and complete, with every expectation, for one vault. The engine makes it, and a
-/// backend's crate applies it inside a transaction of the host's, so that the host's own rows and these are committed
+/// backend's crate applies it in a transaction of the host, so that the host's own rows and these are committed
 /// together or not at all.
 ///
 /// It may be dropped at any time: nothing is written before the host commits. `Debug` shows only counts.
@@ -18,8 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For engines. `vault` is a row that every store of this vault holds, and no other store does; `subjects` says for
-    /// people what each expectation is about, in their order.
+    /// For engines. `vault` is a row that every store of this vault holds and no other store does. `subjects` names for
+    /// people the subject of each expectation, in their order.
     #[must_use]
     pub fn new(batch: WriteBatch, vault: (Key, Vec<u8>), subjects: Vec<&'static str>) -> Self {
         Self { batch: Arc::new(batch), vault, subjects }
@@ -31,20 +31,20 @@ impl Plan {
         &self.batch
     }
 
-    /// For backends: the row that the vault holds, and no other. It may have any revision.
+    /// For backends: the row that identifies the vault. It may have any revision.
     #[must_use]
     pub fn vault(&self) -> (&Key, &[u8]) {
         (&self.vault.0, &self.vault.1)
     }
 
-    /// How many rows it writes, deleted ones included.
+    /// How many rows it writes, including deletes.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.batch.ops.len()
     }
 
-    /// For backends: why the plan was refused, by its first failed expectation and by what a store holds at the keys
-    /// that the plan writes, in their order.
+    /// For backends: why the plan was refused, from its first failed expectation and from what the store holds at the
+    /// keys that the plan writes, in their order.
     #[must_use]
     pub fn refusal<'r>(&self, failed: usize, found: impl IntoIterator<Item = Option<&'r [u8]>>) -> PlanError {
         let is_as_written = |(op, found): (&Op, Option<&[u8]>)| match op {
@@ -57,7 +57,8 @@ impl Plan {
         self.moved(failed)
     }
 
-    /// For backends that do not look whether a plan was applied before: the same by its first failed expectation only.
+    /// For backends that do not check whether a plan was already applied: the same, from its first failed expectation
+    /// only.
     #[must_use]
     pub fn moved(&self, failed: usize) -> PlanError {
         PlanError::Moved(self.subjects.get(failed).copied().unwrap_or("row"))
@@ -75,10 +76,10 @@ impl fmt::Debug for Plan {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// What the plan was made on has changed. This says what, in one word, such as `value` or `keyring`. Make the plan
-    /// again and apply that.
+    /// Something that the plan depends on has changed. This says what, in one word, such as `value` or `keyring`. Make
+    /// the plan again and apply that.
     Moved(&'static str),
-    /// The store shows what the plan writes: it was applied before.
+    /// The store already holds what the plan writes: it was applied before.
     Applied,
     /// It was made for another vault than the one in these tables.
     AnotherVault,
