@@ -18,12 +18,12 @@ use crate::wire::{self, LoggedIn, MALFORMED, malformed};
 pub(crate) struct Client {
     agent: Agent,
     endpoints: Vec<String>,
-    /// Which node answered last. Relaxed: a wrong guess costs a call.
+    /// The node that answered last. Relaxed: a wrong guess costs a call.
     first: AtomicUsize,
     login: Option<Login>,
 }
 
-/// Who logs in, and what the cluster gave for it.
+/// The user that logs in, and the token that the cluster gave.
 struct Login {
     user: User,
     token: Mutex<Option<Arc<Zeroizing<String>>>>,
@@ -60,7 +60,7 @@ impl Client {
         })
     }
 
-    /// Reads: of the first node that can answer.
+    /// Reads from the first node that can answer.
     pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, StoreError> {
         let mut last = None;
         for (number, endpoint) in self.in_turn() {
@@ -68,7 +68,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Lost(error)) => last = Some(error),
-                // Logged in anew and refused again: it did nothing with the call.
+                // Logged in again and refused again: the node did nothing with the call.
                 Err(Failure::NotSent(error) | Failure::LoggedOut(error)) => last = Some(error),
             }
             self.pass_over(number);
@@ -77,7 +77,7 @@ impl Client {
             .with_source(last.unwrap_or_else(malformed)))
     }
 
-    /// Writes: to the first node that can be reached, and to one only.
+    /// Writes to the first node that can be reached, and only to that one.
     pub(crate) fn tell<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, StoreError> {
         let mut last = None;
         for (number, endpoint) in self.in_turn() {
@@ -88,7 +88,7 @@ impl Client {
                     self.pass_over(number);
                     return Err(error);
                 }
-                // Logged in anew and refused again: it did nothing with the call.
+                // Logged in again and refused again: the node did nothing with the call.
                 Err(Failure::NotSent(error) | Failure::LoggedOut(error)) => last = Some(error),
             }
             self.pass_over(number);
@@ -101,7 +101,7 @@ impl Client {
         self.endpoints.iter().enumerate().cycle().skip(first).take(self.endpoints.len())
     }
 
-    /// Has others begin with the node after this one, unless they do already.
+    /// Makes others begin with the node after this one, unless they already do.
     fn pass_over(&self, number: usize) {
         let next = (number + 1) % self.endpoints.len().max(1);
         let _ = self.first.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Client {
         let token = login.held().clone();
         let token = token.map_or_else(|| self.log_in(endpoint, login), Ok)?;
         match self.send(endpoint, path, &text, Some(&token)) {
-            // It ended, or the cluster was started again: it did nothing with the call.
+            // The token expired, or the cluster was restarted: the node did nothing with the call.
             Err(Failure::LoggedOut(_)) => {
                 let token = self.log_in(endpoint, login)?;
                 self.send(endpoint, path, &text, Some(&token))
@@ -123,7 +123,7 @@ impl Client {
         }
     }
 
-    /// What fails here, the call itself was not sent.
+    /// If this fails, the call itself was not sent.
     fn log_in(&self, endpoint: &str, login: &Login) -> Result<Arc<Zeroizing<String>>, Failure> {
         let User { name, password } = &login.user;
         let text = wire::log_in(name, password).map_err(Failure::Refused)?;
@@ -159,7 +159,7 @@ impl Client {
             Err(_) if text.contains("CommonName") => {
                 Err(Failure::Refused(StoreError::new(StoreErrorKind::Unavailable, COMMON_NAME)))
             }
-            // Of a proxy in front, which may have passed the call on.
+            // The answer of a proxy in front, which may have passed the call on.
             Err(_) if response.status().is_server_error() => Err(indeterminate(NO_ANSWER)),
             Err(_) => Err(Failure::Refused(unsupported(NO_GATEWAY))),
         }
@@ -173,7 +173,7 @@ impl Login {
     }
 }
 
-/// Whether nobody on the way can read what is sent there.
+/// Whether nobody in between can read what is sent there.
 fn is_private(endpoint: &str) -> bool {
     let Some(place) = endpoint.strip_prefix("http://") else { return true };
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
@@ -182,10 +182,10 @@ fn is_private(endpoint: &str) -> bool {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// So that a batch of the greatest size fits the request with all its compares.
+/// Short enough that the largest batch fits the request with all its compares.
 const PREFIX_BYTES_MAX: usize = 64;
 
-/// More than the rows of a read, in base64.
+/// More than the rows of a read take in base64.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
 const NO_ADDRESS: &str = "the nodes are given as https://HOST:PORT or http://HOST:PORT, at least one";

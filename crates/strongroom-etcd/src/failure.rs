@@ -9,17 +9,17 @@ use crate::wire::Refusal;
 
 /// Why a node gave no answer.
 pub(crate) enum Failure {
-    /// It surely never got the call.
+    /// The node certainly never got the call.
     NotSent(StoreError),
-    /// Nobody knows what became of it.
+    /// Nobody knows what happened to it.
     Lost(StoreError),
     /// The node says that it did nothing.
     Refused(StoreError),
-    /// It did nothing, since it does not know who calls.
+    /// The node did nothing, since it does not know the caller.
     LoggedOut(StoreError),
 }
 
-/// A call that could not be sent, or whose answer did not come.
+/// A call that could not be sent, or whose answer did not arrive.
 pub(crate) fn of_send(error: Error) -> Failure {
     match error {
         Error::HostNotFound | Error::ConnectionFailed => unreachable(error),
@@ -29,7 +29,7 @@ pub(crate) fn of_send(error: Error) -> Failure {
     }
 }
 
-/// What the node says, by the codes of gRPC and etcd's own words.
+/// The node's refusal, by the codes of gRPC and etcd's own words.
 pub(crate) fn refused(refusal: &Refusal) -> Failure {
     let says = |words: &str| refusal.message.contains(words);
     let refuse = |kind, message: &'static str| Failure::Refused(StoreError::new(kind, message));
@@ -38,7 +38,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         _ if says("compacted") => {
             refuse(StoreErrorKind::Contention, "the cluster dropped what was being read")
         }
-        // Of the batch that uses up the space etcd says so after it has applied it.
+        // For the batch that uses up the space, etcd says so after it has applied it.
         _ if says("space exceeded") => indeterminate(NO_SPACE),
         _ if says("request is too large") => refuse(StoreErrorKind::TooLarge, TOO_LARGE),
         _ if says("too many operations") => refuse(StoreErrorKind::TooLarge, TOO_MANY),
@@ -50,7 +50,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         PERMISSION_DENIED => refuse(StoreErrorKind::Unavailable, NO_RIGHT),
         DATA_LOSS => refuse(StoreErrorKind::Corrupt, "the cluster reports that its data is damaged"),
         INVALID_ARGUMENT | UNIMPLEMENTED => Failure::Refused(unsupported(NO_GATEWAY)),
-        // Such as no majority in time: the write may be applied later.
+        // For example, no majority in time: the write may be applied later.
         _ => indeterminate(NO_MAJORITY),
     }
 }

@@ -1,4 +1,4 @@
-//! Where the cluster is, and where in it the store.
+//! Where the cluster is, and where the store is in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ pub struct EtcdOptions {
     pub(crate) user: Option<User>,
 }
 
-/// A certificate with those that lead to its root, and its key, in PEM.
+/// A certificate with its chain, and its key, in PEM.
 #[derive(Clone)]
 pub(crate) struct Certificate {
     pub(crate) chain: Vec<u8>,
     pub(crate) key: Arc<Zeroizing<Vec<u8>>>,
 }
 
-/// Who logs in.
+/// The user that logs in.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
@@ -38,7 +38,7 @@ pub(crate) struct User {
 }
 
 impl EtcdOptions {
-    /// The nodes, each as `https://HOST:PORT` or `http://HOST:PORT`, those to be asked first in front. The prefix is
+    /// The nodes, each as `https://HOST:PORT` or `http://HOST:PORT`, in the order in which to try them. The prefix is
     /// `strongroom/`, the timeout three seconds. `https` needs the feature `tls`.
     #[must_use]
     pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Self {
@@ -54,32 +54,32 @@ impl EtcdOptions {
         }
     }
 
-    /// What every key of the store begins with, 1 to 64 bytes. No prefix of a store may begin with that of another.
+    /// The prefix of every key of the store, 1 to 64 bytes. The prefix of one store must not begin with that of
+    /// another.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long a node may take to answer. A cluster without a leader answers nobody until it has elected one, for one
-    /// or two seconds as a rule.
+    /// How long a node may take to answer. A cluster without a leader answers nobody until it has elected one, usually
+    /// for one or two seconds.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
     }
 
-    /// Trusts the nodes whose certificate leads to one of these, in PEM, and no others. Without it those of the Mozilla
-    /// root programme are trusted.
+    /// Trusts only nodes whose certificate leads to one of these, in PEM. Without it, the Mozilla root certificates are
+    /// trusted.
     #[must_use]
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self
     }
 
-    /// Shows this certificate, with those that lead to its root, to nodes that ask for one (`--client-cert-auth`). Both
-    /// in PEM. It does not log in, and must have no common name where the cluster has users: etcd's gateway refuses it
-    /// then.
+    /// Shows this certificate, with its chain, to nodes that ask for one (`--client-cert-auth`). Both are in PEM. It
+    /// does not log in, and must have no common name if the cluster has users: otherwise etcd's gateway refuses it.
     #[must_use]
     pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let key = Arc::new(Zeroizing::new(key.into()));
@@ -87,8 +87,8 @@ impl EtcdOptions {
         self
     }
 
-    /// Logs in as a user of the cluster, whose role must read and write the keys of the prefix, and no others. The
-    /// password is sent over `https`, or to this machine.
+    /// Logs in as a user of the cluster, whose role must read and write the keys of the prefix and no others. The
+    /// password is sent only over `https`, or to this machine.
     ///
     /// ```
     /// use strongroom_etcd::EtcdOptions;

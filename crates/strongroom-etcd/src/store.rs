@@ -24,11 +24,11 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// Opens the store. There is nothing to be made: no row is an empty store.
+    /// Opens the store. Nothing has to be created: an empty store has no rows.
     ///
     /// # Errors
-    /// `Unavailable` when no node can be reached or none has a majority; `Unsupported` for addresses or a prefix that
-    /// cannot be, and for a node that has no gateway.
+    /// `Unavailable` if no node can be reached or none has a majority; `Unsupported` for invalid addresses or an
+    /// invalid prefix, and for a node that has no gateway.
     pub fn open(options: &EtcdOptions) -> Result<Self, StoreError> {
         let (client, prefix) = (Client::new(options)?, Arc::from(options.prefix.as_str()));
         let any = Scan::new(strongroom_store::KeyRange::all(), 1).keys_only();
@@ -67,7 +67,7 @@ impl fmt::Debug for EtcdStore {
     }
 }
 
-/// All of it at one revision. Begins again where the cluster drops that revision before a long page is complete.
+/// Reads everything at one revision. Starts again if the cluster drops that revision before a long page is complete.
 fn read(client: &Client, prefix: &str, request: &ReadBatch) -> Result<ReadSet, StoreError> {
     let mut tries = 1..READ_TRIES_MAX;
     loop {
@@ -112,7 +112,7 @@ fn read_at_once(client: &Client, prefix: &str, request: &ReadBatch) -> Result<Re
 struct Walk<'a> {
     client: &'a Client,
     prefix: &'a str,
-    /// What was not fetched.
+    /// The part that was not fetched.
     rest: Scan,
     revision: u64,
     rows: VecDeque<Row>,
@@ -144,7 +144,7 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// One row more than are wanted says whether there are more.
+/// One row more than requested shows whether there are more.
 fn part_len(scan: &Scan) -> usize {
     scan.limit.saturating_add(1).min(if scan.keys_only { KEYS_MAX } else { ROWS_MAX })
 }
@@ -159,13 +159,13 @@ fn commit(client: &Client, prefix: &str, batch: &WriteBatch) -> Result<Committed
     if done.succeeded {
         return Ok(Committed { revision: RowRevision(done.header.revision) });
     }
-    // At the same revision as the compares.
+    // Read at the same revision as the compares.
     let found = done.responses.iter().map(|looked| looked.response_range.kvs.first().map(Row::revision));
     let failed = batch.expect.iter().zip(found).position(|((_, expect), found)| !expect.holds(found));
     Err(failed.map_or_else(wire::malformed, StoreError::conflict))
 }
 
-/// As etcd is set up: 128 operations a transaction, and a request of 1.5 MiB, of which compares take up to a quarter.
+/// etcd's defaults: 128 operations per transaction, and a request of 1.5 MiB, of which compares take up to a quarter.
 const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss)
     .with_sharing()
     .with_batch_max(128, 1 << 20)

@@ -1,4 +1,4 @@
-//! TLS: which nodes are trusted, and what they are shown.
+//! TLS: which nodes are trusted, and which certificate they are shown.
 
 use strongroom_store::StoreError;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};

@@ -1,4 +1,4 @@
-//! The messages of etcd's JSON gateway: bytes in base64, 64-bit numbers as text, and what is zero left out.
+//! The messages of etcd's JSON gateway: bytes in base64, 64-bit numbers as text, and zeros omitted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ pub(crate) struct Done {
     pub(crate) responses: Vec<Response>,
 }
 
-/// When it was.
+/// The revision of the answer.
 #[derive(Deserialize)]
 pub(crate) struct Header {
     #[serde(deserialize_with = "number")]
@@ -72,7 +72,7 @@ pub(crate) struct Refusal {
 }
 
 impl Row {
-    /// Its place without the prefix of the store.
+    /// The key without the prefix of the store.
     pub(crate) fn key(&self, prefix: &str) -> Result<Key, StoreError> {
         let key = decode(&self.key)?;
         key.strip_prefix(prefix.as_bytes()).map(Key::from).ok_or_else(malformed)
@@ -103,7 +103,7 @@ pub(crate) fn compare(prefix: &str, key: &Key, expect: Expect) -> Value {
         Expect::Absent => json!({ "key": key, "target": "VERSION", "result": "EQUAL", "version": "0" }),
         Expect::Exists => json!({ "key": key, "target": "VERSION", "result": "GREATER", "version": "0" }),
         Expect::Revision(RowRevision(revision)) => {
-            // etcd says 0 of a row that is not there, and none has a revision below or above its numbers.
+            // etcd compares an absent row as 0. No row has the revision -1.
             let revision = i64::try_from(revision).ok().filter(|revision| *revision > 0).unwrap_or(-1);
             json!({ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": revision.to_string() })
         }
@@ -139,7 +139,7 @@ pub(crate) fn range(prefix: &str, scan: &Scan, limit: usize, revision: Option<u6
         "limit": limit.to_string(),
         "keys_only": scan.keys_only,
         "revision": revision.unwrap_or(0).to_string(),
-        // No order is that of the keys, for which the node sorts nothing.
+        // Without an order, rows come in key order, and the node need not sort.
         "sort_order": if scan.reverse { "DESCEND" } else { "NONE" },
         "sort_target": "KEY",
     })

@@ -11,7 +11,7 @@ use crate::client::Client;
 
 type Job = Box<dyn FnOnce(&Client) + Send>;
 
-/// Threads that share one client. Dropping them waits for what they are at.
+/// Threads that share one client. Dropping them waits for the work in progress.
 pub(crate) struct Workers {
     open: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -46,7 +46,7 @@ impl Workers {
         outcome.await.map_err(|_| closed())?
     }
 
-    /// Takes nothing more, and waits for what was taken.
+    /// Accepts nothing more, and waits for what was accepted.
     pub(crate) fn close(&self) {
         drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -65,7 +65,7 @@ impl Drop for Workers {
 
 fn work(client: &Client, queue: &Mutex<Receiver<Job>>) {
     loop {
-        // The lock is held while the one thread whose turn it is waits for a job, and given up before it does it.
+        // The lock is held while one thread at a time waits for a job, and released before that thread runs it.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         job(client);
@@ -76,5 +76,5 @@ fn closed() -> StoreError {
     StoreError::new(StoreErrorKind::Closed, "the store was closed")
 }
 
-/// As many calls can be under way at once.
+/// How many calls can be in progress at once.
 const WORKERS: usize = 32;
