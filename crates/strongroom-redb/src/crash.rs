@@ -1,7 +1,7 @@
-//! A model of what a crash leaves of the file: every write and every sync may be the last, and of what was written
-//! since the last sync any sectors may be there and any may not.
+//! A model of what a crash leaves of the file: every write and every sync may be the last one. Of the sectors written
+//! since the last sync, any may be there and any may be missing.
 //!
-//! A file system in good order loses less than that. A disk that reorders its writes does not.
+//! A sound file system loses less than that. A disk that reorders its writes does not.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -81,7 +81,7 @@ impl Workload {
         Self { batches, states }
     }
 
-    /// All that happens to the file of a store after it was made, and the revisions that were answered.
+    /// Everything that happens to the file of a store after it was created, and the revisions that were returned.
     fn story(&self) -> (Story, Vec<RowRevision>) {
         let drive = Drive::default();
         let store = RedbStore::start(file::initialise(drive.clone()).unwrap(), None).unwrap();
@@ -91,7 +91,7 @@ impl Workload {
         (Story { base, events: drive.take_events().1 }, revisions)
     }
 
-    /// One batch alone, then several at once, and so on; a compaction in the midst.
+    /// One batch by itself, then several at once, and so on; with a compaction in between.
     fn run(&self, store: &RedbStore, drive: &Drive) -> Vec<RowRevision> {
         let mut revisions = Vec::new();
         let (mut rest, mut round) = (self.batches.as_slice(), 0);
@@ -112,7 +112,7 @@ impl Workload {
         revisions
     }
 
-    /// Holds that the rows are those after some number of batches, no less than were acknowledged.
+    /// Asserts that the rows are those after some number of batches, no fewer than were acknowledged.
     fn check(&self, store: &RedbStore, marks: Marks) {
         let found: BTreeMap<_, _> = rows(store).into_iter().map(|(key, row)| (key, row.0)).collect();
         let possible = &self.states[marks.acknowledged..=marks.submitted];
@@ -135,14 +135,14 @@ fn batch(number: u64) -> WriteBatch {
     batch
 }
 
-/// Holds that the store can be written to and uses no revision again.
+/// Asserts that the store can be written to and does not reuse a revision.
 fn goes_on(store: &RedbStore, revisions: &[RowRevision]) {
     let mut used: Vec<_> = rows(store).iter().map(|(_, row)| row.1).collect();
     used.extend(revisions);
     let mut batch = WriteBatch::default();
     batch.put(Key::from(AFTER), b"v".to_vec());
     let drawn = block_on(store.commit(Arc::new(batch))).unwrap().revision;
-    // A revision that nobody was told and no row has may come again.
+    // A revision that was never returned and that no row has may be drawn again.
     assert!(!used.contains(&drawn), "{drawn:?} was used before");
 }
 
@@ -233,7 +233,7 @@ impl Event {
     fn apply_in_part(&self, bytes: &mut Vec<u8>, random: &mut Random) {
         match self {
             Self::Write(offset, data) => {
-                // Whole, or not at all, or torn.
+                // Completely, or not at all, or torn.
                 let fate = random.next() % 3;
                 for (sector, data) in data.chunks(SECTOR_LEN).enumerate() {
                     if fate == 0 || fate == 1 && random.next().is_multiple_of(2) {
@@ -263,15 +263,15 @@ struct Marks {
     acknowledged: usize,
 }
 
-/// A file that was durable, and what happened after.
+/// A file that was durable, and what happened afterwards.
 struct Story {
     base: Vec<u8>,
     events: Vec<Event>,
 }
 
 impl Story {
-    /// Shows `check` what each crash may leave: at each write all that was written until then; at each sync several
-    /// choices of what was written since the last one, of which one is called the last.
+    /// Shows `check` what each crash may leave: at each write, everything written until then; at each sync, several
+    /// choices of what was written since the last one, the last of which is marked.
     fn crash_everywhere(&self, check: &mut impl FnMut(Vec<u8>, Marks, bool)) {
         let (mut durable, mut written) = (self.base.clone(), self.base.clone());
         let (mut unsynced, mut marks) = (Vec::new(), Marks::default());

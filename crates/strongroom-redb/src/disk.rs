@@ -1,4 +1,4 @@
-//! Where redb keeps its bytes, with an eye on syncs and failures.
+//! Where redb keeps its bytes; counts syncs and notes failures.
 
 use std::io;
 use std::ops::Bound;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::{BackendError, StorageBackend};
 
-/// A backend of redb's that counts its syncs and notes that a write or a sync failed.
+/// A redb backend that counts its syncs and notes that a write or a sync failed.
 #[derive(Debug)]
 pub(crate) struct Disk<B> {
     inner: B,
     gauge: Gauge,
 }
 
-/// What a [`Disk`] went through.
+/// What happened at a [`Disk`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gauge {
     syncs: Arc<AtomicU64>,
@@ -26,7 +26,7 @@ impl Gauge {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    /// Whether something that was written may not be there. redb tells nobody when it happens as it closes.
+    /// Whether something that was written may be missing. redb does not report it when that happens while it closes.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }

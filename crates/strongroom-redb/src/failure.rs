@@ -5,7 +5,7 @@ use std::io;
 use redb::Error;
 use strongroom_store::{StoreError, StoreErrorKind};
 
-/// A failure of redb with its cause. redb's texts name pages, tables and types, never the bytes of a row.
+/// A redb error with its cause. redb's texts name pages, tables and types, never the bytes of a row.
 pub(crate) fn of_redb(error: impl Into<Error>) -> StoreError {
     let error = error.into();
     let (kind, message) = match &error {
@@ -19,12 +19,12 @@ pub(crate) fn of_redb(error: impl Into<Error>) -> StoreError {
     StoreError::new(kind, message).with_source(error)
 }
 
-/// A file that ends too early or makes no sense is damage, not a disk that is away.
+/// A file that ends too early or makes no sense is damaged; the disk is not missing.
 fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
-/// Something in the place of the store that is not one.
+/// Something else is at the place of the store.
 pub(crate) fn foreign(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
 }

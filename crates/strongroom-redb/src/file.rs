@@ -1,4 +1,4 @@
-//! The file of a store: whose it is, how a new one comes to be, and that its name is on the disk.
+//! The file of a store: whose it is, how a new one is created, and that its name is on the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ use crate::revisions::Revisions;
 use crate::row::{TABLE, rows};
 use crate::writer::RedbWriter;
 
-/// Opens the store at `path`, or makes one where there is nothing.
+/// Opens the store at `path`, or creates it if nothing is there.
 pub(crate) fn open_or_create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => guarded(|| create(path)),
@@ -34,7 +34,7 @@ pub(crate) fn open_or_create(path: &Path) -> Result<(RedbWriter, crate::disk::Ga
     }
 }
 
-/// The store at `path`, which nothing is written to.
+/// The store at `path`, without writing to it.
 pub(crate) fn open_to_read(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
     refuse_foreign(&mut File::open(path).map_err(unreadable)?)?;
     let db = builder().open_read_only(path).map_err(|error| match error {
@@ -47,7 +47,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<ReadOnlyDatabase, StoreError> 
     Ok(db)
 }
 
-/// The store in a backend of redb's that holds one.
+/// The store in a redb backend that holds one.
 pub(crate) fn open(backend: impl StorageBackend) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
     let disk = Disk::new(backend);
     let gauge = disk.gauge();
@@ -56,7 +56,7 @@ pub(crate) fn open(backend: impl StorageBackend) -> Result<(RedbWriter, crate::d
     Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
 }
 
-/// A new store in a backend of redb's that holds nothing.
+/// A new store in an empty redb backend.
 pub(crate) fn initialise(
     backend: impl StorageBackend,
 ) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
@@ -69,7 +69,7 @@ pub(crate) fn initialise(
     Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
 }
 
-/// A new store appears at `path` when it is whole: a crash leaves it, or nothing.
+/// Creates a store that appears at `path` only when it is complete: a crash leaves it, or nothing.
 fn create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
     let directory = parent(path);
     create_directory(directory).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
@@ -85,7 +85,7 @@ fn create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
     Ok(created)
 }
 
-/// Only reads, so that what is not a store stays as it is.
+/// Only reads, so that a file that is not a store stays as it is.
 fn refuse_foreign(file: &mut File) -> Result<(), StoreError> {
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(foreign("a directory is in the place of the store, which is a file"));
@@ -98,7 +98,7 @@ fn refuse_foreign(file: &mut File) -> Result<(), StoreError> {
     }
 }
 
-/// Looks at the tables without writing. redb cannot do that after a crash, and then repairs first.
+/// Checks the tables without writing. After a crash redb cannot do that, and repairs first.
 fn refuse_foreign_tables(path: &Path) -> Result<(), StoreError> {
     match builder().open_read_only(path) {
         Ok(db) => check(&db.begin_read().map_err(of_redb)?).map(drop),
@@ -132,7 +132,7 @@ fn unreadable(error: io::Error) -> StoreError {
     of_io(error, "the file of the store could not be read or written")
 }
 
-/// How every file of redb's starts.
+/// How every redb file starts.
 const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
 const CACHE_BYTES_MAX: usize = 256 << 20;

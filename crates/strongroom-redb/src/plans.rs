@@ -1,4 +1,4 @@
-//! Plans of the engine, applied inside a write transaction of the host's.
+//! Plans of the engine, applied in a write transaction of the host.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::revisions::Revisions;
 use crate::row::{self, Bytes};
 use crate::writer;
 
-/// Applies plans to write transactions of the host's on the same database.
+/// Applies plans to the host's write transactions on the same database.
 ///
 /// ```no_run
 /// use redb::{Database, TableDefinition};
@@ -36,15 +36,15 @@ impl Plans {
         Self { table }
     }
 
-    /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
-    /// others do from its commit on. The transaction's durability is set to `Immediate`; leave it so.
+    /// Writes the plan, if everything that it depends on still holds. The transaction shows it from then on, and others
+    /// see it after its commit. The transaction's durability is set to `Immediate`; leave it so.
     ///
     /// After [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`] and `Unsupported` nothing of the
     /// plan is written, and the transaction is still usable. After any other error drop it.
     ///
     /// # Errors
     /// Those above; [`PlanError::Store`] with `Unsupported` while the host has the store's own table open in the
-    /// transaction, with `Unavailable` when the file cannot be read or written, and with `Corrupt` for damage.
+    /// transaction, with `Unavailable` if the file cannot be read or written, and with `Corrupt` for damage.
     pub fn apply(&self, transaction: &mut WriteTransaction, plan: &Plan) -> Result<(), PlanError> {
         guarded(|| Ok(self.apply_all(transaction, plan)))?
     }

@@ -11,7 +11,7 @@ use crate::row::{self, Bytes, META};
 
 /// The rows as of one transaction.
 ///
-/// Where nobody else writes, one is opened after each commit and shared by all readers until the next: to begin a
+/// If nobody else writes, one is opened after each commit and shared by all readers until the next: beginning a
 /// transaction takes locks and looks the table up, which costs more than a get.
 pub(crate) struct Snapshot(ReadOnlyTable<Bytes, Bytes>);
 

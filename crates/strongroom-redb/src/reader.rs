@@ -1,4 +1,4 @@
-//! A store that is only read: the file is never written, so it may be on a medium that cannot be, and several processes
+//! A store that is only read: the file is never written, so it may be on a read-only medium, and several processes can
 //! read it at once.
 
 use std::fmt;
@@ -17,18 +17,18 @@ use crate::read::Snapshot;
 use crate::row::TABLE;
 use crate::store::CAPABILITIES;
 
-/// The store in a file, for reading. It shows what was in it when it was opened; nobody can write to the file until it
-/// is closed or dropped.
+/// The store in a file, for reading. It shows the content from when it was opened. Nobody can write to the file until
+/// it is closed or dropped.
 pub struct RedbReader(RwLock<Option<Open>>);
 
-/// The snapshot first, so that it goes before the file is let go.
+/// The snapshot comes first, so that it is dropped before the file is released.
 struct Open {
     snapshot: Snapshot,
     _db: ReadOnlyDatabase,
 }
 
 impl RedbReader {
-    /// Opens the store in the file `path`, which must be there, and writes nothing: not to repair it either.
+    /// Opens the store in the file `path`, which must exist, and writes nothing, not even to repair it.
     ///
     /// ```
     /// # let directory = tempfile::tempdir()?;
@@ -41,8 +41,8 @@ impl RedbReader {
     ///
     /// # Errors
     /// `Unsupported` for a store that was not closed properly, which [`RedbStore`](crate::RedbStore) repairs, for
-    /// something else in its place and for a format version that is not known; `Unavailable` where there is no file,
-    /// when it is open for writing, or the disk cannot be read; `Corrupt` for a damaged file.
+    /// something else in its place and for an unknown format version; `Unavailable` if there is no file, if it is open
+    /// for writing, or if the disk cannot be read; `Corrupt` for a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let db = guarded(|| file::open_to_read(path.as_ref()))?;
         Ok(Self(RwLock::new(Some(Open { snapshot: Snapshot::newest(&db, TABLE)?, _db: db }))))

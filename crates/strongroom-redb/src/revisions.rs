@@ -7,11 +7,11 @@ use strongroom_store::{RowRevision, StoreError, StoreErrorKind};
 use crate::failure::of_redb;
 use crate::row::{Bytes, META};
 
-/// The source of revisions. It reserves them in blocks: what is on the disk is a bound that no revision has passed,
-/// written by the transaction of the first revision above the one before.
+/// The source of revisions. It reserves them in blocks: the disk holds a bound that no revision has passed, written by
+/// the transaction of the first revision above the previous bound.
 ///
 /// A counter written by each transaction would rewrite the leaf of the lowest keys, and the pages above it, each time.
-/// Where others write to the table as well, each transaction reads it and writes it, in blocks of none.
+/// If others also write to the table, each transaction reads it and writes it, without blocks.
 #[derive(Debug)]
 pub(crate) struct Revisions {
     last: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Revisions {
 }
 
 impl Revisions {
-    /// Goes on after the bound in the row of the store itself.
+    /// Continues after the bound in the row of the store itself.
     ///
     /// # Errors
     /// `Unsupported` for another version of the format, `Corrupt` for a table that strongroom did not write.
@@ -32,7 +32,7 @@ impl Revisions {
         Ok(Self { last: bound, bound, block_len: BLOCK_LEN })
     }
 
-    /// The same for one transaction alone, the next of which may be somebody else's.
+    /// The same for a single transaction: the next one may be somebody else's.
     pub(crate) fn read_shared(table: &impl ReadableTable<Bytes, Bytes>) -> Result<Self, StoreError> {
         Ok(Self { block_len: 0, ..Self::read(table)? })
     }
@@ -50,7 +50,7 @@ impl Revisions {
         RowRevision(self.last)
     }
 
-    /// Makes `table` know that what was drawn is used.
+    /// Notes in `table` that the drawn revisions are used.
     pub(crate) fn keep(&mut self, table: &mut Table<'_, Bytes, Bytes>) -> Result<(), StoreError> {
         if self.last <= self.bound { Ok(()) } else { self.reserve(table) }
     }
@@ -80,7 +80,7 @@ const FORMAT_NAME: &[u8] = b"strongroom-redb ";
 const OTHER_VERSION: &str =
     "the store has another format version: open it with the strongroom-redb that wrote it, or a later one";
 
-/// So that the row is written seldom.
+/// Large enough that the row is seldom written.
 const BLOCK_LEN: u64 = 1 << 16;
 
 #[cfg(test)]

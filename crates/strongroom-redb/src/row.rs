@@ -1,5 +1,5 @@
 //! The one table, and the bytes of every value in it: the revision, then the value as it was put. A key is stored as it
-//! is. No row of the user has an empty key, which is where the row of the store itself stands.
+//! is. No row of the user has an empty key, which is the key of the row of the store itself.
 
 use redb::{TableDefinition, TableHandle as _, WriteTransaction};
 use strongroom_committer::corrupt;
@@ -14,7 +14,7 @@ pub(crate) const fn rows(table: &str) -> TableDefinition<'_, Bytes, Bytes> {
     TableDefinition::new(table)
 }
 
-/// Whether the transaction's database has a table of this name. Asked first, since opening makes one.
+/// Whether the transaction's database has a table of this name. Check first, since opening creates one.
 pub(crate) fn is_there(transaction: &WriteTransaction, table: &str) -> Result<bool, StoreError> {
     Ok(transaction.list_tables().map_err(of_redb)?.any(|found| found.name() == table))
 }
@@ -25,7 +25,7 @@ pub(crate) const TABLE: &str = "strongroom";
 /// The key of the row of the store itself, before every other.
 pub(crate) const META: &[u8] = &[];
 
-/// Writes what is stored for a row put at `revision` into `bytes`.
+/// Writes the stored bytes of a row put at `revision` into `bytes`.
 pub(crate) fn encode(revision: RowRevision, value: &[u8], bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.extend_from_slice(&revision.0.to_be_bytes());

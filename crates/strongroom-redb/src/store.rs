@@ -21,7 +21,7 @@ use crate::writer::RedbWriter;
 pub struct RedbStore {
     committer: Committer<RedbWriter>,
     gauge: Gauge,
-    // Last, so that it goes after the committer has let go of the file in it.
+    // Last, so that it is dropped after the committer has released the file in it.
     _temporary: Option<TempDir>,
 }
 
@@ -37,9 +37,8 @@ impl RedbStore {
     /// ```
     ///
     /// # Errors
-    /// `InUse` when the store is already open, here or in another process; `Unavailable` when the disk cannot be used;
-    /// `Unsupported` for something else in its place and for a format version that is not known; `Corrupt` for a
-    /// damaged file.
+    /// `InUse` if the store is already open, here or in another process; `Unavailable` if the disk cannot be used;
+    /// `Unsupported` for something else in its place and for an unknown format version; `Corrupt` for a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::start(file::open_or_create(path.as_ref())?, None)
     }
@@ -56,22 +55,22 @@ impl RedbStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the directory for temporary files cannot be used.
+    /// `Unavailable` if the directory for temporary files cannot be used.
     pub fn temporary() -> Result<Self, StoreError> {
         let directory = tempfile::tempdir()
             .map_err(|error| of_io(error, "the directory for temporary files cannot be used"))?;
         Self::start(file::open_or_create(&directory.path().join("store.redb"))?, Some(directory))
     }
 
-    /// The number of times the file was synced since it was opened: a metric of how well concurrent commits share
-    /// them. Opening, closing and growing the file take some too.
+    /// How many times the file was synced since it was opened: a metric of how well concurrent commits share syncs.
+    /// Opening, closing and growing the file take some too.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.gauge.syncs()
     }
 
-    /// Gives space that is free in the file back to the file system, and answers whether there was any. Everyone else
-    /// waits meanwhile. An error poisons the store.
+    /// Gives free space in the file back to the file system, and returns whether there was any. Everyone else waits
+    /// meanwhile. An error poisons the store.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -81,7 +80,7 @@ impl RedbStore {
     /// ```
     ///
     /// # Errors
-    /// `Poisoned` with what went wrong, `Closed` after the end.
+    /// `Poisoned` with the cause, `Closed` after the end.
     pub async fn compact(&self) -> Result<bool, StoreError> {
         self.committer.work(RedbWriter::compact).await
     }
@@ -141,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk that is full from some moment on, and counts what is asked of it then.
+    /// A disk that is full from some moment on, and counts the requests after that.
     #[derive(Debug, Clone, Default)]
     struct Filling {
         is_full: Arc<AtomicBool>,

@@ -21,14 +21,13 @@ use crate::read::Snapshot;
 use crate::revisions::Revisions;
 use crate::{row, writer};
 
-/// A durable store in one table of a redb database that the host has open, beside the host's own tables. What a vault
-/// plans can then be committed in a transaction of the host's: [`plans`](Self::plans).
+/// A durable store in one table of a redb database that the host has open, beside the host's own tables. A vault's
+/// plans can then be committed in a transaction of the host: [`plans`](Self::plans).
 ///
-/// It counts as shared, so the engine checks its caches with each read. Every read begins a transaction of redb's.
-/// Writers, those of the host among them, take turns: a write transaction of the host's that stays open for five
-/// seconds makes a commit fail as `Contention`. Several stores may be in one database, and several handles on one of
-/// them. Where the host opened it for several processes (`ConcurrencyMode::MultiWriter`), each of them may have a
-/// handle.
+/// It counts as shared, so the engine checks its caches with each read. Every read begins a redb transaction. Writers,
+/// including the host's, take turns: if a write transaction of the host stays open for five seconds, a commit fails as
+/// `Contention`. Several stores may be in one database, and several handles on one of them. If the host opened the
+/// database for several processes (`ConcurrencyMode::MultiWriter`), each of them may have a handle.
 ///
 /// Closing or dropping it leaves the database to the host.
 pub struct RedbTableStore {
@@ -37,7 +36,7 @@ pub struct RedbTableStore {
 }
 
 impl RedbTableStore {
-    /// Opens the store in the table `table`, or makes the table.
+    /// Opens the store in the table `table`, or creates the table.
     ///
     /// ```
     /// # let directory = tempfile::tempdir()?;
@@ -50,9 +49,8 @@ impl RedbTableStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # Errors
-    /// `Unsupported` for a table that strongroom did not make, and for one of a later version; `Contention` where a
-    /// table is to be made and a write transaction has been open for too long; `Unavailable` when the file cannot be
+    /// `Unsupported` for a table that strongroom did not create, and for one of a later version; `Contention` if a
+    /// table has to be created and a write transaction has been open for too long; `Unavailable` if the file cannot be
     /// used; `Corrupt` for damage.
     pub fn open(database: Arc<Database>, table: &str) -> Result<Self, StoreError> {
         let place = Place { db: database, table: table.into() };
@@ -62,8 +60,8 @@ impl RedbTableStore {
         Ok(Self { committer, plans })
     }
 
-    /// Applies what the engine planned to write transactions of the host's on the same database. Take it before the
-    /// store is given to a vault.
+    /// Applies the engine's plans to the host's write transactions on the same database. Take it before giving the
+    /// store to a vault.
     #[must_use]
     pub fn plans(&self) -> Plans {
         self.plans.clone()
@@ -99,7 +97,7 @@ impl fmt::Debug for RedbTableStore {
     }
 }
 
-/// A table of the host's database: what readers look at, and what the thread writes to.
+/// A table of the host's database, for the readers and for the writing thread.
 #[derive(Clone)]
 struct Place {
     db: Arc<Database>,
@@ -107,7 +105,7 @@ struct Place {
 }
 
 impl Place {
-    /// Makes sure that the table is there and ours. Waits for no writer where it is there.
+    /// Makes sure that the table exists and is ours. If it exists, waits for no writer.
     fn prepare(&self) -> Result<(), StoreError> {
         let transaction = self.db.begin_read().map_err(of_redb)?;
         match transaction.open_table(row::rows(&self.table)) {
@@ -132,7 +130,7 @@ impl Place {
         self.prepare()
     }
 
-    /// Gives way to a transaction that stays open, since its thread may be waiting for what is to be written here.
+    /// Gives way to a transaction that stays open, since its thread may be waiting for this write.
     fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         let started = Instant::now();
         loop {
@@ -173,7 +171,7 @@ impl Writer for Place {
     }
 }
 
-/// A table that strongroom did not write is no damage where others have tables too.
+/// If others also have tables, a table that strongroom did not write is not damage.
 fn not_ours(error: StoreError, rows: Result<u64, redb::StorageError>) -> StoreError {
     match (error.kind(), rows) {
         (_, Err(error)) => of_redb(error),
@@ -184,7 +182,7 @@ fn not_ours(error: StoreError, rows: Result<u64, redb::StorageError>) -> StoreEr
 
 const CAPABILITIES: Capabilities = Capabilities::embedded(Durability::PowerLoss).with_sharing();
 
-/// How long a write transaction of somebody else's is waited for.
+/// How long to wait for somebody else's write transaction.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(1);
 

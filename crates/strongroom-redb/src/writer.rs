@@ -1,4 +1,4 @@
-//! The half of the store that writes: one transaction a group.
+//! The writing half of the store: one transaction per group.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub(crate) struct RedbWriter {
     revisions: Revisions,
 }
 
-/// What readers look at; nothing while the file is compacted.
+/// The snapshot that readers use; `None` while the file is compacted.
 pub(crate) type View = Option<Snapshot>;
 
 impl Writer for RedbWriter {
@@ -33,7 +33,7 @@ impl Writer for RedbWriter {
         drop(table);
         if end(transaction, &answers)? {
             let newest = self.snapshot()?;
-            // The last one goes when the readers are let in again.
+            // The previous snapshot is dropped when the readers are let in again.
             readers.exclude(|view| Ok(view.replace(newest)))?;
         }
         Ok(answers)
@@ -62,10 +62,10 @@ impl RedbWriter {
         Snapshot::newest(&self.db, TABLE)
     }
 
-    /// Gives free space back to the file system, with the readers kept out. Answers whether there was any.
+    /// Gives free space back to the file system while readers are kept out. Returns whether there was any.
     pub(crate) fn compact(&mut self, readers: &Readers<View>) -> Result<bool, StoreError> {
         readers.exclude(|view| {
-            // redb compacts only what nobody looks at.
+            // redb compacts only if nobody holds a snapshot.
             *view = None;
             let compacted = self.db.compact().map_err(of_redb)?;
             *view = Some(Snapshot::newest(&self.db, TABLE)?);
@@ -74,10 +74,10 @@ impl RedbWriter {
     }
 }
 
-/// The revisions of rows as the batches of a group left them: many expect the same few, and a look-up in the tree costs
+/// The revisions of rows as the batches of a group left them: many expect the same few, and a lookup in the tree costs
 /// many times as much.
 struct Seen<'g> {
-    /// A batch that is alone expects each row once.
+    /// A batch that is alone expects each row only once.
     is_kept: bool,
     rows: HashMap<&'g Key, Option<RowRevision>>,
 }
@@ -103,14 +103,14 @@ impl<'g> Seen<'g> {
     }
 }
 
-/// Checks each batch against what those before it left inside the transaction, and writes it, or nothing of it. The
-/// outer error is one of redb's, after which the transaction must not be committed.
+/// Checks each batch against what those before it left inside the transaction, and writes all of it or nothing. The
+/// outer error is one of redb, after which the transaction must not be committed.
 pub(crate) fn apply(
     table: &mut Table<'_, Bytes, Bytes>,
     group: &[&WriteBatch],
     revisions: &mut Revisions,
 ) -> Result<Vec<Answer>, StoreError> {
-    // What is stored for a row, made in one place again and again.
+    // The stored bytes of a row, in one reused buffer.
     let mut stored = Vec::new();
     let mut seen = Seen { is_kept: group.len() > 1, rows: HashMap::new() };
     let mut answers = Vec::with_capacity(group.len());
