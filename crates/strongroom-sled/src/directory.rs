@@ -17,7 +17,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory or checks that it is ours, and locks it. Writes nothing into one that is not.
+    /// Creates the directory or checks that it is ours, and locks it. Writes nothing into one that is not ours.
     pub(crate) fn claim(path: &Path) -> Result<Self, StoreError> {
         create_directory(path).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
         refuse_foreign(path)?;
@@ -32,8 +32,8 @@ impl Directory {
         &self.path
     }
 
-    /// The data file, open for writing so that it can be synced, after sled's threads of an earlier store have let
-    /// go of it.
+    /// The data file, open for writing so that it can be synced, once sled's threads of an earlier store have released
+    /// it.
     ///
     /// What an earlier process left in the page cache is made durable first: sled is about to build on it.
     pub(crate) fn data_file(&self) -> Result<File, StoreError> {
@@ -60,12 +60,12 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Said aloud, since a child process may hold a copy of the handle until it executes its program.
+        // Unlock explicitly, since a child process may hold a copy of the handle until it executes its program.
         let _ = self.lock.unlock();
     }
 }
 
-/// Opens a file for writing and makes it if it is missing, for its owner only. What is in it stays.
+/// Opens a file for writing and creates it if it is missing, for its owner only. Keeps its content.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -74,8 +74,8 @@ fn private() -> OpenOptions {
     options
 }
 
-/// The lock file is the first that a store writes, so a directory with others and without it is not a store. Nor is one
-/// with links in it: whoever planted them could have the store write to files elsewhere.
+/// The lock file is the first that a store writes, so a directory that has other files but not that one is not a store.
+/// Nor is a directory with links in it: whoever planted them could make the store write to files elsewhere.
 fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let names = names(path).map_err(unreadable)?;
     if names.iter().any(|name| path.join(name).is_symlink()) {
@@ -100,7 +100,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// sled never syncs a blob file. With our segments it has no reason to write one.
+/// sled never syncs a blob file. With our segment size it has no reason to write one.
 fn refuse_blobs(path: &Path) -> Result<(), StoreError> {
     let blobs = path.join("blobs");
     if blobs.is_dir() && !names(&blobs).map_err(unreadable)?.is_empty() {
@@ -109,7 +109,7 @@ fn refuse_blobs(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// sled would take a snapshot that a crash left half written for the newest one, and refuse to open.
+/// sled would take a half-written snapshot from a crash for the newest one, and refuse to open.
 fn discard_torn_snapshots(path: &Path) -> io::Result<()> {
     for name in names(path)? {
         if name.starts_with("snap.") && name.ends_with(".generating") {

@@ -1,4 +1,4 @@
-//! The step that makes what was applied durable.
+//! The step that makes applied batches durable.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use strongroom_store::StoreError;
 
 use crate::failure::of_sled;
 
-/// The data file on a handle kept for life, and the number of syncs so far.
+/// The data file on a handle that is kept open, and the number of syncs so far.
 pub(crate) struct Disk {
     file: File,
     step: SyncStep,
     syncs: Arc<AtomicU64>,
 }
 
-/// How the tree and its file reach the disk: [`flush_and_sync`], or what a test puts in its place.
+/// How the tree and its file reach the disk: [`flush_and_sync`], or a test's replacement.
 pub(crate) type SyncStep = Box<dyn FnMut(&Db, &File) -> sled::Result<()> + Send>;
 
 impl Disk {
@@ -36,8 +36,8 @@ impl Disk {
     }
 }
 
-/// Hands sled's buffers to the file system, then forces data and length to the disk. sled's part alone is no sync:
-/// it calls `sync_file_range`, which writes neither the journal nor the disk's own cache.
+/// Hands sled's buffers to the file system, then forces data and length to the disk. sled's own part is not a sync: it
+/// calls `sync_file_range`, which writes neither the journal nor the disk's own cache.
 pub(crate) fn flush_and_sync(db: &Db, file: &File) -> sled::Result<()> {
     db.flush()?;
     file.sync_data()?;

@@ -4,10 +4,10 @@ use std::io;
 
 use strongroom_store::{StoreError, StoreErrorKind};
 
-/// A failure of sled with its cause. sled's texts name files, offsets and pages, never the bytes of a row.
+/// A sled error with its cause. sled's texts name files, offsets and pages, never the bytes of a row.
 pub(crate) fn of_sled(error: sled::Error) -> StoreError {
     let (kind, message) = match &error {
-        // A file that ends too early is damage, not a disk that is away.
+        // A file that ends too early is damaged; the disk is not missing.
         sled::Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => DAMAGED,
         sled::Error::Io(_) => (StoreErrorKind::Unavailable, "the data file could not be read or written"),
         sled::Error::Unsupported(_) => (StoreErrorKind::Unsupported, "sled cannot open this data file"),

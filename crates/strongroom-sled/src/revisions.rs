@@ -1,4 +1,4 @@
-//! The format of the tree and the counter of revisions: the rows that no scan shows.
+//! The format of the tree and the counter of revisions: the rows that no scan returns.
 
 use sled::Db;
 use strongroom_committer::corrupt;
@@ -7,10 +7,10 @@ use strongroom_store::{RowRevision, StoreError, StoreErrorKind};
 use crate::failure::of_sled;
 use crate::row::META;
 
-/// The source of revisions. It reserves them in blocks: what is on the disk is a bound that no revision has reached.
+/// The source of revisions. It reserves them in blocks: the disk holds a bound that no revision has reached.
 ///
-/// A counter written with every batch would do as well, but its row shares a leaf with up to fifteen rows of the
-/// user, and sled writes the whole leaf again at every tenth change.
+/// A counter written with every batch would work too, but its row shares a leaf with up to fifteen rows of the user,
+/// and sled writes the whole leaf again at every tenth change.
 #[derive(Debug)]
 pub(crate) struct Revisions {
     last: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Revisions {
 }
 
 impl Revisions {
-    /// Checks that `db` is a store of this format, or makes an empty one so. Reserves the first block.
+    /// Checks that `db` is a store of this format, or makes an empty one into such a store. Reserves the first block.
     ///
     /// The caller makes it durable before the first revision is drawn.
     pub(crate) fn start(db: &Db) -> Result<Self, StoreError> {

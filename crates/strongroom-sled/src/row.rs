@@ -1,8 +1,8 @@
 //! The bytes of every key and value in the tree.
 //!
-//! A key starts with a byte that keeps the rows of the user apart from those of this crate. After it each `ff` is
-//! followed by `00`, which keeps the order and never puts two `ff` side by side: sled walks backwards by guessing
-//! that no key continues with four of them, and loops for ever where one does. A value starts with its revision.
+//! A key starts with a byte that keeps the rows of the user apart from those of this crate. After that, each `ff` is
+//! followed by `00`, which keeps the order and never puts two `ff` side by side: sled walks backwards by guessing that
+//! no key continues with four of them, and loops forever if one does. A value starts with its revision.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ pub(crate) fn key(tree_key: &[u8]) -> Result<Key, StoreError> {
     Ok(Key::from(bytes))
 }
 
-/// Where the rows of `range` stand in the tree.
+/// The range of the tree that holds the rows of `range`.
 pub(crate) fn tree_range(range: &KeyRange) -> Range<Vec<u8>> {
     let end = range.end.as_ref().map_or_else(|| vec![ROW + 1], |end| tree_key(end));
     tree_key(&range.start)..end

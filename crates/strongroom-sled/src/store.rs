@@ -25,7 +25,7 @@ use crate::writer::SledWriter;
 pub struct SledStore {
     committer: Committer<SledWriter>,
     syncs: Arc<AtomicU64>,
-    // Last, so that it goes after the committer has let go of the files in it.
+    // Last, so that it is dropped after the committer has released the files in it.
     _temporary: Option<TempDir>,
 }
 
@@ -41,9 +41,9 @@ impl SledStore {
     /// ```
     ///
     /// # Errors
-    /// `InUse` when the store is already open, here or in another process; `Unavailable` when the disk cannot be used;
-    /// `Unsupported` for a directory that holds something else and for a format version that is not known;
-    /// `Corrupt` for a damaged data file, one that strongroom did not write, and one with blob files beside it.
+    /// `InUse` if the store is already open, here or in another process; `Unavailable` if the disk cannot be used;
+    /// `Unsupported` for a directory that holds something else and for an unknown format version; `Corrupt` for a
+    /// damaged data file, one that strongroom did not write, and one with blob files beside it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path.as_ref(), Box::new(flush_and_sync), None)
     }
@@ -60,7 +60,7 @@ impl SledStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the directory for temporary files cannot be used.
+    /// `Unavailable` if the directory for temporary files cannot be used.
     pub fn temporary() -> Result<Self, StoreError> {
         let directory = tempfile::tempdir()
             .map_err(|error| of_io(error, "the directory for temporary files cannot be used"))?;
@@ -68,8 +68,8 @@ impl SledStore {
         Self::open_with(&path, Box::new(flush_and_sync), Some(directory))
     }
 
-    /// The number of times the data file was synced since the store was opened: a metric of how well concurrent
-    /// commits share them. Opening and closing take one each.
+    /// How many times the data file was synced since the store was opened: a metric of how well concurrent commits
+    /// share syncs. Opening and closing take one each.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
@@ -125,7 +125,7 @@ impl fmt::Debug for SledStore {
 
 fn engine(path: &Path) -> sled::Config {
     // The background flush would swallow its errors. A segment is four times the largest leaf: sixteen rows of 80 KiB
-    // fit into the quarter above which sled writes a blob file.
+    // fit into a quarter of it, beyond which sled writes a blob file.
     sled::Config::new().path(path).segment_size(8 << 20).cache_capacity(256 << 20).flush_every_ms(None)
 }
 
@@ -158,7 +158,7 @@ mod tests {
         SledStore::open_with(&path, Box::new(step), Some(directory)).unwrap()
     }
 
-    /// A store whose syncs fail once `open` is through, and all would succeed after the first.
+    /// A store whose syncs fail once `open` is done; all would succeed after the first.
     fn failing() -> SledStore {
         let mut syncs = 0;
         store_with(move |db, file| {

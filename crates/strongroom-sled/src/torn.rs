@@ -1,6 +1,6 @@
 //! A power cut under which any of the segments written since the last sync may be lost, and any may be kept.
 //!
-//! A file system in good order loses less than that. A disk that reorders its writes does not.
+//! A sound file system loses less than that. A disk that reorders its writes does not.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ fn losing_any_segments_of_an_unfinished_sync_keeps_what_was_acknowledged() {
     let known = Arc::clone(&acknowledged);
     let store = cut_at_each_sync(directory.path(), 4, move |store| check(&store, &known.lock().unwrap()));
     for round in 0..ROUNDS {
-        // Every second row is large, and written once: a small row next to it has sled write its leaf again.
+        // Every second row is large and written once: a small row next to it makes sled write its leaf again.
         let rows = (0..ROWS).filter(|row| round == 0 || row % 2 != 0);
         let commits = rows.clone().map(|row| store.commit(put(row, round)));
         assert!(block_on(join_all(commits)).iter().all(Result::is_ok));
@@ -44,7 +44,7 @@ fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
     let count = Arc::clone(&checked);
     let store = cut_at_each_sync(directory.path(), 1, move |store| {
         let vault = match block_on(Vault::open(store, unlock())) {
-            // Its making is what was cut short.
+            // The creation itself was interrupted.
             Err(Error::WrongStore(WrongStore::NoVault)) => return,
             opened => opened.unwrap(),
         };
@@ -60,7 +60,7 @@ fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
         let value = round.to_string().repeat(60_000);
         let sets = (0..VALUES).map(|number| org.set_value("V0", scope(number), value.clone()));
         assert!(block_on(join_all(sets)).iter().all(Result::is_ok));
-        // Half of them go again, so that segments are written again.
+        // Half of them are deleted again, so that segments are rewritten.
         let deletes = (0..VALUES).step_by(2).map(|number| {
             let scope = scope(number);
             let org = org.clone();
@@ -71,7 +71,7 @@ fn losing_any_segments_of_an_unfinished_sync_leaves_a_vault_whole() {
     assert!(checked.load(Ordering::Relaxed) > 2, "too little was written for a sync to be torn");
 }
 
-/// A store whose every sync of so many segments is cut short first, with what each cut leaves given to `check`.
+/// A store in which every sync of this many segments is first cut short; `check` gets what each cut leaves.
 fn cut_at_each_sync(
     directory: &Path,
     segments_min: usize,
@@ -96,7 +96,7 @@ fn put(row: usize, round: u8) -> Arc<WriteBatch> {
     Arc::new(batch)
 }
 
-/// The data file at the last sync, and what must be found whatever is lost of later ones.
+/// The data file at the last sync, and what must be found whatever is lost of later syncs.
 struct Cuts {
     directory: PathBuf,
     segments_min: usize,
@@ -113,7 +113,7 @@ impl Cuts {
         fs::copy(self.store().join("db"), self.directory.join("synced")).unwrap();
     }
 
-    /// Loses some of the segments that changed since the last sync, in several ways, where there are many.
+    /// Loses some of the segments that changed since the last sync; in several ways if there are many.
     fn cut_and_check(&mut self) {
         let changed = self.changed();
         for _ in 0..if changed.len() < self.segments_min { 0 } else { 2 } {
@@ -127,7 +127,7 @@ impl Cuts {
         }
     }
 
-    /// Where segments start that changed since the last sync, and what stood there.
+    /// Where the segments start that changed since the last sync, and their previous content.
     fn changed(&self) -> Vec<(u64, Vec<u8>)> {
         let Ok(mut synced) = File::open(self.directory.join("synced")) else { return Vec::new() };
         let mut file = File::open(self.store().join("db")).unwrap();

@@ -1,4 +1,4 @@
-//! The half of the store that writes: it checks batches, applies them as one and syncs once.
+//! The writing half of the store: it checks batches, applies them as one and syncs once.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::failure::of_sled;
 use crate::revisions::Revisions;
 use crate::row;
 
-/// The writer of one store. The directory stays locked for as long as it lives, and goes after sled has let go of it.
+/// The writer of one store. The directory stays locked while it lives, and is dropped after sled has released it.
 pub(crate) struct SledWriter {
     pub(crate) db: Db,
     pub(crate) disk: Disk,
@@ -32,10 +32,10 @@ impl Writer for SledWriter {
         Ok(answers)
     }
 
-    /// Syncs what reads left behind: sled tidies its tree in passing.
+    /// Syncs what reads left behind: sled tidies its tree during reads.
     fn close(mut self) -> Result<(), StoreError> {
         let synced = guarded(|| self.disk.sync(&self.db));
-        // sled panics when its last sync fails. Ours has been answered for.
+        // sled panics if its last sync fails. Ours has already been reported.
         let _ = guarded(|| {
             drop(self);
             Ok(())
@@ -45,12 +45,12 @@ impl Writer for SledWriter {
 }
 
 impl SledWriter {
-    /// One answer a batch. An error is a group that may be half applied.
+    /// One answer per batch. After an error, the group may be half applied.
     ///
-    /// The whole group is one batch of sled's, and is durable before the next one starts. sled notes in each segment
-    /// what of the log before it needs no check any more after a crash. It means what it has handed to the file
-    /// system, which may lose it, but never goes past the start of a batch that is being written. With a batch of
-    /// sled's each, a power cut in a large group could leave a tree that no longer opens.
+    /// The whole group is one sled batch, and is durable before the next one starts. sled notes in each segment which
+    /// part of the log before it needs no check after a crash. It means the part that it has handed to the file system,
+    /// which may still lose it, but never goes past the start of a batch that is being written. With one sled batch for
+    /// each, a power cut in a large group could leave a tree that no longer opens.
     fn apply(&mut self, group: &[&WriteBatch]) -> Result<Vec<Answer>, StoreError> {
         let mut staged = Staged::default();
         let mut answers = Vec::with_capacity(group.len());
@@ -68,7 +68,7 @@ impl SledWriter {
     }
 }
 
-/// The batches of a group that passed, as one: what they write, and what they make of each key.
+/// The batches of a group that passed, combined: what they write, and the resulting state of each key.
 #[derive(Default)]
 struct Staged<'a> {
     writes: sled::Batch,
