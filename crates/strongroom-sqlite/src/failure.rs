@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Error, ErrorCode};
 use strongroom_store::{StoreError, StoreErrorKind};
 
-/// A failure of SQLite with its cause, which several batches may share. SQLite's texts name tables and statements,
-/// never the bytes of a row.
+/// A SQLite error with its cause, which several batches may share. SQLite's texts name tables and statements, never the
+/// bytes of a row.
 pub(crate) fn of_sqlite(error: impl Into<Arc<Error>>) -> StoreError {
     let error = error.into();
     let (kind, message) = match error.sqlite_error_code() {

@@ -1,4 +1,4 @@
-//! The file and its two tables: whose they are, and how new ones come to be.
+//! The file and its two tables: whose they are, and how new ones are created.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,7 +12,7 @@ use strongroom_store::{Durability, StoreError, StoreErrorKind};
 
 use crate::failure::{of_sqlite, unsupported};
 
-/// The connection that writes. What is not ours is found out before anything is changed.
+/// The connection that writes. Refuses what is not ours before anything is changed.
 pub(crate) fn open_or_create(
     path: &Path,
     prefix: &str,
@@ -47,7 +47,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Letters that need no quotes in a statement.
+/// Allows only letters that need no quotes in a statement.
 fn check_prefix(prefix: &str) -> Result<(), StoreError> {
     let is_word = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let starts_well = prefix.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -59,8 +59,8 @@ fn check_prefix(prefix: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// SQLite writes through a link in the place of one of the files that it keeps beside the database, which it makes and
-/// removes itself. So whoever planted one chose what is overwritten.
+/// Beside the database SQLite keeps files that it creates and removes itself, and it writes through a link in their
+/// place. So whoever planted a link would choose what is overwritten.
 fn refuse_links(path: &Path) -> Result<(), StoreError> {
     let is_link = |suffix: &&str| {
         let mut beside = path.as_os_str().to_owned();
@@ -74,7 +74,7 @@ fn refuse_links(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// SQLite would make a file that others can read, and not sync its name.
+/// SQLite would create a file that others can read, and not sync its name.
 fn create(path: &Path) -> Result<(), StoreError> {
     let unusable = |error| of_io(error, "the database file could not be created");
     create_directory(parent(path)).map_err(unusable)?;
@@ -82,15 +82,14 @@ fn create(path: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.write(true).create_new(true).open(path) {
-        // A file that is there must not be opened here: closing it would take away the locks of this process.
+        // An existing file must not be opened here: closing it would release the locks of this process.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(unusable(error)),
         Ok(_) => sync_entries(parent(path)).map_err(unusable),
     }
 }
 
-/// Lets readers and a writer go side by side. SQLite does not wait by itself where another connection asks for the
-/// same.
+/// Lets readers and a writer work side by side. SQLite does not wait by itself if another connection asks for the same.
 fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     let started = Instant::now();
     loop {
@@ -103,7 +102,7 @@ fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Whether the tables are there as we make them, with nothing attached, such as a trigger that would run with a put.
+/// Whether the tables exist as we create them, with nothing attached, such as a trigger that would run with a put.
 fn tables_are_in(connection: &Connection, prefix: &str) -> Result<bool, StoreError> {
     let entries = "SELECT sql FROM sqlite_schema WHERE tbl_name COLLATE NOCASE IN (?1, ?2) ORDER BY name";
     let mut entries = connection.prepare(entries).map_err(of_sqlite)?;
@@ -118,7 +117,7 @@ fn tables_are_in(connection: &Connection, prefix: &str) -> Result<bool, StoreErr
     Ok(!found.is_empty())
 }
 
-/// In one transaction, so that of several processes one makes them.
+/// In one transaction, so that only one of several processes creates them.
 fn make_tables(connection: &mut Connection, prefix: &str) -> Result<(), StoreError> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sqlite)?;
@@ -130,13 +129,13 @@ fn make_tables(connection: &mut Connection, prefix: &str) -> Result<(), StoreErr
     transaction.execute_batch(&make).and_then(|()| transaction.commit()).map_err(of_sqlite)
 }
 
-/// SQLite keeps these texts as they are, the version of the format among them.
+/// SQLite keeps these texts as they are, including the version of the format.
 fn definitions(prefix: &str) -> [String; 2] {
     let meta = format!("CREATE TABLE {prefix}_meta (/* strongroom-sqlite 1 */ revision INTEGER NOT NULL)");
     let rows = "k BLOB PRIMARY KEY, v BLOB NOT NULL, rev INTEGER NOT NULL";
     [meta, format!("CREATE TABLE {prefix}_rows ({rows}) WITHOUT ROWID")]
 }
 
-/// How long a transaction of another program is waited for.
+/// How long to wait for a transaction of another program.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);

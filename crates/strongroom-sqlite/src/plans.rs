@@ -1,4 +1,4 @@
-//! Plans of the engine, applied inside a transaction of the host's.
+//! Plans of the engine, applied in a transaction of the host.
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use strongroom_store::{Durability, Plan, PlanError, StoreErrorKind, WriteBatch};
@@ -6,7 +6,7 @@ use strongroom_store::{Durability, Plan, PlanError, StoreErrorKind, WriteBatch};
 use crate::failure::{of_sqlite, unsupported};
 use crate::writer;
 
-/// Applies plans to transactions of the host's: one of `rusqlite`, on a connection of the host's own to the same file.
+/// Applies plans to the host's transactions: those of `rusqlite`, on a connection of the host to the same file.
 ///
 /// ```no_run
 /// use strongroom_sqlite::Plans;
@@ -30,15 +30,15 @@ impl Plans {
         Self { prefix, durability }
     }
 
-    /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
-    /// others do from its commit on. After an error nothing of the plan is written, and the transaction is still usable
+    /// Writes the plan, if everything that it depends on still holds. The transaction shows it from then on, and others
+    /// see it after its commit. After an error nothing of the plan is written, and the transaction is still usable
     /// unless the error says otherwise.
     ///
-    /// It takes the file's right to write, so call it late. A transaction that began as a read of an older state than
+    /// It takes the write lock of the file, so call it late. A transaction that began by reading an older state than
     /// the newest cannot write at all (`Contention`): begin it as `IMMEDIATE`, or begin again.
     ///
     /// # Errors
-    /// [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`]; [`PlanError::Aborted`] outside of a
+    /// [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`]; [`PlanError::Aborted`] outside a
     /// transaction, as after SQLite rolled it back; [`PlanError::Store`] with `Contention` while another connection
     /// writes, and with `Unsupported` for a connection whose commits survive less than the store promises
     /// (`synchronous`) or that reads what others have not committed.
@@ -51,7 +51,7 @@ impl Plans {
         if self.value(transaction, key.as_bytes())?.as_deref() != Some(header) {
             return Err(PlanError::AnotherVault);
         }
-        // A plan whose writes fail in the middle leaves nothing behind, in case the host commits.
+        // A plan whose writes fail halfway leaves nothing behind, even if the host commits.
         transaction.execute_batch("SAVEPOINT strongroom_plan").map_err(of_sqlite)?;
         let applied = self.apply_all(transaction, plan);
         let end = match applied {
@@ -104,6 +104,6 @@ impl Plans {
     }
 }
 
-/// Of `PRAGMA synchronous`.
+/// A value of `PRAGMA synchronous`.
 const NORMAL: i64 = 1;
 const FULL: i64 = 2;

@@ -1,4 +1,4 @@
-//! Snapshots, on connections of which each serves one reader at a time.
+//! Snapshots, on connections that each serve one reader at a time.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use strongroom_store::{
 use crate::failure::of_sqlite;
 use crate::file;
 
-/// As many connections as there were readers at one time.
+/// As many connections as there were concurrent readers.
 pub(crate) struct Pool {
     pub(crate) path: PathBuf,
     pub(crate) prefix: String,
@@ -55,7 +55,7 @@ impl Pool {
 }
 
 /// The value at a column and the revision after it. A value of another type, which some other program has put there, is
-/// no row that the engine can open: that is for it to say of this row, and keeps nobody from the others.
+/// not a row that the engine can open: the engine reports that for this row, and the other rows stay readable.
 fn versioned(row: &Row<'_>, column: usize) -> rusqlite::Result<Versioned> {
     let value = match row.get_ref(column)? {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),

@@ -25,7 +25,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in the tables `strongroom_…` of the file `path`, durable through a power cut, or makes the
+    /// Opens the store in the tables `strongroom_…` of the file `path`, durable through a power cut, or creates the
     /// tables, the file and the directories above.
     ///
     /// ```
@@ -43,11 +43,11 @@ impl SqliteStore {
         Self::open_with(path, "strongroom", Durability::PowerLoss)
     }
 
-    /// The same in tables of other names, `PREFIX_rows` and `PREFIX_meta`, or with another promise. Stores under
+    /// The same in tables with other names, `PREFIX_rows` and `PREFIX_meta`, or with another promise. Stores under
     /// different prefixes are different stores.
     ///
-    /// With [`Durability::ProcessCrash`] a commit waits for no sync (`synchronous=NORMAL`), and a power cut may take
-    /// the newest ones. A vault is opened on such a store only where its host asks for that by name.
+    /// With [`Durability::ProcessCrash`] a commit waits for no sync (`synchronous=NORMAL`), and a power cut may lose
+    /// the newest ones. A vault is opened on such a store only if its host asks for that by name.
     ///
     /// ```
     /// # let directory = tempfile::tempdir()?;
@@ -60,7 +60,7 @@ impl SqliteStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be used, `Contention` when another program writes to it for too long;
+    /// `Unavailable` if the file cannot be used, `Contention` if another program writes to it for too long;
     /// `Unsupported` for a prefix that is not a letter and up to 31 letters, digits and underscores, for another
     /// durability, and for a file or tables that are something else or of a later version; `Corrupt` for damage.
     pub fn open_with(
@@ -77,8 +77,8 @@ impl SqliteStore {
         Ok(Self { committer, capabilities: Capabilities::embedded(durability).with_sharing(), plans })
     }
 
-    /// Applies what the engine planned to transactions of the host's on the same file. Take it before the store is
-    /// given to a vault.
+    /// Applies the engine's plans to the host's transactions on the same file. Take it before giving the store to a
+    /// vault.
     #[must_use]
     pub fn plans(&self) -> Plans {
         self.plans.clone()

@@ -1,4 +1,4 @@
-//! The half of the store that writes: one transaction a group.
+//! The writing half of the store: one transaction per group.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Writer for SqliteWriter {
     type View = Pool;
 
     fn commit(&mut self, group: &[&WriteBatch], _: &Readers<Pool>) -> Result<Vec<Answer>, StoreError> {
-        // With the right to write from the start: a snapshot that was read before could not get it any more.
+        // Takes the write lock from the start: with an older snapshot it could no longer get it.
         let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let applied =
             begun.and_then(|transaction| Ok((apply(&transaction, &self.prefix, group)?, transaction)));
@@ -43,7 +43,7 @@ impl Writer for SqliteWriter {
     }
 }
 
-/// Checks each batch against what those before it left, and writes it, or nothing of it.
+/// Checks each batch against what those before it left, and writes all of it or nothing.
 pub(crate) fn apply(
     connection: &Connection,
     prefix: &str,
