@@ -1,7 +1,7 @@
-//! The process id by which a server lets a session be cancelled. A server gives that of the session's own process, and
-//! a pooler one that it made up.
+//! The process id by which a server lets a session be cancelled. A server gives the id of the session's own process,
+//! and a pooler gives one that it made up.
 //!
-//! The driver shows it nowhere, but writes it to any stream that a request to cancel is to be sent on.
+//! The driver does not expose it, but writes it to any stream that a request to cancel is sent on.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Client;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-/// The process id that the other end gave this session; `None` if the driver does not say it.
+/// The process id that the other end gave this session; `None` if the driver does not write it.
 pub(crate) async fn process_id(client: &Client) -> Option<i32> {
     let written = Written::default();
     client.cancel_token().cancel_query_raw(written.clone(), AsIs).await.ok()?;
@@ -23,7 +23,7 @@ pub(crate) async fn process_id(client: &Client) -> Option<i32> {
     Some(i32::from_be_bytes(*id))
 }
 
-/// A stream that keeps what is written. It agrees to TLS, which is then left out: nothing leaves this process.
+/// A stream that keeps what is written. It accepts TLS, which is then not used: nothing leaves this process.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

@@ -19,7 +19,7 @@ pub(crate) struct Server {
     pub(crate) connections: Connections,
     pub(crate) sql: Arc<Sql>,
     pub(crate) answer_timeout: Duration,
-    /// Held by the batch that holds new writers off.
+    /// Held by the batch that is holding new writers off.
     pub(crate) fence: Mutex<()>,
     /// Whether the store was closed; held for reading by every call.
     pub(crate) closed: Arc<RwLock<bool>>,
@@ -38,7 +38,7 @@ impl Server {
         self.call_while_open(call).await
     }
 
-    /// The same where the caller keeps the store open.
+    /// The same, if the caller keeps the store open.
     pub(crate) async fn call_while_open<C: Call>(&self, call: &C) -> Result<C::Answer, StoreError> {
         let mut client = self.connections.get().await?;
         let mut attempt = 1;
@@ -48,7 +48,7 @@ impl Server {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
-                    // What comes on this connection from now on is the answer to something else.
+                    // Anything that arrives on this connection from now on answers something else.
                     drop(Object::take(client));
                     return Err(C::timed_out());
                 }
@@ -66,8 +66,8 @@ impl Server {
             }
             tokio::time::sleep(pause(attempt)).await;
             attempt += 1;
-            // A connection's place in the pool is given back first: otherwise calls that lost theirs together wait for
-            // each other.
+            // Give a connection's place in the pool back first: otherwise calls that lost their connections together
+            // would wait for each other.
             if failure.retry == Retry::OnAnotherSession {
                 self.drop_sessions(client);
             } else if client.is_closed() {
@@ -79,14 +79,14 @@ impl Server {
         }
     }
 
-    /// Drops a session that became read-only, and those that wait in the pool: they lead to the same server.
+    /// Drops a session that became read-only, and those waiting in the pool: they lead to the same server.
     fn drop_sessions(&self, client: Client) {
         drop(Object::take(client));
         self.connections.drop_idle();
     }
 }
 
-/// What is asked of the server, in one round trip.
+/// A request to the server, in one round trip.
 pub(crate) trait Call: Sync {
     type Answer;
 
@@ -98,18 +98,18 @@ pub(crate) trait Call: Sync {
         server: &Server,
     ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
-    /// What no answer means.
+    /// The error if there is no answer.
     fn timed_out() -> StoreError;
 }
 
-/// How many sessions are tried for one that takes writes. A standby that is to become the primary takes longer than any
-/// number of tries.
+/// How many sessions are tried to find one that takes writes. A standby that is about to become the primary takes
+/// longer than any number of tries.
 const SESSIONS_MAX: u32 = 3;
 
-/// Up to 2, 4, 8 … 128 milliseconds.
+/// At most 2, 4, 8 … 128 milliseconds.
 fn pause(attempt: u32) -> Duration {
     let mut random = [0; 1];
-    // Without a random number the pause is its longest.
+    // Without a random number, the pause has its full length.
     let share = SysRng.try_fill_bytes(&mut random).map_or(u8::MAX, |()| random[0]);
     Duration::from_micros((1_000 << attempt.min(7)) * u64::from(share) / 255)
 }

@@ -1,7 +1,7 @@
-//! What the server's catalog says of the session, the schema and the tables, before any of them is used.
+//! What the server's catalog says about the session, the schema and the tables, before any of them is used.
 //!
 //! A trigger, a rule, a policy, a default or a check of a table runs with the rights of whoever writes to it, and its
-//! owner can add one at any time. So the owner is what is trusted, and what was added is refused.
+//! owner can add one at any time. So the owner must be trusted, and additions are refused.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use crate::failure::{corrupt, of_setup};
 use crate::layout::Tables;
 use crate::sql::{EQ, SILENCE_MAX};
 
-/// The settings of a session that matter to a store. A server that does not know one has none.
+/// The settings of a session that matter to a store. `None` for a setting that the server does not know.
 pub(crate) struct Session {
     pub(crate) fsync: Option<String>,
     pub(crate) synchronous_commit: Option<String>,
     pub(crate) is_read_only: bool,
-    /// Whether the server waits for ever for a client that is silent in the middle of a transaction.
+    /// Whether the server waits forever for a client that is silent in the middle of a transaction.
     pub(crate) waits_for_ever: bool,
     pub(crate) process_id: i32,
 }
@@ -42,7 +42,7 @@ impl Session {
 }
 
 /// A role, and whether it may own what a vault uses: the role of the session, a superuser, or the database's owner.
-/// PostgreSQL's manual knows no safe use of schemas against either of the latter two.
+/// According to PostgreSQL's manual, no use of schemas is safe from the latter two.
 ///
 /// Membership does not count: any role can make another one its member.
 pub(crate) struct Owner {
@@ -60,7 +60,7 @@ impl Owner {
     }
 }
 
-/// Escaped, since whoever made a role chose its name.
+/// Escaped, since the creator of a role chose its name.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name.escape_debug())
@@ -74,7 +74,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// `None` where there is no such schema.
+    /// `None` if there is no such schema.
     pub(crate) async fn look(client: &Client, name: &str) -> Result<Option<Self>, StoreError> {
         let statement = format!(
             "SELECT r.rolname, {TRUSTED}, pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
@@ -117,7 +117,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `None` where there is no such table.
+    /// `None` if there is no such table.
     pub(crate) async fn look(
         client: &Client,
         tables: &Tables,
@@ -168,7 +168,7 @@ fn table_statement() -> String {
     )
 }
 
-/// A statement that is prepared for this once, and in no session.
+/// Runs a statement that is prepared only for this one time, and in no session.
 pub(crate) async fn ask(
     client: &Client,
     statement: &str,
@@ -185,14 +185,14 @@ const SESSION: &str = "SELECT pg_catalog.current_setting('fsync', true), \
      pg_catalog.current_setting('synchronous_commit', true), \
      pg_catalog.current_setting('transaction_read_only', true), pg_catalog.pg_backend_pid()";
 
-/// Of the role `r`.
+/// A condition on the role `r`.
 const TRUSTED: &str = "(r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) CURRENT_USER \
      OR r.rolname OPERATOR(pg_catalog.=) 'pg_database_owner' \
      OR EXISTS (SELECT FROM pg_catalog.pg_database AS d WHERE d.datdba OPERATOR(pg_catalog.=) r.oid \
      AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
 const FIRST_ADDITION: usize = 7;
-/// What a table of ours has none of, each with how the table `c` is asked for it.
+/// Additions that our tables must not have, each with the condition that finds it on the table `c`.
 const ADDITIONS: [(&str, &str); 7] = [
     ("a trigger", "EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid)"),
     ("a rule", "EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid)"),
@@ -206,7 +206,7 @@ const ADDITIONS: [(&str, &str); 7] = [
         "EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)",
     ),
     ("a default", "EXISTS (SELECT FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid = c.oid)"),
-    // Since PostgreSQL 18 `NOT NULL` is a constraint of the kind `n`.
+    // Since PostgreSQL 18, `NOT NULL` is a constraint of the kind `n`.
     (
         "a constraint",
         "EXISTS (SELECT FROM pg_catalog.pg_constraint AS o WHERE o.conrelid = c.oid \

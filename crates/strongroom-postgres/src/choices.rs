@@ -1,14 +1,14 @@
-//! What an address chooses from.
+//! Choices that an address can make.
 
-/// How a batch holds the rows that it expects to be as they were, and does not write.
+/// How a batch locks the rows that it expects to be unchanged and does not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RowLocks {
-    /// By `FOR SHARE`: any number of batches at once.
+    /// With `FOR SHARE`: any number of batches at once.
     #[default]
     Shared,
-    /// By `FOR UPDATE`: one batch of a vault after the other, since every one expects the vault's header row. For a
-    /// server that has no `FOR SHARE`.
+    /// With `FOR UPDATE`: one batch of a vault after the other, since every batch expects the vault's header row. For a
+    /// server without `FOR SHARE`.
     Exclusive,
 }
 
@@ -16,8 +16,8 @@ pub enum RowLocks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Prepare {
-    /// Prepared once a connection, by a name, and then sent as that name: the faster way. A pooler between has to pool
-    /// by sessions, or keep prepared statements by itself.
+    /// Prepared once per connection under a name, and then sent by that name: the faster way. A pooler in between must
+    /// pool sessions, or keep prepared statements itself.
     Named,
     /// With their text, each time. For a pooler in transaction mode.
     Unnamed,

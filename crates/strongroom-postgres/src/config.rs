@@ -29,7 +29,7 @@ pub struct PostgresOptions {
     pub(crate) layout: Layout,
     pub(crate) access: Access,
     pub(crate) row_locks: RowLocks,
-    /// `None` where it is to be found out.
+    /// `None` if it has to be detected.
     pub(crate) prepare: Option<Prepare>,
     connections_max: usize,
     connection_age_max: Duration,
@@ -40,19 +40,19 @@ pub struct PostgresOptions {
 impl PostgresOptions {
     /// Reads `postgres://user@host:port/database?sslmode=…` or `host=… dbname=…`, as libpq writes them.
     ///
-    /// A password that is not in the text is taken from [`password`](Self::password). `sslmode` is one of
+    /// If the text has no password, it is taken from [`password`](Self::password). `sslmode` is one of
     ///
     /// - `disable`: never TLS.
-    /// - `prefer`: TLS where the server offers it. Whoever can change what is sent can take it away unseen. The default
+    /// - `prefer`: TLS if the server offers it. Anyone who can change the traffic can remove it unnoticed. The default
     ///   for a server on this machine: a Unix socket, `localhost`, `127.0.0.1` or `::1`.
     /// - `require`, or `verify-full`: TLS or no connection. The default for every other server.
     ///
-    /// Where there is TLS, the server's certificate is verified, with its host name and its dates: libpq's `require`
-    /// without verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
-    /// authorities to trust, as [`root_certificates`](Self::root_certificates) does; unset, or `system`, it is what the
-    /// platform trusts.
+    /// With TLS, the server's certificate is verified, with its host name and its dates: libpq's `require` without
+    /// verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
+    /// authorities to trust, as [`root_certificates`](Self::root_certificates) does. If it is unset, or `system`, the
+    /// platform's authorities are trusted.
     ///
-    /// Every other parameter of libpq is kept to or refused by its name. Of this crate are
+    /// Every other parameter of libpq is obeyed or refused by its name. This crate adds
     ///
     /// - `schema`, `prefix`, `owner`: where the tables are, and which role may own them. See [`schema`](Self::schema),
     ///   [`prefix`](Self::prefix) and [`owner`](Self::owner).
@@ -68,8 +68,8 @@ impl PostgresOptions {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a text that is no address, a parameter that is not known or does not take its value, and a
-    /// file that holds no certificates.
+    /// `Unsupported` for a text that is not an address, a parameter that is unknown or has an invalid value, and a file
+    /// that holds no certificates.
     pub fn parse(address: &str) -> Result<Self, StoreError> {
         let address = Address::parse(address)?;
         let servers = address.servers()?;
@@ -100,21 +100,21 @@ impl PostgresOptions {
         })
     }
 
-    /// The password of the user, where the address has none.
+    /// The password of the user, if the address has none.
     #[must_use]
     pub fn password(mut self, password: impl AsRef<[u8]>) -> Self {
         self.common.password(password);
         self
     }
 
-    /// Keeps the tables in this schema, `strongroom` unless set. It is made where it is missing and the role may make
+    /// Keeps the tables in this schema, `strongroom` unless set. It is created if it is missing and the role may create
     /// it.
     ///
-    /// Unset, a vault of an earlier version still opens, whose tables are where the search path leads: where there are
+    /// If unset, a vault of an earlier version still opens, whose tables are where the search path leads: if there are
     /// none in `strongroom` and the role owns the ones it finds. In every other case name their schema.
     ///
     /// # Errors
-    /// `Unsupported` for an empty name, one of more than 63 bytes, and a schema of the server's own.
+    /// `Unsupported` for an empty name, one of more than 63 bytes, and a schema of the server itself.
     pub fn schema(mut self, name: impl Into<String>) -> Result<Self, StoreError> {
         self.layout.set_schema(name.into())?;
         Ok(self)
@@ -130,9 +130,9 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    /// Trusts this role with the schema and the tables. A table's owner can have code run with the rights of every role
-    /// that writes to it. So a store refuses those of another owner than its own role, a superuser, the owner of the
-    /// database, and the role that is named here.
+    /// Trusts this role with the schema and the tables. A table's owner can make code run with the rights of every role
+    /// that writes to it. So a store refuses tables of any owner other than its own role, a superuser, the owner of the
+    /// database, and the role named here.
     ///
     /// # Errors
     /// `Unsupported` for an empty name, and one of more than 63 bytes.
@@ -141,15 +141,15 @@ impl PostgresOptions {
         Ok(self)
     }
 
-    /// Opens the store for reading: its role needs no right but `SELECT`, and the server may be a standby. Nothing is
-    /// made, and every commit is `Unsupported`.
+    /// Opens the store for reading: its role needs no right except `SELECT`, and the server may be a standby. Nothing
+    /// is created, and every commit is `Unsupported`.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.access = Access::ReadOnly;
         self
     }
 
-    /// Holds rows that are only expected in this way: [`RowLocks::Shared`] unless set.
+    /// Locks rows that are only expected in this way: [`RowLocks::Shared`] unless set.
     #[must_use]
     pub fn row_locks(mut self, row_locks: RowLocks) -> Self {
         self.row_locks = row_locks;
@@ -158,8 +158,8 @@ impl PostgresOptions {
 
     /// Sends statements in this way: [`Prepare::Named`] unless set.
     ///
-    /// Unset, a store that finds a pooler between itself and the server tries whether it keeps prepared statements, and
-    /// does not open where it does not.
+    /// If unset, a store that finds a pooler between itself and the server checks whether it keeps prepared statements,
+    /// and does not open if it does not.
     #[must_use]
     pub fn prepare(mut self, prepare: Prepare) -> Self {
         self.prepare = Some(prepare);
@@ -167,24 +167,23 @@ impl PostgresOptions {
     }
 
     /// Keeps at most this many connections: 16 unless set, at least one. While a batch is held up by other writers and
-    /// all are at work, there is one more for moments.
+    /// all connections are in use, there is briefly one more.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
     }
 
-    /// Uses a connection for this long at most: 10 minutes unless set. So a store finds its way to the server that the
-    /// address leads to now, after a failover or behind a name, without being opened again.
+    /// Uses a connection for at most this long: 10 minutes unless set. So after a failover, or behind a name, a store
+    /// finds the server that the address now leads to, without being opened again.
     #[must_use]
     pub fn connection_age_max(mut self, age: Duration) -> Self {
         self.connection_age_max = age;
         self
     }
 
-    /// Waits this long for each server of the address, and as long in all for a connection of the pool, before a call
-    /// is
-    /// `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address.
+    /// Waits this long for each server of the address, and as long in total for a connection of the pool, before a call
+    /// is `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -192,18 +191,18 @@ impl PostgresOptions {
     }
 
     /// Waits this long for an answer: 30 seconds unless set. Then a read is `Unavailable`, and a commit
-    /// `Indeterminate`. The server gives up a batch whose client is silent for as long.
+    /// `Indeterminate`. The server aborts a batch whose client is silent for as long.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
         self
     }
 
-    /// Trusts the certificates in a PEM file, such as that of a private authority, and no longer what the platform
+    /// Trusts the certificates in a PEM file, such as that of a private authority, instead of those that the platform
     /// trusts.
     ///
     /// # Errors
-    /// `Unsupported` when the file cannot be read or holds no certificate.
+    /// `Unsupported` if the file cannot be read or holds no certificate.
     pub fn root_certificates(mut self, pem: impl AsRef<Path>) -> Result<Self, StoreError> {
         tls::add_roots(&mut self.roots, pem.as_ref())?;
         Ok(self)
@@ -233,7 +232,7 @@ impl PostgresOptions {
     pub(crate) fn pool(&self, connector: Connector) -> Result<Pool, StoreError> {
         let patience = connector.patience();
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        // The connector has a configuration of its own for each server.
+        // The connector has its own configuration for each server.
         Pool::builder(Manager::from_connect(Config::new(), connector, recycling))
             .max_size(self.connections_max)
             .runtime(Runtime::Tokio1)

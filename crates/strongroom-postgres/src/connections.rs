@@ -1,4 +1,4 @@
-//! Where connections come from: a pool of our own, or one of the host's.
+//! Where connections come from: a pool of our own, or the host's pool.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use crate::failure::{of_connect, of_pool, unavailable};
 #[derive(Clone)]
 pub(crate) struct Connections {
     pub(crate) pool: Pool,
-    /// How long one of the host's pool is waited for, which may itself have no limit; `None` for a pool of our own.
+    /// How long to wait for a connection of the host's pool, which may itself have no limit; `None` for a pool of our
+    /// own.
     pub(crate) host_patience: Option<Duration>,
-    /// What makes those of a pool of our own.
+    /// Makes the connections of our own pool.
     pub(crate) connector: Option<Connector>,
 }
 
@@ -46,8 +47,8 @@ impl Connections {
         )
     }
 
-    /// A connection that is free, or one beside the pool where all of our own are at work: whoever is waited for with
-    /// all of them must not be waited for once more.
+    /// A free connection, or one beside our own pool if all of its connections are in use: those may all be waiting for
+    /// what this one is meant to resolve.
     pub(crate) async fn one_more(&self) -> Result<OneMore, StoreError> {
         let Some(connector) = &self.connector else { return self.get().await.map(OneMore::Free) };
         let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
@@ -65,14 +66,14 @@ impl Connections {
         }
     }
 
-    /// Closes what is not the host's.
+    /// Closes the pool, unless it is the host's.
     pub(crate) fn close(&self) {
         if self.host_patience.is_none() {
             self.pool.close();
         }
     }
 
-    /// Drops the connections that nobody uses, and that are not the host's.
+    /// Drops the connections that nobody uses, unless they are the host's.
     pub(crate) fn drop_idle(&self) {
         if self.host_patience.is_none() {
             self.pool.retain(|_, _| false);

@@ -1,4 +1,4 @@
-//! How a connection is made to the first of several servers that is the wanted kind.
+//! How a connection is made to the first of several servers that is of the wanted kind.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,11 +16,11 @@ use crate::address::{Server, Wanted};
 
 #[derive(Clone)]
 pub(crate) struct Connector {
-    /// What is the same for every server.
+    /// The part that is the same for every server.
     pub(crate) common: Config,
     pub(crate) servers: Vec<Server>,
     pub(crate) wanted: Wanted,
-    /// For each server. The driver's own limit is on the socket only, and a server may accept it and say nothing.
+    /// For each server. The driver's own limit covers only the socket, and a server may accept it and say nothing.
     pub(crate) timeout: Duration,
     pub(crate) tls: MakeRustlsConnect,
 }
@@ -34,7 +34,7 @@ impl Connect for Connector {
 }
 
 impl Connector {
-    /// How long the servers may take together.
+    /// The longest that all servers together may take.
     pub(crate) fn patience(&self) -> Duration {
         let tries = self.servers.len() * self.rounds().len();
         self.timeout.saturating_mul(u32::try_from(tries.max(1)).unwrap_or(u32::MAX))
@@ -50,7 +50,7 @@ impl Connector {
         let round = |attributes| servers.iter().map(move |server| self.of_server(server, attributes));
         let tries: Vec<_> = self.rounds().iter().copied().flat_map(round).collect();
         let Some((last, before)) = tries.split_last() else {
-            // The driver's error for an address without a host.
+            // Gives the driver's error for an address without a host.
             return self.connect_to(&Config::new(), hear).await;
         };
         for config in before {
@@ -59,7 +59,7 @@ impl Connector {
                 return Ok(connected);
             }
         }
-        // What the last one says is the answer; whoever waits ends its wait.
+        // The result of the last server is returned; the caller limits its own wait.
         self.connect_to(last, hear).await
     }
 
@@ -88,7 +88,7 @@ impl Connector {
     fn in_order(&self) -> Vec<Server> {
         let mut servers = self.servers.clone();
         if self.common.get_load_balance_hosts() == LoadBalanceHosts::Random {
-            // Without a random number they come in their order.
+            // Without random numbers they keep their order.
             servers.sort_by_cached_key(|_| SysRng.try_next_u32().unwrap_or_default());
         }
         servers

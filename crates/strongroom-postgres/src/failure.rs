@@ -1,7 +1,7 @@
 //! What can go wrong at the server and on the way, as a [`StoreError`].
 //!
-//! A server's text may quote a key (a unique violation does), so of its answer the five letters of the SQLSTATE alone
-//! are passed on.
+//! A server's text may quote a key (a unique violation does), so only the five characters of the SQLSTATE are passed
+//! on.
 
 use std::io;
 
@@ -21,13 +21,14 @@ pub(crate) struct Failure {
     pub(crate) retry: Retry,
 }
 
-/// Whether the same may succeed at once.
+/// Whether an immediate retry may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     Never,
     /// Another writer was in the way, or a read lost its connection.
     Again,
-    /// The session takes no writes any more, as after its server became a standby. Another one may lead elsewhere.
+    /// The session no longer takes writes, for example because its server became a standby. Another session may lead to
+    /// another server.
     OnAnotherSession,
 }
 
@@ -38,7 +39,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// A statement that changes nothing, or whose transaction is surely undone.
+/// A statement that changes nothing, or whose transaction was certainly undone.
 pub(crate) fn of_read(error: Error) -> Failure {
     match code(&error) {
         Some(_) => of_answer(error).into(),
@@ -57,7 +58,7 @@ pub(crate) fn of_write(error: Error) -> Failure {
     }
 }
 
-/// The `COMMIT` itself: what is not surely undone may be done.
+/// The `COMMIT` itself: unless it was certainly undone, it may be done.
 pub(crate) fn of_commit(error: Error) -> Failure {
     let surely_undone = code(&error).is_some_and(|code| code.starts_with("40") && code != UNKNOWN_COMPLETION);
     if surely_undone {
@@ -66,10 +67,11 @@ pub(crate) fn of_commit(error: Error) -> Failure {
     indeterminate("the server did not say whether it committed").with_cause(error).into()
 }
 
-/// A transaction that is one statement: its error may be one of its commit, so what is not surely undone may be done.
+/// A transaction that is one statement: its error may be one of its commit, so unless it was certainly undone, it may
+/// be done.
 pub(crate) fn of_whole(error: Error) -> Failure {
     let is_surely_undone = |code: &str| {
-        // What comes before a commit, by the server's code or by its class.
+        // Errors that come before a commit, by the server's code or by its class.
         matches!(code, "55P03" | "57014" | RACED | READ_ONLY)
             || matches!(code.get(..2), Some("0A" | "22" | "23" | "26" | "40" | "42" | "54"))
                 && code != UNKNOWN_COMPLETION
@@ -88,7 +90,7 @@ pub(crate) fn of_connect(error: Error) -> StoreError {
     .with_cause(error)
 }
 
-/// What TLS failed for.
+/// Why TLS failed.
 fn of_handshake(error: &Error) -> Option<&'static str> {
     let source = std::error::Error::source(error)?;
     let Some(io) = source.downcast_ref::<io::Error>() else {
@@ -102,7 +104,7 @@ fn of_handshake(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// A pool that gave no connection. Nothing was sent.
+/// A pool gave no connection. Nothing was sent.
 pub(crate) fn of_pool(error: PoolError) -> StoreError {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => unavailable("every connection of the pool stayed in use"),
@@ -135,17 +137,17 @@ pub(crate) fn code(error: &Error) -> Option<&str> {
     error.code().map(tokio_postgres::error::SqlState::code)
 }
 
-/// The refusal of everything after `close`.
+/// The refusal of every call after `close`.
 pub(crate) fn closed() -> StoreError {
     StoreError::new(StoreErrorKind::Closed, "the store was closed")
 }
 
-/// The server could not be reached or did not answer; nothing was written.
 /// A call whose thread ended before it did.
 pub(crate) fn unanswered() -> StoreError {
     unavailable("the store was dropped before it could answer")
 }
 
+/// The server could not be reached or did not answer; nothing was written.
 pub(crate) fn unavailable(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }
@@ -155,7 +157,7 @@ pub(crate) fn indeterminate(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Indeterminate, message)
 }
 
-/// What the server holds is not what this crate wrote.
+/// The server's data is not what this crate wrote.
 pub(crate) fn corrupt(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
 }
@@ -164,7 +166,7 @@ pub(crate) fn unsupported(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
 }
 
-/// An answer of which another driver has the SQLSTATE.
+/// An answer whose SQLSTATE comes from another driver.
 #[cfg(feature = "sqlx-0_8")]
 pub(crate) fn of_sqlstate(code: &str) -> StoreError {
     let (kind, message) = kind_of(code);
@@ -215,7 +217,7 @@ impl WithCause for StoreError {
     }
 }
 
-/// The driver's words for a server that refuses TLS.
+/// The driver's text for a server that refuses TLS.
 const NO_TLS: &str = "server does not support TLS";
 /// Another transaction added a row that must not be there: a division by zero of our own.
 const RACED: &str = "22012";

@@ -1,4 +1,4 @@
-//! Batches as the parameters of one statement, and what its answer says of each.
+//! Batches as the parameters of one statement, and the meaning of its answer for each.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use crate::revision;
 use crate::sql::{self, PUT};
 use crate::statement::Parameter;
 
-/// Batches none of which expects what another one writes, taken apart for the server. Keys that are locked are in
-/// order, so that two transactions take locks of one kind in the same one.
+/// Batches none of which expects what another one writes, as parameters for the server. Locked keys are sorted, so that
+/// two transactions take locks of one kind in the same order.
 pub(crate) struct Gathered<'b> {
     /// The revision of every row that is put: each key is put once.
     revision: i64,
@@ -26,7 +26,7 @@ pub(crate) struct Gathered<'b> {
     puts: Numbered<'b>,
     values: Vec<Bytes<'b>>,
     deletes: Numbered<'b>,
-    /// Those of the puts before which there must be no row.
+    /// The keys of puts that require that there is no row yet.
     added: Vec<Bytes<'b>>,
     /// Where the expectations of each batch begin.
     begins: Vec<usize>,
@@ -102,7 +102,7 @@ impl<'b> Gathered<'b> {
         ]
     }
 
-    /// What became of each batch: it was applied, or this expectation of it failed.
+    /// The result for each batch: it was applied, or this expectation of it failed.
     pub(crate) fn verdicts(
         &self,
         answer: &[(i64, i64)],
@@ -116,7 +116,7 @@ impl<'b> Gathered<'b> {
                 *verdict = Err(usize::try_from(*place).unwrap_or_default().saturating_sub(begin + 1));
             }
         }
-        // The statement says at the end how many rows it put, also if that is none.
+        // The statement ends with the number of rows that it put, even if that is zero.
         let is_whole = answer.iter().any(|(batch, _)| *batch == PUT);
         if is_whole { Ok(verdicts) } else { Err(indeterminate("the server's answer was cut short")) }
     }

@@ -16,11 +16,11 @@ use crate::failure::{of_connect, of_write, unavailable, unsupported};
 use crate::layout::{Layout, PREFIX, SCHEMA};
 use crate::threads::Threads;
 
-/// Short texts from every process that tells some, on the same database, schema and prefix. A connection of its own
-/// brings them, so not through a pooler in transaction mode. Hints are never needed for correctness, and may be lost:
-/// [`Hint::Gap`] says so where it is known.
+/// Short texts from every process that sends some, on the same database, schema and prefix. They arrive on a connection
+/// of their own, so not through a pooler in transaction mode. Hints are never needed for correctness, and may be lost:
+/// [`Hint::Gap`] says so if it is known.
 ///
-/// A process that has `Vault::watch` of the engine tells the others what moved, and hears what they moved:
+/// A process that uses `Vault::watch` of the engine tells the others what changed, and hears what they changed:
 ///
 /// ```no_run
 /// # let _ = async {
@@ -44,17 +44,17 @@ pub struct PostgresHints {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
-    /// A process told this, maybe this one.
+    /// A process sent this, maybe this one.
     Told(String),
     /// The connection was lost, or hints came faster than they were taken: some may be missing.
     Gap,
 }
 
 impl PostgresHints {
-    /// Connects, and listens from now on. A connection that is lost is made again until this is dropped.
+    /// Connects, and listens from now on. A lost connection is made again until this is dropped.
     ///
     /// # Errors
-    /// `Unavailable` when the server cannot be reached or refuses the user.
+    /// `Unavailable` if the server cannot be reached or refuses the user.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
         let (connector, threads) = (options.connector()?, Threads::start()?);
         let (tells, told) = channel(HINTS_MAX);
@@ -66,7 +66,7 @@ impl PostgresHints {
         Ok(Self { tells, hears, _threads: threads })
     }
 
-    /// Tells every process that listens. Returns once the hint waits to be sent; it is lost if the connection is.
+    /// Tells every process that listens. Returns once the hint is queued; it is lost if the connection is.
     ///
     /// # Errors
     /// `Unsupported` for a hint of more than 2,000 bytes.
@@ -83,7 +83,7 @@ impl PostgresHints {
     }
 }
 
-/// The connection, and what goes over it.
+/// The connection and its traffic.
 struct Line {
     connector: Connector,
     marker: String,
@@ -96,7 +96,7 @@ impl Line {
         let (heard, marker) = (self.heard.clone(), self.marker.clone());
         let hear = move |payload: &str| {
             let Some(hint) = payload.strip_prefix(&marker).and_then(decode) else { return };
-            // Full: the reader learns of it with the next one that fits.
+            // Full: the reader learns of it with the next hint that fits.
             if heard.try_send(Hint::Told(hint)).is_err() {
                 drop(heard.try_send(Hint::Gap));
             }
@@ -106,7 +106,7 @@ impl Line {
         Ok((client, ended))
     }
 
-    /// Sends hints until no sender is left; connects again where the connection is lost.
+    /// Sends hints until no sender is left; connects again if the connection is lost.
     async fn run(mut self, mut connection: Connection) {
         loop {
             let (client, ended) = &mut connection;
@@ -137,10 +137,10 @@ impl Line {
     }
 }
 
-/// A connection, and what ends with it.
+/// A connection, and the task that ends with it.
 type Connection = (Client, JoinHandle<()>);
 
-/// What the hints of a vault begin with: others may be in the same database.
+/// The prefix of the hints of a vault: others may be in the same database.
 fn marker(layout: &Layout) -> String {
     let schema = layout.schema.as_deref().unwrap_or(SCHEMA);
     let prefix = layout.prefix.as_deref().unwrap_or(PREFIX);
@@ -158,10 +158,10 @@ impl fmt::Debug for PostgresHints {
 }
 
 const CHANNEL: &str = "strongroom";
-/// In hex, with what they begin with, it stays below the server's 8,000.
+/// In hex, with its prefix, it stays below the server's limit of 8,000.
 const HINT_BYTES_MAX: usize = 2_000;
 const HINTS_MAX: usize = 1_024;
-/// Between two tries to connect again.
+/// The pause between two attempts to connect again.
 const PAUSE: Duration = Duration::from_millis(200);
 const ENDED: &str = "the threads of the hints ended";
 

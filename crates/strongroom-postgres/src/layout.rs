@@ -1,16 +1,16 @@
-//! Where the tables of a vault are: a schema, and a prefix that tells several vaults in it apart.
+//! Where the tables of a vault are: in a schema, under a prefix that separates several vaults in it.
 
 use strongroom_store::StoreError;
 
 use crate::failure::unsupported;
 
-/// What the address says of the tables.
+/// The part of the address about the tables.
 #[derive(Clone, Default)]
 pub(crate) struct Layout {
-    /// `None` where the address names no schema: then a vault of an earlier version is looked for too.
+    /// `None` if the address names no schema: then a vault of an earlier version is looked for too.
     pub(crate) schema: Option<String>,
     pub(crate) prefix: Option<String>,
-    /// The role that may own the tables beside those that are always trusted.
+    /// A role that may own the tables, besides those that are always trusted.
     pub(crate) owner: Option<String>,
 }
 
@@ -60,18 +60,18 @@ impl Tables {
         format!("{}{VERSIONS}", self.prefix)
     }
 
-    /// A name in the schema, as a statement has it.
+    /// A name in the schema, as written in a statement.
     pub(crate) fn qualified(&self, name: &str) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(name))
     }
 }
 
-/// A name as a statement has it, whatever characters it is of.
+/// A name as written in a statement, whatever characters it has.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A name that the server keeps whole: it cuts what is longer, and two vaults would meet in one table.
+/// A name that the server keeps whole: it cuts longer ones, and two vaults could end up in one table.
 fn identifier(name: String, suffix: &str) -> Result<String, StoreError> {
     if name.is_empty() || name.contains('\0') || name.len() > IDENTIFIER_BYTES_MAX {
         let rule = match suffix {

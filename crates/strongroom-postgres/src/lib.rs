@@ -1,40 +1,41 @@
 //! The PostgreSQL backend of strongroom: one store for many processes.
 //!
-//! One table of keys, values and revisions, in a schema that the address names. Every call is one round trip: a read is
-//! one statement, or several that are sent together in a snapshot; a commit is one statement that locks rows, compares
-//! them and writes only where every expectation holds. Batches that come while others are under way share a statement,
-//! each with its own expectations and answer. Statements are prepared once a connection.
+//! One table of keys, values and revisions, in a schema that the address names. Every call is one round trip. A read is
+//! one statement, or several that are sent together in a snapshot. A commit is one statement that locks rows, compares
+//! them and writes only if every expectation holds. Batches that arrive while others are in progress share a statement,
+//! each with its own expectations and answer. Statements are prepared once per connection.
 //!
 //! - **Several processes** may open the same database. The engine keeps its caches correct through the epoch row.
-//! - **Durable** as the server is. One with `fsync` or `synchronous_commit` off is refused. Whether a batch survives
-//!   the loss of the server's machine is a matter of its replicas: set `synchronous_standby_names` where it must.
-//! - **Two writers of one row**: one waits for the other, and then finds its conflict. Where the server ends one of
-//!   them (`40P01`, `40001`), it is tried again here, ten times with growing random pauses, and is then `Contention`.
-//! - **A connection that is lost** while a batch is on its way is `Indeterminate`; the engine looks what became of it.
+//! - **Durable** as the server is. A server with `fsync` or `synchronous_commit` off is refused. Whether a batch
+//!   survives the loss of the server's machine depends on its replicas: set `synchronous_standby_names` if it must.
+//! - **Two writers of one row**: one waits for the other, and then finds its conflict. If the server ends one of them
+//!   (`40P01`, `40001`), it is tried again here, ten times with growing random pauses, and is then `Contention`.
+//! - **A connection lost** while a batch is in flight is `Indeterminate`; the engine finds out whether the batch was
+//!   applied.
 //!
-//! - **One transaction with the host's own rows**: what the engine planned is applied inside it ([`Plans`]).
-//! - **The host's pool** serves too ([`PostgresStore::from_pool`]).
-//! - **Least privilege**: tables are looked at before they are used, and refused where another role owns them or where
-//!   something runs beside our statements. A role needs no right beyond `SELECT`, `INSERT`, `UPDATE` and `DELETE`; one
-//!   with `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has the
-//!   statements.
+//! - **One transaction with the host's own rows**: the engine's plans are applied inside it ([`Plans`]).
+//! - **The host's pool** can be used too ([`PostgresStore::from_pool`]).
+//! - **Least privilege**: tables are checked before they are used, and refused if another role owns them or if
+//!   something runs beside our statements. A role needs no right beyond `SELECT`, `INSERT`, `UPDATE` and `DELETE`; a
+//!   role with only `SELECT` opens with `mode=read-only`, on a hot standby too. `docs/BACKENDS.md` of the engine has
+//!   the statements.
 //!
 //! # What to know
-//! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The
-//!   *server's* log may show keys and sealed values where it logs parameters (`log_parameter_max_length`).
+//! - A password is never shown by an error or `Debug`; the driver keeps it in memory that is not wiped. The *server's*
+//!   log may show keys and sealed values if it logs parameters (`log_parameter_max_length`).
 //! - Deleting a row shreds nothing: PostgreSQL keeps old versions until `VACUUM`, and in its write-ahead log and
 //!   backups for longer. To destroy a value, destroy the key it is sealed under.
-//! - TLS is asked of every server that is not on this machine, and a certificate is always verified with its name:
-//!   [`PostgresOptions::parse`] says what each `sslmode` means.
-//! - Statements are prepared once a connection. With a pooler in transaction mode between, write `prepare=unnamed` in
-//!   the address: a store that finds one opens in no other way.
-//! - Connections are 16 a store unless [`PostgresOptions::connections_max`] says otherwise, and one more for
-//!   moments; the sum over all processes must stay below the server's `max_connections`.
+//! - TLS is required of every server that is not on this machine, and a certificate is always verified with its name:
+//!   [`PostgresOptions::parse`] explains each `sslmode`.
+//! - Statements are prepared once per connection. With a pooler in transaction mode in between, write `prepare=unnamed`
+//!   in the address: a store that finds such a pooler opens in no other way.
+//! - A store has 16 connections unless [`PostgresOptions::connections_max`] says otherwise, and briefly one more; the
+//!   sum over all processes must stay below the server's `max_connections`.
 //!
 //! # Which servers
-//! Tested are PostgreSQL 15 to 18. With [`RowLocks::Exclusive`] the statements keep to what CockroachDB and YugabyteDB
-//! document as well, and do without `FOR SHARE`; none but PostgreSQL is tested. `docs/BACKENDS.md` of the engine
-//! lists each construct and where it is known.
+//! PostgreSQL 15 to 18 are tested. With [`RowLocks::Exclusive`] the statements use only what CockroachDB and YugabyteDB
+//! also document, and do without `FOR SHARE`; only PostgreSQL is tested. `docs/BACKENDS.md` of the engine lists each
+//! construct and where it is known.
 
 mod address;
 mod backend_key;

@@ -1,4 +1,4 @@
-//! Bytes on their way to the server.
+//! Bytes as parameters of statements.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A `bytea` parameter. The driver logs parameters at `debug`, so `Debug` shows the length alone.
+/// A `bytea` parameter. The driver logs parameters at `debug`, so `Debug` shows only the length.
 #[derive(Clone, Copy)]
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 

@@ -6,7 +6,7 @@ use std::task::Poll;
 use futures_util::future::{join_all, maybe_done};
 
 /// Waits for all of `futures`. Each is polled once, in order, before anything else is: what they send goes out in that
-/// order, and before what is polled after this. `join_all` alone may leave some of many for later.
+/// order, and before anything polled after this. `join_all` may leave some of many for later.
 pub(crate) async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = futures.into_iter().map(|future| Box::pin(maybe_done(future))).collect();
     poll_fn(|context| {
@@ -36,7 +36,7 @@ mod tests {
             poll_fn(move |context| {
                 if std::mem::take(&mut is_first) {
                     log.borrow_mut().push(number);
-                    // As when an answer is there at once.
+                    // As if an answer were already there.
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -11,8 +11,8 @@ use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, mark};
 /// What applies a plan: one statement, its parameters in order, and the meaning of its answer. `docs/BACKENDS.md` of
 /// the engine says what each parameter is.
 ///
-/// Send it in a transaction of the host's, and roll that back if the driver reports an error. SQLSTATE `22012` says
-/// that another transaction added a row meanwhile; as after class `40`, begin again with the same plan.
+/// Send it in a transaction of the host, and roll that back if the driver reports an error. SQLSTATE `22012` means that
+/// another transaction added a row meanwhile; as after class `40`, begin again with the same plan.
 pub struct PlanStatement {
     text: String,
     parameters: Vec<PlanParameter>,
@@ -87,14 +87,14 @@ impl PlanStatement {
         &self.parameters
     }
 
-    /// What an answer means: rows of two `bigint`. If it is an error, nothing of the plan is written.
+    /// The meaning of an answer: rows of two `bigint`. If this returns an error, nothing of the plan is written.
     ///
     /// # Errors
     /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`]
     /// with `Unsupported` in a session whose `synchronous_commit` is off.
     pub fn outcome(&self, answer: &[(i64, i64)]) -> Result<(), PlanError> {
         match self.failed(answer)? {
-            // Without the stored rows, one that was applied looks like one whose ground has moved.
+            // Without the stored rows, an applied plan looks like one that has become outdated.
             Some(failed) => Err(self.plan.moved(failed)),
             None => Ok(()),
         }
@@ -108,7 +108,7 @@ impl PlanStatement {
     }
 }
 
-/// Refuses what no expectation is about.
+/// Refuses answers that are not about an expectation.
 pub(crate) fn refuse_elsewhere(answer: &[(i64, i64)]) -> Result<(), PlanError> {
     let is_there = |sought| answer.iter().any(|(batch, place)| *batch != PUT && *place == sought);
     if is_there(ANOTHER_VAULT) {

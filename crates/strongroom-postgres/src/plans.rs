@@ -1,4 +1,4 @@
-//! Plans of the engine, applied inside a transaction of the host's.
+//! Plans of the engine, applied in a transaction of the host.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::parameter::Bytes;
 use crate::plan_statement::{PlanStatement, refuse_elsewhere};
 use crate::sql::Sql;
 
-/// Applies plans to transactions of the host's, on connections of the host's own to the same database. Any isolation
-/// level is right.
+/// Applies plans to the host's transactions, on connections of the host to the same database. Any isolation level
+/// works.
 ///
 /// ```no_run
 /// use strongroom_postgres::Plans;
@@ -36,8 +36,8 @@ impl Plans {
         Self { sql }
     }
 
-    /// Writes what was planned, if all that it was made on still holds. The transaction shows it from then on, and
-    /// others do from its commit on. Rows that the plan was made on stay locked until then, so call it late.
+    /// Writes the plan, if everything that it depends on still holds. The transaction shows it from then on, and others
+    /// see it after its commit. Rows that the plan depends on stay locked until then, so call it late.
     ///
     /// After [`PlanError::Moved`], [`PlanError::Applied`], [`PlanError::AnotherVault`] and `Unsupported` nothing of the
     /// plan is written, and the transaction is still usable. After any other error it has failed: roll it back.
@@ -47,8 +47,8 @@ impl Plans {
     ///
     /// # Errors
     /// Those above; [`PlanError::Aborted`] in a transaction that failed before; [`PlanError::Store`] with `Contention`
-    /// where the server gave way to another writer, and with `Unsupported` in a session whose `synchronous_commit` is
-    /// off; with `Unavailable` for a transaction or server that takes no writes, and for a role without the right to.
+    /// if the server gave way to another writer, and with `Unsupported` in a session whose `synchronous_commit` is off;
+    /// with `Unavailable` for a transaction or server that takes no writes, and for a role without the right to.
     pub async fn apply(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), PlanError> {
         let batch = &**plan.batch();
         let gathered = Gathered::new(&[batch])?;
@@ -65,7 +65,7 @@ impl Plans {
         }
     }
 
-    /// The same for another driver: what to send in a transaction of its own, and what the answer means.
+    /// The same for another driver: the statement to send in its own transaction, and the meaning of the answer.
     ///
     /// ```no_run
     /// use strongroom_postgres::{PlanParameter, Plans};
@@ -90,7 +90,7 @@ impl Plans {
         &self.sql.get
     }
 
-    /// Why a plan was refused, by what is stored.
+    /// Why a plan was refused, from what is stored.
     async fn refusal(
         &self,
         transaction: &Transaction<'_>,
@@ -111,7 +111,7 @@ fn malformed(_: Error) -> StoreError {
     corrupt("the server answered something else than was asked")
 }
 
-/// The transaction is the host's, so nothing of it can be committed by what failed here.
+/// The transaction is the host's, so a failure here cannot have committed anything.
 fn refused(error: Error) -> PlanError {
     match code(&error) {
         Some(IN_FAILED_TRANSACTION) => PlanError::Aborted,

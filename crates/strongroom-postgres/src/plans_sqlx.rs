@@ -11,8 +11,8 @@ use crate::plans::{IN_FAILED_TRANSACTION, Plans};
 impl Plans {
     /// [`apply`](Self::apply) in a transaction of sqlx 0.8, with the same errors. Feature `sqlx-0_8`.
     ///
-    /// A refused plan costs a second round trip, which finds out why. Statements are not kept, so that a pooler between
-    /// may be in transaction mode.
+    /// A refused plan costs a second round trip, which finds out why. Statements are not kept, so that a pooler in
+    /// between may be in transaction mode.
     ///
     /// ```no_run
     /// use sqlx_0_8 as sqlx; // which the host names `sqlx`
@@ -65,8 +65,8 @@ impl Plans {
     }
 }
 
-/// The transaction is the host's, so nothing of it can be committed by what failed here. The text of an error may quote
-/// a key: it is not passed on.
+/// The transaction is the host's, so a failure here cannot have committed anything. The text of an error may quote a
+/// key: it is not passed on.
 fn refused(error: &Error) -> PlanError {
     match error {
         Error::Database(answer) => match answer.code().as_deref() {

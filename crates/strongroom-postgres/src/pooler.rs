@@ -1,6 +1,6 @@
-//! Whether a pooler is between, and whether it keeps the statements that a session prepared.
+//! Whether there is a pooler in between, and whether it keeps the statements that a session prepared.
 //!
-//! One that hands each transaction to another session of the server does not, unless it prepares them again there.
+//! A pooler that hands each transaction to another session of the server does not, unless it prepares them again there.
 //! Then a statement is missing, or worse: another process's statement of the same name runs.
 
 use rand::TryRng as _;
@@ -14,13 +14,13 @@ use crate::catalog::{Session, column};
 use crate::failure::{MIXES, code, of_setup, unavailable, unsupported};
 use crate::sql::EQ;
 
-/// Whether something between answers for the server.
+/// Whether something in between answers for the server.
 pub(crate) async fn is_between(client: &Client, session: &Session) -> bool {
     backend_key::process_id(client).await.is_some_and(|id| id != session.process_id)
 }
 
-/// Refuses a pooler that mixes up prepared statements. It shows only while two connections share sessions, and to
-/// others that come between it may not: so it is tried some times.
+/// Refuses a pooler that mixes up prepared statements. That shows only while two connections share sessions, and may
+/// not show while other clients come in between, so it is tried several times.
 pub(crate) async fn refuse_mixing(one: &Client, other: &Client) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
         let number = SysRng.try_next_u64().map_err(|_| unavailable("the system gave no random number"))?;
@@ -46,8 +46,8 @@ pub(crate) fn is_mixed_up(error: &tokio_postgres::Error) -> bool {
     matches!(code(error), Some("26000" | "42P05"))
 }
 
-/// Whether the session has a statement by the name that the driver gave it. A pooler that keeps statements gives them
-/// names of its own.
+/// Checks whether the session has a statement by the name that the driver gave it. A pooler that keeps statements gives
+/// them its own names.
 fn seen_statement() -> String {
     format!(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS s \

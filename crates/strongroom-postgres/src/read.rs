@@ -57,7 +57,7 @@ async fn read(
     Ok(set)
 }
 
-/// What a read needs, prepared once a connection.
+/// The statements of a read, prepared once per connection.
 struct Statements<'s> {
     get: Option<Statement<'s>>,
     scans: Vec<Statement<'s>>,

@@ -8,7 +8,7 @@ use crate::call::Server;
 use crate::failure::unanswered;
 use crate::sharing::Share;
 
-/// Rows to fetch by key, and no pages.
+/// Rows to fetch by key, without pages.
 pub(crate) struct Gets(pub(crate) Vec<Key>);
 
 impl Share for Gets {
@@ -44,5 +44,5 @@ impl Share for Gets {
     }
 }
 
-/// So that an answer stays small even if every row is as large as can be.
+/// Few enough that an answer stays small even if every row has the maximum size.
 const ROWS_MAX: usize = 400;

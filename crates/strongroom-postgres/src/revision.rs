@@ -6,7 +6,7 @@ use strongroom_store::{RowRevision, StoreError};
 
 use crate::failure::{corrupt, unavailable};
 
-/// 63 random bits: with a sequence, every batch of every process would meet at one row.
+/// 63 random bits: with a sequence, every batch of every process would contend for one row.
 pub(crate) fn fresh() -> Result<i64, StoreError> {
     let mut bytes = [0; 8];
     SysRng.try_fill_bytes(&mut bytes).map_err(|_| unavailable("the system gave no random number"))?;

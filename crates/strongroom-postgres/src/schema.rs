@@ -1,4 +1,4 @@
-//! The tables, found or made, and held to what this crate makes.
+//! The tables, found or created, and checked against what this crate creates.
 
 use deadpool_postgres::Client;
 use strongroom_store::{StoreError, StoreErrorKind};
@@ -11,7 +11,7 @@ use crate::failure::{code, corrupt, denied, of_setup, unavailable, unsupported};
 use crate::layout::{Layout, SCHEMA, Tables, quoted};
 use crate::sql::EQ;
 
-/// Finds the tables, and makes those that are missing. Several processes may do so at once.
+/// Finds the tables, and creates those that are missing. Several processes may do so at once.
 pub(crate) async fn prepare(
     client: &Client,
     session: &Session,
@@ -33,9 +33,9 @@ pub(crate) async fn prepare(
     Err(unavailable("the tables were taken away as often as they were made"))
 }
 
-/// The schema that the address names, or `strongroom`. Where neither is, a vault of an earlier version may be: those
-/// made their tables wherever the search path led. One is taken that this role owns, since nobody else can have made
-/// it; any other has to be named.
+/// The schema that the address names, or `strongroom`. If neither exists, there may be a vault of an earlier version,
+/// whose tables were created wherever the search path led. Such a vault is used if this role owns it, since nobody else
+/// can have created it; any other has to be named.
 async fn locate(client: &Client, layout: &Layout) -> Result<Tables, StoreError> {
     let (None, None) = (&layout.schema, &layout.prefix) else {
         return Ok(layout.tables(layout.schema.as_deref().unwrap_or(SCHEMA)));
@@ -56,7 +56,7 @@ async fn locate(client: &Client, layout: &Layout) -> Result<Tables, StoreError> 
     }
 }
 
-/// Where the tables are to be.
+/// Where the tables belong.
 struct Place<'c> {
     client: &'c Client,
     /// The role that the address trusts with them.
@@ -65,14 +65,14 @@ struct Place<'c> {
     access: Access,
 }
 
-/// What is not there yet, and the statement that makes it.
+/// Something that does not exist yet, and the statement that creates it.
 struct Missing {
     what: String,
     statement: String,
 }
 
 impl Place<'_> {
-    /// Judges what is there, and names the first thing that is not.
+    /// Checks what exists, and names the first thing that does not.
     async fn missing(&self) -> Result<Option<Missing>, StoreError> {
         let schema = &self.tables.schema;
         let Some(found) = Schema::look(self.client, schema).await? else {
@@ -143,7 +143,7 @@ impl Place<'_> {
         )))
     }
 
-    /// Checks the version; where there is none yet, it is what is missing.
+    /// Checks the version; if there is none yet, returns it as missing.
     async fn version(&self) -> Result<Option<Missing>, StoreError> {
         let table = self.tables.qualified(&self.tables.versions());
         let statement = format!("SELECT version FROM {table} WHERE id {EQ} $1");
@@ -177,7 +177,7 @@ impl Place<'_> {
         }
         match self.client.batch_execute(&statement).await {
             Ok(()) => Ok(()),
-            // Another process made the same at the same time: what it made is looked at next.
+            // Another process created the same at the same time: it is checked next.
             Err(error) if is_race(&error) => Ok(()),
             Err(error) if code(&error) == Some("42501") => {
                 let hint = "have its owner make it, as BACKENDS.md shows";
@@ -192,7 +192,7 @@ impl Place<'_> {
     }
 }
 
-/// How a table is made.
+/// How a table is created.
 struct Shape {
     name: String,
     /// Each column: its name, the number of its type, and its definition.
@@ -202,7 +202,7 @@ struct Shape {
     writes: bool,
 }
 
-/// Refuses a server that acknowledges what it may lose. One that does not know a setting is not judged by it.
+/// Refuses a server that acknowledges what it may lose. A setting that the server does not know does not count.
 fn refuse_volatile(session: &Session) -> Result<(), StoreError> {
     if session.fsync.as_deref() == Some("off") {
         return Err(unsupported(
@@ -230,14 +230,14 @@ fn refused(message: String) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
 }
 
-/// Escaped, since whoever made a thing chose its name.
+/// Escaped, since the creator of a thing chose its name.
 fn shown(name: &str) -> String {
     name.escape_debug().to_string()
 }
 
 const VERSION: i64 = 1;
 const VERSION_ID: i64 = 1;
-/// The schema, two tables and the version, and as many that others make or take away meanwhile.
+/// The schema, two tables and the version, and as many that others create or remove meanwhile.
 const STEPS_MAX: u32 = 12;
 const READ_ONLY_SERVER: &str = "the server takes no writes, as a standby does: open the store with mode=read-only, or \
      add target_session_attrs=read-write and the other hosts to the address";

@@ -1,8 +1,8 @@
 //! Calls of one process that share round trips.
 //!
-//! A call goes at once while few are under way. While there are more, it waits, and goes together with the others that
-//! wait. A lone caller waits for nobody. Only groups are tasks of the runtime: a call is a place in the line, where it
-//! stays when its caller drops its future.
+//! A call is sent at once while few are in progress. While there are more, it waits, and is sent together with the
+//! others that wait. A lone caller waits for nobody. Only groups are tasks of the runtime: a call is an entry in the
+//! queue, where it stays if its caller drops its future.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,13 +17,13 @@ use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 
 use crate::call::Server;
 
-/// A request that can go together with others of its kind.
+/// A request that can be sent together with others of its kind.
 pub(crate) trait Share: Sized + Send + Sync + 'static {
     type Answer: Send + 'static;
-    /// How many groups may be under way, without those that take long.
+    /// How many groups may be in progress, not counting those that take long.
     const AT_ONCE: usize;
 
-    /// Of those that wait, in their order, which go together now: at least the first.
+    /// Which of the waiting requests, in their order, are sent together now: at least the first.
     fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool>;
 
     /// The answer to each of the requests, or why none of them has one.
@@ -55,7 +55,7 @@ struct Pending<R: Share> {
     _open: OwnedRwLockReadGuard<bool>,
 }
 
-/// The answers to a group, each to whom it is for.
+/// Sends each answer of a group to its caller.
 async fn answer<R: Share>(server: &Server, group: Vec<Pending<R>>) {
     let answers = {
         let requests: Vec<&R> = group.iter().map(|pending| &pending.request).collect();
@@ -67,7 +67,7 @@ async fn answer<R: Share>(server: &Server, group: Vec<Pending<R>>) {
         }
         Err(error) => error,
     };
-    // Nothing of it was done. What one of them failed for does not fail the others, and none waits for another.
+    // Nothing of the group was done. The failure of one must not fail the others, and none waits for another.
     if group.len() > 1 && error.kind() != StoreErrorKind::Indeterminate {
         let alone = group.into_iter().map(async |pending| {
             let answer = R::call(server, &[&pending.request]).await;
@@ -85,7 +85,7 @@ async fn answer<R: Share>(server: &Server, group: Vec<Pending<R>>) {
 }
 
 impl<R: Share> Pending<R> {
-    /// A caller may have dropped its future; what it asked for was done all the same.
+    /// A caller may have dropped its future; its request was carried out anyway.
     fn answer(self, answer: Result<R::Answer, StoreError>) {
         let _ = self.answer.send(answer);
     }
@@ -112,7 +112,7 @@ impl<R: Share> Line<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request. Whether its caller has to take a turn.
+    /// Adds a request. Returns whether its caller has to take a turn.
     fn joins(&self, pending: Pending<R>) -> bool {
         let mut state = self.lock();
         state.waiting.push_back(pending);
@@ -133,7 +133,7 @@ impl<R: Share> Line<R> {
     }
 }
 
-/// The right to have a group under way. Dropped, it goes to those who wait.
+/// The right to have a group in progress. When dropped, it goes to those that wait.
 struct Turn<R: Share> {
     line: Arc<Line<R>>,
     /// Whether it has called for a group.
@@ -145,13 +145,13 @@ impl<R: Share> Turn<R> {
         Self { line: Arc::clone(line), is_used: false }
     }
 
-    /// Calls for the next group, on the runtime. One that ends drops what it is given.
+    /// Calls for the next group, on the runtime. A runtime that has ended drops what it is given.
     fn begin(self) {
         let runtime = self.line.runtime.clone();
         runtime.spawn(self.take());
     }
 
-    /// Boxed, since the drop of one begins the next.
+    /// Boxed, since dropping one begins the next.
     fn take(mut self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             self.is_used = true;
@@ -165,7 +165,7 @@ impl<R: Share> Turn<R> {
             if tokio::time::timeout(PATIENCE, &mut call).await.is_ok() {
                 return;
             }
-            // It waits for a row that another transaction holds, or for a slow server: nobody else has to.
+            // It waits for a row that another transaction holds, or for a slow server: nobody else has to wait for it.
             drop(self);
             call.await;
         })
@@ -181,12 +181,12 @@ impl<R: Share> Drop for Turn<R> {
         }
         state.under_way -= 1;
         if !self.is_used && state.under_way == 0 {
-            // The runtime has ended, so nobody takes a turn for those who wait.
+            // The runtime has ended, so nobody takes a turn for those that wait.
             let lost = std::mem::take(&mut state.waiting);
             drop((state, lost));
         }
     }
 }
 
-/// How long a group may take before another one goes beside it.
+/// How long a group may take before another one starts beside it.
 const PATIENCE: Duration = Duration::from_millis(20);

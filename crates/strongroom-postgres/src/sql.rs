@@ -1,7 +1,7 @@
 //! Every statement on rows. `BACKENDS.md` lists the constructs they use and where those are known.
 //!
-//! Tables, operators, functions and types are named with their schemas: whoever may make one earlier on the search path
-//! would otherwise run code of their own as the role of the store.
+//! Tables, operators, functions and types are named with their schemas: otherwise a role that may create one earlier on
+//! the search path could run its own code as the role of the store.
 
 use std::time::Duration;
 
@@ -18,34 +18,34 @@ pub(crate) struct Sql {
     pub(crate) begin_read: String,
     /// For several batches at once: the others do not wait long for a row that one of them waits for.
     pub(crate) begin_together: String,
-    /// Nobody else begins to write until the end of the transaction.
+    /// Until the end of the transaction, nobody else begins to write.
     pub(crate) fence: String,
     /// `(keys)`: the rows at these keys, in any order.
     pub(crate) get: String,
-    /// `(keys)`: locks rows against everyone, in key order; their revisions.
+    /// `(keys)`: locks rows against everyone, in key order, and returns their revisions.
     pub(crate) lock: String,
-    /// `(keys, values, revision, expected keys, marks)`: puts, where every expectation holds.
+    /// `(keys, values, revision, expected keys, marks)`: puts, if every expectation holds.
     pub(crate) put: String,
-    /// `(keys, expected keys, marks)`: deletes, where every expectation holds.
+    /// `(keys, expected keys, marks)`: deletes, if every expectation holds.
     pub(crate) delete: String,
-    /// `(keys, put key, revision)`: deletes, where the put of the same transaction was made.
+    /// `(keys, put key, revision)`: deletes, if the put of the same transaction was made.
     pub(crate) delete_beside_put: String,
     /// `(start, end, keys only, rows, bytes)`: the rows of a page, and the one after it. The innermost query ends at a
-    /// number of rows, the one around it at a number of bytes: a row comes when the rows before the one before it are
-    /// fewer bytes than a page.
+    /// number of rows, the one around it at a number of bytes: a row is returned if the rows before its predecessor
+    /// have fewer bytes than a page.
     pub(crate) scan: String,
     /// The same from the last key to the first.
     pub(crate) scan_back: String,
-    /// Batches in one statement: [`apply`] says how.
+    /// Batches in one statement: see [`apply`].
     pub(crate) apply: String,
-    /// `(…, key, value)`: the same for a plan, where the table holds this row.
+    /// `(…, key, value)`: the same for a plan, if the table holds this row.
     pub(crate) apply_plan: String,
 }
 
 impl Sql {
-    /// `silence_max` is how long the server is to wait for a client that went away in the middle of a batch, as a
-    /// machine does that loses its power: until then it holds the batch's locks. It is set in each transaction, since
-    /// a session may be a pooler's or the host's.
+    /// `silence_max` is how long the server waits for a client that disappeared in the middle of a batch, as when a
+    /// machine loses its power: until then it holds the batch's locks. It is set in each transaction, since a session
+    /// may be a pooler's or the host's.
     pub(crate) fn new(tables: &Tables, prepare: Prepare, silence_max: Option<Duration>) -> Self {
         let limit = silence_max.map(|limit| limit.as_millis().clamp(1, LIMIT_MS_MAX));
         let limit = limit.map_or(String::new(), |limit| format!("; SET LOCAL {SILENCE_MAX} = {limit}"));
@@ -86,16 +86,17 @@ impl Sql {
 }
 
 /// `(shared, own, expected: batches, keys, marks, puts: batches, keys, values, revision, deletes: batches, keys,
-/// added)`: locks the rows that are only expected and those that are written, applies each batch of which no
-/// expectation fails, and returns `(batch, place)` of the first failed expectation of each other batch, counted over
-/// all batches from 1; then `(-1, puts)`.
+/// added)`: locks the rows that are only expected and those that are written, and applies each batch whose expectations
+/// all hold. Returns `(batch, place)` of the first failed expectation of each other batch, counted over all batches
+/// from 1; then `(-1, puts)`.
 ///
-/// Locks are taken in the order of the keys, whatever their strength, so that no two transactions wait for each other:
-/// a row by itself, since a query has one strength for all of its rows.
+/// Locks are taken in the order of the keys, whatever their strength, so that no two transactions wait for each other.
+/// Each row is locked by its own query, since a query has one strength for all of its rows.
 ///
-/// It is right at every isolation level. A locked row is returned as it was last committed, so expectations are checked
-/// on what nobody can change any more. A row that another transaction adds meanwhile is in nobody's snapshot: where
-/// there must be none it is not overwritten, a row too few is put, and a division by zero undoes everything.
+/// It is correct at every isolation level. A locked row is returned as it was last committed, so expectations are
+/// checked on rows that nobody can change any more. A row that another transaction adds meanwhile is in nobody's
+/// snapshot: if there must be none, it is not overwritten, one row too few is put, and a division by zero undoes
+/// everything.
 fn apply(rows: &str, refusals: &str) -> String {
     let lock = |is_own: &str, strength: &str| {
         let row = format!("SELECT k, rev FROM {rows} WHERE k {EQ} sought.k AND {is_own} FOR {strength}");
@@ -130,7 +131,7 @@ fn apply(rows: &str, refusals: &str) -> String {
     )
 }
 
-/// What refuses a plan before its expectations do: the table is of another vault, or the session's commits survive less
+/// Refuses a plan before its expectations do: the table belongs to another vault, or the session's commits survive less
 /// than the store promises.
 fn not_ours(rows: &str) -> String {
     format!(
@@ -141,7 +142,7 @@ fn not_ours(rows: &str) -> String {
     )
 }
 
-/// That no expectation fails. A revision that is not there is unlike every mark.
+/// The condition that no expectation fails. A missing revision differs from every mark.
 fn all_hold(rows: &str, keys: &str, marks: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM ROWS FROM ({UNNEST}({keys}::{BYTEA}[]), {UNNEST}({marks}::bigint[])) AS e(k, mark) \
@@ -150,7 +151,7 @@ fn all_hold(rows: &str, keys: &str, marks: &str) -> String {
     )
 }
 
-/// That an expectation fails on the row that was found.
+/// The condition that an expectation fails on the row that was found.
 fn fails(mark: &str, found: &str) -> String {
     format!(
         "CASE WHEN {mark} {EQ} {ABSENT} THEN {found}.k IS NOT NULL \
@@ -173,10 +174,10 @@ fn scan(rows: &str, direction: &str) -> String {
 
 /// The server's setting for a client that is silent in the middle of a transaction.
 pub(crate) const SILENCE_MAX: &str = "idle_in_transaction_session_timeout";
-/// More than a server takes would be refused.
+/// A server would refuse a larger number.
 const LIMIT_MS_MAX: u128 = i32::MAX as u128;
 
-/// Equality, whatever the search path leads to.
+/// Equality, wherever the search path leads.
 pub(crate) const EQ: &str = "OPERATOR(pg_catalog.=)";
 const BYTEA: &str = "pg_catalog.bytea";
 const UNNEST: &str = "pg_catalog.unnest";
@@ -189,7 +190,7 @@ pub(crate) const ABSENT: i64 = -2;
 /// The mark of a revision that no row can have.
 pub(crate) const NEVER: i64 = -3;
 
-/// What an expectation is in a statement.
+/// The mark of an expectation in a statement.
 pub(crate) fn mark(expect: Expect) -> i64 {
     match expect {
         Expect::Absent => ABSENT,

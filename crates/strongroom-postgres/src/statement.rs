@@ -1,4 +1,4 @@
-//! A statement on its way to the server: prepared once a connection, or sent with its text each time.
+//! A statement for the server: prepared once per connection, or sent with its text each time.
 
 use deadpool_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -8,11 +8,11 @@ use crate::choices::Prepare;
 
 pub(crate) struct Statement<'s> {
     text: &'s str,
-    /// `None` for one that has no name at the server.
+    /// `None` for a statement without a name at the server.
     named: Option<tokio_postgres::Statement>,
 }
 
-/// A value and its type, which a statement without a name has to say.
+/// A value and its type, which a statement without a name must state.
 pub(crate) type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 
 impl<'s> Statement<'s> {

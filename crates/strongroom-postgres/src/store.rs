@@ -1,4 +1,4 @@
-//! The store: a pool of connections, driven by threads of its own.
+//! The store: a pool of connections, driven by its own threads.
 
 use std::fmt;
 use std::future::Future;
@@ -33,7 +33,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the database, looks at the tables and makes those that are missing.
+    /// Connects to the database, checks the tables and creates those that are missing.
     ///
     /// ```no_run
     /// # let _ = async {
@@ -47,9 +47,9 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable` when the server cannot be reached, refuses the user, lacks the database or the role lacks a right;
+    /// `Unavailable` if the server cannot be reached, refuses the user, lacks the database or the role lacks a right;
     /// `Unsupported` for tables of a later version of this crate, of an owner that is not trusted, or with a trigger, a
-    /// rule, a policy or anything else that runs when they are used; `Corrupt` for other tables that it did not make.
+    /// rule, a policy or anything else that runs when they are used; `Corrupt` for other tables that it did not create.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
         let opening = Opening::new(options)?;
         let threads = Threads::start()?;
@@ -77,13 +77,13 @@ impl PostgresStore {
         Ok(Self { shared: Arc::new(opened), threads })
     }
 
-    /// Opens the store on a pool of the host's, whose connections it then shares, and whose runtime drives it: call it
-    /// there, and keep that runtime for as long as the store. `options` say what an address says beside the server:
-    /// `PostgresOptions::parse("schema=secrets")`, or `""`. Where there is none free, a call waits for
-    /// [`connect_timeout`](PostgresOptions::connect_timeout) at most.
+    /// Opens the store on a pool of the host. The store shares its connections and runs on its runtime: call this
+    /// there, and keep that runtime for as long as the store. `options` contain what an address says besides the
+    /// server: `PostgresOptions::parse("schema=secrets")`, or `""`. If no connection is free, a call waits for at most
+    /// [`connect_timeout`](PostgresOptions::connect_timeout).
     ///
-    /// The store never closes the pool. Settings that the host gives its sessions hold for the store too: a statement
-    /// that `statement_timeout` ends is `Unavailable`, and nothing of it is written.
+    /// The store never closes the pool. The settings of the host's sessions apply to the store too: a statement that
+    /// `statement_timeout` ends is `Unavailable`, and nothing of it is written.
     ///
     /// ```no_run
     /// # let _ = async {
@@ -98,7 +98,7 @@ impl PostgresStore {
     /// Those of [`connect`](Self::connect), and `Unsupported` for options that name a server.
     ///
     /// # Panics
-    /// Outside of a runtime of tokio's.
+    /// Outside a tokio runtime.
     pub async fn from_pool(pool: Pool, options: &PostgresOptions) -> Result<Self, StoreError> {
         if options.names_a_server() {
             return Err(unsupported(
@@ -111,14 +111,14 @@ impl PostgresStore {
         Ok(Self { shared: Arc::new(opened), threads })
     }
 
-    /// Applies what the engine planned to transactions of the host's in the same database. Take it before the store is
-    /// given to a vault.
+    /// Applies the engine's plans to the host's transactions in the same database. Take it before giving the store to a
+    /// vault.
     #[must_use]
     pub fn plans(&self) -> Plans {
         Plans::new(Arc::clone(&self.shared.server.sql))
     }
 
-    /// Runs a call on the store's own threads, to its end even when nobody waits for it.
+    /// Runs a call on the store's own threads, to its end even if nobody waits for it.
     async fn run<T, F>(
         &self,
         call: impl FnOnce(Arc<Shared>) -> F,
@@ -187,10 +187,10 @@ struct Shared {
     row_locks: RowLocks,
 }
 
-/// A store that has not looked at its tables yet.
+/// A store that has not checked its tables yet.
 struct Opening {
     options: PostgresOptions,
-    /// `None` for a pool of the host's.
+    /// `None` for a pool of the host.
     connector: Option<Connector>,
     pool: Pool,
 }
@@ -212,7 +212,7 @@ impl Opening {
         let host_patience = self.connector.is_none().then_some(patience);
         let connections = Connections { pool: self.pool, host_patience, connector: self.connector };
         let server = Arc::new(Server { connections, sql: Arc::new(sql), answer_timeout, fence, closed });
-        // The one that this runs on, which is the store's own or the host's.
+        // The runtime that this runs on, which is the store's own or the host's.
         let runtime = Handle::current();
         let (readers, writers) =
             (Line::new(Arc::clone(&server), runtime.clone()), Line::new(Arc::clone(&server), runtime));
@@ -239,7 +239,7 @@ impl Opening {
             return Ok(());
         }
         let Some(connector) = &self.connector else {
-            // A pool of one connection gives no other, and the opening ends by its timeout.
+            // A pool of one connection cannot give another, and the opening ends by its timeout.
             let other = self.pool.get().await.map_err(of_pool)?;
             return pooler::refuse_mixing(client, &other).await;
         };

@@ -8,16 +8,16 @@ use tokio::task::JoinHandle;
 
 use crate::failure::unavailable;
 
-/// Two threads of the store's own, or the runtime of the host whose pool it uses. What runs on its own threads is
-/// dropped with them.
+/// Two threads of the store's own, or the runtime of the host whose pool it uses. Tasks on its own threads are dropped
+/// with them.
 pub(crate) struct Threads {
-    /// Taken by `drop` only; `None` where the host's are used.
+    /// Taken only by `drop`; `None` if the host's runtime is used.
     own: Option<Runtime>,
     handle: Handle,
 }
 
 impl Threads {
-    /// Those of the host.
+    /// The threads of the host.
     pub(crate) fn of_host(handle: Handle) -> Self {
         Self { own: None, handle }
     }
@@ -35,7 +35,7 @@ impl Threads {
         Ok(Self { own: Some(runtime), handle })
     }
 
-    /// Runs a future to its end, even when nobody waits for it.
+    /// Runs a future to its end, even if nobody waits for it.
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -47,7 +47,7 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.own.take() {
-            // A runtime may not wait for its threads where another one runs.
+            // A runtime must not wait for its threads inside another runtime.
             runtime.shutdown_background();
         }
     }

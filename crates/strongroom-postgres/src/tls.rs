@@ -1,4 +1,4 @@
-//! When a connection is made by TLS, and whom it trusts.
+//! When a connection uses TLS, and which certificates it trusts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::address::Server;
 use crate::failure::unsupported;
 use crate::tls_versions::Versions;
 
-/// What `sslmode` says, or what stands for it where it is not said.
+/// The TLS mode that `sslmode` says, or the default if it is not set.
 pub(crate) fn mode(said: Option<&str>, servers: &[Server]) -> Result<SslMode, StoreError> {
     match said {
         Some("disable") => Ok(SslMode::Disable),
         Some("prefer") => Ok(SslMode::Prefer),
-        // A certificate is always verified, and always with its name.
+        // A certificate is always verified, always with its name.
         Some("require" | "verify-full") => Ok(SslMode::Require),
         Some(_) => Err(unsupported("sslmode is disable, prefer, require or verify-full")),
         None if servers.iter().all(is_on_this_machine) => Ok(SslMode::Prefer),
@@ -41,7 +41,7 @@ pub(crate) fn add_roots(roots: &mut RootCertStore, pem: &Path) -> Result<(), Sto
     Ok(())
 }
 
-/// Connections that trust `roots`, or what the platform trusts where there are none.
+/// Connections that trust `roots`, or the platform's roots if there are none.
 pub(crate) fn connector(
     mut roots: RootCertStore,
     versions: Versions,

@@ -6,7 +6,7 @@ use strongroom_store::StoreError;
 
 use crate::failure::unsupported;
 
-/// The versions of TLS that may be spoken.
+/// The TLS versions that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Versions {
     pub(crate) least: Version,

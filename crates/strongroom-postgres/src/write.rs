@@ -1,7 +1,7 @@
 //! A batch as one transaction in one round trip.
 //!
-//! Beginning, locks, writes and `COMMIT` are sent together. The writes are made only where every expectation holds, so
-//! nothing has to be known before the end; which expectation failed is told from the locked rows.
+//! Beginning, locks, writes and `COMMIT` are sent together. The writes are made only if every expectation holds, so
+//! nothing has to be known before the end. The locked rows show which expectation failed.
 
 use std::collections::HashMap;
 
@@ -42,14 +42,14 @@ pub(crate) struct Together<'b>(pub(crate) &'b [&'b WriteBatch]);
 impl Call for Together<'_> {
     type Answer = Vec<Result<Committed, StoreError>>;
 
-    /// Of several, one may be in the way of the others: they are soon tried one by one.
+    /// Among several batches, one may hold up the others: they are soon tried one by one.
     fn attempts_max(&self) -> u32 {
         if self.0.len() > 1 { 2 } else { WRITE_ATTEMPTS_MAX }
     }
 
     async fn attempt(&self, client: &Client, server: &Server) -> Result<Self::Answer, Failure> {
         let write = together(client, &server.sql, self.0);
-        // Several do not wait long, and are soon tried one by one.
+        // Several batches do not wait long, and are soon tried one by one.
         if self.0.len() > 1 { write.await } else { fenced(server, write).await }
     }
 
@@ -58,8 +58,8 @@ impl Call for Together<'_> {
     }
 }
 
-/// Applies the batch with each of its rows locked against everyone, or fails with nothing applied; `Indeterminate` says
-/// that neither is known.
+/// Applies the batch with each of its rows locked against everyone, or fails with nothing applied; `Indeterminate`
+/// means that neither is known.
 async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Committed, Failure> {
     let plan = Plan::new(batch)?;
     let statements = Statements::prepare(client, sql, &plan).await?;
@@ -99,7 +99,7 @@ async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Commit
     let begin = client.batch_execute(&sql.begin);
     let (begun, locked, put, deleted, ended) =
         join5(begin, lock, put, delete, client.batch_execute(sql::COMMIT)).await;
-    // After a failed statement the server answers `COMMIT` with a rollback, and calls that a success.
+    // After a failed statement the server answers `COMMIT` with a rollback, and reports that as a success.
     begun.map_err(of_write)?;
     let locked = locked.map_err(of_write)?;
     let put = put.map_err(of_write)?;
@@ -108,8 +108,8 @@ async fn commit(client: &Client, sql: &Sql, batch: &WriteBatch) -> Result<Commit
     plan.judge(batch, &revisions(&locked)?, put)
 }
 
-/// Applies each of the batches, or finds a conflict of its own; or fails with none of them applied. `Indeterminate`
-/// says that neither is known.
+/// Applies each of the batches, or returns its own conflict; or fails with none of them applied. `Indeterminate` means
+/// that neither is known.
 async fn together(
     client: &Client,
     sql: &Sql,
@@ -145,10 +145,10 @@ fn revisions(locked: &[Row]) -> Result<HashMap<&[u8], RowRevision>, StoreError> 
     rows.collect()
 }
 
-/// A batch, taken apart for the server.
+/// A batch as parameters for the server.
 struct Plan<'b> {
     revision: i64,
-    /// What is locked: by the statement's order, which is that of the keys.
+    /// The locked rows, in the order of the statement, which is that of the keys.
     locked: Vec<Bytes<'b>>,
     puts: Vec<Bytes<'b>>,
     values: Vec<Bytes<'b>>,
@@ -186,7 +186,7 @@ impl<'b> Plan<'b> {
         Ok(plan)
     }
 
-    /// What the transaction did, told from the rows as it found them.
+    /// What the transaction did, derived from the rows as it found them.
     fn judge(
         &self,
         batch: &WriteBatch,
@@ -204,7 +204,7 @@ impl<'b> Plan<'b> {
     }
 }
 
-/// The statements of a plan, prepared once a connection.
+/// The statements of a plan, prepared once per connection.
 struct Statements<'s> {
     lock: Statement<'s>,
     put: Option<Statement<'s>>,
@@ -212,7 +212,7 @@ struct Statements<'s> {
 }
 
 impl<'s> Statements<'s> {
-    /// Nothing of the batch is sent yet, so a connection that is lost here lost nothing.
+    /// Nothing of the batch has been sent yet, so losing a connection here loses nothing.
     async fn prepare(client: &Client, sql: &'s Sql, plan: &Plan<'_>) -> Result<Self, Failure> {
         let delete = if plan.puts.is_empty() { &sql.delete } else { &sql.delete_beside_put };
         let statement = async |text| Statement::prepare(client, text, sql.prepare).await.map_err(of_read);

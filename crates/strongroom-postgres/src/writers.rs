@@ -12,10 +12,10 @@ use crate::write::Together;
 
 impl Share for Arc<WriteBatch> {
     type Answer = Committed;
-    /// Two, so that a batch which comes while a transaction is under way need not wait for its end.
+    /// Two, so that a batch that arrives while a transaction is in progress need not wait for its end.
     const AT_ONCE: usize = 2;
 
-    /// The first, and those behind it that none of the group decides about.
+    /// The first, and those after it that do not depend on one of the group.
     fn choose<'r>(waiting: impl Iterator<Item = &'r Self>) -> Vec<bool> {
         let mut company = Company::default();
         waiting.map(|batch| company.takes_in(batch)).collect()
@@ -40,12 +40,12 @@ struct Company<'b> {
     len: usize,
     bytes_len: usize,
     expected: BTreeSet<&'b [u8]>,
-    /// Whether the row is put whatever it holds: then several may put it, and one of them is as good as another.
+    /// Whether the row is put unconditionally: then several may put it, and any of them may come last.
     written: BTreeMap<&'b [u8], bool>,
 }
 
 impl<'b> Company<'b> {
-    /// Takes a batch in unless one of the group writes what it expects or expects what it writes.
+    /// Adds a batch unless one of the group writes what it expects or expects what it writes.
     fn takes_in(&mut self, batch: &'b WriteBatch) -> bool {
         let is_full = self.len >= GROUP_LEN_MAX || self.bytes_len + batch.bytes_len() > GROUP_BYTES_MAX;
         if self.len > 0 && is_full {
@@ -69,7 +69,7 @@ impl<'b> Company<'b> {
 }
 
 const GROUP_LEN_MAX: usize = 256;
-/// So that the first of a group does not wait long for the others.
+/// Small enough that the first of a group does not wait long for the others.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]

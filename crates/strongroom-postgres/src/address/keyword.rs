@@ -1,7 +1,7 @@
-//! What each parameter of an address means: those of libpq, and those of this crate.
+//! The meaning of each parameter of an address: those of libpq, and those of this crate.
 //!
-//! One that is taken is kept to. One that is not is refused by its name, since leaving out a rule of the connection
-//! unseen would be worse than no connection.
+//! A parameter that is accepted is obeyed. One that is not is refused by its name, since silently ignoring a rule of
+//! the connection would be worse than no connection.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::address::{Address, Wanted};
 use crate::choices::{Access, Prepare, RowLocks};
 use crate::tls_versions::Version;
 
-/// Why a parameter was not taken.
+/// Why a parameter was not accepted.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It does not take the value; this is what it takes.
+    /// The value is invalid; this names the valid ones.
     Value(String),
-    /// There is no such thing here; do this instead.
+    /// This parameter does not exist here; do this instead.
     Keyword(&'static str),
-    /// Nobody knows it.
+    /// The parameter is unknown.
     Unknown,
 }
 
 impl Address {
-    /// Takes one parameter. A later one takes the place of an earlier one of the same name.
+    /// Takes one parameter. A later one replaces an earlier one of the same name.
     pub(crate) fn take(&mut self, keyword: &str, value: String) -> Result<(), Refusal> {
         match keyword {
             "host" => self.hosts = value.split(',').map(host).collect(),
@@ -41,7 +41,7 @@ impl Address {
             "owner" => self.layout.set_owner(value).map_err(|error| Refusal::Value(error.to_string()))?,
             "mode" => self.access = one_of(&value, &ACCESS)?,
             "prepare" => self.prepare = Some(one_of(&value, &PREPARE)?),
-            // As the addresses of Prisma have it.
+            // As in addresses of Prisma.
             "pgbouncer" => self.prepare = one_of(&value, &PGBOUNCER)?,
             "row_locks" => self.row_locks = one_of(&value, &ROW_LOCKS)?,
             _ => return take_of_driver(&mut self.common, keyword, value),
@@ -50,7 +50,7 @@ impl Address {
     }
 }
 
-/// What the driver does.
+/// The parameters that the driver implements.
 fn take_of_driver(config: &mut Config, keyword: &str, value: String) -> Result<(), Refusal> {
     match keyword {
         "user" => config.user(value),
@@ -61,7 +61,7 @@ fn take_of_driver(config: &mut Config, keyword: &str, value: String) -> Result<(
         "fallback_application_name" if config.get_application_name().is_some() => config,
         "fallback_application_name" => config.application_name(value),
         "connect_timeout" => match number::<i64>(&value)? {
-            // To wait without end is no choice here.
+            // Waiting forever is not an option here.
             ..=0 => config,
             seconds => config.connect_timeout(Duration::from_secs(seconds.unsigned_abs())),
         },
@@ -78,7 +78,7 @@ fn take_of_driver(config: &mut Config, keyword: &str, value: String) -> Result<(
     Ok(())
 }
 
-/// What asks for what is done anyway is taken, and everything else refused.
+/// Accepts a parameter that asks for what is done anyway, and refuses everything else.
 fn check_other(keyword: &str, value: &str) -> Result<(), Refusal> {
     if let Some((_, kept)) = KEPT.iter().find(|(name, _)| *name == keyword) {
         let is_kept = kept.iter().any(|kept| kept.eq_ignore_ascii_case(value));
@@ -100,7 +100,7 @@ fn port(text: &str) -> Result<u16, std::num::ParseIntError> {
     if text.is_empty() { Ok(5432) } else { text.parse() }
 }
 
-/// A list with commas.
+/// A list separated by commas.
 fn each<T, E>(value: &str, rule: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, Refusal> {
     value.split(',').map(|part| parse(part).map_err(|_| Refusal::Value(rule.to_owned()))).collect()
 }
@@ -117,7 +117,7 @@ fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, Refusal> {
     })
 }
 
-/// A primary that takes no writes is of no use, so it is asked for by that.
+/// A primary that takes no writes is of no use, so `primary` means a server that takes writes.
 const WANTED: [(&str, Wanted); 6] = [
     ("any", Wanted::Any),
     ("read-write", Wanted::ReadWrite),
@@ -148,7 +148,7 @@ const LOAD_BALANCE: [(&str, LoadBalanceHosts); 2] =
 const SSL_NEGOTIATION: [(&str, SslNegotiation); 2] =
     [("postgres", SslNegotiation::Postgres), ("direct", SslNegotiation::Direct)];
 
-/// Parameters of which these values are how it is.
+/// Parameters whose value must be one of these, which is how it works anyway.
 const KEPT: [(&str, &[&str]); 9] = [
     ("client_encoding", &["UTF8", "UTF-8", "auto"]),
     ("gssencmode", &["disable", "prefer"]),
@@ -195,7 +195,7 @@ const REFUSED: [(&str, &str); 29] = [
     ("oauth_client_id", "there is no OAuth here, use a password"),
     ("oauth_client_secret", "there is no OAuth here, use a password"),
     ("oauth_scope", "there is no OAuth here, use a password"),
-    // Of other drivers.
+    // From other drivers.
     ("search_path", "the tables do not depend on it, write schema=NAME"),
     ("currentSchema", "write schema=NAME"),
     ("ssl", "write sslmode=MODE"),

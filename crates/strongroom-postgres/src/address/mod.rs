@@ -17,10 +17,10 @@ use crate::failure::unsupported;
 use crate::layout::Layout;
 use crate::tls_versions::Versions;
 
-/// An address, taken apart.
+/// A parsed address.
 #[derive(Default)]
 pub(crate) struct Address {
-    /// What is the same for every server.
+    /// The part that is the same for every server.
     pub(crate) common: Config,
     pub(crate) hosts: Vec<Host>,
     pub(crate) host_addresses: Vec<IpAddr>,
@@ -37,21 +37,21 @@ pub(crate) struct Address {
     pub(crate) prepare: Option<Prepare>,
 }
 
-/// Which of several servers is taken.
+/// Which of several servers to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Wanted {
     #[default]
     Any,
     ReadWrite,
     ReadOnly,
-    /// One that is read-only, or any where there is none.
+    /// One that is read-only, or any if there is none.
     PreferReadOnly,
 }
 
 /// One of the servers of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// The name that a certificate is for, and where the server is unless there is an address.
+    /// The name that a certificate is for; also the location of the server, unless there is an address.
     pub(crate) host: Option<Host>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) port: u16,
@@ -62,7 +62,7 @@ impl Address {
         let mut address = Self::default();
         let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
         let pairs = if is_url { address.take_base(text) } else { pairs_of_text(text) };
-        // What follows a password may be a part of it that was not quoted, so it is not shown.
+        // The text after a password may be a part of it that was not quoted, so it is not shown.
         let mut may_be_secret = false;
         for (keyword, value) in pairs.ok_or_else(unreadable)? {
             let taken = address.take(&keyword, value);
@@ -72,7 +72,7 @@ impl Address {
         Ok(address)
     }
 
-    /// Takes what stands before the parameters of a URL, and returns those.
+    /// Takes the part of a URL before its parameters, and returns the parameters.
     fn take_base(&mut self, url: &str) -> Option<Vec<(String, String)>> {
         // As libpq does: a password may have a question mark, but no slash.
         let (_, after_scheme) = url.split_once("://")?;
@@ -87,7 +87,7 @@ impl Address {
         pairs_of_query(query.unwrap_or_default())
     }
 
-    /// The servers, in the order in which they are tried; none where the address names none.
+    /// The servers, in the order in which they are tried; none if the address names none.
     pub(crate) fn servers(&self) -> Result<Vec<Server>, StoreError> {
         let Self { hosts, host_addresses, ports, .. } = self;
         let count = hosts.len().max(host_addresses.len());
@@ -106,7 +106,7 @@ impl Address {
     }
 }
 
-/// What a URL says besides where its servers are.
+/// Everything in a URL except where its servers are.
 fn without_servers(base: &Config) -> Config {
     let mut common = Config::new();
     base.get_user().map(|user| common.user(user));
@@ -136,7 +136,7 @@ fn pairs_of_text(text: &str) -> Option<Vec<(String, String)>> {
     }
 }
 
-/// The next `keyword = value` or `keyword = 'value'`; `None` where there is neither.
+/// The next `keyword = value` or `keyword = 'value'`; `None` if there is neither.
 fn next_pair(chars: &mut Peekable<Chars<'_>>) -> Option<(String, String)> {
     let mut keyword = String::new();
     while let Some(char) = chars.next_if(|char| *char != '=' && !char.is_whitespace()) {
@@ -191,7 +191,7 @@ fn unreadable() -> StoreError {
 }
 
 const PORT: u16 = 5432;
-/// The longest keyword of libpq is shorter.
+/// Longer than every keyword of libpq.
 const KEYWORD_SHOWN_MAX: usize = 40;
 
 #[cfg(test)]
@@ -227,7 +227,7 @@ mod tests {
         }
         let address = Address::parse(r"host=h dbname='it\'s \\ sslmode=disable'").unwrap();
         assert_eq!(address.common.get_dbname(), Some(r"it's \ sslmode=disable"));
-        // An `@` of a parameter ends no credentials.
+        // An `@` in a parameter does not end the credentials.
         let address = Address::parse("postgres:///d?host=/run&user=a@b&sslmode=disable").unwrap();
         assert_eq!((address.common.get_user(), address.ssl_mode.as_deref()), (Some("a@b"), Some("disable")));
     }
@@ -255,7 +255,7 @@ mod tests {
         for text in ["host=a,b port=1,2,3", "host=a,b hostaddr=127.0.0.1", "host=a port=1,2"] {
             assert!(servers(text).is_err(), "{text}");
         }
-        // What a parameter says takes the place of what stands before it.
+        // A parameter replaces the part before the parameters.
         let moved = servers("postgres://a:1/d?host=/run").unwrap();
         assert_eq!(moved, [Server { host: Some(Host::Unix("/run".into())), address: None, port: 1 }]);
     }
@@ -272,7 +272,7 @@ mod tests {
             let error = Address::parse(text).err().unwrap().to_string();
             assert!(error.contains(words) && !error.contains("hunter2"), "{text}: {error}");
         }
-        // Here the rest of a password was taken for a parameter.
+        // Here the rest of a password is taken for a parameter.
         for text in ["postgres://h/d?password=hunter&hunter2=x", "host=h password=hunter hunter2=x"] {
             let error = Address::parse(text).err().unwrap().to_string();
             assert!(!error.contains("hunter2") && error.contains("quote"), "{text}: {error}");
