@@ -1,4 +1,4 @@
-//! How the caches of a vault did, as metrics.
+//! Statistics of a vault's caches, as metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +12,7 @@ struct Labels {
     cache: &'static str,
 }
 
-/// The counts of this moment. The engine keeps them, so nothing is kept here.
+/// The present counts. The engine keeps them, so nothing is kept here.
 pub(crate) fn registry(stats: &CacheStats) -> Registry {
     let (hits, misses) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
     let entries = Family::<Labels, Gauge>::default();

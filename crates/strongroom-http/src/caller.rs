@@ -13,8 +13,8 @@ use crate::load::{Party, RequestPermit};
 use crate::request::{AccountHeader, AccountQuery, Query, Stated, single_header};
 use crate::service::Service;
 
-/// Who may call: the holder of an API key, or of a session token. A token names its own account and replaces the key,
-/// so it is the one that counts where both are sent.
+/// Who is calling: the holder of an API key, or of a session token. A token names its own account and replaces the key,
+/// so it takes precedence if both are sent.
 pub(crate) enum Caller {
     Key(KeyCaller),
     Token(TokenCaller),
@@ -42,7 +42,7 @@ impl Caller {
         }
     }
 
-    /// The linked account that a request is about. That of a token is its own; another is refused.
+    /// The linked account that a request is about. A token is only for its own account; any other is refused.
     pub(crate) fn linked_account(&self, stated: &Stated<'_>) -> Result<Option<LinkedAccountId>, Failure> {
         match self {
             Self::Key(_) => stated.linked_account(),
@@ -59,8 +59,8 @@ impl Caller {
         Ok(self.account(account))
     }
 
-    /// The handle of an account that the caller may reach. That of a token is bound to the account that it was issued
-    /// for.
+    /// The handle of an account that the caller may reach. A token's handle is bound to the account that the token was
+    /// issued for.
     pub(crate) fn account(&self, account: LinkedAccountId) -> Account {
         match self {
             Self::Key(caller) => caller.org.account(account),
@@ -68,8 +68,8 @@ impl Caller {
         }
     }
 
-    /// The response to an error of a verb. A token whose account was deleted since it was admitted is refused as it is
-    /// from then on.
+    /// The response to an error of a verb. If a token's account was deleted since the token was admitted, the token is
+    /// refused as it will be from then on.
     pub(crate) fn failure(&self, error: Error) -> Failure {
         match (self, error) {
             (Self::Token(_), Error::AccountNotFound(_)) => Failure::bad_token(),
@@ -94,7 +94,8 @@ impl FromRequestParts<Service> for Caller {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let caller = Self::admit(parts, service).await?;
         if let Self::Token(_) = &caller {
-            // Here, also for calls that take no account: a token that comes with another one is in the wrong place.
+            // Checked here, also for calls that take no account: a token sent with another account is in the wrong
+            // place.
             let header = AccountHeader::from_request_parts(parts, service).await?;
             let Query(AccountQuery { linked_account_id }) = Query::from_request_parts(parts, service).await?;
             caller.linked_account(&Stated::in_header(&header).or_query(linked_account_id.as_deref()))?;
@@ -104,7 +105,7 @@ impl FromRequestParts<Service> for Caller {
 }
 
 impl Caller {
-    /// Whoever has shown a good key or token.
+    /// Admits a caller with a valid key or token.
     async fn admit(parts: &mut Parts, service: &Service) -> Result<Self, Failure> {
         let permit = RequestPermit::of(&parts.extensions)?;
         let request = parts.extensions.get();
@@ -159,7 +160,7 @@ pub(crate) async fn admit_key(
     let inner = &service.inner;
     let known = inner.admitted.known(&KeyDigest::of(text));
     if let Some(known) = &known {
-        // Counted before its record is read, so that a request too many costs no read.
+        // Counted before its record is read, so that an excess request costs no read.
         count_key(permit, known)?;
         if known.is_current(&*inner.clock).await? {
             known.note_use(&*inner.clock);
@@ -210,7 +211,8 @@ async fn admit_token(
     permit.count_for(&Party::Account(claims.org_id, environment, id))?;
     let session = format!("session:{}", claims.jti);
     note(&session);
-    // The session alone would say nothing once it has ended: no list has it then. The log needs no id of a customer.
+    // The session alone would identify nobody once it has ended, since no list has it then. The log needs no id of a
+    // customer.
     let actor: Actor = format!("{session}@{}", claims.linked_account_id).parse().map_err(Error::from)?;
     let actor = in_request(actor, request);
     let (org, account) = (org.acting_as(actor.clone()), account.acting_as(actor));
@@ -226,14 +228,14 @@ pub(crate) fn note(caller: &str) {
 }
 
 /// The token of `Authorization: Bearer`. Another scheme, such as a proxy's `Basic`, is not meant for this service: it
-/// is passed over where there is a key to judge the request by.
+/// is ignored if there is a key to judge the request by.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     let sent = headers.get_all(header::AUTHORIZATION);
     if !sent.iter().any(is_bearer) {
         let judged_by_key = sent.iter().next().is_none() || headers.contains_key("x-api-key");
         return if judged_by_key { Ok(None) } else { Err(Failure::bad_token()) };
     }
-    // With two headers, this service and a proxy could each take another one for the caller's.
+    // With two headers, this service and a proxy could each read a different one.
     let header = single_header(headers, header::AUTHORIZATION.as_str()).map_err(|_| Failure::bad_token())?;
     let token = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim());
     token.map(Some).ok_or_else(Failure::bad_token)

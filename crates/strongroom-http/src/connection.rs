@@ -1,4 +1,4 @@
-//! The connection of a client: whether this server speaks TLS on it, and that it ends when the client reads nothing for
+//! The connection of a client: whether this server speaks TLS on it, and that it ends if the client reads nothing for
 //! too long.
 
 use std::future::Future as _;
@@ -15,12 +15,12 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnTls;
 
-/// A stream whose writes fail once none has made progress for a while. What was to be sent is given up then, and
-/// with it whatever makes it.
+/// A stream whose writes fail once none has made progress for a while. Unsent data is then dropped, together with
+/// whatever produces it.
 pub(crate) struct Patient<S> {
     stream: S,
     patience: Duration,
-    /// When the write that waits fails.
+    /// When the waiting write fails.
     waits: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! The console: its files, and the sessions of those who log in with an API key.
+//! The console: its files, and the sessions of users who log in with an API key.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::load::RequestPermit;
 use crate::logins::{AGE_MS_MAX, Logins};
 use crate::service::Service;
 
-/// The routes of the console. Its data come from the control calls.
+/// The routes of the console. Its data comes from the control calls.
 pub(crate) fn routes() -> Router<Service> {
     Router::new()
         .route("/", get(page))
@@ -52,13 +52,13 @@ async fn icon() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("../console/dist/console/icon.svg"))
 }
 
-/// Of what is bundled.
+/// The licences of the bundled code.
 async fn licences() -> &'static str {
     include_str!("../console/dist/console/licences.txt")
 }
 
-/// Begins a session of the holder of the key in `x-api-key`. Whatever that may do, it cannot use the console without
-/// the right to read.
+/// Begins a session for the holder of the key in `x-api-key`. Whatever else the key may do, it cannot use the console
+/// without the right to read.
 async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl IntoResponse, Failure> {
     let headers = &parts.headers;
     from_own_page(headers)?;
@@ -70,7 +70,7 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
     }
     let logins = logins(&service)?;
     let token = logins.begin(admitted, service.now())?;
-    // The session that the browser had is of no use any more.
+    // The session that the browser had is no longer needed.
     if let Some(former) = self::token(&parts) {
         logins.end(former);
     }
@@ -90,14 +90,14 @@ async fn log_out(State(service): State<Service>, parts: Parts) -> Result<impl In
     Ok((StatusCode::NO_CONTENT, AppendHeaders(gone)))
 }
 
-/// A browser takes the cookie of this name over TLS alone, and from this very host: no other host of the domain can
-/// plant it.
+/// A browser accepts the cookie of this name only over TLS, and only from this very host: no other host of the domain
+/// can plant it.
 fn set_cookie(name: &str, token: &str, age_secs: u64) -> String {
     let secure = if name == HOST_COOKIE { "; Secure" } else { "" };
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_secs}{secure}")
 }
 
-/// The API key of a control call: the one that it sends, or else the one of its session.
+/// The API key of a control call: the one that it sends, or otherwise the one of its session.
 pub(crate) async fn admit(
     service: &Service,
     permit: &RequestPermit,
@@ -126,7 +126,7 @@ async fn admit_session(
         known.note_use(clock);
         return Ok(known);
     }
-    // Its record changed, as when the key is replaced and is taken for a while yet.
+    // Its record changed, for example because the key was replaced and is still accepted for a while.
     let Some(key) = known.again(clock).await?.map(Arc::new) else {
         logins.end_of(&known.id);
         return Err(Failure::bad_key());
@@ -136,7 +136,7 @@ async fn admit_session(
 }
 
 /// Fails unless the request comes from the console's own page. A cookie is sent whatever page makes the request; this
-/// header is not, since no other origin is allowed to add it.
+/// header is not, since no other origin may add it.
 fn from_own_page(headers: &HeaderMap) -> Result<(), Failure> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if headers.contains_key(OWN_PAGE) && matches!(site, None | Some(b"same-origin")) {
@@ -147,7 +147,7 @@ fn from_own_page(headers: &HeaderMap) -> Result<(), Failure> {
     ))
 }
 
-/// Whether the server speaks TLS itself, or a proxy does: a browser names the origin of whatever is posted.
+/// Whether the server, or a proxy, speaks TLS: a browser names the origin of every post.
 fn is_over_tls(parts: &Parts) -> bool {
     let origin = parts.headers.get(header::ORIGIN);
     has_own_tls(parts) || origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
@@ -157,8 +157,9 @@ fn has_own_tls(parts: &Parts) -> bool {
     parts.extensions.get::<OwnTls>().is_some()
 }
 
-/// The text of the session. The cookie that only this host can set counts before the other one, and alone where the
-/// server knows that it was to be set. Of two, one may come from another server of the same host: neither counts.
+/// The text of the session. The cookie that only this host can set takes precedence over the other one, and is the only
+/// valid one if the server knows that it was to be set. If there are two, one may come from another server on the same
+/// host: neither counts.
 fn token(parts: &Parts) -> Option<&str> {
     let headers = &parts.headers;
     let of = |wanted: &str| {
@@ -181,7 +182,7 @@ fn logins(service: &Service) -> Result<&Logins, Failure> {
     service.inner.logins.as_ref().ok_or_else(|| Failure::of_status(StatusCode::NOT_FOUND))
 }
 
-/// Only the console's own files and the service's own answers; no text becomes a script, not even by mistake.
+/// Only the console's own files and the service's own responses; no text can become a script, not even by mistake.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";

@@ -18,7 +18,7 @@ use crate::time;
 /// A new credential.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertCredential {
-    /// Any JSON; what is not a string is kept as its exact source text.
+    /// Any JSON; anything but a string is kept as its exact source text.
     #[serde(default, deserialize_with = "present")]
     #[schema(required, value_type = Value)]
     value: Option<Box<RawValue>>,
@@ -139,7 +139,7 @@ pub(crate) async fn list(
     let account = Caller::Key(caller).require_linked_account(&stated)?;
     let (mut docs, mut total) = (Vec::new(), 0);
     let mut request = PageRequest::first(PageRequest::LIMIT_MAX);
-    // The wire counts pages and documents, the engine continues from a cursor: so all are walked.
+    // The wire counts pages and documents, the engine continues from a cursor, so all are walked.
     loop {
         let found = account.credentials(request).await?;
         let wanted = number.skip().saturating_sub(total);

@@ -1,4 +1,4 @@
-//! Whether a disk is full, told by an error of a store.
+//! Whether an error of a store means that a disk is full.
 
 use std::io;
 
@@ -10,12 +10,12 @@ pub(crate) fn is_full_disk(error: &Error) -> bool {
     matches!(error, Error::Store(store) | Error::Indeterminate(store) if full_disk(store).is_some())
 }
 
-/// The system's word for a disk that is full, if that is among the causes.
+/// The system's error kind for a full disk, if that is among the causes.
 pub(crate) fn full_disk(error: &StoreError) -> Option<io::ErrorKind> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         let typed = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        // A backend's error, and one from another process, keep it as text only.
+        // A backend's error, and one from another process, keep it only as text.
         let kind = typed.or_else(|| named(&error.to_string()));
         if let Some(kind @ (FULL | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)) = kind {
             return Some(kind);

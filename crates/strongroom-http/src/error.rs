@@ -23,11 +23,11 @@ pub(crate) struct Failure {
     /// Only in the responses to control calls.
     reason: Reason,
     retry_after: Option<Duration>,
-    /// Whether it names a row, which may be one that was not asked for.
+    /// Whether it names a row, which may be one that was not requested.
     names_row: bool,
 }
 
-/// Which field of the envelope names the code: `error`, and `error_code` in the 404s of three calls.
+/// Which field of the envelope names the code: `error`, or `error_code` in the 404s of three calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CodeField {
     Error,
@@ -62,7 +62,7 @@ pub(crate) struct ControlErrorBody<'a> {
 }
 
 impl Failure {
-    /// Without a reason of its own, it has the one that is most common among those of the status.
+    /// Without a reason of its own, it has the most common one for its status.
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let (field, message) = (CodeField::Error, message.into());
         Self { status, code, field, message, reason: usual(status), retry_after: None, names_row: false }
@@ -77,7 +77,7 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::ServerError, message)
     }
 
-    /// 400: a field that the call needs is not there.
+    /// 400: a required field is missing.
     pub(crate) fn required(field: &'static str) -> Self {
         Self::bad_request(format!("{field} is required"))
     }
@@ -108,20 +108,20 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message)
     }
 
-    /// 403: the API key has the right for other names or accounts alone.
+    /// 403: the API key has the right only for other names or accounts.
     pub(crate) fn elsewhere(right: &str) -> Self {
         let message = format!("this API key has the right {right} only for other names or accounts");
         Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message).because(Reason::RightElsewhere)
     }
 
-    /// 403: the API key that is to be made or replaced may do more than the one that asks for it.
+    /// 403: the API key to be created or replaced may do more than the one that requests it.
     pub(crate) fn outranked() -> Self {
         let message = "this API key makes and replaces only keys that may do no more than itself";
         Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerError, message).because(Reason::Outranked)
     }
 
-    /// An error of the engine in its own words, for callers who may read them: those of the control calls. None holds
-    /// a value, a key or a credential.
+    /// An error of the engine in its own words, for callers who may read them: those of the control calls. It never
+    /// holds a value, a key or a credential.
     pub(crate) fn in_full(error: &Error) -> Self {
         if matches!(error, Error::RootRotated) {
             return Self::root_rotated();
@@ -154,7 +154,7 @@ impl Failure {
         Self { reason: Reason::of(error), retry_after, names_row, ..failure }
     }
 
-    /// Says what else to know, or what to do.
+    /// Adds something to know, or to do.
     pub(crate) fn adding(self, step: &str) -> Self {
         Self { message: format!("{}; {step}", self.message).into(), ..self }
     }
@@ -164,7 +164,7 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)
     }
 
-    /// 404 of a control call, which says of what kind the thing is.
+    /// 404 of a control call, which says what kind of thing is missing.
     pub(crate) fn absent(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self::not_found(message).because(reason)
     }
@@ -185,7 +185,7 @@ impl Failure {
         Self { retry_after: Some(retry_after), ..failure }
     }
 
-    /// 429: the caller has too many requests at a time. It is not known when the next one of them ends.
+    /// 429: the caller has too many concurrent requests. It is unknown when the next one of them ends.
     pub(crate) fn too_many_at_once() -> Self {
         Self::too_many_requests(Duration::from_secs(1))
     }
@@ -226,7 +226,7 @@ impl Failure {
         Self::new(status, ErrorCode::ServerError, message)
     }
 
-    /// 507: nothing was written, but for a write during which the store had to be opened again and could not be. Reads
+    /// 507: nothing was written, except if the store had to be opened again during the write and could not be. Reads
     /// continue.
     pub(crate) fn disk_full() -> Self {
         let message = "The disk of the store is full: free some space, and writes resume by themselves";
@@ -245,7 +245,7 @@ impl Failure {
         self.names_row
     }
 
-    /// What it says to the client.
+    /// The message for the client.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -255,13 +255,13 @@ impl Failure {
         self.status == StatusCode::INSUFFICIENT_STORAGE
     }
 
-    /// 500: the log says more.
+    /// 500: the log has the details.
     pub(crate) fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, ErrorCode::InternalServerError, "Internal server error")
     }
 
-    /// 500: a row that cannot be read is in the way, which `why` names, and what to do.
+    /// 500: a row that cannot be read is in the way. `why` names it, and `step` says what to do.
     pub(crate) fn damaged(why: &str, step: &str) -> Self {
         tracing::error!(error = why, next = NEXT_OF_DAMAGE, "a request failed");
         let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError);
@@ -269,7 +269,7 @@ impl Failure {
         Self { names_row: true, ..failure }
     }
 
-    /// 500, for a key that may not see what cannot be read.
+    /// 500, for a key that may not see the row that cannot be read.
     pub(crate) fn unreadable() -> Self {
         let message = "A row that this call reads cannot be read: a key that is not narrowed is told which";
         Self { message: message.into(), ..Self::internal().because(Reason::Damaged) }
@@ -296,7 +296,7 @@ impl Failure {
     }
 }
 
-/// The response to a control call: if it is a refusal, its body says why in a word too.
+/// The response to a control call: if it is a refusal, its body also has a reason.
 pub(crate) fn with_reason(response: Response) -> Response {
     let Some(failure) = response.extensions().get::<Failure>() else { return response };
     let body = ControlErrorBody { body: failure.body(), reason: failure.reason };
@@ -306,7 +306,7 @@ pub(crate) fn with_reason(response: Response) -> Response {
     Response::from_parts(head, body)
 }
 
-/// What is most common among refusals with this status.
+/// The most common reason for refusals with this status.
 fn usual(status: StatusCode) -> Reason {
     match status {
         StatusCode::BAD_REQUEST => Reason::Invalid,
@@ -333,7 +333,7 @@ impl IntoResponse for Failure {
             let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_secs.max(1)));
         }
-        // For what surrounds the call.
+        // For the layers around the call.
         response.extensions_mut().insert(self);
         response
     }
@@ -381,7 +381,7 @@ fn log_failed(error: &Error) {
 const NEXT_OF_DAMAGE: &str = "`strongroom verify` names all damaged rows; `undo --replace-damaged` puts a version in \
                               the place of a value or credential, and a backup has all of them";
 
-/// The message for a client: the engine's own words only where they can contain neither a submitted value nor an id of
+/// The message for a client: the engine's own words only if they can contain neither a submitted value nor an id of
 /// another scope.
 #[allow(
     clippy::wildcard_enum_match_arm,

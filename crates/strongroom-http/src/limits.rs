@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The limits of a service. The defaults suit a server of its own behind a proxy.
+/// The limits of a service. The defaults suit a dedicated server behind a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) body_bytes_max: usize,
@@ -29,7 +29,7 @@ pub struct Limits {
 /// How often an account with a token may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenRate {
-    /// As often as a key, or the default where keys are not limited.
+    /// As often as a key, or the default if keys are not limited.
     Usual,
     Of(Rate),
     Any,
@@ -84,25 +84,25 @@ impl Limits {
         self
     }
 
-    /// At most this many requests at work at a time; one more gets 503 at once. A request whose body is still arriving
-    /// is not at work. 1,024 unless set.
+    /// At most this many requests being worked on at a time; one more gets 503 at once. A request whose body is still
+    /// arriving does not count. 1,024 unless set.
     #[must_use]
     pub fn requests_max(mut self, requests: usize) -> Self {
         self.requests_max = requests;
         self
     }
 
-    /// At most this many requests of one org at a time, with keys and tokens together, whether at work or still
-    /// arriving; one more gets 429 at once. Half of [`requests_max`](Self::requests_max) unless set, so that no org
-    /// takes the service from the others.
+    /// At most this many concurrent requests of one org, with keys and tokens together, whether being worked on or
+    /// still arriving; one more gets 429 at once. Half of [`requests_max`](Self::requests_max) unless set, so that no
+    /// org takes the service from the others.
     #[must_use]
     pub fn org_requests_max(mut self, requests: usize) -> Self {
         self.org_requests_max = Some(requests);
         self
     }
 
-    /// At most this many requests at a time of one account with its session tokens, whether at work or still arriving;
-    /// one more gets 429 at once. 32 unless set.
+    /// At most this many concurrent requests of one account with its session tokens, whether being worked on or still
+    /// arriving; one more gets 429 at once. 32 unless set.
     #[must_use]
     pub fn token_requests_max(mut self, requests: usize) -> Self {
         self.token_requests_max = requests;
@@ -116,8 +116,8 @@ impl Limits {
         self
     }
 
-    /// At most this many connections of one address at a time; one more is closed at once. Half of
-    /// [`connections_max`](Self::connections_max) unless set, so that no address takes all of them; not limited where
+    /// At most this many concurrent connections of one address; one more is closed at once. Half of
+    /// [`connections_max`](Self::connections_max) unless set, so that no address takes all of them; not limited if
     /// there are [`proxies`](Self::proxies), which come from a few addresses.
     #[must_use]
     pub fn address_connections_max(mut self, connections: usize) -> Self {
@@ -125,8 +125,8 @@ impl Limits {
         self
     }
 
-    /// Answers of at most this many bytes together wait for their clients to read them, and of one org at most half as
-    /// many; one more gets 503. Only answers to reads count, of 64 KiB and more. 256 MiB unless set.
+    /// At most this many bytes of responses wait in total for their clients to read them, and at most half as many for
+    /// one org; one more response gets 503. Only responses to reads count, of 64 KiB and more. 256 MiB unless set.
     #[must_use]
     pub fn answer_bytes_max(mut self, bytes: usize) -> Self {
         self.answer_bytes_max = bytes;
@@ -154,7 +154,7 @@ impl Limits {
         self
     }
 
-    /// At most this long while a client reads nothing of its answer; then the connection ends, or the backup that it
+    /// At most this long while a client reads nothing of its response; then the connection ends, or the backup that it
     /// receives. 30 seconds unless set.
     #[must_use]
     pub fn send_timeout(mut self, time: Duration) -> Self {
@@ -162,16 +162,16 @@ impl Limits {
         self
     }
 
-    /// So long a refusal with 429 is held back, and up to as long again, so that a client that comes again at once does
-    /// not keep the service busy with refusals, and clients that were refused together do not come again together.
-    /// Meanwhile it holds a connection and nothing else. One second unless set.
+    /// How long a refusal with 429 is held back; it may take up to twice as long. So a client that retries at once does
+    /// not keep the service busy with refusals, and clients that were refused together do not retry together. Meanwhile
+    /// a refusal holds only a connection. One second unless set.
     #[must_use]
     pub fn refusal_pause(mut self, time: Duration) -> Self {
         self.refusal_pause = time;
         self
     }
 
-    /// At most this long for what was accepted to be finished when the server stops. 30 seconds unless set.
+    /// At most this long to finish accepted requests when the server stops. 30 seconds unless set.
     #[must_use]
     pub fn drain_timeout(mut self, time: Duration) -> Self {
         self.drain_timeout = time;
@@ -186,8 +186,8 @@ impl Limits {
         self
     }
 
-    /// Limits the rate of each account with its session tokens. Unless set, it is that of keys, or 20 a second and 100
-    /// at once where keys are not limited.
+    /// Limits the rate of each account with its session tokens. Unless set, it is that of keys, or 20 per second and
+    /// 100 at once if keys are not limited.
     #[must_use]
     pub fn token_rate(mut self, rate: Rate) -> Self {
         self.token_rate = TokenRate::Of(rate);
@@ -202,7 +202,7 @@ impl Limits {
     }
 
     /// Limits how many bad keys and tokens of one address are checked; one more gets 429. A key that was valid before,
-    /// and a token with a valid signature, pass all the same. 10 a second and 100 at once unless set.
+    /// and a token with a valid signature, always pass. 10 per second and 100 at once unless set.
     #[must_use]
     pub fn failure_rate(mut self, rate: Rate) -> Self {
         self.failure_rate = rate;
@@ -210,7 +210,7 @@ impl Limits {
     }
 
     /// How many proxies of your own are between clients and the service, each of which appends to `X-Forwarded-For`.
-    /// The address of a client is then the one that the outermost of them appended. 0 unless set: the address of the
+    /// The address of a client is then the one that the outermost proxy appended. 0 unless set: the address of the
     /// connection counts.
     #[must_use]
     pub fn proxies(mut self, proxies: usize) -> Self {
@@ -252,7 +252,7 @@ impl Rate {
     }
 }
 
-/// 20 a second, 5 at once.
+/// 20 per second, 5 at once.
 impl Default for Rate {
     fn default() -> Self {
         Self::of(20, 5)

@@ -1,4 +1,4 @@
-//! Sessions of the console: who logged in with which API key, in the memory of this service alone.
+//! Sessions of the console: who logged in with which API key, only in the memory of this service.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::{Admitted, random};
 
-/// The sessions of the console. There are at most as many as a table holds, and each ends by itself; a service that
-/// starts again has none.
+/// The sessions of the console. Their number is bounded, and each ends by itself; a restarted service has none.
 #[derive(Default)]
 pub(crate) struct Logins(Mutex<HashMap<TokenDigest, Login>>);
 
@@ -37,7 +36,7 @@ impl Logins {
         if logins.values().filter(|login| own(login)).count() >= KEY_LOGINS_MAX {
             end_oldest(&mut logins, own);
         }
-        // Nor can one org with all its keys.
+        // Nor can one org crowd out others with all its keys.
         let of_org = |login: &Login| login.key.org().id() == key.org().id();
         if logins.values().filter(|login| of_org(login)).count() >= ORG_LOGINS_MAX {
             end_oldest(&mut logins, of_org);
@@ -49,7 +48,7 @@ impl Logins {
         Ok(token)
     }
 
-    /// The key of a session, which lives on from now.
+    /// The key of a session, whose idle time starts again.
     pub(crate) fn find(&self, token: &str, now: Timestamp) -> Option<Arc<Admitted>> {
         let mut logins = self.lock();
         let login = logins.get_mut(&TokenDigest::of(token)).filter(|login| login.is_alive(now))?;
@@ -57,7 +56,7 @@ impl Logins {
         Some(Arc::clone(&login.key))
     }
 
-    /// Takes the key of a session as its record is now.
+    /// Updates a session with the present record of its key.
     pub(crate) fn renew(&self, token: &str, key: Arc<Admitted>) {
         if let Some(login) = self.lock().get_mut(&TokenDigest::of(token)) {
             login.key = key;
@@ -104,7 +103,7 @@ impl TokenDigest {
     }
 }
 
-/// Ends the session among these that was unused longest.
+/// Ends the one of these sessions that was unused for longest.
 fn end_oldest(logins: &mut HashMap<TokenDigest, Login>, among: impl Fn(&Login) -> bool) {
     let candidates = logins.iter().filter(|(_, login)| among(login));
     if let Some(digest) = candidates.min_by_key(|(_, login)| login.last_used).map(|(digest, _)| *digest) {
@@ -112,11 +111,11 @@ fn end_oldest(logins: &mut HashMap<TokenDigest, Login>, among: impl Fn(&Login) -
     }
 }
 
-/// After this long a session ends, whatever is done with it.
+/// A session ends after this long, whatever is done with it.
 pub(crate) const AGE_MS_MAX: u64 = 12 * 60 * 60 * 1_000;
-/// So does one in which nothing is done.
+/// A session ends after this long without use.
 const IDLE_MS_MAX: u64 = 30 * 60 * 1_000;
-/// Of one org: so that sixteen orgs have all they may have beside one another.
+/// For one org: sixteen orgs can have their maximum at the same time.
 const ORG_LOGINS_MAX: usize = 64;
 const LOGINS_MAX: usize = 1_024;
 const KEY_LOGINS_MAX: usize = 16;

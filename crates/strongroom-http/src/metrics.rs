@@ -1,4 +1,4 @@
-//! Prometheus metrics of requests, beside those of the vault: how many and how long, never a value or a name.
+//! Prometheus metrics of requests, in addition to those of the vault: counts and durations, never a value or a name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -93,7 +93,7 @@ impl Metrics {
         text
     }
 
-    /// Counts a request as being at work until the returned value is dropped.
+    /// Counts a request as in progress until the returned value is dropped.
     pub(crate) fn begin(&self) -> InFlight {
         self.0.requests_in_flight.inc();
         InFlight(self.0.requests_in_flight.clone())
@@ -108,7 +108,7 @@ impl Metrics {
         self.0.request_seconds.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
-    /// Counts reads that were answered and not noted.
+    /// Counts reads that were answered but not noted.
     pub(crate) fn lost_notes(&self, count: usize) {
         self.0.notes_lost.inc_by(count as u64);
     }
@@ -126,7 +126,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A request that is at work.
+/// A request in progress.
 pub(crate) struct InFlight(Gauge);
 
 impl Drop for InFlight {
@@ -171,7 +171,7 @@ fn histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
 }
 
-/// A closed list: a label that a caller could choose would let it grow the metrics without end.
+/// A closed list: a label that a caller could choose would make the metrics grow without limit.
 fn method_name(method: &Method) -> &'static str {
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let names = ["GET", "POST", "PUT", "PATCH", "DELETE"];

@@ -1,4 +1,4 @@
-//! What surrounds every request: its permit, its time limit, an id, a span, a line in the log, and the metrics.
+//! The layer around every request: its permit, its time limit, an id, a span, a line in the log, and the metrics.
 
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
@@ -61,11 +61,11 @@ impl tower::Service<Request> for Observed {
         let client = ClientAddress::of(request.headers(), request.extensions(), limits.proxies);
         let permit = Arc::new(RequestPermit::new(&service.inner.load, client));
         request.extensions_mut().insert(Arc::clone(&permit));
-        // What the request writes names it.
+        // Writes of the request name it.
         if let Ok(id) = seen.id.parse::<RequestId>() {
             request.extensions_mut().insert(id);
         }
-        // The future does nothing before it is polled, so that a request without a permit costs nothing.
+        // The future does nothing before it is polled, so a request without a permit costs nothing.
         let answer = self.route.call(request);
         Box::pin(async move {
             let (method, route, id) = (&seen.method, seen.route.as_str(), &seen.id);
@@ -79,7 +79,7 @@ impl tower::Service<Request> for Observed {
                 let answer = seen.trace.around(answer);
                 answer.await
             };
-            // Without what a refusal is held back for, which would look like a slow answer.
+            // Without the time that a refusal is held back, which would look like a slow response.
             let time = seen.start.elapsed();
             if response.status() == StatusCode::TOO_MANY_REQUESTS && !service.is_draining() {
                 permit.hold_back().await;
@@ -93,7 +93,7 @@ impl tower::Service<Request> for Observed {
     }
 }
 
-/// Awaits the response of a route, or refuses the request at once if too many are at work.
+/// Awaits the response of a route, or refuses the request at once if too many are in progress.
 async fn admit(
     service: &Service,
     permit: &RequestPermit,
@@ -113,7 +113,7 @@ async fn admit(
     }
 }
 
-/// What the log and the metrics say of a request.
+/// What the log and the metrics record of a request.
 struct Seen {
     start: Instant,
     method: Method,
@@ -150,7 +150,7 @@ impl Seen {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A browser that guessed the type of a response could run what a tenant wrote.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Nor may anything run in a response, whatever its type. Only pages have policies of their own.
+        // Nothing may run in a response either, whatever its type. Only pages have their own policies.
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOTHING_RUNS));
         if let Ok(id) = HeaderValue::try_from(self.id) {
             headers.insert(REQUEST_ID, id);
@@ -164,7 +164,7 @@ impl Seen {
     }
 }
 
-/// A request until there is an answer. Dropped, it was cut off: its client went away, or the server stopped.
+/// A request until there is a response. If dropped, it was cut off: its client went away, or the server stopped.
 struct Unanswered<'r> {
     seen: &'r Seen,
     service: &'r Service,
@@ -185,11 +185,11 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// What nginx logs for a request that its client gave up. No response has it.
+/// nginx's status for a request that its client abandoned. No response has it.
 const CUT_OFF: u16 = 499;
 const NOTHING_RUNS: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// As a number of 64 bits: a greater one is text in JSON.
+/// As a 64-bit number: a larger one is text in JSON.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -207,7 +207,7 @@ fn own_id(headers: &HeaderMap) -> Option<&str> {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(word)
 }
 
-/// Ids of requests: their number, hashed under a key of this process, so that an id does not show how many requests
+/// Ids of requests: their number, hashed under a key of this process, so that an id does not reveal how many requests
 /// there were.
 #[derive(Debug, Default)]
 struct RequestIds {
@@ -223,7 +223,7 @@ impl RequestIds {
     }
 }
 
-/// Routes that respond however many requests are at work: an overloaded service is alive, and must be seen to be
+/// Routes that respond however many requests are in progress: an overloaded service is alive, and must be seen to be
 /// overloaded.
 const ALWAYS_ANSWERED: [&str; 2] = ["/healthz", "/metrics"];
 const REQUEST_ID: &str = "x-request-id";

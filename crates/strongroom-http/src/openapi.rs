@@ -55,7 +55,7 @@ impl Modify for SecuritySchemes {
 /// The errors of every documented call, in one envelope.
 pub(crate) struct Failures;
 
-/// The errors of every control call, which say why in a word too.
+/// The errors of every control call, which also have a reason.
 pub(crate) struct Refusals;
 
 impl IntoResponses for Failures {
@@ -79,10 +79,9 @@ fn failures(schema: &str) -> BTreeMap<String, RefOr<Response>> {
     FAILURES.into_iter().map(of).collect()
 }
 
-/// The page, which is Swagger UI. It loads its files and the description from the same service, and nothing from
-/// anywhere else.
+/// The page, which is Swagger UI. It loads its files and the description only from this service.
 pub(crate) async fn page() -> impl IntoResponse {
-    // Keys are typed into this page: nothing but its own script may run there, and nowhere else may it send them.
+    // Keys are typed into this page: only its own script may run there, and it may send them nowhere else.
     let policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                   img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                   frame-ancestors 'none'";
@@ -91,12 +90,12 @@ pub(crate) async fn page() -> impl IntoResponse {
     (headers, include_str!("../console/dist/docs/index.html"))
 }
 
-/// What starts the page.
+/// The code that starts the page.
 pub(crate) async fn start() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, SCRIPT)], include_str!("../console/dist/docs/start.js"))
 }
 
-/// The script of the page. It is stored compressed, as every browser takes it.
+/// The script of the page. It is stored compressed, which every browser accepts.
 pub(crate) async fn script() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, SCRIPT), (header::CONTENT_ENCODING, "gzip")];
     (headers, include_bytes!("../console/dist/docs/swagger-ui.js.gz").as_slice())
@@ -109,10 +108,10 @@ pub(crate) async fn style() -> impl IntoResponse {
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-/// What the path of every call starts with. It is part of each route, since a nested router would take every request's
-/// path apart and build another.
+/// The prefix of the path of every call. It is part of each route, since a nested router would take apart the path of
+/// every request and build another.
 pub(crate) const BASE: &str = "/api/v2/public";
-/// Every status of an error, with what it means.
+/// Every status of an error, with its meaning.
 const FAILURES: [(&str, &str); 13] = [
     ("400", "The request breaks a rule"),
     ("401", "The key or token is missing or not valid"),

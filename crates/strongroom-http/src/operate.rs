@@ -38,7 +38,7 @@ pub(crate) async fn metrics(State(service): State<Service>) -> impl IntoResponse
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let vault = service.vault();
     let mut more = vec![caches::registry(&vault.cache_stats()), process::registry()];
-    // A store that does not answer at once has no jobs to show; that it does not is in its own counts.
+    // If a store does not answer at once, no jobs are shown; its own counts show that it does not.
     let jobs = vault.jobs(PageRequest::first(PageRequest::LIMIT_MAX));
     if let Ok(Ok(jobs)) = tokio::time::timeout(JOBS_PATIENCE, jobs).await {
         more.push(jobs_registry(jobs.items.len()));
@@ -48,7 +48,7 @@ pub(crate) async fn metrics(State(service): State<Service>) -> impl IntoResponse
     ([(header::CONTENT_TYPE, kind)], service.inner.metrics.text_with(&more))
 }
 
-/// A scrape must not wait for a store that is slow.
+/// A scrape must not wait for a slow store.
 const JOBS_PATIENCE: Duration = Duration::from_millis(250);
 
 fn jobs_registry(unfinished: usize) -> Registry {

@@ -17,7 +17,7 @@ pub(crate) struct PageNumber {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Paged<T> {
     pub(crate) docs: Vec<T>,
-    /// How many there are on all pages.
+    /// The number of documents on all pages.
     total_docs: usize,
     limit: usize,
     page: usize,
@@ -31,13 +31,13 @@ pub(crate) struct Paged<T> {
 }
 
 impl PageNumber {
-    /// From a query's `page` and `limit`. A limit over 100 counts as 100.
+    /// Parses a query's `page` and `limit`. A limit over 100 counts as 100.
     pub(crate) fn parse(page: Option<&str>, limit: Option<&str>) -> Result<Self, Failure> {
         let number = |text: Option<&str>, usual: usize, max: usize| match text {
             None => Some(usual),
-            // `parse` would take a sign too.
+            // `parse` would also accept a sign.
             Some(text) if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
-            // Digits that are too many are more than any limit.
+            // Too many digits mean more than any limit.
             Some(text) => {
                 Some(text.parse().unwrap_or(usize::MAX)).filter(|number| (1..=max).contains(number))
             }
@@ -61,7 +61,7 @@ impl PageNumber {
 }
 
 impl<T> Paged<T> {
-    /// The page that `number` asked for, of a list of `total_docs`.
+    /// The page that `number` requested, from a list of `total_docs`.
     pub(crate) fn new(docs: Vec<T>, total_docs: usize, number: PageNumber) -> Self {
         let PageNumber { page, limit } = number;
         let total_pages = total_docs.div_ceil(limit).max(1);

@@ -1,4 +1,4 @@
-//! What this process uses, as metrics under the names that every exporter gives them.
+//! The resources of this process, as metrics with the names that every exporter uses.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The counts of this moment. What the system does not tell is left out.
+/// The present counts. Omits those that the system does not report.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::with_prefix("process");
     let mut gauge = |name: &str, help: &str, value: Option<i64>| {

@@ -1,4 +1,4 @@
-//! What callers were shown, on its way to the audit.
+//! Notes of what callers were shown, waiting to be written to the audit.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strongroom::{Actor, AuditNote, Environment, Error, Org, OrgId};
 
-/// What becomes of a read that cannot be noted in the audit, since too many notes wait to be written.
+/// What to do with a read that cannot be noted in the audit because too many notes are waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It gets 503, so that nothing is shown that is not noted or waits to be.
+    /// It gets 503, so that nothing is shown without being noted or queued.
     Refuse,
     /// It is answered, and its notes are counted at `/metrics`, in `strongroom_audit_notes_lost_total`.
     Lose,
@@ -20,19 +20,19 @@ pub(crate) struct ReadNotes {
     pub(crate) when_full: WhenFull,
     notes_max: usize,
     waiting: Mutex<Waiting>,
-    /// One writes at a time, so that whoever waits for it knows that everything from before is written.
+    /// One writes at a time, so that a caller that waits for it knows that all earlier notes are written.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// On whose behalf, in which org. Without the request, since one event holds the notes of many.
+/// The actor and its org. Without the request, since one event holds the notes of many.
 type Caller = (OrgId, Environment, Option<Actor>);
 
 #[derive(Default)]
 struct Waiting {
     of: HashMap<Caller, Unwritten>,
-    /// How many there are, those that are being written included.
+    /// How many there are, including those being written.
     len: usize,
-    /// The same, of each org that has any.
+    /// The same, for each org that has any.
     len_of: HashMap<OrgId, usize>,
     /// Whether a task will write them.
     is_scheduled: bool,
@@ -42,13 +42,13 @@ struct Waiting {
 #[derive(Default)]
 struct Unwritten {
     notes: Vec<AuditNote>,
-    /// When they could not be written for the first time since some were.
+    /// When writing them first failed since the last success.
     failed_at_ms: Option<u64>,
 }
 
-/// What became of the notes that waited.
+/// The result for the waiting notes.
 pub(crate) struct Written {
-    /// How many were dropped, since for long they could not be written.
+    /// How many were dropped because they could not be written for a long time.
     pub(crate) lost: usize,
     pub(crate) result: Result<(), Error>,
 }
@@ -58,11 +58,11 @@ impl ReadNotes {
         Self { when_full, notes_max, waiting: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
-    /// Takes all of these notes. Returns whether somebody has to see to it that they are written; `None` if there is no
+    /// Takes all of these notes. Returns whether the caller must arrange for them to be written; `None` if there is no
     /// room.
     pub(crate) fn take(&self, org: &Org, notes: Vec<AuditNote>) -> Option<bool> {
         let mut waiting = self.lock();
-        // No org has more than what it leaves: whoever floods the notes never takes the room of the others.
+        // No org may have more than it leaves free, so an org that floods the notes never takes the room of the others.
         let own_len = waiting.len_of.get(org.id()).copied().unwrap_or_default();
         if own_len + notes.len() > self.notes_max.saturating_sub(waiting.len) {
             return None;
@@ -75,14 +75,15 @@ impl ReadNotes {
         Some(!std::mem::replace(&mut waiting.is_scheduled, true))
     }
 
-    /// Writes what waits, each to its org as `open` opens it now. What cannot be written waits again, for an hour at
-    /// most.
+    /// Writes the waiting notes, each to its org as `open` now opens it. Notes that cannot be written wait again, for
+    /// at most an hour.
     pub(crate) async fn write(&self, now_ms: u64, open: impl Fn(OrgId, Environment) -> Org) -> Written {
         let _writing = self.writing.lock().await;
         let callers: Vec<_> = self.lock().of.keys().cloned().collect();
         let mut all = Written { lost: 0, result: Ok(()) };
         for caller in callers {
-            // They stay where they are until they are written, since this future may be dropped. New ones come behind.
+            // They stay where they are until they are written, since this future may be dropped. New ones are added
+            // after them.
             let notes =
                 self.lock().of.get(&caller).map(|unwritten| unwritten.notes.clone()).unwrap_or_default();
             let (mut settled, result) = write_of(&open, &caller, &notes).await;
@@ -93,7 +94,8 @@ impl ReadNotes {
                 let failed_at_ms = unwritten.failed_at_ms.filter(|_| settled == 0).unwrap_or(now_ms);
                 unwritten.failed_at_ms = Some(failed_at_ms);
                 if now_ms.saturating_sub(failed_at_ms) > FAILING_MS_MAX {
-                    // An org that takes no events, as one whose quota is full, gives the room of its notes back.
+                    // An org that takes no events, for example because its quota is full, loses its notes, which frees
+                    // their room.
                     all.lost += notes.len() - settled;
                     settled = notes.len();
                 }
@@ -109,7 +111,7 @@ impl ReadNotes {
         all
     }
 
-    /// Whether anything waits. If not, the next note schedules another task.
+    /// Whether any notes are waiting. If not, the next note schedules another task.
     pub(crate) fn is_any_left(&self) -> bool {
         let mut waiting = self.lock();
         waiting.is_scheduled = !waiting.of.is_empty();
@@ -122,7 +124,7 @@ impl ReadNotes {
 }
 
 impl Waiting {
-    /// Gives the room of so many notes back.
+    /// Frees the room of this many notes.
     fn settle(&mut self, org: &OrgId, notes: usize) {
         self.len = self.len.saturating_sub(notes);
         if let Some(own) = self.len_of.get_mut(org) {
@@ -163,5 +165,5 @@ impl fmt::Debug for ReadNotes {
 
 /// As many as the engine puts into one event.
 const NOTES_AT_ONCE: usize = 50;
-/// Longer than a store is away.
+/// Longer than any usual outage of a store.
 const FAILING_MS_MAX: u64 = 60 * 60 * 1_000;

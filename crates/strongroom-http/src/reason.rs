@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::disk::is_full_disk;
 
-/// Why a control call was refused. The status tells the class, the message tells a person; this is for programs.
+/// Why a control call was refused. The status gives the class and the message is for people; this is for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Reason)]
@@ -18,7 +18,7 @@ pub enum Reason {
     BadKey,
     /// The API key lacks a right.
     LacksRight,
-    /// The API key has the right for other names or accounts alone.
+    /// The API key has the right only for other names or accounts.
     RightElsewhere,
     /// The API key would make or replace one that may do more than itself.
     Outranked,
@@ -46,11 +46,11 @@ pub enum Reason {
     JobNotFound,
     /// Something else is not there.
     NotFound,
-    /// What was to be made is there already.
+    /// The thing to be created already exists.
     AlreadyExists,
     /// A value does not match the format of its definition.
     InvalidValue,
-    /// The definition allows no value at the scope, or a value stands in the way of its scopes.
+    /// The definition allows no value at the scope, or a value prevents the change of its scopes.
     ScopeNotAllowed,
     /// The request contradicts what is stored.
     Conflict,
@@ -82,7 +82,7 @@ pub enum Reason {
     Refused,
     /// The service failed.
     Internal,
-    /// One of a later release.
+    /// A reason of a later release.
     #[serde(other)]
     Unknown,
 }
@@ -95,7 +95,7 @@ impl fmt::Debug for Reason {
 }
 
 impl Reason {
-    /// That of an error of the engine.
+    /// The reason for an error of the engine.
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "the kind fits every error; the others are those after which a client does something else"

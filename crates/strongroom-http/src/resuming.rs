@@ -1,4 +1,4 @@
-//! A store that is opened again by itself.
+//! A store that reopens itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use tokio::sync::RwLock;
 
 use crate::disk::full_disk;
 
-/// An embedded store that recovers from a full disk or a failed sync, which end the handle on it: it is opened again,
-/// reads continue, and a write that failed says whether it was made. While the disk is full, writes are refused, except
-/// that one is tried each second.
+/// An embedded store that recovers from a full disk or a failed sync, after which its handle is unusable. It is opened
+/// again, reads continue, and a failed write reports whether it was made. While the disk is full, writes are refused,
+/// except that one is tried each second.
 ///
-/// From then on it counts as shared, since another process may have written before it was opened again.
+/// After that it counts as shared, since another process may have written before it was opened again.
 pub struct ResumingStore {
     open: Box<Open>,
     capabilities: Capabilities,
@@ -28,14 +28,14 @@ pub struct ResumingStore {
     health: StoreHealth,
 }
 
-/// Opens the store, from its files as they are on the disk.
+/// Opens the store from its files on the disk.
 type Open = dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync;
 
 /// Whether a store could be opened again, for `/healthz`. Cheap to clone; every clone is the same.
 #[derive(Debug, Clone, Default)]
 pub struct StoreHealth(Arc<Mutex<Option<Instant>>>);
 
-/// The store as it is open now.
+/// The store as it is now open.
 struct Handle {
     /// `None` if it could not be opened again.
     store: Option<Arc<dyn Store>>,
@@ -47,15 +47,15 @@ struct Handle {
 struct Trouble {
     /// Until when no write is tried, and why.
     no_writes: Option<(Instant, Arc<StoreError>)>,
-    /// When it was last tried to open it, in vain.
+    /// When opening it last failed.
     failed: Option<Instant>,
 }
 
 impl ResumingStore {
     /// Opens the store with `open`, which is called again whenever the store has to be.
     ///
-    /// After a sync that failed, the system may hold bytes that never reached the disk and take them for written:
-    /// `open` has to make it forget them.
+    /// After a failed sync, the system may hold bytes that never reached the disk and treat them as written: `open`
+    /// must make it forget them.
     ///
     /// # Errors
     /// Those of `open`.
@@ -76,7 +76,7 @@ impl ResumingStore {
 
     /// Opens the store again in place of its handle with this number.
     async fn reopen(&self, number: u64) -> Result<(), StoreError> {
-        // Waits for the calls that are at work on the old handle, so that nothing holds its file any more.
+        // Waits for the calls that use the old handle, so that nothing holds its file any more.
         let mut current = self.current.write().await;
         if current.number != number {
             return Ok(());
@@ -87,7 +87,7 @@ impl ResumingStore {
         // Release: pairs with `capabilities`, so that nothing is read from the new handle as if it were the old one.
         self.reopened.store(true, Ordering::Release);
         if let Some(old) = current.store.take() {
-            // It says again what it said before.
+            // It only repeats its earlier error.
             let _ = old.close().await;
         }
         match (self.open)() {
@@ -136,9 +136,9 @@ impl ResumingStore {
         (current.number, answer)
     }
 
-    /// What is to be said of a batch on which the handle ended. Nothing of the old handle can land any more. So the
-    /// batch was not written if a row that it changes is still as it expects it. Otherwise whoever sent it has to find
-    /// out: rows that it shares with other batches, such as the epoch, prove nothing.
+    /// The error for a batch on which the handle ended. Nothing of the old handle can land any more. So the batch was
+    /// not written if a row that it changes is still as it expects. Otherwise the caller has to find out: rows that it
+    /// shares with other batches, such as the epoch, prove nothing.
     async fn find_out(&self, batch: &WriteBatch, cause: StoreError) -> StoreError {
         let changes = |key: &Key| batch.ops.iter().any(|op| op.key() == key);
         let telling = batch.expect.iter().filter(|(key, expect)| *expect != Expect::Exists && changes(key));
@@ -149,7 +149,7 @@ impl ResumingStore {
         if expected.iter().zip(found).any(holds) { not_written(cause) } else { unknown(cause) }
     }
 
-    /// Refuses writes for a while, so that not every one of them costs an opening.
+    /// Refuses writes for a while, so that not every write costs a reopening.
     fn pause_writes(&self, cause: &StoreError) {
         let why = Arc::new(not_written(copy_of(cause)));
         self.trouble().no_writes = Some((Instant::now() + PAUSE, why));
@@ -169,7 +169,7 @@ impl ResumingStore {
 }
 
 #[async_trait]
-// A default method of the trait would call this store and not the inner one's own.
+// A default method of the trait would call this store and not the inner one.
 #[deny(clippy::missing_trait_methods)]
 impl Store for ResumingStore {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
@@ -191,7 +191,7 @@ impl Store for ResumingStore {
                 self.pause_writes(&error);
                 match self.reopen(number).await {
                     Ok(()) => Err(self.find_out(&batch, error).await),
-                    // Only the second may know that the disk is full.
+                    // Only the second error may know that the disk is full.
                     Err(again) if full_disk(&again).is_some() => Err(unknown(again)),
                     Err(_) => Err(unknown(error)),
                 }
@@ -222,7 +222,7 @@ impl fmt::Debug for ResumingStore {
 }
 
 impl StoreHealth {
-    /// Whether only a restart helps: the store could not be opened again for half a minute.
+    /// Whether only a restart can help: the store could not be opened again for half a minute.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,7 +235,7 @@ impl StoreHealth {
     }
 }
 
-/// The same kind and sentences: an error of a store cannot be cloned.
+/// An error of the same kind and text, since a store's error cannot be cloned.
 fn copy_of(error: &StoreError) -> StoreError {
     let copy = StoreError::new(error.kind(), error.to_string());
     match full_disk(error) {
@@ -268,9 +268,9 @@ fn unavailable() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the store could not be opened again yet")
 }
 
-/// Between two tries to write to a full disk, or to open the store.
+/// The pause between two attempts to write to a full disk, or to open the store.
 const PAUSE: Duration = Duration::from_secs(1);
-/// After which a restart may help.
+/// The time after which a restart may help.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -327,7 +327,7 @@ mod tests {
         }
 
         fn capabilities(&self) -> Capabilities {
-            // Of the store itself: an `Arc` that is held elsewhere counts as shared.
+            // The capabilities of the store itself: an `Arc` that is held elsewhere counts as shared.
             Store::capabilities(&*self.disk)
         }
 
@@ -345,7 +345,7 @@ mod tests {
         ResumingStore::open(open, &StoreHealth::default()).unwrap()
     }
 
-    /// What writes a row that is there as this says, beside one that is the same in every batch.
+    /// A batch that writes a row with this expectation, and another row that is the same in every batch.
     fn put(value: &str, expect: Expect) -> Arc<WriteBatch> {
         let (key, shared) = (Key::from(b"k".as_slice()), Key::from(b"shared".as_slice()));
         let mut batch = WriteBatch { expect: vec![(key.clone(), expect)], ..WriteBatch::default() };
@@ -420,7 +420,7 @@ mod tests {
             *end.lock().unwrap() = Some(End::Full);
             let refused = write.await.unwrap_err();
             assert_eq!(crate::ErrorStatus::of(&refused).status, 507, "{refused:?}");
-            // Past the pause after it.
+            // After the pause that follows a failure.
             *end.lock().unwrap() = None;
             tokio::time::sleep(PAUSE).await;
         }

@@ -18,7 +18,7 @@ use crate::{accounts, console, control, credentials, definitions, openapi, opera
 
 /// The routes of `service`, to be mounted in an [`axum::Router`] or served as they are: the calls under
 /// `/api/v2/public`, their description at `/openapi.json` and `/docs`, and `/healthz`, `/readyz` and `/metrics`, which
-/// need no key: keep them from the public where that matters.
+/// need no key: keep them from the public if that matters.
 pub fn router(service: Service) -> Router {
     let (calls, description) = calls().split_for_parts();
     // A generated description is always valid JSON.
@@ -41,17 +41,17 @@ pub fn router(service: Service) -> Router {
         Some(layer) => app.layer(layer),
         None => app,
     };
-    // Last, so that it goes around the fallbacks too.
+    // Last, so that it also wraps the fallbacks.
     app.layer(Observed::layer(service.clone())).with_state(service)
 }
 
-/// A route of the control calls too says why in a word, although it is none of them.
+/// Also gives a reason for a path below that of the control calls, although it is not one of them.
 async fn no_such_call(uri: Uri) -> Response {
     let refused = Failure::of_status(StatusCode::NOT_FOUND).into_response();
     if uri.path().starts_with(control::BASE) { with_reason(refused) } else { refused }
 }
 
-/// Which pages of a browser may call; `None` for none. Without it, no response has a header of it.
+/// The origins whose pages may call; `None` for none. Without it, no response has a CORS header.
 fn cors(service: &Service) -> Option<CorsLayer> {
     if service.inner.origins.is_empty() {
         return None;

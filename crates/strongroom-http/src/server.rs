@@ -1,4 +1,4 @@
-//! A server of its own: HTTP/1.1 with limits on headers and connections, which finishes what it accepted.
+//! A standalone server: HTTP/1.1 with limits on headers and connections, which finishes accepted requests.
 
 use std::future::Future;
 use std::io;
@@ -28,9 +28,9 @@ use crate::load::{ClientAddress, Party};
 use crate::router::router;
 use crate::service::Service;
 
-/// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that wait already,
-/// answers every request that has come, and returns: at the latest after the limits' drain time, when it cuts off what
-/// is left, and five seconds for notes of reads.
+/// Serves `service` on `listener` until `stop` is ready. Then it accepts only the connections that are already waiting,
+/// answers every request that has arrived, and returns. At the latest it returns after the limits' drain time, when it
+/// cuts off the rest, plus five seconds for notes of reads.
 ///
 /// Put TLS in front of it, or use `serve_tls`. It speaks only HTTP/1.1, so that no layer below it ever logs a header.
 pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
@@ -52,7 +52,7 @@ pub async fn serve_tls(
         let handshake = acceptor.accept(stream);
         async move { tokio::time::timeout(patience, handshake).await.ok()?.ok() }
     };
-    // Of a service that is served twice, the metrics show the certificate of the first.
+    // If a service is served twice, the metrics show the certificate of the first server.
     let _ = service.inner.tls.set(tls.clone());
     tokio::select! {
         () = serve_by(listener, (service, app), stop, shake) => {}
@@ -60,7 +60,7 @@ pub async fn serve_tls(
     }
 }
 
-/// Serves what `prepare` makes of each connection, which it does beside the others; `None` for none.
+/// Serves what `prepare` makes of each connection; connections are prepared side by side. `None` drops the connection.
 async fn serve_by<S, F>(
     listener: TcpListener,
     (service, app): (Service, Router),
@@ -74,15 +74,15 @@ async fn serve_by<S, F>(
     let http = protocol(&limits);
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let connections = GracefulShutdown::new();
-    // Dropped when this function ends, also when it is dropped itself: no connection outlives its server.
+    // Dropped when this function ends or is dropped: no connection outlives its server.
     let mut tasks = JoinSet::new();
     let next = async || {
-        // The permit comes first, so that a connection too many waits in the listener's queue and not in memory.
+        // The permit comes first, so that an excess connection waits in the listener's queue and not in memory.
         let permit = Arc::clone(&permits).acquire_owned().await;
         (permit, accept(&listener).await)
     };
     let answer = |tasks: &mut JoinSet<()>, (permit, (stream, peer)): (_, (TcpStream, SocketAddr))| {
-        // Before anything is read: one address does not get all connections.
+        // Before anything is read, so that one address does not get all connections.
         let party = Party::Connected(ClientAddress::of_ip(peer.ip()));
         let Ok(place) = service.inner.load.place(&party) else { return };
         let app = Extension(ConnectInfo::<SocketAddr>(peer)).layer(app.clone());
@@ -102,13 +102,13 @@ async fn serve_by<S, F>(
         tokio::select! {
             () = &mut stop => break,
             accepted = next() => answer(&mut tasks, accepted),
-            // Forgotten as they end.
+            // Removed as they end.
             Some(_) = tasks.join_next() => {}
         }
     }
     service.drain();
     let deadline = Instant::now() + limits.drain_timeout;
-    // A client in the listener's queue believes it is connected, and may have sent its request.
+    // A client in the listener's queue believes that it is connected, and may have sent its request.
     for _ in 0..QUEUE_MAX {
         let last_call = deadline.min(Instant::now() + LAST_CALL);
         let Ok(accepted) = tokio::time::timeout_at(last_call, next()).await else { break };
@@ -126,7 +126,7 @@ async fn serve_by<S, F>(
 fn protocol(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // Heads and small bodies in one piece: to hand over two costs more than to copy one.
+        // Heads and small bodies in one piece: handing over two costs more than copying one.
         .writev(false)
         .header_read_timeout(limits.header_timeout)
         // Twice the limit, so that headers just over it reach the service, which refuses them with a body.
@@ -134,7 +134,7 @@ fn protocol(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// Before the vault is closed, which may be as soon as the server returns.
+/// Writes the last notes before the vault is closed, which may be as soon as the server returns.
 async fn note_last_reads(service: &Service) {
     match tokio::time::timeout(NOTES_TIMEOUT, service.write_read_notes()).await {
         Ok(Ok(())) => {}
@@ -148,7 +148,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Without it small responses are slower, and nothing else.
+                // Without it, small responses are only slower.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
@@ -168,10 +168,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// The least that the HTTP library accepts.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
-/// A server that stops has accepted all clients in the queue once none came for this long.
+/// A stopping server has accepted all clients in the queue once none came for this long.
 const LAST_CALL: Duration = Duration::from_millis(20);
 /// At most this many of them, so that a flood of new clients cannot hold up the stop.
 const QUEUE_MAX: usize = 1_024;
-/// For notes of reads that wait when the server stops.
+/// The time for waiting notes of reads when the server stops.
 const NOTES_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

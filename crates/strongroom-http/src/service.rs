@@ -1,4 +1,4 @@
-//! What every handler shares: the vault and how the service was set up.
+//! The state that every handler shares: the vault and the options of the service.
 
 use std::fmt;
 use std::future::Future;
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     vault: RwLock<Vault>,
     reopening: Reopening,
     probed: tokio::sync::Mutex<Option<Probe>>,
-    /// What the last probe said, for the log.
+    /// The result of the last probe, for the log.
     unready: AtomicBool,
     pub(crate) health: StoreHealth,
     pub(crate) clock: Box<dyn Clock>,
@@ -53,11 +53,11 @@ pub(crate) struct Inner {
     pub(crate) backups: Arc<Semaphore>,
     /// The sessions of the console; `None` for a service without one.
     pub(crate) logins: Option<Logins>,
-    /// `None` where reads are not noted in the audit.
+    /// `None` if reads are not noted in the audit.
     pub(crate) read_notes: Option<ReadNotes>,
     signing_keys: Arc<SigningKeys>,
     draining: AtomicBool,
-    /// Where the server has TLS of its own.
+    /// Set if the server has its own TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: OnceLock<Tls>,
 }
@@ -69,7 +69,7 @@ struct Probe {
     result: Result<(), Failure>,
 }
 
-/// How to set up a [`Service`], where the defaults do not fit.
+/// Options of a [`Service`] for which the defaults do not fit.
 pub struct ServiceOptions {
     clock: Box<dyn Clock>,
     limits: Limits,
@@ -85,7 +85,7 @@ pub struct ServiceOptions {
 /// Opens the served vault once more, on the same store.
 type Reopen = dyn Fn() -> Pin<Box<dyn Future<Output = Result<Vault, Error>> + Send>> + Send + Sync;
 
-/// How the vault is opened with a root key that is new.
+/// How the vault is opened with a new root key.
 struct Reopening {
     open: Option<Box<Reopen>>,
     under_way: AtomicBool,
@@ -113,7 +113,7 @@ impl Service {
     /// From now on `/readyz` says that the service is not ready, so that no new requests are sent to it.
     /// [`serve`](crate::serve) calls this by itself.
     pub fn drain(&self) {
-        // Relaxed: nothing else is read because of this flag.
+        // Relaxed: no other read depends on this flag.
         self.inner.draining.store(true, Ordering::Relaxed);
     }
 
@@ -127,7 +127,7 @@ impl Service {
         self.inner.draining.load(Ordering::Relaxed)
     }
 
-    /// The vault as it is open now.
+    /// The vault as it is now open.
     #[must_use]
     pub fn vault(&self) -> Vault {
         self.inner.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -170,7 +170,7 @@ impl Service {
         }
     }
 
-    /// Reads a record that nobody writes, of an org that nobody has, so that the read goes to the store, past every
+    /// Reads a record that nobody writes, of an org that does not exist, so that the read goes to the store, past every
     /// cache.
     async fn check_reads(&self) -> Result<(), Failure> {
         let nobody: OrgId = "000000000000000000000000".parse().map_err(Error::from)?;
@@ -180,15 +180,15 @@ impl Service {
         Ok(())
     }
 
-    /// Fails if the next write would fail, as far as that can be known: the last one succeeded a moment ago, or one is
-    /// made now, of a row that stays as it is.
+    /// Fails if the next write would fail, as far as that can be known: the last write succeeded a moment ago, or one
+    /// is made now that leaves its row unchanged.
     async fn check_writes(&self) -> Result<(), Failure> {
         if self.inner.reopening.under_way.load(Ordering::Relaxed) {
             return Err(Error::RootRotated.into());
         }
         let asked = Instant::now();
-        // One at a time: whoever waits for a probe takes its result, so that a store which fails slowly is asked once
-        // for all of them.
+        // One at a time: a caller that waits for a probe takes its result, so that a store that fails slowly is asked
+        // only once for all of them.
         let mut last = self.inner.probed.lock().await;
         match &*last {
             Some(Probe { ended, result: Err(failure) }) if *ended >= asked => return Err(failure.clone()),
@@ -204,10 +204,10 @@ impl Service {
         result
     }
 
-    /// The root key was rotated elsewhere: opens the vault with the new one, beside the requests.
+    /// The root key was rotated elsewhere: opens the vault with the new one, while requests continue.
     pub(crate) fn take_up_root(&self) {
         let reopening = &self.inner.reopening;
-        // Relaxed: it guards nothing but a second try at the same time.
+        // Relaxed: it only prevents a second attempt at the same time.
         if reopening.open.is_none() || reopening.under_way.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -218,7 +218,7 @@ impl Service {
             match open().await {
                 Ok(vault) => {
                     *inner.vault.write().unwrap_or_else(PoisonError::into_inner) = vault;
-                    // They hold the vault as it was.
+                    // They hold the vault opened with the old root key.
                     inner.admitted.clear();
                     inner.logins.iter().for_each(Logins::end_all);
                     tracing::warn!(
@@ -234,8 +234,7 @@ impl Service {
         });
     }
 
-    /// Notes in the audit what is about to be shown, if reads are noted. What is noted is written within a second or
-    /// so.
+    /// Notes in the audit what is about to be shown, if reads are noted. The notes are written within a second or so.
     pub(crate) fn note_reads(
         &self,
         org: &Org,
@@ -271,15 +270,14 @@ impl Service {
         }
     }
 
-    /// Writes the notes of reads that wait, which otherwise happens within a second or so.
-    /// [`serve`](crate::serve) does so before it returns; a host with a server of its own calls it before it closes the
-    /// vault.
+    /// Writes the waiting notes of reads, which otherwise happens within a second or so. [`serve`](crate::serve) does
+    /// so before it returns; a host with its own server calls it before it closes the vault.
     ///
     /// # Errors
-    /// Those of [`Org::note`]: what was not written waits again, for an hour at most.
+    /// Those of [`Org::note`]: unwritten notes wait again, for at most an hour.
     pub async fn write_read_notes(&self) -> Result<(), Error> {
         let Some(reads) = &self.inner.read_notes else { return Ok(()) };
-        // With the vault as it is open by then: its root key may have been rotated.
+        // With the vault as it is open then: its root key may have been rotated.
         let open = |org, environment| self.org(org, environment);
         let written = reads.write(self.inner.clock.now_ms(), open).await;
         if written.lost > 0 {
@@ -326,7 +324,7 @@ impl ServiceOptions {
         self
     }
 
-    /// Other limits.
+    /// Sets other limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -347,8 +345,8 @@ impl ServiceOptions {
         self
     }
 
-    /// Opens the vault once more with `open` when its root key was rotated by another process, and serves that. It has
-    /// to be on the same store, which then counts as shared.
+    /// Opens the vault once more with `open` when another process rotated its root key, and serves that vault. It must
+    /// be on the same store, which then counts as shared.
     #[must_use]
     pub fn reopen_with<F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -382,22 +380,22 @@ impl ServiceOptions {
         self
     }
 
-    /// With the console: its page at `/`, its files and sessions below `/console`. Whoever logs in there with an API
-    /// key may do what the key may, until they log out, the key is revoked, 30 minutes after the last request, or
-    /// after 12 hours.
+    /// With the console: its page at `/`, its files and sessions below `/console`. A user who logs in there with an API
+    /// key may do what the key may, until they log out, the key is revoked, 30 minutes after the last request, or after
+    /// 12 hours.
     #[must_use]
     pub fn with_console(mut self) -> Self {
         self.logins = Some(Logins::default());
         self
     }
 
-    /// Notes in the audit of a vault that has one which values were shown to whom, also those that are not encrypted:
-    /// the answers to documented calls, and of the control calls. What is shown by the right to reveal is noted in any
-    /// case, before it is shown. Other reads are not held up: at most `notes_max` notes, of some 300 bytes, wait to be
-    /// written together within a second or so; a process that is killed loses those. One org has no more notes there
-    /// than are left for the others: half of them by itself, a third if two of them read as much as they can.
-    /// `when_full` says what becomes of a read for whose notes there is no room. Notes that cannot be written for an
-    /// hour, as in an org whose quota is full, are dropped and counted as lost. Off unless set.
+    /// Notes in the audit of a vault that has one which values were shown to whom, including values that are not
+    /// encrypted: in the responses to documented calls and to control calls. Values shown by the right to reveal are
+    /// always noted, before they are shown. Other reads are not held up: at most `notes_max` notes, of some 300 bytes,
+    /// wait to be written together within a second or so, and a killed process loses those. One org never has more
+    /// waiting notes than it leaves room for: half of the room by itself, a third if two orgs read as much as they can.
+    /// `when_full` says what happens to a read for whose notes there is no room. Notes that cannot be written for an
+    /// hour, for example in an org whose quota is full, are dropped and counted as lost. Off unless set.
     #[must_use]
     pub fn note_reads(mut self, when_full: WhenFull, notes_max: usize) -> Self {
         self.read_notes = Some(ReadNotes::new(when_full, notes_max));
@@ -435,14 +433,15 @@ impl ServiceOptions {
     }
 }
 
-/// At a time.
+/// How many backups may run at a time.
 const BACKUPS_MAX: usize = 4;
-/// Long enough that many reads share an event, and a process that is killed loses little.
+/// Long enough that many reads share an event, and that a killed process loses little.
 const WRITE_NOTES_EVERY: Duration = Duration::from_secs(1);
-/// A probe of writes is a write itself, if a small one. With the patience it makes the 5 s after which `/readyz` fails.
+/// A probe of writes is itself a write, if a small one. Together with the patience this gives the 5 s after which
+/// `/readyz` fails.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
-/// For the store to answer a probe.
+/// The time for the store to answer a probe.
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
-/// Until the next try after one in vain.
+/// The pause after a failed attempt.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
 const SESSION_SECS: u64 = 24 * 60 * 60;

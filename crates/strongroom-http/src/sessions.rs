@@ -21,7 +21,7 @@ pub(crate) struct NewToken {
     linked_account_id: Option<String>,
 }
 
-/// For which account, unless that is named elsewhere, and how to issue a token.
+/// The account, unless it is named elsewhere, and how to issue a token.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IssueQuery {

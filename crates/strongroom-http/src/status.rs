@@ -1,4 +1,4 @@
-//! Which status, type and code each kind of error of the engine has over HTTP.
+//! The status, type and code of each kind of engine error over HTTP.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -65,8 +65,7 @@ impl ErrorStatus {
         let status = if is_full_disk(error) {
             StatusCode::INSUFFICIENT_STORAGE
         } else if matches!(error, Error::RootRotated | Error::Retired) {
-            // Until the vault is opened with the root key that another process gave it, or in the store that it was
-            // moved to.
+            // Until the vault is opened with the root key from another process, or in the store that it was moved to.
             StatusCode::SERVICE_UNAVAILABLE
         } else {
             status_of(error.kind())
@@ -97,7 +96,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Invalid | ErrorKind::Conflict => StatusCode::BAD_REQUEST,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Busy | ErrorKind::Locked => StatusCode::SERVICE_UNAVAILABLE,
-        // The first four are an operator's to act on. A kind of a later engine is unknown.
+        // The first four are for an operator to act on. A kind of a later engine is unknown.
         ErrorKind::Indeterminate | ErrorKind::Key | ErrorKind::Damaged | ErrorKind::Refused | _ => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

@@ -1,4 +1,4 @@
-//! Work that takes longer than a request: it continues in the service, and is looked up by its id.
+//! Work that takes longer than a request: it continues in the service, and can be looked up by its id.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::auth::random;
 use crate::reason::Reason;
 use crate::time;
 
-/// Something that takes long, in this service. It is forgotten some time after its end, and when the service ends.
+/// A long-running operation in this service. It is forgotten some time after its end, and when the service ends.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Task {
     /// Its id.
@@ -22,9 +22,9 @@ pub struct Task {
     pub state: String,
     /// Rows that are done.
     pub done: u64,
-    /// Of how many, if that is known.
+    /// The total, if that is known.
     pub total: Option<u64>,
-    /// What came of it, in words.
+    /// The result, in words.
     pub message: Option<String>,
     /// Why it failed, for programs.
     pub reason: Option<Reason>,
@@ -65,17 +65,17 @@ pub struct TaskFinding {
 #[derive(Default)]
 pub(crate) struct Tasks(Arc<Mutex<VecDeque<Task>>>);
 
-/// The end of a task's work that says how far it is.
+/// The handle through which a task's work reports its progress.
 pub(crate) struct Reporter {
     tasks: Arc<Mutex<VecDeque<Task>>>,
     id: String,
 }
 
-/// What came of a task.
+/// The result of a task.
 pub(crate) struct Outcome {
     pub(crate) message: String,
     pub(crate) findings: Vec<TaskFinding>,
-    /// Why it is not done, if it stopped before its end.
+    /// Why it is not done, if it stopped early.
     pub(crate) reason: Option<Reason>,
 }
 
@@ -183,7 +183,7 @@ impl Reporter {
     }
 }
 
-/// A task whose work was dropped, as when the service ends, does not look as if it were still running.
+/// A task whose work was dropped, for example because the service ends, must not look as if it were still running.
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.change(|task| {

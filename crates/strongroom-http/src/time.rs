@@ -10,8 +10,8 @@ pub(crate) fn iso(moment: Timestamp) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// The moment that is written as in RFC 3339: `2026-01-31T12:00:00Z`, with a fraction or without, in UTC or with an
-/// offset (`+02:00`). Without either it is in UTC. `None` for anything else, and for one before 1970.
+/// The moment written as in RFC 3339: `2026-01-31T12:00:00Z`, with or without a fraction, in UTC or with an offset
+/// (`+02:00`). Without either it is in UTC. `None` for anything else, and for a moment before 1970.
 ///
 /// ```
 /// use strongroom_http::control::moment;
@@ -29,12 +29,12 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     u64::try_from(ms).ok().map(Timestamp::from_ms)
 }
 
-/// A time without its offset, and that in milliseconds. (`humantime` passes over what follows.)
+/// A time without its offset, and the offset in milliseconds. (`humantime` ignores the rest.)
 fn split_offset(text: &str) -> Option<(&str, i64)> {
     if let Some(local) = text.strip_suffix('Z') {
         return Some((local, 0));
     }
-    // The hyphens of the date are none.
+    // The hyphens of the date are not offsets.
     let clock = text.get(DATE_LEN..)?;
     let Some(place) = clock.rfind(['+', '-']) else { return Some((text, 0)) };
     let (local, offset) = text.split_at_checked(DATE_LEN + place)?;
@@ -47,7 +47,7 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
     Some((local, if offset.starts_with('-') { -ms } else { ms }))
 }
 
-/// Of `2026-01-31`.
+/// The length of `2026-01-31`.
 const DATE_LEN: usize = 10;
 /// The last millisecond of the year 9999.
 const LAST_MS: u64 = 253_402_300_799_999;

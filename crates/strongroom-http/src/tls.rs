@@ -43,12 +43,11 @@ impl Certified {
 }
 
 impl Tls {
-    /// Reads a certificate with those that lead to its root, and its key. TLS 1.2 and 1.3, without client
-    /// certificates.
+    /// Reads a certificate with its chain, and its key. TLS 1.2 and 1.3, without client certificates.
     ///
     /// # Errors
-    /// The system's for a file that cannot be read; `InvalidData` for one that holds no certificate or key, and for a
-    /// key of another certificate.
+    /// The system's error for a file that cannot be read; `InvalidData` for one that holds no certificate or key, and
+    /// for a key of another certificate.
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> io::Result<Self> {
         let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
         let provider = Arc::new(ring::default_provider());
@@ -60,12 +59,11 @@ impl Tls {
         Ok(Self { acceptor_config: Arc::new(config), current, certificates, key })
     }
 
-    /// Reads the files again, and notes in the log how that went. New connections get what they hold now; if they
-    /// cannot be used, what they held before, and so they do while that is valid and the new certificate is not.
+    /// Reads the files again, and logs the result. New connections get the new content. If that cannot be used, they
+    /// get the previous content, also while that is valid and the new certificate is not.
     ///
     /// # Errors
-    /// Those of [`from_files`](Self::from_files); `InvalidData` for a certificate that is not valid in place of one
-    /// that is.
+    /// Those of [`from_files`](Self::from_files); `InvalidData` for an invalid certificate in place of a valid one.
     pub fn reload(&self) -> io::Result<()> {
         let read = read(&self.certificates, &self.key, self.acceptor_config.crypto_provider());
         let now = SystemTime::now();
@@ -85,13 +83,13 @@ impl Tls {
         Ok(())
     }
 
-    /// When the certificate expires, or the first of those that lead to its root.
+    /// When the certificate, or the first of its chain, expires.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.current.get().not_after
     }
 
-    /// Warns in the log of a certificate that expires soon, once a day. Never ends.
+    /// Warns in the log once a day of a certificate that expires soon. Never ends.
     pub(crate) async fn watch_expiry(&self) {
         loop {
             self.warn_of_expiry();
@@ -150,7 +148,7 @@ fn read(certificates: &Path, key: &Path, provider: &CryptoProvider) -> io::Resul
     Ok(Certified { key: Arc::new(pair), not_before, not_after })
 }
 
-/// Says which of the two files it is that cannot be read.
+/// Says which of the two files cannot be read.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
@@ -160,7 +158,7 @@ fn validity(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<(SystemT
     Ok((validity.not_before.to_system_time(), validity.not_after.to_system_time()))
 }
 
-/// Says which of the two files it is that cannot be used.
+/// Says which of the two files cannot be used.
 fn in_file(path: &Path, error: impl std::fmt::Display) -> io::Error {
     invalid(format!("{}: {error}", path.display()))
 }
@@ -170,5 +168,5 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// As long before its end as an authority that certifies for 90 days advises to renew.
+/// As long before its end as an authority that certifies for 90 days recommends renewal.
 const EXPIRES_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -1,4 +1,4 @@
-//! Spans of OpenTelemetry: one for each request, and one inside of it for each verb of the engine. Feature `otel`.
+//! OpenTelemetry spans: one for each request, and inside it one for each verb of the engine. Feature `otel`.
 //!
 //! Names and attributes follow OpenTelemetry's semantic conventions for HTTP servers. They hold what the log holds:
 //! ids, names and outcomes, never a value, a key or a header.
@@ -13,7 +13,7 @@ use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_http::HeaderExtractor;
 use strongroom::{ErrorKind, Observation, Observer, Outcome};
 
-/// The span of a request, which ends with it, or where the request is dropped.
+/// The span of a request, which ends with the request or when the request is dropped.
 pub(crate) struct RequestSpan(Context);
 
 impl RequestSpan {
@@ -21,7 +21,7 @@ impl RequestSpan {
     pub(crate) fn begin(method: &Method, route: &str, id: &str, headers: &HeaderMap) -> Self {
         let parent = global::get_text_map_propagator(|from| from.extract(&HeaderExtractor(headers)));
         let tracer = global::tracer(SCOPE);
-        // A client may write any word there.
+        // A client may send any word there.
         let method = if method.as_str().len() <= METHOD_LEN_MAX { method.as_str() } else { "_OTHER" };
         let span = tracer
             .span_builder(format!("{method} {route}"))
@@ -35,7 +35,7 @@ impl RequestSpan {
         Self(parent.with_span(span))
     }
 
-    /// Polls `work` inside of the span.
+    /// Polls `work` inside the span.
     pub(crate) fn around<F>(&self, work: F) -> WithContext<F> {
         work.with_context(self.0.clone())
     }
@@ -43,7 +43,7 @@ impl RequestSpan {
     pub(crate) fn end(self, status: StatusCode) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-        // The conventions: an error of the caller is none of the server's.
+        // By the conventions, an error of the caller is not an error of the server.
         if status.is_server_error() {
             span.set_status(Status::error(""));
         }
@@ -56,7 +56,7 @@ pub(crate) fn note_caller(caller: &str) {
     Context::current().span().set_attribute(KeyValue::new("enduser.id", caller.to_owned()));
 }
 
-/// An observer that makes a span of each verb that ends inside of a request. Feature `otel`.
+/// An observer that makes a span for each verb that ends inside a request. Feature `otel`.
 ///
 /// ```
 /// use strongroom::VaultOptions;
@@ -102,7 +102,7 @@ impl Observer for VerbSpans {
         if seen.outcome != Outcome::Ok {
             span.set_attribute(KeyValue::new("error.type", seen.outcome.as_str()));
         }
-        // As above: what was asked wrongly is no error of the vault.
+        // As above: a wrong request is not an error of the vault.
         if let Outcome::Failed(kind) = seen.outcome
             && !matches!(kind, ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict)
         {
@@ -112,6 +112,6 @@ impl Observer for VerbSpans {
     }
 }
 
-/// Of the longest that are registered, such as `UPDATEREDIRECTREF`.
+/// The longest registered methods, such as `UPDATEREDIRECTREF`.
 const METHOD_LEN_MAX: usize = 17;
 const SCOPE: &str = "strongroom-http";

@@ -20,7 +20,8 @@ use crate::service::Service;
 
 /// Lists linked accounts
 ///
-/// Sorted by `_id`. With `env_variable_name` and `env_variable_value`: those whose own value of the variable is that.
+/// Sorted by `_id`. `env_variable_name` and `env_variable_value` select the accounts whose own value of the variable is
+/// that.
 #[utoipa::path(
     get, context_path = BASE, path = "/linked-account", tag = "linked accounts", params(AccountsQuery),
     responses((status = 200, body = Paged<AccountDoc>), Failures), security(("api_key" = [])),
@@ -53,8 +54,8 @@ pub(crate) async fn list(
     Ok(Json(Paged::new(docs, total, number)))
 }
 
-/// The first accounts by `_id`, as many as this page and those before it need, and how many there are in all. The
-/// engine lists by the org's own ids, so that all of them have to be walked.
+/// The first accounts by `_id`, as many as this page and those before it need, and the total number. The engine lists
+/// by the org's own ids, so all accounts have to be walked.
 async fn walk(
     org: &Org,
     wanted: Option<&Wanted>,
@@ -91,7 +92,7 @@ async fn walk(
     }
 }
 
-/// The value by which accounts are found.
+/// The value to find accounts by.
 struct Wanted {
     definition: DefinitionId,
     value: String,
@@ -110,7 +111,7 @@ impl Wanted {
     }
 }
 
-/// A definition, if its values may be compared with a submitted one: a comparison shows what they are.
+/// A definition, if its values may be compared with a submitted one: a comparison reveals them.
 async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<StoredDefinition, Failure> {
     let found = org.definition(definition).await?.ok_or_else(Failure::definition_not_found)?;
     if found.definition.encrypted {
@@ -119,5 +120,5 @@ async fn refuse_encrypted(org: &Org, definition: DefinitionRef<'_>) -> Result<St
     Ok(found)
 }
 
-/// Each is a read of its value.
+/// Each one is a read of its value.
 const EXAMINED_MAX: usize = 10_000;

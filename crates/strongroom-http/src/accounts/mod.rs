@@ -51,7 +51,7 @@ pub(crate) async fn create(
     for (key, value) in credentials(&body)? {
         create = create.with_credential(key, value);
     }
-    // From what was written: it may be deleted before it could be read again.
+    // From the result of the write: the account may be deleted before it could be read again.
     let AccountWritten { info, integrations, .. } = create.written().await?;
     Ok(Json(AccountDoc::of(info, integrations, org.environment())))
 }
@@ -59,7 +59,7 @@ pub(crate) async fn create(
 /// Registers a linked account, or updates it
 ///
 /// Fields that are not named stay; credentials merge by key. With a session token the account is never registered, its
-/// `udf` stays as it is, and it gets a `name` only where it has none.
+/// `udf` stays as it is, and it gets a `name` only if it has none.
 #[utoipa::path(
     put, context_path = BASE, path = "/linked-account", tag = "linked accounts", request_body = UpsertAccount,
     params(AccountQuery, ("linked_account_id" = Option<String>, Header)),
@@ -105,7 +105,7 @@ async fn upsert_any(
     let new_account = written.action == Upsert::Added;
     let mut integrations = if new_account { Vec::new() } else { all_integrations(&written.account).await? };
     if integrations.is_empty() {
-        // A new one has no others, and one that was deleted meanwhile shows none.
+        // A new account has no others, and one that was deleted meanwhile shows none.
         integrations = written.integrations;
     }
     let account = AccountDoc::of(written.info, integrations, org.environment());
@@ -148,14 +148,14 @@ pub(crate) async fn delete(
     let account = Caller::Key(caller).require_linked_account(&of_path(&id, &header, &query, &body))?;
     let account = account.id().clone();
     let sessions = service.sessions(&org)?;
-    // Sessions are deleted in the batch that deletes the account: none is ever valid for an account of the same id that
-    // is registered later.
+    // Sessions are deleted in the batch that deletes the account: none is ever valid for an account that is registered
+    // later under the same id.
     for _ in 0..ATTEMPTS_MAX {
         let with_sessions = sessions.removal(&account).await?;
         return match org.delete_account_with(&account, with_sessions).await {
             Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
             Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
-            // A session was issued meanwhile: it must go too.
+            // A session was issued meanwhile: it must be deleted too.
             Err(Error::Unexpected { .. }) => continue,
             Err(error) => Err(error.into()),
         };
@@ -165,8 +165,8 @@ pub(crate) async fn delete(
 
 /// Removes an integration of a linked account, and its credentials
 ///
-/// All connections of the integration go, with the credentials of each: also those beside the default one, which no
-/// documented call shows.
+/// All connections of the integration are deleted, each with its credentials, including those beside the default one,
+/// which no documented call shows.
 #[utoipa::path(
     delete, context_path = BASE, path = "/linked-account/integration/{slug}", tag = "linked accounts",
     params(("slug" = String, Path), AccountQuery, ("linked_account_id" = Option<String>, Header)),
@@ -210,7 +210,7 @@ fn named(
     caller.linked_account(&stated)?.ok_or_else(|| Failure::linked_account("linked_account_id required"))
 }
 
-/// The account of a path, with which the other places must agree.
+/// The account of a path; the other places must agree with it.
 fn of_path<'r>(
     id: &'r str,
     header: &'r AccountHeader,
@@ -238,7 +238,7 @@ async fn doc(caller: &Caller, account: LinkedAccountId) -> Result<AccountDoc, Fa
     Ok(AccountDoc::of(known, integrations, org.environment()))
 }
 
-/// All of them: the documented ones may come after connections that these calls do not know.
+/// All of them: connections that these calls do not know may come before the documented ones.
 async fn all_integrations(account: &Account) -> Result<Vec<Integration>, Error> {
     let (mut integrations, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
     loop {

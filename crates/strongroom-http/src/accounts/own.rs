@@ -15,7 +15,7 @@ pub(super) async fn update(holder: &TokenCaller, body: &AccountFields) -> Result
         refuse_fields_of_org(&known, body)?;
         let mut update = holder.account.update();
         if let Some(name) = body.name.as_ref().filter(|_| known.name.is_none()) {
-            // If the org names it meanwhile, that name stays.
+            // If the org names it meanwhile, the org's name stays.
             update = update.name(name).expecting(Expected::Revision(known.revision));
         }
         if body.your_app.is_some() {
@@ -35,8 +35,8 @@ pub(super) async fn update(holder: &TokenCaller, body: &AccountFields) -> Result
     Err(Error::Contended(ATTEMPTS_MAX).into())
 }
 
-/// Refuses to overwrite what the org says of its account. The same words again are no change: a client may send the
-/// whole account back.
+/// Refuses to overwrite the org's own fields of its account. Sending the same text is not a change: a client may send
+/// the whole account back.
 fn refuse_fields_of_org(known: &LinkedAccount, body: &AccountFields) -> Result<(), Failure> {
     let other_name = body.name.is_some() && known.name.is_some() && body.name != known.name;
     let other_udf =

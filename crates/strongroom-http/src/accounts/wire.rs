@@ -32,7 +32,7 @@ pub(crate) struct AccountFields {
 /// The default app of a linked account.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct YourApp {
-    /// Key name → any JSON; what is not a string is kept as its exact source text.
+    /// Key name → any JSON; anything but a string is kept as its exact source text.
     #[serde(default)]
     #[schema(value_type = Object, required = false)]
     pub(crate) auth_credentials: KeyValues,
@@ -42,7 +42,7 @@ pub(crate) struct YourApp {
 #[derive(Default)]
 pub(crate) struct KeyValues(pub(crate) Vec<(String, Box<RawValue>)>);
 
-/// A new or changed linked account: its fields, or the same under `payload`, which wins.
+/// A new or changed linked account: its fields, or the same under `payload`, which takes precedence.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct UpsertAccount {
     #[schema(nullable = false)]
@@ -67,7 +67,7 @@ pub(crate) struct AccountDoc {
     id: DocumentId,
     #[schema(value_type = String)]
     account_id: LinkedAccountId,
-    /// Empty, if there is none.
+    /// Empty if there is none.
     name: String,
     #[schema(value_type = String)]
     environment: Environment,
@@ -109,7 +109,7 @@ pub(crate) struct IntegrationDeleted {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AccountsQuery {
-    /// With `env_variable_value`: those whose own value of this variable is that.
+    /// With `env_variable_value`: selects the accounts whose own value of this variable is that.
     #[param(required = false, value_type = String)]
     pub(crate) env_variable_name: Option<String>,
     #[param(required = false, value_type = String)]
@@ -132,7 +132,7 @@ impl AccountFields {
         }
     }
 
-    /// The org's own fields as their exact source, which must be an object's.
+    /// The org's own fields as their exact source, which must be an object.
     pub(crate) fn udf(&self) -> Result<Option<&str>, Failure> {
         let text = self.udf.as_ref().map(|udf| udf.get());
         if text.is_some_and(|text| !text.starts_with('{')) {
@@ -143,7 +143,7 @@ impl AccountFields {
 }
 
 impl UpsertAccount {
-    /// The fields of the payload, and those beside it where the payload has none.
+    /// The fields of the payload, and those beside it that the payload lacks.
     pub(crate) fn fields(self) -> AccountFields {
         let payload = self.payload.unwrap_or_default();
         let named = payload.account_id.is_some() || payload.linked_account_id.is_some();
@@ -185,13 +185,13 @@ impl<'de> Deserialize<'de> for KeyValues {
 }
 
 impl AccountDoc {
-    /// What is shown of a registered account.
+    /// The response for a registered account.
     pub(crate) fn of(
         known: LinkedAccount,
         integrations: Vec<Integration>,
         environment: &Environment,
     ) -> Self {
-        // The documented calls know one connection of an integration: the default one.
+        // The documented calls know only one connection of an integration: the default one.
         let integrations = integrations
             .into_iter()
             .filter(|app| app.connection.is_none())

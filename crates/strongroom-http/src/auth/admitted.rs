@@ -1,4 +1,4 @@
-//! The API keys that were admitted before: the next request with one of them opens nothing.
+//! The API keys that were admitted before: the next request with one of them opens no record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use strongroom::{Clock, Error, Vault};
 use super::api_key::{Admitted, ApiKeys};
 use super::key_text::KeyText;
 
-/// Keys that were admitted, by the SHA-256 of their text: who knows the text has shown the secret. Each request still
-/// reads the key's record, so that a revoked key is refused at once; only a record that changed is opened again.
+/// Keys that were admitted, by the SHA-256 of their text: a caller who knows the text has shown the secret. Each
+/// request still reads the key's record, so that a revoked key is refused at once. Only a changed record is opened
+/// again.
 ///
-/// It cannot give a key away: neither text nor secret is kept. The time of a lookup depends only on the digest, whose
+/// It cannot reveal a key: it keeps neither text nor secret. The time of a lookup depends only on the digest, whose
 /// bits a caller cannot choose.
 pub(crate) struct AdmittedKeys(Cache<KeyDigest, Arc<Admitted>>);
 
@@ -28,7 +29,7 @@ impl KeyDigest {
 }
 
 impl AdmittedKeys {
-    /// The key of this digest, if it was admitted before. It may have been revoked since.
+    /// The key with this digest, if it was admitted before. It may have been revoked since.
     pub(crate) fn known(&self, digest: &KeyDigest) -> Option<Arc<Admitted>> {
         self.0.get(digest)
     }
@@ -38,7 +39,7 @@ impl AdmittedKeys {
         self.0.clear();
     }
 
-    /// Opens the record of the key of this text, and admits it if it is neither revoked nor expired.
+    /// Opens the record of the key with this text, and admits the key if it is neither revoked nor expired.
     pub(crate) async fn open(
         &self,
         vault: &Vault,

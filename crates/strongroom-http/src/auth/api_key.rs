@@ -35,9 +35,9 @@ use super::{own_records, random};
 pub struct ApiKeys {
     org: Org,
     records: Records,
-    /// On which day each was last used.
+    /// The day on which each key was last used.
     uses: Records,
-    /// Those that make no more keys, nor do the keys that they made.
+    /// The keys that make no more keys, and whose made keys make none either.
     ended_lines: Records,
 }
 
@@ -47,7 +47,7 @@ pub struct NewApiKey {
     name: String,
     grant: Grant,
     expires_at: Option<Timestamp>,
-    /// By which keys: the first one, and so on to the one that makes it.
+    /// The keys that it descends from: the first one, and so on to the one that makes it.
     makers: Vec<DocumentId>,
 }
 
@@ -55,7 +55,7 @@ pub struct NewApiKey {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CreatedApiKey {
-    /// What is stored of it.
+    /// The stored part.
     pub info: ApiKeyInfo,
     /// The key itself, which is shown only here.
     pub key: Secret,
@@ -77,7 +77,7 @@ pub struct ApiKeyInfo {
     pub expires_at: Option<Timestamp>,
     /// The beginning of the day, in UTC, on which it was last used; `None` if never.
     pub last_used: Option<Timestamp>,
-    /// By which key it was made; `None` for one of a host that has the vault open, or of an earlier release.
+    /// The key that made it; `None` if a host that has the vault open made it, or an earlier release.
     pub made_by: Option<DocumentId>,
     makers: Vec<DocumentId>,
     replaced: Option<Replaced>,
@@ -89,7 +89,7 @@ pub struct ApiKeyInfo {
 pub struct ApiKeyPage {
     /// The keys.
     pub items: Vec<ApiKeyInfo>,
-    /// Which records of this page cannot be read, each with why.
+    /// The records of this page that cannot be read, and why.
     pub unreadable: Vec<String>,
     /// The next page; `None` at the end of the list.
     pub next: Option<Cursor>,
@@ -101,12 +101,12 @@ pub struct ApiKeyPage {
 pub struct MadeKeys {
     /// Those that can be read.
     pub keys: Vec<ApiKeyInfo>,
-    /// Which records of API keys cannot be read, each with why: whether the key made them is not known. Such a key is
+    /// The records of API keys that cannot be read, and why: it is unknown whether the key made them. Such a key is
     /// refused, and can be revoked by its id.
     pub unreadable: Vec<String>,
 }
 
-/// What a key's record holds.
+/// The content of a key's record.
 #[derive(Serialize, Deserialize)]
 struct KeyRow {
     name: String,
@@ -114,23 +114,23 @@ struct KeyRow {
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
-    /// `None` for the documented calls alone.
+    /// `None` for the documented calls only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     makers: Vec<DocumentId>,
-    /// If another key took its place, and it is taken for a while yet.
+    /// Set if another key replaced it, and it is still accepted for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<Replaced>,
 }
 
-/// What is known of a key from before it was replaced.
+/// The state of a key before it was replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Replaced {
     /// When it would have expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
-    /// Whether nobody but its holder replaced it: then the holder may do so again, if the new one is lost.
+    /// Whether only its own holder replaced it: then the holder may do so again if the new key is lost.
     by_itself: bool,
 }
 
@@ -139,17 +139,17 @@ pub(crate) struct Admitted {
     keys: ApiKeys,
     pub(crate) id: DocumentId,
     pub(crate) grant: Arc<Grant>,
-    /// Its holder, as the author of what is written.
+    /// Its holder, as the author of writes.
     actor: Actor,
     makers: Vec<DocumentId>,
     record: RecordKey,
     stamp: Stamp,
     pub(crate) expires_at: Option<Timestamp>,
-    /// The day of the last use that was noted, counted from 1970; 0 for none in this process.
+    /// The day of the last use that was noted, counted from 1970; 0 if none was noted in this process.
     day: AtomicU64,
 }
 
-/// What a request needs of a key's record. Hex digits are never escaped, so that they can be borrowed.
+/// The part of a key's record that a request needs. Hex digits are never escaped, so they can be borrowed.
 #[derive(Deserialize)]
 struct Admission<'a> {
     sha256: &'a str,
@@ -167,7 +167,7 @@ impl NewApiKey {
         Self { name: name.into(), grant: Grant::default(), expires_at: None, makers: Vec::new() }
     }
 
-    /// The same with what `grant` says in place of the documented calls.
+    /// The same, with `grant` instead of the documented calls.
     #[must_use]
     pub fn with(mut self, grant: Grant) -> Self {
         self.grant = grant;
@@ -181,7 +181,7 @@ impl NewApiKey {
         self
     }
 
-    /// The same, made by the holder of a key, with which it is revoked where that is asked for.
+    /// The same, made by the holder of a key; it can then be revoked together with that key.
     pub(crate) fn made_by(mut self, makers: Vec<DocumentId>) -> Self {
         self.makers = makers;
         self
@@ -193,12 +193,12 @@ impl NewApiKey {
 }
 
 impl ApiKeyInfo {
-    /// When it expires, or would have if it had not been replaced: until then the key lasts that takes its place.
+    /// When it expires, or would have if it had not been replaced. The key that replaces it lasts until then.
     pub(crate) fn own_expiry(&self) -> Option<Timestamp> {
         self.replaced.map_or(self.expires_at, |replaced| replaced.expires_at)
     }
 
-    /// Whether its holder alone replaced it.
+    /// Whether only its own holder replaced it.
     pub(crate) fn replaced_itself(&self) -> bool {
         self.replaced.is_some_and(|replaced| replaced.by_itself)
     }
@@ -208,7 +208,7 @@ impl ApiKeys {
     /// The keys of `org`, in its environment.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// None that a caller can cause.
     pub fn of(org: &Org) -> Result<Self, Error> {
         let (records, uses) = (own_records(org, "api-key")?, own_records(org, "api-key-use")?);
         let ended_lines = own_records(org, "api-key-line")?;
@@ -232,9 +232,9 @@ impl ApiKeys {
         self.make(new, options).await
     }
 
-    /// Makes a key that may do what the key `id` may, which is refused from `until` on, or earlier if it expires before
-    /// that; both in one batch. The new one expires at `expires_at`, or else when the old one would have if it had
-    /// not been replaced, however often that is done. `None` if there is no such key.
+    /// Makes a key with the same rights as the key `id`, and refuses the old one from `until` on, or earlier if it
+    /// expires first; both in one batch. The new key expires at `expires_at`, or otherwise when the old one would have
+    /// without being replaced, however often that is done. `None` if there is no such key.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if the key was changed meanwhile; those of [`create`](Self::create).
@@ -247,7 +247,7 @@ impl ApiKeys {
         self.replace(id, until, expires_at, Vec::new()).await
     }
 
-    /// The same on behalf of the last of these makers.
+    /// The same, on behalf of the last of these makers.
     pub(crate) async fn replace(
         &self,
         id: &DocumentId,
@@ -284,7 +284,7 @@ impl ApiKeys {
         let (name, expires_at, makers) = (new.name, new.expires_at, new.makers);
         let row = KeyRow { grant, name, sha256, expires_at, makers, replaced: None };
         let key = record_key(&text.id)?;
-        // A random id does not repeat; if it ever did, the earlier key must stay as it is.
+        // A random id does not repeat; if it ever did, the earlier key would have to stay as it is.
         let created_at = self.records.put_with(&key, row.encode(), options).await?.created_at;
         let info = ApiKeyInfo {
             id: text.id,
@@ -300,18 +300,18 @@ impl ApiKeys {
         Ok(CreatedApiKey { info, key: text.format() })
     }
 
-    /// On the condition that the last of these makers is not revoked when the batch lands, however long ago its request
-    /// was admitted. The record of the one that is `replaced` is in the batch already.
+    /// Adds the condition that the last of these makers is not revoked when the batch lands, however long ago its
+    /// request was admitted. If that maker is the one being `replaced`, its record is already in the batch.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] if it is revoked, or if the line of any of them was ended.
+    /// [`Error::Unexpected`] if it is revoked, or if the line of any maker was ended.
     async fn while_makers_may(
         &self,
         makers: &[DocumentId],
         replaced: Option<&DocumentId>,
         options: WriteOptions,
     ) -> Result<WriteOptions, Error> {
-        // Before the record is read: whoever ends a line looks for the keys of it afterwards.
+        // Before the record is read: ending a line looks for its keys afterwards.
         for maker in makers {
             if self.ended_lines.get(&record_key(maker)?).await?.is_some() {
                 return Err(Error::Unexpected { found: None });
@@ -323,8 +323,8 @@ impl ApiKeys {
         Ok(options.with_record(self.records.condition(key, Expected::Revision(maker.revision))))
     }
 
-    /// The keys that were made and not revoked, expired ones included. One that cannot be read keeps no other out of
-    /// the list.
+    /// The keys that were made and not revoked, including expired ones. A key that cannot be read does not fail the
+    /// list.
     ///
     /// # Errors
     /// Those of [`Records::each`].
@@ -332,7 +332,7 @@ impl ApiKeys {
         let mut page = self.read(page).await?;
         for info in &mut page.items {
             let used = match self.uses.get(&record_key(&info.id)?).await {
-                // Its last use is not known then.
+                // Then its last use is unknown.
                 Err(error) if error.kind() == ErrorKind::Damaged => None,
                 used => used?,
             };
@@ -342,13 +342,13 @@ impl ApiKeys {
         Ok(page)
     }
 
-    /// The same without when they were last used.
+    /// The same, without the last use.
     async fn read(&self, page: PageRequest) -> Result<ApiKeyPage, Error> {
         let found = self.records.each(page).await?;
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         for (key, record) in found.items {
             match record {
-                // A record that is not a key's admits nobody, so that it is not listed either.
+                // A record that is not a key's admits nobody, so it is not listed either.
                 Ok(record) => items.extend(KeyRow::info(&record)),
                 Err(error) => unreadable.push(format!("API key {key} cannot be read: {error}")),
             }
@@ -356,7 +356,7 @@ impl ApiKeys {
         Ok(ApiKeyPage { items, unreadable, next: found.next })
     }
 
-    /// A key that was made and not revoked, by its id; also one that has expired.
+    /// A key that was made and not revoked, by its id, even if it has expired.
     ///
     /// # Errors
     /// Those of [`Records::get`].
@@ -365,9 +365,9 @@ impl ApiKeys {
         Ok(record.as_ref().and_then(KeyRow::info))
     }
 
-    /// The keys that are there of those that a key made, by itself or through keys that it made, in the order of their
-    /// ids; whether the key itself is there or not. Which key made it is noted from this release on, and of a line of
-    /// more than 64 keys, each made by the one before, for the first and the last 32 of them.
+    /// The remaining keys that a key made, by itself or through keys that it made, in the order of their ids, whether
+    /// the key itself still exists or not. Makers are noted from this release on. For a line of more than 64 keys, each
+    /// made by the one before, the first and the last 32 are noted.
     ///
     /// # Errors
     /// Those of [`Records::each`].
@@ -382,8 +382,8 @@ impl ApiKeys {
         }
     }
 
-    /// Revokes the keys that a key [made](Self::made_by), and returns them. Revoke the key itself first. From now on
-    /// none of its line makes another, so that those who go on making keys do not hold this up.
+    /// Revokes the keys that a key [made](Self::made_by), and returns them. Revoke the key itself first. From now on no
+    /// key of its line makes another, so that keys being made cannot hold this up.
     ///
     /// # Errors
     /// Those of [`revoke`](Self::revoke).
@@ -391,7 +391,7 @@ impl ApiKeys {
         self.ended_lines.put(&record_key(id)?, "").await?;
         let mut revoked = Vec::new();
         loop {
-            // Again, for what was being made when the line was ended: that lands only while its maker is there.
+            // Again, for keys that were being made when the line was ended: they land only while their maker exists.
             let made = self.made_by(id).await?;
             if made.keys.is_empty() {
                 return Ok(MadeKeys { keys: revoked, unreadable: made.unreadable });
@@ -413,7 +413,7 @@ impl ApiKeys {
         Ok(self.clone().admit(&key, clock).await?.is_some())
     }
 
-    /// Revokes a key, also one that cannot be read: from now on it is refused. Returns whether there was one. The keys
+    /// Revokes a key, even one that cannot be read: from now on it is refused. Returns whether there was one. The keys
     /// that it made stay valid: see [`made_by`](Self::made_by).
     ///
     /// # Errors
@@ -434,7 +434,7 @@ impl ApiKeys {
         if hex::decode_to_slice(row.sha256, &mut sha256).is_err() {
             return Ok(None);
         }
-        // In constant time: how many bytes match must not show in how long it takes.
+        // In constant time: the duration must not reveal how many bytes match.
         let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
         let admitted = Admitted {
             keys: self,
@@ -465,16 +465,17 @@ impl Admitted {
         &self.keys.org
     }
 
-    /// The same on behalf of its holder, in one request.
+    /// The same, on behalf of its holder, in one request.
     pub(crate) fn acting(&self, request: Option<&RequestId>) -> Org {
         self.org().acting_as(in_request(self.actor.clone(), request))
     }
 
-    /// The makers of a key that its holder makes.
+    /// The makers of a key that this one makes.
     pub(crate) fn makers_of_next(&self) -> Vec<DocumentId> {
         let mut makers = self.makers.clone();
         makers.push(self.id);
-        // A key that replaces itself every night stays known by where its line began, and by its latest turns.
+        // A key that replaces itself every night stays known by the beginning of its line, and by its latest
+        // replacements.
         if makers.len() > MAKERS_MAX {
             makers.remove(MAKERS_MAX / 2);
         }
@@ -486,16 +487,16 @@ impl Admitted {
         self.actor.name().as_str()
     }
 
-    /// Whether the key may be admitted again without a look at its secret: its record is still the one that was
-    /// opened, and its time is not over.
+    /// Whether the key may be admitted again without checking its secret: its record is still the one that was opened,
+    /// and it has not expired.
     pub(crate) async fn is_current(&self, clock: &dyn Clock) -> Result<bool, Error> {
         let found = self.keys.records.get_if_changed(&self.record, Some(&self.stamp)).await?;
-        // Its expiry is compared each time, since it passes without a change of the record.
+        // Expiry is checked each time, since it passes without a change of the record.
         Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
     }
 
-    /// The same key as its record is now, for who has shown its secret before; `None` if it was revoked or its time is
-    /// over. The secret of a record never changes: a key that replaces another one has an id of its own.
+    /// The same key with its present record, for a caller that has shown its secret before; `None` if it was revoked or
+    /// has expired. The secret of a record never changes: a key that replaces another has an id of its own.
     pub(crate) async fn again(&self, clock: &dyn Clock) -> Result<Option<Self>, Error> {
         let IfChanged::Changed(found, stamp) = self.keys.records.get_if_changed(&self.record, None).await?
         else {
@@ -516,8 +517,7 @@ impl Admitted {
         Ok(again.is_in_time(clock).then_some(again))
     }
 
-    /// Notes that the key is used today, if that was not noted yet. The request does not wait for it, and does not fail
-    /// with it.
+    /// Notes that the key is used today, if that was not noted yet. The request neither waits for it nor fails with it.
     pub(crate) fn note_use(&self, clock: &dyn Clock) {
         let today = clock.now_ms() / DAY_MS;
         // Relaxed: at worst, the same day is noted twice.
@@ -575,11 +575,11 @@ fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
     Ok(id.to_string().parse()?)
 }
 
-/// Before the id of a key where it is an author.
+/// The prefix of a key's id where it is an author.
 pub(crate) const API_KEY: &str = "api-key:";
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
-/// Some 1.7 KB of a record.
+/// Takes some 1.7 KB of a record.
 const MAKERS_MAX: usize = 64;
 const SHA256_LEN: usize = 32;
 

@@ -1,12 +1,12 @@
-//! Base62, in which API keys are written. Both directions wipe their buffers.
+//! Base62, the encoding of API keys. Both directions wipe their buffers.
 
 use zeroize::Zeroizing;
 
-/// The digits of `bytes` as one number, the most significant first. Each zero byte in front is one digit `0`.
+/// The digits of `bytes` as one number, the most significant first. Each leading zero byte is one digit `0`.
 pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    // 1.35 digits a byte: enough room that the buffer never moves and leaves a copy behind. The least significant
-    // first.
+    // 1.35 digits per byte: enough room that the buffer never moves and leaves a copy behind. The least significant
+    // digit comes first.
     let mut digits = Zeroizing::new(Vec::<u8>::with_capacity(bytes.len() * 3 / 2 + 1));
     for byte in bytes {
         let mut carry = u32::from(*byte);
@@ -28,7 +28,8 @@ pub(super) fn encode(bytes: &[u8]) -> Zeroizing<String> {
 
 /// The bytes of a text that [`encode`] writes; `None` for any other, and for more than [`LIMBS`] words.
 pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    // The least significant first; those from `len` on are zero. Of fixed size, so that no text makes it grow.
+    // The least significant word comes first; words from `len` on are zero. The size is fixed, so that no text makes it
+    // grow.
     let (mut limbs, mut len) = (Zeroizing::new([0_u64; LIMBS]), 0);
     for digits in text.as_bytes().chunks(DIGITS_A_STEP) {
         let (mut scale, mut carry) = (1_u128, 0_u128);
@@ -42,7 +43,7 @@ pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
             carry >>= 64;
         }
         if carry > 0 {
-            // A number below 2⁶⁴, since the scale is.
+            // Below 2⁶⁴, since the scale is.
             *limbs.get_mut(len)? = carry as u64;
             len += 1;
         }
@@ -67,7 +68,7 @@ fn digit_value(digit: u8) -> Option<u8> {
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 62¹⁰ is less than 2⁶⁰.
 const DIGITS_A_STEP: usize = 10;
-/// Words of 64 bits that a number may have.
+/// The most words of 64 bits that a number may have.
 const LIMBS: usize = 12;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What an API key may do, and to what.
+//! What an API key may do, and to which names and accounts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use strongroom::LinkedAccountId;
 /// One right of an API key. None implies another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
-    /// The documented calls under `/api/v2/public`, with the whole org in the key's environment. The right of a key
-    /// for which no other is asked.
+    /// The documented calls under `/api/v2/public`, with the whole org in the key's environment. The right of a key for
+    /// which no other is requested.
     Documented,
-    /// Definitions, accounts, history, and the values that are not encrypted.
+    /// Definitions, accounts, history, and values that are not encrypted.
     Read,
     /// Sets and deletes values and credentials, defines variables and changes definitions, registers accounts.
     Write,
@@ -28,7 +28,7 @@ pub enum Right {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownRight;
 
-/// What an API key may do, and to what. Nothing more can be added to it later.
+/// What an API key may do, and to which names and accounts. Nothing can be added to it later.
 ///
 /// ```
 /// use strongroom_http::{Grant, Right};
@@ -41,13 +41,13 @@ pub struct UnknownRight;
 pub struct Grant {
     /// Sorted, each once.
     rights: Vec<Right>,
-    /// Names, or their beginnings before a `*`. Empty for all.
+    /// Names, or prefixes before a `*`. Empty for all.
     names: Vec<String>,
-    /// Empty for all, and for the values of the org and of workflows.
+    /// Empty for all accounts, and for the values of the org and of workflows.
     accounts: Vec<LinkedAccountId>,
 }
 
-/// Why a grant cannot be narrowed as was asked.
+/// Why a grant cannot be narrowed as requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GrantError {
@@ -61,8 +61,8 @@ pub enum GrantError {
     Unbounded(Right),
 }
 
-/// A grant as the record of its key holds it. Narrowed in a way of a later release, the key is none here: what is not
-/// understood must not widen it.
+/// A grant as stored in the record of its key. If it is narrowed in a way of a later release, the key is not valid
+/// here: an unknown restriction must not widen it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantRow {
@@ -137,11 +137,12 @@ impl Grant {
         Self { rights, names: Vec::new(), accounts: Vec::new() }
     }
 
-    /// The same for variables of these names alone; one that ends in `*` takes all that begin so. At most 100.
+    /// The same, only for variables with these names; a name that ends in `*` covers all that begin with it. At most
+    /// 100.
     ///
     /// # Errors
-    /// [`GrantError`] for a name of no or more than 256 bytes, for none or too many, and for a right that cannot be
-    /// narrowed.
+    /// [`GrantError`] for a name that is empty or longer than 256 bytes, for no names or too many, and for a right that
+    /// cannot be narrowed.
     pub fn only_names<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,
@@ -153,11 +154,11 @@ impl Grant {
         if self.names.is_empty() { Err(GrantError::Nothing) } else { self.bounded() }
     }
 
-    /// The same for the values and credentials of these linked accounts alone, and for what a run within one of them
+    /// The same, only for the values and credentials of these linked accounts, and for what a run within one of them
     /// sees. At most 100.
     ///
     /// # Errors
-    /// [`GrantError`] for none or too many, and for a right that cannot be narrowed.
+    /// [`GrantError`] for no accounts or too many, and for a right that cannot be narrowed.
     pub fn only_accounts(
         mut self,
         accounts: impl IntoIterator<Item = LinkedAccountId>,
@@ -193,7 +194,7 @@ impl Grant {
         &self.accounts
     }
 
-    /// Whether it has this right, for some names and accounts at least.
+    /// Whether it has this right, at least for some names and accounts.
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
         self.rights.contains(&right)
@@ -209,7 +210,7 @@ impl Grant {
         self.names.is_empty() || self.names.iter().any(takes)
     }
 
-    /// Whether it covers this linked account; `None` for what belongs to the org or to a workflow.
+    /// Whether it covers this linked account; `None` stands for data of the org or of a workflow.
     #[must_use]
     pub fn takes_account(&self, account: Option<&LinkedAccountId>) -> bool {
         self.accounts.is_empty() || account.is_some_and(|account| self.accounts.contains(account))
@@ -221,7 +222,7 @@ impl Grant {
         !self.names.is_empty() || !self.accounts.is_empty()
     }
 
-    /// Whether everything that `other` may do is among what this may do.
+    /// Whether this grant allows everything that `other` allows.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let has_rights = other.rights.iter().all(|right| self.has(*right));
         let has_names = self.names.is_empty()
@@ -239,7 +240,7 @@ impl Grant {
         }
     }
 
-    /// The grant of a record. A right of a later release is none here.
+    /// The grant of a record. A right of a later release is dropped.
     pub(super) fn of_row(row: Option<GrantRow>) -> Self {
         let Some(row) = row else { return Self::default() };
         let rights = row.rights.iter().filter_map(|right| right.parse().ok());

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::base62;
 
-/// An API key, taken apart.
+/// A parsed API key.
 pub(crate) struct KeyText {
     pub(crate) org: OrgId,
     pub(crate) environment: Environment,
@@ -14,7 +14,7 @@ pub(crate) struct KeyText {
 }
 
 impl KeyText {
-    /// The key as its owner sees it, once.
+    /// The text of the key, which its owner sees once.
     pub(crate) fn format(&self) -> Secret {
         let environment = self.environment.as_str().as_bytes();
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * ID_LEN + 1 + environment.len() + SECRET_LEN));
@@ -28,7 +28,7 @@ impl KeyText {
         Secret::from([prefix(&self.environment), digits.as_str()].concat())
     }
 
-    /// `None` for anything that [`format`](Self::format) does not write.
+    /// `None` for any text that [`format`](Self::format) does not produce.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.get(PREFIX_LEN..)?;
         let bytes = base62::decode(digits)?;
@@ -37,7 +37,7 @@ impl KeyText {
         let (environment, rest) = rest.split_at_checked(usize::from(*environment_len))?;
         let (id, secret) = rest.split_first_chunk::<ID_LEN>()?;
         let environment: Environment = std::str::from_utf8(environment).ok()?.parse().ok()?;
-        // A key has one spelling: with a wrong prefix it is refused, although all that follows is right.
+        // A key has one spelling: with a wrong prefix it is refused, even if the rest is right.
         text.starts_with(prefix(&environment)).then_some(())?;
         Some(Self {
             org: OrgId::from(*org),

@@ -1,4 +1,4 @@
-//! Who is calling: API keys with the power of an org in one environment, and session tokens of one linked account.
+//! Who is calling: API keys for an org in one environment, and session tokens of one linked account.
 
 mod admitted;
 mod api_key;
@@ -31,7 +31,7 @@ pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> 
     Ok(bytes)
 }
 
-/// The records of a namespace that nobody but this crate writes.
+/// The records of a namespace that only this crate writes.
 fn own_records(org: &Org, namespace: &str) -> Result<Records, Error> {
     let namespace: Namespace = namespace.parse()?;
     debug_assert!(namespace.is_reserved(), "a host could write {namespace} too");

@@ -15,8 +15,8 @@ use super::{own_records, random};
 
 /// The sessions of one org in one environment.
 ///
-/// A session is a row under its `jti`. A second namespace lists the sessions of each account, so that one can be used
-/// again, and all of them are deleted with the account. Only the rows decide what is valid; the list is a hint.
+/// A session is a row under its `jti`. A second namespace lists the sessions of each account, so that one can be
+/// reused, and all of them are deleted with the account. Only the rows decide what is valid; the list is a hint.
 pub(crate) struct Sessions {
     org: Org,
     sessions: Records,
@@ -30,7 +30,7 @@ pub(crate) struct IssuedToken {
     pub(crate) expires_in: u64,
 }
 
-/// What a session's row holds.
+/// The content of a session's row.
 #[derive(Serialize, Deserialize)]
 struct SessionRow {
     linked_account_id: LinkedAccountId,
@@ -39,12 +39,12 @@ struct SessionRow {
     exp: u64,
 }
 
-/// What the list of an account's sessions holds.
+/// The content of the list of an account's sessions.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct AccountSessions {
     sessions: Vec<ListedSession>,
-    /// Up to which second they were ended together: what any server issues afterwards is later.
+    /// The second up to which they were ended together: tokens that any server issues afterwards are later.
     ended: u64,
 }
 
@@ -75,7 +75,7 @@ impl Sessions {
         Ok(Self { org, sessions, by_account, signing_keys })
     }
 
-    /// Whether `token` was signed here, as far as that is known without a read.
+    /// Whether `token` was signed here, if that is known without a read.
     pub(crate) fn known_signature(&self, token: &str) -> Signature {
         self.signing_keys.check(&self.org, token)
     }
@@ -90,11 +90,11 @@ impl Sessions {
     }
 
     /// The account of a token whose signature was checked, if neither token nor session has ended. The handle is bound:
-    /// what is done with it later is refused once the account is deleted, also after it was registered again.
+    /// once the account is deleted it is refused, even if the account is registered again.
     pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let admitted = self.find(claims, now).await;
         if let Err(Error::Locked) = admitted {
-            // A lock wipes what opens the org's data from memory, and this key with it.
+            // A lock wipes the keys to the org's data from memory, so wipe this key too.
             self.signing_keys.forget(&self.org);
         }
         admitted
@@ -102,8 +102,8 @@ impl Sessions {
 
     async fn find(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
         let now = secs(now);
-        // A token from the future was signed by a server whose clock is wrong, and would outlive its time. One that was
-        // issued after others were ended is a second later than that.
+        // A token from the future was signed by a server whose clock is wrong, and would be valid for too long. A token
+        // issued right after others were ended is dated one second after that end.
         if claims.exp.saturating_add(SKEW_SECS) <= now || claims.iat > now.saturating_add(SKEW_SECS + 1) {
             return Ok(None);
         }
@@ -120,7 +120,7 @@ impl Sessions {
         Ok(account.info().await?.map(|_| account))
     }
 
-    /// A token for `account`: one that is still valid, unless another is asked for.
+    /// A token for `account`: one that is still valid, unless a new one is requested.
     pub(crate) async fn issue(
         &self,
         account: &LinkedAccount,
@@ -139,14 +139,14 @@ impl Sessions {
         self.token(&key, account, &session, now)
     }
 
-    /// The sessions of an account that are taken: neither revoked nor expired, oldest first.
+    /// The sessions of an account that are accepted: neither revoked nor expired, oldest first.
     pub(crate) async fn of_account(
         &self,
         account: &LinkedAccountId,
         now: Timestamp,
     ) -> Result<Vec<ListedSession>, Error> {
         let (now, mut valid) = (secs(now), Vec::new());
-        // A session of an account that had the id before is none of this one's.
+        // A session of an earlier account with the same id does not belong to this one.
         let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
         let listed = self.listed(account, now).await?;
         let ended = self.ended(account, now);
@@ -165,8 +165,8 @@ impl Sessions {
         self.sessions.about(account.clone()).delete(&jti.parse()?).await
     }
 
-    /// Revokes a session of this account; returns whether there was one. One that the store does not show is revoked in
-    /// this process all the same; one of another account is not found.
+    /// Revokes a session of this account; returns whether there was one. A session that the store does not show is
+    /// revoked in this process anyway; one of another account is not found.
     pub(crate) async fn revoke_of(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
         let Ok(key) = jti.parse::<RecordKey>() else { return Ok(false) };
         let record = self.sessions.get(&key).await?;
@@ -177,9 +177,9 @@ impl Sessions {
         self.revoke(account, jti).await
     }
 
-    /// Revokes all sessions of one account, or of all, and returns how many there were. What was issued before counts
-    /// no more in this process, whatever the store shows, nor in one that reads so. One that is issued meanwhile may
-    /// stay.
+    /// Revokes all sessions of one account, or of all accounts, and returns how many there were. Tokens issued before
+    /// no longer count in this process, whatever the store shows, nor in any process that reads the note. A session
+    /// issued meanwhile may stay.
     pub(crate) async fn revoke_all(
         &self,
         account: Option<&LinkedAccountId>,
@@ -211,8 +211,8 @@ impl Sessions {
         }
     }
 
-    /// Notes in the list of an account that its sessions are ended, and returns them. Who is not registered gets no
-    /// list, which would outlast the account.
+    /// Notes in the list of an account that its sessions are ended, and returns them. An account that is not registered
+    /// gets no list, which would outlast it.
     async fn note_ended_of(
         &self,
         account: &LinkedAccountId,
@@ -230,7 +230,7 @@ impl Sessions {
             let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
             match self.by_account.about(account.clone()).put_with(&key, json(&list), options).await {
                 Err(Error::Unexpected { .. }) => {}
-                // Deleted meanwhile.
+                // It was deleted meanwhile.
                 Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
                 Err(error) => return Err(error),
             }
@@ -254,8 +254,8 @@ impl Sessions {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// What the deletion of an account also deletes: its sessions and their list. It fails with [`Error::Unexpected`]
-    /// if a session was listed meanwhile.
+    /// The sessions and their list, to be deleted with the account. The delete fails with [`Error::Unexpected`] if a
+    /// session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
         let list = self.by_account.get(&key).await?;
@@ -270,7 +270,7 @@ impl Sessions {
         Ok(options)
     }
 
-    /// Up to which second the sessions of an account were ended, as far as this process knows.
+    /// The second up to which the sessions of an account were ended, as far as this process knows.
     fn ended(&self, account: &LinkedAccountId, now: u64) -> u64 {
         self.signing_keys.ended(&self.org, Some(account), now)
     }
@@ -299,7 +299,7 @@ impl Sessions {
     async fn still_valid(&self, account: &LinkedAccount, now: u64) -> Result<Option<ListedSession>, Error> {
         let listed = self.listed(&account.account_id, now).await?;
         let ended = self.ended(&account.account_id, now);
-        // The first that was issued after others were ended is a second later than that.
+        // A session issued right after others were ended is one second later than that.
         let now = now.max(ended.saturating_add(1));
         for session in listed.iter().rev() {
             let is_of_now = session.exp > now && session.iat <= now && session.iat > ended;
@@ -311,9 +311,9 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Writes the row of a new session, later than those that were ended, lists it, and deletes sessions that expired
-    /// and the oldest of too many: in one batch, so that every session is listed and deleted with its account, and only
-    /// while the account is registered.
+    /// Writes the row of a new session, with a later time than the ended ones, lists it, and deletes sessions that
+    /// expired and the oldest of too many. All in one batch, so that every session is listed and is deleted with its
+    /// account, and only while the account is registered.
     async fn add(&self, account: &LinkedAccount, secs: u64, now: u64) -> Result<ListedSession, Error> {
         let (id, jti) = (&account.account_id, hex::encode(*random::<16>()?));
         let key: RecordKey = id.as_str().parse()?;
@@ -321,7 +321,7 @@ impl Sessions {
         for _ in 0..ATTEMPTS_MAX {
             let record = by_account.get(&key).await?;
             let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
-            // What this process knows of it may not be noted: the store hid the account then.
+            // The end that this process knows may not be noted: the store hid the account then.
             let ended = self.ended(id, now);
             list.ended = list.ended.max(ended);
             let iat = now.max(ended.saturating_add(1));
@@ -382,7 +382,7 @@ impl Sessions {
         own_records(&self.org, "signing-key")
     }
 
-    /// The key that signs. The first caller makes it; the loser of a race uses the winner's.
+    /// The signing key. The first caller creates it; the loser of a race uses the winner's.
     async fn signing_key_or_new(&self, now: u64) -> Result<Arc<SigningKey>, Error> {
         if let Some(key) = self.signing_key(now).await? {
             return Ok(key);
@@ -399,7 +399,7 @@ impl Sessions {
     }
 }
 
-/// Whether a token that was issued before may be returned again.
+/// Whether an earlier token may be returned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
     Allowed,
@@ -427,8 +427,8 @@ fn json(row: &impl Serialize) -> String {
 }
 
 const SIGNING_KEY: &str = "hs256";
-/// Beside the key: up to which second all sessions were ended.
+/// The record beside the key: the second up to which all sessions were ended.
 const ENDED: &str = "sessions-ended";
-/// How many sessions an account has at a time: the oldest goes when one more is forced.
+/// How many sessions an account has at a time: the oldest is deleted when one more is forced.
 const SESSIONS_MAX: usize = 16;
 const ATTEMPTS_MAX: u32 = 16;

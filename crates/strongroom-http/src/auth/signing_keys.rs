@@ -1,4 +1,4 @@
-//! The signing keys that were read lately, so that a forged token costs no read, and until when sessions were ended.
+//! Recently read signing keys, so that a forged token costs no read, and the time up to which sessions were ended.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,8 +17,8 @@ use super::token::SigningKey;
 /// No token is valid just because its key is kept: the row of its session is read for every request.
 pub(crate) struct SigningKeys {
     keys: Cache<Tenant, Known>,
-    /// Sessions that were issued up to this second were ended: of all accounts, or of one. It stays when a key is
-    /// wiped, and holds also for a session that the store hid from who ended it.
+    /// Sessions issued up to this second were ended: of all accounts, or of one. It stays when a key is wiped, and also
+    /// applies to a session that the store hid when sessions were ended.
     ended: Cache<(Tenant, Option<LinkedAccountId>), Arc<AtomicU64>>,
 }
 
@@ -30,11 +30,11 @@ struct Known {
     read_at: Instant,
 }
 
-/// What the keys that were read say of a token.
+/// What the known keys say about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signature {
     Good,
-    /// No key that was read lately has signed it.
+    /// No recently read key has signed it.
     Bad,
     /// Only the store knows.
     Unknown,
@@ -47,11 +47,11 @@ impl SigningKeys {
                 if known.read_at.elapsed() < LOOK_AGAIN_AFTER {
                     return Signature::Good;
                 }
-                // One looks whether sessions were ended elsewhere; the others go on meanwhile.
+                // One request checks whether sessions were ended elsewhere; the others continue meanwhile.
                 self.keys.insert(tenant(org), Known { read_at: Instant::now(), ..known });
                 Signature::Unknown
             }
-            // The org may have a new key: it is looked for again, but not for every forged token.
+            // The org may have a new key: look for it again, but not for every forged token.
             Some(known) if known.read_at.elapsed() < READ_AGAIN_AFTER => Signature::Bad,
             Some(_) | None => Signature::Unknown,
         }
@@ -61,13 +61,13 @@ impl SigningKeys {
         self.keys.insert(tenant(org), Known { key: Arc::clone(key), read_at: Instant::now() });
     }
 
-    /// Wipes the key of an org, as is due when the org is locked.
+    /// Wipes the key of an org, which is required when the org is locked.
     pub(super) fn forget(&self, org: &Org) {
         self.keys.remove(&tenant(org));
     }
 
-    /// The sessions that were issued up to this second are ended, of one account or of all, unless they were ended up
-    /// to a later one before. A second that does not count at `now` is passed over.
+    /// Notes that the sessions issued up to this second are ended, of one account or of all, unless a later second is
+    /// already noted. Ignores a second that does not count at `now`.
     pub(super) fn end(&self, org: &Org, account: Option<&LinkedAccountId>, secs: u64, now: u64) {
         let key = (tenant(org), account.cloned());
         let Ok(noted) = self.ended.get_or_insert_with(&key, || Ok::<_, Infallible>(Arc::default()));
@@ -75,23 +75,23 @@ impl SigningKeys {
         let _ = noted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, until);
     }
 
-    /// Up to which second the sessions of an account, or of all, were ended, as far as this process knows and it counts
-    /// at `now`.
+    /// The second up to which the sessions of an account, or of all, were ended, as far as this process knows and if it
+    /// counts at `now`.
     pub(super) fn ended(&self, org: &Org, account: Option<&LinkedAccountId>, now: u64) -> u64 {
         let of = |account| self.ended.get(&(tenant(org), account)).map_or(0, |at| at.load(Ordering::Relaxed));
         later(of(None), of(account.cloned()), now)
     }
 }
 
-/// The later of two seconds, of those that count at `now`: one that is further ahead was noted by a clock that is
-/// wrong, and would lock everybody out until then.
+/// The later of two seconds, among those that count at `now`: one further ahead was noted by a wrong clock, and would
+/// lock everybody out until then.
 pub(super) fn later(one: u64, other: u64, now: u64) -> u64 {
     let counting = [one, other].into_iter().filter(|secs| *secs <= now.saturating_add(SKEW_SECS));
     counting.max().unwrap_or(0)
 }
 
-/// Up to which second sessions are ended at `now` that were ended up to `before`: what was issued since then may be of
-/// the second after that.
+/// The second up to which sessions are ended at `now` if they were ended up to `before`: tokens issued since then may
+/// have the second after that.
 pub(super) fn ended_again(before: u64, now: u64) -> u64 {
     later(before, 0, now).saturating_add(1).clamp(now, now.saturating_add(SKEW_SECS))
 }
@@ -112,7 +112,7 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// How far the clocks of two servers may be apart.
+/// How far apart the clocks of two servers may be.
 pub(super) const SKEW_SECS: u64 = 60;
 /// About 200 bytes each.
 const KEYS_MAX: usize = 10_000;

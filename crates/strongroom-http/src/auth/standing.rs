@@ -1,4 +1,4 @@
-//! By what a caller was admitted, to be looked at again once the body of the request has come.
+//! How a caller was admitted, to be checked again once the body of the request has arrived.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::api_key::Admitted;
 use super::session::Sessions;
 use super::token::Claims;
 
-/// What admitted a caller: whoever holds a body back would otherwise act after the key or the session was revoked.
+/// How a caller was admitted. Otherwise a caller that delays its body could act after its key or session was revoked.
 #[derive(Clone)]
 pub(crate) enum Standing {
     Key(Arc<Admitted>),
@@ -20,7 +20,7 @@ impl Standing {
     pub(crate) async fn holds(&self, clock: &dyn Clock) -> Result<bool, Error> {
         match self {
             Self::Key(admitted) => {
-                // A record that changed may be one of a key that was replaced, and is taken for a while yet.
+                // A changed record may belong to a key that was replaced, and is still accepted for a while.
                 Ok(admitted.is_current(clock).await? || admitted.again(clock).await?.is_some())
             }
             Self::Session(sessions, claims) => {

@@ -84,7 +84,7 @@ mod tests {
         SigningKey::new(Zeroizing::new([byte; 32]))
     }
 
-    /// The bytes that other JWT libraries make of the same claims and key.
+    /// The bytes that other JWT libraries produce from the same claims and key.
     #[test]
     fn a_token_is_a_jwt_with_hs256() {
         assert_eq!(URL_SAFE_NO_PAD.decode(HEADER).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);

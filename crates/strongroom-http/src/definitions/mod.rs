@@ -79,7 +79,7 @@ pub(crate) async fn update(
     Body(body): Body<ChangeDefinition>,
 ) -> Result<Json<OneDefinition>, Failure> {
     let id = parse_id(&id).map_err(Failure::with_error_code)?;
-    // Refused here, since the engine's change of a definition never touches the format and would pass over it.
+    // Refused here, since the engine's change of a definition never touches the format and would ignore it.
     let known = caller.org.definition(id).await?;
     if known.is_some_and(|known| body.names_other_than(&known.definition.var_format)) {
         return Err(Failure::bad_request("var_format cannot be changed: values would no longer match it"));
@@ -121,18 +121,18 @@ pub(crate) async fn visible(caller: &Caller, id: DefinitionId) -> Result<StoredD
     seen.ok_or_else(Failure::definition_not_found)
 }
 
-/// An id. A text that is not one names nothing: it is not found, rather than refused.
+/// An id. A text that is not an id names nothing: it is not found rather than refused.
 pub(crate) fn parse_id(id: &str) -> Result<DefinitionId, Failure> {
     id.parse().map_err(|_| Failure::definition_not_found())
 }
 
-/// The scope of a name. `workspace` means `org`: values never cross environments here.
+/// The scope with a name. `workspace` means `org`: values never cross environments here.
 pub(crate) fn parse_scope(name: &str) -> Result<ScopeKind, Failure> {
     let name = if name == "workspace" { "org" } else { name };
     Ok(name.parse().map_err(strongroom::Error::from)?)
 }
 
-/// The scope as the wire names it: the one that is allowed, or `org` when several are.
+/// The scope as the wire names it: the allowed one, or `org` if several are allowed.
 pub(crate) fn wire_scope(scopes: Scopes) -> ScopeKind {
     let mut kinds = scopes.iter();
     match (kinds.next(), kinds.next()) {

@@ -23,14 +23,14 @@ pub(crate) struct DefinitionDoc {
     #[schema(value_type = String)]
     org_id: OrgId,
     name: String,
-    /// Empty, if there is none.
+    /// Empty if there is none.
     description: String,
-    /// The one scope at which values are allowed, or `org` when several are.
+    /// The one scope at which values are allowed, or `org` if several are.
     #[schema(value_type = String)]
     scope: ScopeKind,
     var_format: String,
     encrypted: bool,
-    /// The id of the API key that made it; empty, if it was made otherwise.
+    /// The id of the API key that created it; empty if it was created otherwise.
     created_by: String,
     /// The id of the API key that last changed it.
     updated_by: String,
@@ -57,7 +57,7 @@ pub(crate) struct DefinitionDeleted {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DefinitionsQuery {
-    /// Those that allow a value at this scope: `org`, `linked_account` or `workflow`.
+    /// Selects definitions that allow a value at this scope: `org`, `linked_account` or `workflow`.
     #[param(required = false, value_type = String)]
     pub(super) scope: Option<String>,
     #[param(required = false, value_type = String)]
@@ -109,7 +109,7 @@ pub(crate) struct ChangeDefinition {
     description: Option<Option<String>>,
     #[schema(nullable = false)]
     scope: Option<String>,
-    /// Cannot be changed; any other than the current one is refused.
+    /// Cannot be changed; any value other than the current one is refused.
     #[schema(nullable = false, value_type = String)]
     var_format: Option<Box<RawValue>>,
     /// Can be set, never cleared.
@@ -135,7 +135,7 @@ impl DefinitionsQuery {
         if let Some(pattern) = &self.name {
             filter = filter.name_pattern(pattern)?;
         }
-        // An empty list is no filter: it is what a client sends that joins no names.
+        // An empty list is not a filter: a client that joins no names sends it.
         if let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) {
             filter = filter.names(names.split(',').map(str::trim));
         }
@@ -169,8 +169,8 @@ fn read_format(stated: &RawValue) -> Option<VarFormat> {
 }
 
 impl ChangeDefinition {
-    /// Whether it names another format than this one. The name without parameters is the same: that is how responses
-    /// show it.
+    /// Whether it names a format other than this one. The name without parameters counts as the same, since responses
+    /// show it that way.
     pub(super) fn names_other_than(&self, format: &VarFormat) -> bool {
         let Some(named) = &self.var_format else { return false };
         let is_name = serde_json::from_str::<&str>(named.get()).is_ok_and(|name| name == format.name());
@@ -227,7 +227,7 @@ impl DefinitionDoc {
     }
 }
 
-/// The API key of an author. Who else may be one is the operator's business, and not a tenant's.
+/// The API key of an author. Other authors are the operator's business, not a tenant's.
 fn api_key_id(author: Option<&str>) -> String {
     author.and_then(|author| author.strip_prefix(API_KEY)).unwrap_or_default().to_owned()
 }

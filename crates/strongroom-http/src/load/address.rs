@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderValue};
 
-/// What a client's failed authentications count for: its IPv4 address, or the /64 of its IPv6 address, within which
-/// anyone can have as many as they like. Clients of whom it is not known share one.
+/// The key for counting a client's failed authentications: its IPv4 address, or the /64 of its IPv6 address, within
+/// which anyone can have any number. Clients with an unknown address share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientAddress(Option<IpAddr>);
 
 impl ClientAddress {
-    /// The address that the outermost of so many trusted proxies saw; without one, that of the connection.
+    /// The address that the outermost of this many trusted proxies saw; without proxies, that of the connection.
     pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions, proxies: usize) -> Self {
         let peer = || extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         forwarded(headers, proxies).or_else(peer).map_or(Self(None), Self::of_ip)
@@ -22,10 +22,10 @@ impl ClientAddress {
     }
 }
 
-/// Each proxy appends whom it saw, so that only the last entries can be trusted: the client itself may have written
-/// those before them.
+/// Each proxy appends the address that it saw, so only the last entries can be trusted: the client itself may have
+/// written those before them.
 fn forwarded(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
-    // By bytes: whatever else the client wrote there, the last entries are the proxies' own.
+    // As bytes: whatever else the client wrote there, the last entries are the proxies' own.
     let values: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
     let entries = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     let entry = std::str::from_utf8(entries.into_iter().nth(proxies.checked_sub(1)?)?).ok()?.trim();

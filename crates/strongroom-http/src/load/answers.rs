@@ -1,4 +1,4 @@
-//! How much was answered and is not read yet.
+//! The bytes of responses that have not been read yet.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use strongroom::OrgId;
 
-/// The bytes of large answers that clients have not read yet.
+/// The bytes of large responses that clients have not read yet.
 #[derive(Default)]
 pub(super) struct Answers(Mutex<Waiting>);
 
@@ -21,7 +21,7 @@ struct Waiting {
     of_org: HashMap<Option<OrgId>, usize>,
 }
 
-/// An answer that is counted until it was sent or given up.
+/// A response that is counted until it is sent or dropped.
 struct Counted {
     body: Body,
     answers: Arc<Answers>,
@@ -30,7 +30,7 @@ struct Counted {
 }
 
 impl Answers {
-    /// The same answer, counted; `None` if too much waits by then.
+    /// The same response, counted; `None` if too much is already waiting.
     pub(super) fn hold(
         self: &Arc<Self>,
         org: Option<OrgId>,
@@ -38,7 +38,7 @@ impl Answers {
         bytes_max: usize,
     ) -> Option<Response> {
         let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-        // What is streamed is made as it is read.
+        // A streamed response is produced as it is read.
         let Some(bytes) = bytes.filter(|bytes| *bytes >= COUNTED_BYTES_MIN) else { return Some(answer) };
         let mut waiting = self.lock();
         let of_org = waiting.of_org.get(&org).copied().unwrap_or_default() + bytes;
@@ -63,7 +63,7 @@ impl Drop for Counted {
         waiting.all = waiting.all.saturating_sub(self.bytes);
         match waiting.of_org.get_mut(&self.org) {
             Some(bytes) if *bytes > self.bytes => *bytes -= self.bytes,
-            // Forgotten with its last answer, so that the table holds no more orgs than answers wait.
+            // Removed with its last response, so that the table holds no more orgs than responses wait.
             Some(_) | None => drop(waiting.of_org.remove(&self.org)),
         }
     }
@@ -95,5 +95,5 @@ impl fmt::Debug for Answers {
     }
 }
 
-/// Smaller answers are too many to be counted, and are bounded by the number of connections.
+/// Smaller responses are too many to count, and are bounded by the number of connections.
 const COUNTED_BYTES_MIN: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! How many requests of each party are at work.
+//! How many requests of each party are in progress.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Party;
 
-/// Counts the requests of each party that are at work. It holds a party only while one of its requests is.
+/// Counts the requests of each party that are in progress. It holds a party only while it has such a request.
 #[derive(Default)]
 pub(super) struct ConcurrencyLimiter(Mutex<HashMap<Party, usize>>);
 
@@ -17,7 +17,7 @@ pub(crate) struct CallerPermit {
 }
 
 impl ConcurrencyLimiter {
-    /// Counts one more request of `party`, unless `max` are at work.
+    /// Counts one more request of `party`, unless `max` are in progress.
     pub(super) fn acquire(self: &Arc<Self>, party: &Party, max: usize) -> Option<CallerPermit> {
         let mut counts = self.counts();
         let count = counts.get(party).copied().unwrap_or_default();
@@ -34,7 +34,7 @@ impl ConcurrencyLimiter {
 }
 
 impl CallerPermit {
-    /// Whom it is counted for.
+    /// The party that it is counted for.
     pub(super) fn party(&self) -> &Party {
         &self.party
     }
@@ -45,7 +45,7 @@ impl Drop for CallerPermit {
         let mut counts = self.counted_in.counts();
         match counts.get_mut(&self.party) {
             Some(count) if *count > 1 => *count -= 1,
-            // Forgotten with its last request, so that the table holds no more parties than requests are at work.
+            // Removed with its last request, so that the table holds no more parties than requests are in progress.
             Some(_) | None => drop(counts.remove(&self.party)),
         }
     }

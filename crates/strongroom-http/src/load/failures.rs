@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::ClientAddress;
 use crate::limits::Rate;
 
-/// Counts failed authentications by address, by the generic cell rate algorithm: of each address it keeps one moment,
-/// by which what failed is forgiven, in nanoseconds since `start`. (`governor` cannot ask without counting, and a
-/// client that is let in must not count.)
+/// Counts failed authentications by address, with the generic cell rate algorithm: for each address it keeps one
+/// moment, at which its failures are forgiven, in nanoseconds since `start`. (`governor` cannot check without counting,
+/// and a client that is let in must not count.)
 pub(super) struct FailureLimiter {
     start: Instant,
     forgiven_after: Duration,
     burst: u32,
-    /// Bounded: an address that had to make room starts again, which helps only someone with more addresses than that.
+    /// Bounded: an evicted address starts again, which helps only someone with more addresses than the bound.
     forgiven_at: Cache<ClientAddress, Arc<AtomicU64>>,
 }
 
@@ -32,7 +32,7 @@ impl FailureLimiter {
         }
     }
 
-    /// Whether one more failure of `client` is within the limit, or how long to wait for that.
+    /// Whether one more failure of `client` is within the limit, or how long to wait until it is.
     pub(super) fn check(&self, client: ClientAddress) -> Result<(), Duration> {
         let Some(forgiven_at) = self.forgiven_at.get(&client) else { return Ok(()) };
         let forgiven_at = Duration::from_nanos(forgiven_at.load(Ordering::Relaxed));
@@ -46,7 +46,7 @@ impl FailureLimiter {
         let new = || Ok::<_, std::convert::Infallible>(Arc::default());
         let Ok(forgiven_at) = self.forgiven_at.get_or_insert_with(&client, new);
         let (now, more) = (nanos(self.start.elapsed()), nanos(self.forgiven_after));
-        // Relaxed: nothing else is read because of this number.
+        // Relaxed: no other read depends on this number.
         let _ = forgiven_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(at.max(now).saturating_add(more)));
     }

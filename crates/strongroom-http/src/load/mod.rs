@@ -28,7 +28,7 @@ pub(crate) use permit::RequestPermit;
 #[derive(Debug)]
 pub(crate) struct Load {
     limits: Limits,
-    /// One for each request that may be at work.
+    /// One for each request that may be in progress.
     permits: Arc<Semaphore>,
     callers: Arc<ConcurrencyLimiter>,
     key_rate: Option<RateLimiter<Party>>,
@@ -41,17 +41,17 @@ pub(crate) struct Load {
     refused: AtomicU32,
 }
 
-/// Who is counted. A request with a session token counts for its session before the store is read, and for its account
-/// only after that: whoever has a token that ended must not use up what the account may do.
+/// The party that is counted. A request with a session token counts for its session before the store is read, and for
+/// its account only after that: the holder of an ended token must not use up what the account may do.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Party {
     Org(OrgId),
     Key(DocumentId),
     Session(OrgId, String),
     Account(OrgId, Environment, LinkedAccountId),
-    /// While a credential that is not known to be good is looked at.
+    /// While a credential that is not known to be good is checked.
     Unknown(ClientAddress),
-    /// With a connection.
+    /// By its connection.
     Connected(ClientAddress),
 }
 
@@ -76,7 +76,7 @@ impl Load {
         self.callers.acquire(party, max).map(Some).ok_or_else(Failure::too_many_at_once)
     }
 
-    /// How many requests of `party` there may be at a time. For a key it is the limit of its org that counts.
+    /// How many concurrent requests `party` may have. For a key, the limit of its org counts.
     fn requests_max(&self, party: &Party) -> Option<usize> {
         match party {
             Party::Org(_) => Some(self.limits.requests_max_of_org()),
@@ -87,7 +87,7 @@ impl Load {
         }
     }
 
-    /// What limits how often `party` may call. A whole org is not limited, since it may have any number of accounts.
+    /// The limit on how often `party` may call. A whole org is not limited, since it may have any number of accounts.
     fn rate(&self, party: &Party) -> Option<&RateLimiter<Party>> {
         match party {
             Party::Org(_) | Party::Unknown(_) | Party::Connected(_) => None,
@@ -98,8 +98,8 @@ impl Load {
 }
 
 impl Load {
-    /// Holds a refusal back for a while, unless many are. Refusals of one moment end apart: clients that were refused
-    /// together would come again together, and whoever else calls then waits for all of them.
+    /// Holds a refusal back for a while, unless many are held back. Refusals of the same moment end at different times:
+    /// clients that were refused together would otherwise retry together, and other callers would wait for all of them.
     pub(crate) async fn pause(&self) {
         if let Ok(_pause) = self.pauses.try_acquire() {
             let pause = self.limits.refusal_pause;
@@ -110,8 +110,7 @@ impl Load {
     }
 }
 
-/// From 0 to 1, and of any numbers in a row spread evenly between: the multiples of the golden ratio, without what is
-/// before the point.
+/// From 0 to 1; consecutive numbers are spread evenly: the fractional parts of the multiples of the golden ratio.
 fn apart(number: u32) -> f64 {
     f64::from(number.wrapping_mul(GOLDEN_RATIO)) / f64::from(u32::MAX)
 }
@@ -119,8 +118,8 @@ fn apart(number: u32) -> f64 {
 /// 2³² divided by the golden ratio.
 const GOLDEN_RATIO: u32 = 0x9e37_79b9;
 
-/// How many credentials of one address may be looked at, at a time. As many can be bad beyond the limit of failures,
-/// since it is known only afterwards which of them are.
+/// How many credentials of one address may be checked at a time. That many can be bad beyond the limit of failures,
+/// since the result is known only afterwards.
 const CHECKS_MAX: usize = 64;
 
 #[cfg(test)]

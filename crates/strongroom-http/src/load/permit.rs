@@ -11,8 +11,9 @@ use super::concurrency::CallerPermit;
 use super::{ClientAddress, Load, Party};
 use crate::error::Failure;
 
-/// What one request holds of the service until its response: a permit while the service works on it, and its place
-/// among the requests of its caller. While the client is awaited there is no permit, since a client can take its time.
+/// What a request holds of the service until its response: a permit while the service works on it, and its place among
+/// the requests of its caller. While the service waits for the client there is no permit, since a client can take its
+/// time.
 pub(crate) struct RequestPermit {
     load: Arc<Load>,
     client: ClientAddress,
@@ -26,7 +27,7 @@ struct Held {
 }
 
 impl RequestPermit {
-    /// That of a new request, which holds nothing yet.
+    /// The permit of a new request, which holds nothing yet.
     pub(crate) fn new(load: &Arc<Load>, client: ClientAddress) -> Self {
         Self { load: Arc::clone(load), client, held: Mutex::default() }
     }
@@ -39,25 +40,25 @@ impl RequestPermit {
 
     /// Takes the permit, or fails if too many requests are at work.
     pub(crate) fn resume(&self) -> Result<(), Failure> {
-        // Never waits: while the service is overloaded a queue would only grow, and its clients give up anyway.
+        // Never waits: while the service is overloaded a queue would only grow, and clients give up anyway.
         let permit = Arc::clone(&self.load.permits).try_acquire_owned();
         self.held().permit = Some(permit.map_err(|_| Failure::overloaded())?);
         Ok(())
     }
 
-    /// Gives the permit back, for as long as the client is awaited.
+    /// Gives the permit back while the service waits for the client.
     pub(crate) fn pause(&self) {
         self.held().permit = None;
     }
 
-    /// Gives everything back: the request is refused, and its client waits for the answer.
+    /// Gives everything back: the request is refused, and its client waits for the response.
     pub(crate) async fn hold_back(&self) {
         *self.held() = Held::default();
         self.load.pause().await;
     }
 
-    /// The answer to a read, counted for the org of its caller until the client has read it; a refusal if too much
-    /// waits to be read.
+    /// The response to a read, counted for the org of its caller until the client has read it; a refusal if too much is
+    /// waiting to be read.
     pub(crate) fn count_answer(&self, answer: Response) -> Response {
         let org = self.held().callers.iter().find_map(|place| match place.party() {
             Party::Org(org) => Some(*org),
@@ -71,10 +72,10 @@ impl RequestPermit {
         self.load.answers.hold(org, answer, max).unwrap_or_else(|| Failure::overloaded().into_response())
     }
 
-    /// Counts the request for `party`, or fails if that has too many at a time or calls too often.
+    /// Counts the request for `party`, or fails if the party has too many concurrent requests or calls too often.
     pub(crate) fn count_for(&self, party: &Party) -> Result<(), Failure> {
         if let Some(place) = self.load.place(party)? {
-            // Kept even if the rate refuses the request, which ends at once then.
+            // Kept even if the rate refuses the request, which then ends at once.
             self.held().callers.push(place);
         }
         match self.load.rate(party) {
@@ -83,9 +84,9 @@ impl RequestPermit {
         }
     }
 
-    /// Fails if too many credentials of the client's address were bad, so that another one is not looked at. Only for
-    /// a credential that is not known to be good: behind a proxy, where many clients may share an address, one of
-    /// them must not lock out those who were let in before.
+    /// Fails if too many credentials of the client's address were bad; then another one is not checked. Only for a
+    /// credential that is not known to be good: behind a proxy, where many clients may share an address, one of them
+    /// must not lock out those that were let in before.
     pub(crate) fn begin_check(&self) -> Result<Option<CallerPermit>, Failure> {
         self.load.failures.check(self.client).map_err(Failure::too_many_requests)?;
         self.load.place(&Party::Unknown(self.client))

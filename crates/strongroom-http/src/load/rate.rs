@@ -17,8 +17,8 @@ use crate::limits::Rate;
 /// Counts the calls of each party.
 pub(super) struct RateLimiter<K: Eq + Hash + Clone>(Governor<K, Recent<K>, DefaultClock, NoOpMiddleware>);
 
-/// The counts of the parties that called recently, at most as many as its bound. A party that had to make room starts
-/// again with a full burst, which helps only someone with more credentials or addresses than the bound.
+/// The counts of recent callers, at most as many as its bound. An evicted party starts again with a full burst, which
+/// helps only someone with more credentials or addresses than the bound.
 struct Recent<K>(Cache<K, Arc<InMemoryState>>);
 
 impl<K: Eq + Hash + Clone> RateLimiter<K> {

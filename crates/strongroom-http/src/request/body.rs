@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::load::RequestPermit;
 use crate::service::Service;
 
-/// A JSON body. Unknown fields are skipped; a known one may occur once. No body at all counts as `{}`.
+/// A JSON body. Unknown fields are skipped; a known one may occur only once. An absent body counts as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
@@ -24,12 +24,12 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
 
     async fn from_request(request: Request, service: &Service) -> Result<Self, Failure> {
         let declared = is_json(request.headers());
-        // Refused by what it declares, so that a client that waits for `100 Continue` never sends it.
+        // Refused by its declared length, so that a client that waits for `100 Continue` never sends it.
         let waits = request.headers().contains_key(header::EXPECT);
         if waits && request.body().size_hint().lower() > service.inner.limits.body_bytes_max as u64 {
             return Err(Failure::of_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        // What has no body takes neither its permit back nor any time.
+        // A request without a body need not take its permit again, nor any time.
         let bytes = match request.body().is_end_stream() {
             true => Bytes::new(),
             false => receive(request, service).await?,
@@ -37,10 +37,10 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
         if !bytes.is_empty() && !declared {
             return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        // Where all fields can come in another way, a client may send no body.
+        // If all fields can come in another way, a client may send no body.
         let bytes = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
         let text = std::str::from_utf8(bytes).map_err(|_| not_json())?;
-        // A list would be read as the fields in the order in which they stand in the code.
+        // A list would be read as the fields in the order in which the code declares them.
         if text.trim_ascii_start().starts_with('[') {
             return Err(not_an_object());
         }
@@ -51,8 +51,8 @@ impl<T: DeserializeOwned> FromRequest<Service> for Body<T> {
     }
 }
 
-/// Receives the body. Meanwhile the request holds no permit, and there is a time limit of its own: a body that never
-/// ends costs the service only a connection.
+/// Receives the body. Meanwhile the request holds no permit, and has its own time limit: a body that never ends costs
+/// the service only a connection.
 async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> {
     let permit = RequestPermit::of(request.extensions())?;
     let (standing, begun) = (request.extensions().get::<Standing>().cloned(), Instant::now());
@@ -61,7 +61,7 @@ async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> 
     let received = tokio::time::timeout(service.inner.limits.body_timeout, body).await;
     let received = received.map_err(|_| Failure::of_status(StatusCode::REQUEST_TIMEOUT))??;
     permit.resume()?;
-    // One that comes with its headers was admitted a moment ago.
+    // A body that arrives with its headers was admitted a moment ago.
     if begun.elapsed() >= RECHECK_AFTER
         && let Some(standing) = standing
         && !standing.holds(&*service.inner.clock).await?
@@ -74,8 +74,8 @@ async fn receive(request: Request, service: &Service) -> Result<Bytes, Failure> 
     Ok(received)
 }
 
-/// The bytes of a body, counted as they come. Of one that is too large, some more are read and dropped: most clients
-/// read no answer before they have sent all of it, and would only see that the connection ends.
+/// The bytes of a body, counted as they arrive. If it is too large, some more are read and dropped: most clients read
+/// no response before they have sent everything, and would only see the connection end.
 async fn read(mut body: AnyBody, bytes_max: usize) -> Result<Bytes, Failure> {
     let (mut first, mut rest, mut len) = (Bytes::new(), Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {
@@ -101,7 +101,7 @@ async fn read(mut body: AnyBody, bytes_max: usize) -> Result<Bytes, Failure> {
     }
 }
 
-/// A JSON string that goes into a [`Secret`] at once.
+/// A JSON string that is put into a [`Secret`] at once.
 pub(crate) struct SecretText(pub(crate) Secret);
 
 impl<'de> Deserialize<'de> for SecretText {
@@ -118,14 +118,14 @@ pub(crate) fn json_text(value: &RawValue) -> Result<Secret, Failure> {
     serde_json::from_str::<String>(value.get()).map(Secret::from).map_err(|_| not_json())
 }
 
-/// A field that was given, `null` included.
+/// A field that was given, including `null`.
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A format: the name of one that has no parameters, `custom:NAME` among them, or an object of another.
+/// A format: the name of one without parameters, including `custom:NAME`, or an object for any other.
 pub(crate) fn var_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VarFormat, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -162,7 +162,7 @@ fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure
     if said.starts_with("unknown field") {
         return Failure::bad_request("the request body has a field that this call does not take");
     }
-    // The name in this sentence of serde's is the type's own.
+    // The name in this serde message is that of the type's own field.
     let own = |beginning| said.strip_prefix(beginning).and_then(|rest| rest.split('`').next());
     if let Some(missing) = own("missing field `") {
         return Failure::bad_request(format!("{missing} is required"));
@@ -182,9 +182,9 @@ fn not_an_object() -> Failure {
     Failure::bad_request("the request body must be a JSON object")
 }
 
-/// How much of a body that is too large is read, so that its client comes to read the answer.
+/// How much of a body that is too large is read, so that its client gets to read the response.
 const DROPPED_BYTES_MAX: usize = 16 << 20;
-/// How long a body may take to come without the caller being looked at again.
+/// How long a body may take to arrive without the caller being checked again.
 const RECHECK_AFTER: Duration = Duration::from_millis(20);
 
 fn not_json() -> Failure {

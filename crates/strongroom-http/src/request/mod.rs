@@ -1,4 +1,4 @@
-//! The parts of a request, read strictly: nothing is repaired, and no refusal echoes what was sent.
+//! The parts of a request, read strictly: nothing is repaired, and no refusal echoes the input.
 
 mod body;
 mod query;

@@ -34,7 +34,7 @@ fn parse<T: DeserializeOwned>(query: &str) -> Option<T> {
 }
 
 fn decode(text: &str) -> Option<String> {
-    // As forms and URL libraries write a space.
+    // Forms and URL libraries write a space this way.
     let text: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
     percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }

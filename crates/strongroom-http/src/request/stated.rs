@@ -17,7 +17,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountHeader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        // Passed over, what is meant for one account would be set for the whole org.
+        // If it were ignored, a value meant for one account would be set for the whole org.
         if parts.headers.contains_key("linked-account-id") {
             return Err(Failure::linked_account("the header is linked_account_id, with underscores"));
         }
@@ -36,8 +36,8 @@ pub(crate) struct AccountQuery {
     pub(crate) linked_account_id: Option<String>,
 }
 
-/// What the body of a call without fields of its own may name, as its header and query may. Clients send one with
-/// `DELETE` too, and what it names must not be passed over.
+/// The body of a call without fields of its own, which may name the account as its header and query may. Clients send
+/// one with `DELETE` too, and an account named there must not be ignored.
 #[derive(Deserialize)]
 pub(crate) struct StatedBody {
     pub(crate) linked_account_id: Option<String>,
@@ -54,30 +54,30 @@ pub(crate) struct Stated<'r> {
 }
 
 impl<'r> Stated<'r> {
-    /// In the header, if it is there.
+    /// The one in the header, if there is one.
     pub(crate) fn in_header(AccountHeader(header): &'r AccountHeader) -> Self {
         Self { header: header.as_deref(), ..Self::default() }
     }
 
-    /// Or in the query.
+    /// Or the one in the query.
     pub(crate) fn or_query(mut self, query: Option<&'r str>) -> Self {
         self.query = query;
         self
     }
 
-    /// Or in the body.
+    /// Or the one in the body.
     pub(crate) fn or_body(mut self, body: Option<&'r str>) -> Self {
         self.body = body;
         self
     }
 
-    /// The one of the path, with which all others must agree.
+    /// The one in the path, with which all others must agree.
     pub(crate) fn and_path(mut self, path: &'r str) -> Self {
         self.path = Some(path);
         self
     }
 
-    /// The account: the header wins over the query, and all other places must agree.
+    /// The account: the header takes precedence over the query, and all other places must agree.
     pub(crate) fn linked_account(&self) -> Result<Option<LinkedAccountId>, Failure> {
         let first = self.path.or(self.header).or(self.query).or(self.body);
         let beside_path = [self.header, self.query].map(|named| self.path.and(named));
@@ -96,8 +96,8 @@ impl<'r> Stated<'r> {
     }
 }
 
-/// The id of a linked account. HTTP cuts blanks at both ends of a header, so that an id that has them would be another
-/// one there.
+/// The id of a linked account. HTTP trims blanks at both ends of a header, so an id with such blanks would be a
+/// different one there.
 pub(crate) fn account_id(text: &str) -> Result<LinkedAccountId, Failure> {
     let id = text.parse().map_err(|error: strongroom::IdError| Failure::linked_account(error.to_string()))?;
     match text.trim() == text {

@@ -37,7 +37,7 @@ pub(crate) async fn delete(
     removed.map(Json).map_err(Failure::with_error_code)
 }
 
-/// Deletes a value, if it is the own one of the account or workflow that was named.
+/// Deletes a value, if it belongs to the named account or workflow.
 async fn remove(
     caller: &Caller,
     id: &str,
@@ -45,7 +45,7 @@ async fn remove(
     workflow: Option<&Scope>,
 ) -> Result<ValueDeleted, Failure> {
     let (id, org) = (id.parse::<DocumentId>().map_err(|_| Failure::value_not_found())?, caller.org());
-    // Someone else's is not found rather than refused, so that an id shows nothing.
+    // Someone else's value is not found rather than refused, so that an id reveals nothing.
     let found = match account {
         Some(account) => account.value_by_id(&id).await,
         None => org.value_by_id(&id).await,

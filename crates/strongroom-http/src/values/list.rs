@@ -46,7 +46,7 @@ pub(crate) async fn list(
     let total_docs = values.len();
     let mut docs = Vec::with_capacity(number.limit.min(total_docs));
     for value in number.cut(values) {
-        // Only for those of this page: each is a look at its definition.
+        // Only for those of this page, since each reads its definition.
         docs.extend(ValueDoc::of(caller.org(), &value).await?);
     }
     let PageNumber { page, limit } = number;
@@ -63,7 +63,7 @@ fn listed_scope(
     let (account, workflow) = (caller.linked_account(stated)?, caller.workflow(workflow)?);
     match (caller, kind) {
         (Caller::Token(_) | Caller::Key(_), ScopeKind::LinkedAccount) => account.map(Scope::LinkedAccount),
-        // Refused before anything is read, so that nothing shows whether there is such a value.
+        // Refused before anything is read, so that nothing reveals whether there is such a value.
         (Caller::Token(_), ScopeKind::Org | ScopeKind::Workflow) => return Err(Failure::not_own_scope()),
         (Caller::Key(_), ScopeKind::Workflow) => workflow.map(Scope::Workflow),
         (Caller::Key(_), ScopeKind::Org) => Some(Scope::Org),
@@ -71,7 +71,7 @@ fn listed_scope(
     .ok_or_else(|| scope_id_required(kind))
 }
 
-/// The value of a definition at a scope, if there are both.
+/// The value of a definition at a scope, if both exist.
 async fn value_of(caller: &Caller, definition: &str, scope: &Scope) -> Result<Option<ScopedValue>, Failure> {
     // A filter that names nothing matches nothing.
     let Ok(definition) = definition.parse::<DefinitionId>() else { return Ok(None) };
@@ -85,8 +85,8 @@ async fn value_of(caller: &Caller, definition: &str, scope: &Scope) -> Result<Op
     }
 }
 
-/// The values of a scope. One page of the engine has them all: a scope has at most one value of each definition, and an
-/// org at most a page of definitions.
+/// The values of a scope. One page of the engine holds them all: a scope has at most one value of each definition, and
+/// an org at most a page of definitions.
 async fn all_values(caller: &Caller, scope: &Scope) -> Result<Vec<ScopedValue>, Failure> {
     let page = PageRequest::first(PageRequest::LIMIT_MAX);
     let listed = match caller {

@@ -45,7 +45,7 @@ pub(crate) async fn set(
     let scope = target_scope(&caller, &stated, workflow)?;
     let id = body.variable_definition_id.ok_or(Failure::required("variable_definition_id"))?;
     let SecretText(value) = body.value.ok_or(Failure::required("value"))?;
-    // Looked at first, since the engine's refusal of a scope would show a token a definition that it must not see.
+    // Checked first, since the engine's refusal of a scope would reveal a definition that a token must not see.
     let definition = definitions::visible(&caller, definitions::parse_id(&id)?).await?;
     refuse_other_scope(&definition, scope.kind())?;
 
@@ -78,8 +78,8 @@ pub(crate) async fn set(
 
 /// The value of a variable
 ///
-/// With an API key, the first that exists: of the workflow, of the linked account, of the org, or the default. With a
-/// session token, only that of the token's own account.
+/// With an API key, the first one that exists: of the workflow, of the linked account, of the org, or the default. With
+/// a session token, only that of the token's own account.
 #[utoipa::path(
     get, context_path = BASE, path = "/env/value/{definition_id}", tag = "variables",
     params(
@@ -117,7 +117,8 @@ async fn find(
     match caller {
         Caller::Token(holder) => {
             let value = holder.account.value(id).await.map_err(|error| caller.failure(error))?;
-            // Read after the value: a definition that was marked encrypted before the value was set is seen to be so.
+            // Read after the value: so a definition that was marked encrypted before the value was set is seen as
+            // encrypted.
             let StoredDefinition { id, definition, .. } = definitions::visible(caller, id).await?;
             let found = value.ok_or_else(Failure::value_not_found)?;
             if !definition.encrypted {
@@ -149,7 +150,7 @@ impl ValueFound {
     }
 }
 
-/// The workflow of a request that may name it twice. One in the query counts too: if it were skipped, the value would
+/// The workflow of a request that may name it twice. One in the query counts too: if it were ignored, the value would
 /// be set for the whole org.
 fn stated_workflow<'r>(query: Option<&'r str>, body: Option<&'r str>) -> Result<Option<&'r str>, Failure> {
     match (query, body) {
@@ -172,8 +173,8 @@ fn target_scope(caller: &Caller, stated: &Stated<'_>, workflow: Option<&str>) ->
     }
 }
 
-/// Refuses a scope that the definition does not allow, and names the id that is missing where the definition allows
-/// only one scope.
+/// Refuses a scope that the definition does not allow, and names the missing id if the definition allows only one
+/// scope.
 fn refuse_other_scope(definition: &StoredDefinition, scope: ScopeKind) -> Result<(), Failure> {
     let allowed = definition.definition.scopes;
     if allowed.allows(scope) {

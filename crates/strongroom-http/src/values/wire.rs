@@ -22,7 +22,7 @@ pub(crate) struct SetValue {
     pub(super) workflow_id: Option<String>,
 }
 
-/// A value that was set. Ciphertext, if the definition is encrypted.
+/// A value that was set. Ciphertext if the definition is encrypted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ValueSet {
     #[serde(rename = "_id")]
@@ -56,7 +56,7 @@ pub(crate) struct ScopeQuery {
     pub(super) workflow_id: Option<String>,
 }
 
-/// A value as a run sees it. `[REDACTED]`, if the definition is encrypted.
+/// A value as a run sees it. `[REDACTED]` if the definition is encrypted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ValueFound {
     #[schema(value_type = String)]
