@@ -1,4 +1,4 @@
-//! The grammar that scripts rely on, and which command works on what.
+//! The grammar that scripts rely on, and what each command works on.
 
 use std::process::ExitCode;
 
@@ -170,7 +170,7 @@ enum Work {
 }
 
 impl Args {
-    /// Runs what was typed.
+    /// Runs the command that was typed.
     pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
         let work = match self.command {
             Command::Completions(completions) => {
@@ -189,7 +189,7 @@ impl Args {
         let expects_org = work.only_reads() && !work.is_of_vault();
         let config = Config { writes: !work.only_reads(), expects_org, ..config };
         let work = match work {
-            // They ask nothing, and keep the configuration for as long as they run.
+            // They ask no questions, and keep the configuration while they run.
             Work::Serve(serve) if config.server.is_none() => {
                 return serve.run(config, output).map(|()| ExitCode::SUCCESS);
             }
@@ -210,8 +210,8 @@ impl Args {
 }
 
 impl Work {
-    /// What takes something from standard input or a prompt does so before a store is opened: what is at the other end
-    /// of the pipe may need the same store, and a person needs time.
+    /// Commands that read standard input or a prompt do so before a store is opened: the process at the other end of
+    /// the pipe may need the same store, and a person needs time.
     fn on_store(self, config: &Config, output: &Output) -> Result<ExitCode, Failure> {
         match self {
             Self::Set(set) => {
@@ -241,7 +241,7 @@ impl Work {
                     let run =
                         async |session: &Session| slot.run(typed.as_ref(), config, session, output).await;
                     match block_on(Session::with(config, output, run)) {
-                        // Here, since the key was typed already.
+                        // Here, since the key was already typed.
                         Err(failure) => consent::ask(failure)?,
                         done => break done,
                     }
@@ -260,7 +260,7 @@ impl Work {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Works on a vault that is open, and is closed after it even if it failed.
+    /// Works on an open vault, which is closed afterwards even if the command failed.
     async fn in_session(self, session: &Session, config: &Config, output: &Output) -> Result<(), Failure> {
         let (org, vault) = (&session.org, &session.vault);
         self.asks().of(vault, org, output).await?;
@@ -311,7 +311,7 @@ impl Work {
         }
     }
 
-    /// The same with what the project asks for, where nothing else was typed.
+    /// The same with the project's settings, where nothing else was typed.
     fn in_project(mut self, project: &Project) -> Self {
         match &mut self {
             Self::Run(run) => run.fill_in(project),
@@ -324,7 +324,7 @@ impl Work {
         self
     }
 
-    /// The variables that it works on and that have to be there.
+    /// The variables that it works on and that must exist.
     fn variables(&self) -> Vec<DefinitionName> {
         match self {
             Self::Get(get) => vec![get.name.clone()],
@@ -337,7 +337,7 @@ impl Work {
             Self::Delete(delete) => vec![delete.name.clone()],
             Self::Define(define) => vec![define.name.clone()],
             Self::Export(export) => export.only_of_vault(),
-            // They look for it themselves.
+            // They check this themselves.
             Self::Set(_) | Self::Copy(_) | Self::Inject(_) | Self::Import(_) | Self::Edit(_) => Vec::new(),
             // They take no name.
             Self::Init(_)
@@ -365,8 +365,8 @@ impl Work {
         }
     }
 
-    /// What it asks of the environment that is chosen. A variable or an account that is not found there
-    /// says so itself.
+    /// What it requires of the chosen environment. Commands on a variable or an account report by themselves if it is
+    /// not found.
     fn asks(&self) -> Asks {
         match self {
             Self::Define(_)
@@ -383,7 +383,7 @@ impl Work {
         }
     }
 
-    /// Whether it leaves the store as it is.
+    /// Whether it leaves the store unchanged.
     fn only_reads(&self) -> bool {
         matches!(
             self,
@@ -411,7 +411,7 @@ impl Work {
         ) || matches!(self, Self::Audit(audit) if audit.only_reads())
     }
 
-    /// Whether it shows something of the vault that no org has.
+    /// Whether it shows something of the whole vault that belongs to no org.
     fn is_of_vault(&self) -> bool {
         matches!(self, Self::Orgs(_) | Self::Slot(_) | Self::Job(_))
     }
@@ -468,7 +468,7 @@ impl Work {
             }
         };
         match done {
-            // The server does not say which name it was, nor which one was meant.
+            // The server does not say which name it was, nor which one was probably meant.
             Err(failure) if failure.is(Reason::DefinitionNotFound) && !named.is_empty() => {
                 let client = client()?;
                 named.iter().try_for_each(|name| client.refuse_unknown(name)).and(Err(failure))

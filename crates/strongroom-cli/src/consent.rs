@@ -1,5 +1,5 @@
-//! Consent to what cannot be undone. A command that asks ends with its question, which closes the store, and begins
-//! again once there is an answer: nobody waits for a store while somebody thinks.
+//! Consent to actions that cannot be undone. A command that asks ends with its question, which closes the store, and
+//! begins again once there is an answer: no other process waits for the store while somebody thinks.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ pub(crate) use crate::failure::Deed;
 use crate::failure::{Exit, Failure};
 use crate::input;
 
-/// What a person of this process agreed to. If the deed, or what was seen of its object, has changed since, the
+/// What a person has agreed to in this process. If the action, or the state of its object, has changed since, the
 /// question is asked again.
 static AGREED: Mutex<Vec<Deed>> = Mutex::new(Vec::new());
 
@@ -20,7 +20,7 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    /// Says what will be destroyed and asks unless `--yes` was given.
+    /// Says what will be destroyed and asks, unless `--yes` was given.
     pub(crate) fn to(self, deed: impl Into<Deed>) -> Result<(), Failure> {
         let deed = deed.into();
         if !self.yes && !input::can_prompt() {
@@ -30,7 +30,7 @@ impl Consent {
         self.to_reversible(deed)
     }
 
-    /// The same for what can be undone in turn: without a terminal to ask on, it is done.
+    /// The same for an action that can be undone: without a terminal to ask on, it is done.
     pub(crate) fn to_reversible(self, deed: impl Into<Deed>) -> Result<(), Failure> {
         let deed = deed.into();
         if self.yes || !input::can_prompt() || self.was_given_to(&deed) {
@@ -46,7 +46,8 @@ impl Consent {
     }
 }
 
-/// Asks what a command ended with, which then is to begin again. Fails as it did if it ended otherwise.
+/// Asks the question that a command ended with; then the command begins again. If it did not end with a question, fails
+/// as it did.
 pub(crate) fn ask(ended: Failure) -> Result<(), Failure> {
     let Some(deed) = ended.question else { return Err(ended) };
     let agreed = || AGREED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +60,7 @@ pub(crate) fn ask(ended: Failure) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a definition says that no former version of its values is kept or shown: what is overwritten is lost.
+/// Whether a definition keeps or shows no former version of its values: then overwritten values are lost.
 pub(crate) fn keeps_nothing(history_versions: Option<u8>, history_age_secs: Option<u64>) -> bool {
     history_versions == Some(0) || history_age_secs == Some(0)
 }

@@ -1,4 +1,4 @@
-//! What a linked account has, said before it is destroyed.
+//! What a linked account has, shown before it is destroyed.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use strongroom::{LinkedAccountId, Org};
 use crate::failure::Failure;
 use crate::suggest;
 
-/// How much is destroyed with an account. What cannot be counted is not known.
+/// How much is destroyed with an account; `None` for what cannot be counted.
 #[derive(Debug)]
 pub(crate) struct Holdings {
     pub(crate) values: Option<u64>,
-    /// Of all its apps.
+    /// The credentials of all its apps.
     pub(crate) credentials: Option<u64>,
-    /// What tells the account from another one that is registered under its id later; empty if it is not known.
+    /// Identifies the account, as opposed to a later one under the same id; empty if unknown.
     pub(crate) seen: String,
 }
 

@@ -13,15 +13,15 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Output, printable};
 use crate::typo::closest;
 
-/// A value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need not
-/// repeat it, as clap's own would.
+/// Accepts a value typed as an argument, and anything that looks like an option. Parsed only so that the refusal need
+/// not repeat it, as clap's own would.
 #[derive(Clone, clap::Args)]
 struct Misplaced {
     #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, value_name = "VALUE")]
     values: Vec<OsString>,
 }
 
-/// Without what may be a value.
+/// Omits what may be a value.
 impl fmt::Debug for Misplaced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Misplaced({})", self.values.len())
@@ -67,7 +67,7 @@ pub(crate) fn value(name: &str, args: &ValueArgs, output: &Output) -> Result<Sec
         (false, _) if args.bytes => Secret::from_bytes(&read_bounded(BYTES_MAX)?),
         (false, _) => from_stdin(output)?,
     };
-    // A command before the pipe that failed has written nothing.
+    // A failed command before the pipe has written nothing.
     if value.is_empty() && !args.empty {
         return Err(
             Failure::usage("the value is empty").next("nothing was written; --empty sets an empty value")
@@ -124,7 +124,7 @@ pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
     Ok(matches!(answer(question, "Go on? [y/N] ")?.as_str(), "y" | "yes"))
 }
 
-/// Says something, asks on the terminal, and returns the typed line in lower case.
+/// Prints `said`, asks on the terminal, and returns the typed line in lower case.
 pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{} {question}", printable(said))
@@ -144,8 +144,8 @@ pub(crate) fn text(mut bytes: Zeroizing<Vec<u8>>) -> Option<Secret> {
     String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Secret::from)
 }
 
-/// Reads one byte more than a value may have, enough to see that it is too long. The buffer never moves, so that it
-/// leaves no copy behind.
+/// Reads one byte more than a value may have, enough to see that it is too long. The buffer never moves, so it leaves
+/// no copy behind.
 fn read_bounded(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max + 1));
     let read = io::stdin().lock().take(bytes_max as u64 + 1).read_to_end(&mut bytes);
@@ -157,7 +157,7 @@ fn read_bounded(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-/// Of the commands that read a value.
+/// Options of the commands that read a value.
 const OPTIONS: &[&str] = &[
     "--account",
     "--workflow",
@@ -169,5 +169,5 @@ const OPTIONS: &[&str] = &[
     "--url",
     "--json",
 ];
-/// The most bytes whose base64 is not longer than a value may be.
+/// The most bytes whose base64 fits into a value.
 const BYTES_MAX: usize = VALUE_BYTES_MAX / 4 * 3;

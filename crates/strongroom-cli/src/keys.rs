@@ -1,4 +1,4 @@
-//! The keys of a vault: root key files, passphrase files and a prompt.
+//! The keys of a vault, from root key files, passphrase files and a prompt.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -66,7 +66,7 @@ pub(crate) fn existing(config: &Config, output: &Output) -> Result<Unlock, Failu
     existing_key(config, output)?.unlock()
 }
 
-/// The key of an existing vault from its file, without a question.
+/// The key of an existing vault from its file, without asking.
 pub(crate) fn existing_unattended(config: &Config) -> Result<Unlock, Failure> {
     let source = match &config.key {
         Some(source) => source.clone(),
@@ -78,7 +78,7 @@ pub(crate) fn existing_unattended(config: &Config) -> Result<Unlock, Failure> {
     Key::read(&source, &Output::new(true))?.unlock()
 }
 
-/// The same, to be used more than once.
+/// The same, as a key that can be used more than once.
 pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Failure> {
     if let Some(source) = &config.key {
         return Key::read(source, output);
@@ -123,7 +123,7 @@ pub(crate) fn for_new_vault(config: &Config, new: NewPassphrase, output: &Output
     }
 }
 
-/// The key of a vault that ends with the process, and so may its key.
+/// The key of a vault in memory, which ends with the process; so the key may end with it too.
 pub(crate) fn for_vault_in_memory(config: &Config, output: &Output) -> Result<Unlock, Failure> {
     match &config.key {
         Some(source) => read(source, output),

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     // A misplaced value swallows the options after it, `--json` too.
     let output = Output::new(args.globals.json || asks_for_json());
     let done = args.run(&output);
-    // Of a command that did not come to where it releases it.
+    // For a command that ended before it released the output.
     let released = output.release();
     match done.and_then(|code| released.map(|()| code)) {
         Ok(code) => code,
@@ -54,13 +54,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether help was asked for, or is the best answer to a command that is not complete.
+/// Whether help was requested, or is the best answer to an incomplete command.
 fn is_help(error: &clap::Error) -> bool {
     let is_incomplete = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     !error.use_stderr() || is_incomplete && !asks_for_json()
 }
 
-/// Whether `--json` is among the arguments, however they parse; what follows `--` belongs to another command.
+/// Whether `--json` is among the arguments, however they parse; arguments after `--` belong to another command.
 fn asks_for_json() -> bool {
     env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }

@@ -1,5 +1,5 @@
 //! What this user last saw of a store: a mark in the user's configuration directory, never beside the store. A store
-//! that has not come as far is an older copy of it.
+//! that is older than its mark is an older copy.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,17 +14,17 @@ use crate::files::{NewFile, places, refuse_foreign};
 use crate::output::Output;
 use crate::store::Spec;
 
-/// The mark that is kept for one store.
+/// The kept mark of one store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeptMark {
-    /// None where none is kept: for a store in memory, and for a user without a home directory.
+    /// Empty if no mark is kept: for a store in memory, and for a user without a home directory.
     files: Vec<PathBuf>,
     kept: Option<Mark>,
     /// The address of a store on a server, which the name of the file does not show.
     address: Option<String>,
-    /// What is to be written down below the mark: that this user accepted an older store.
+    /// What to record below the mark: that this user accepted an older store.
     accepted: Option<String>,
-    /// Whether an older store, or another one, is accepted in place of the one that the mark was made of.
+    /// Whether to accept an older or another store in place of the one that the mark was made of.
     accepts_any: bool,
     /// Whether there is a mark that could not be read.
     is_unreadable: bool,
@@ -35,7 +35,7 @@ impl KeptMark {
     pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
         let kept = Self::of_store(&config.store);
         match kept {
-            // --accept-rollback covers a mark that cannot be read too.
+            // --accept-rollback also covers a mark that cannot be read.
             Err(_) if config.accepts_rollback => {
                 Ok(Self { accepts_any: true, is_unreadable: true, ..Self::unset(&config.store)? })
             }
@@ -61,14 +61,14 @@ impl KeptMark {
         Ok(Self { kept, ..unset })
     }
 
-    /// No mark yet, for a store in which a vault is made on purpose, in place of any that was there before.
+    /// No mark yet, for a store in which a vault is created on purpose, replacing any that was there before.
     pub(crate) fn unset(store: &Spec) -> Result<Self, Failure> {
         let unusable = |error| Failure::usage(format!("{store} cannot be used: {error}"));
         let files = store.mark_files().map_err(unusable)?;
         Ok(Self { files, address: store.address(), ..Self::default() })
     }
 
-    /// `options` that refuse a store that has not come as far as the mark.
+    /// `options` that refuse a store older than the mark.
     pub(crate) fn guard(&self, options: VaultOptions) -> VaultOptions {
         match self.kept.filter(|_| !self.accepts_any) {
             Some(mark) => options.expect_at_least(mark),
@@ -76,7 +76,7 @@ impl KeptMark {
         }
     }
 
-    /// Fails if there was a vault in a store that is as `now` says, such as "is empty".
+    /// Fails if there was a vault in a store that is now as `now` says, such as "is empty".
     pub(crate) fn refuse_gone(&self, store: &Spec, now: &str) -> Result<(), Failure> {
         if self.kept.is_none() || self.accepts_any {
             return Ok(());
@@ -85,13 +85,13 @@ impl KeptMark {
             .next("bring the vault back; `strongroom init --accept-rollback` begins a new one"))
     }
 
-    /// Moves the store's count on and keeps the new mark. That it could not be kept is a warning: what the command did
-    /// is done.
+    /// Advances the store's count and keeps the new mark. If it cannot be kept, that is only a warning, since the
+    /// command's work is done.
     pub(crate) async fn advance(&mut self, vault: &Vault, output: &Output) {
         if self.files.is_empty() {
             return;
         }
-        // As it is kept now: another process of this user may have moved it since.
+        // From the mark as it is kept now: another process of this user may have advanced it since.
         let marked = match self.kept_now() {
             Some(kept) if kept.store_id() == vault.store_id() => vault.mark_after(kept).await,
             _ => vault.mark().await,
@@ -101,7 +101,7 @@ impl KeptMark {
                 Ok(()) => return,
                 Err(error) => error.to_string(),
             },
-            // It was moved, or opened for reading: it stays as it is.
+            // The vault was moved, or opened for reading: the mark stays as it is.
             Err(Error::Retired) => return,
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => return,
             Err(error) => error.to_string(),
@@ -109,14 +109,14 @@ impl KeptMark {
         output.warn(&format!("the mark that detects an older copy of the store could not be saved: {error}"));
     }
 
-    /// The mark in the files, unless none is to be reached any more.
+    /// The mark in the files, unless any mark is accepted.
     fn kept_now(&self) -> Option<Mark> {
         let files = self.files.iter().filter(|_| self.kept.is_some());
         let marks = files.filter_map(|file| mark_in(&fs::read_to_string(file).ok()?));
         marks.fold(None, |kept, mark| Some(decisive(kept, mark)))
     }
 
-    /// Writes down that the store was opened although it may be older than the mark, and begins again from there.
+    /// Records that the store was opened although it may be older than the mark, and begins again from there.
     pub(crate) async fn accept(&mut self, vault: &Vault, output: &Output) {
         let expected = match (self.accepts_any, self.kept, self.is_unreadable) {
             (true, Some(kept), _) => kept.to_string(),
@@ -125,14 +125,14 @@ impl KeptMark {
         };
         let now = crate::output::time(Timestamp::from_ms(SystemClock.now_ms()));
         self.accepted = Some(format!("{now} {ACCEPTED} what stood there in place of {expected}"));
-        // The mark of another store, or of an older one, is not above the one that is kept.
+        // The mark of another store, or of an older one, is not above the kept one.
         self.kept = None;
         self.accepts_any = false;
         self.advance(vault, output).await;
         output.note("the store was accepted as it is; earlier copies of it will be refused");
     }
 
-    /// Keeps a mark, unless a later one of the store is kept already.
+    /// Keeps a mark, unless a later one of the same store is already kept.
     pub(crate) fn keep(&mut self, mark: Mark) -> io::Result<()> {
         let mut is_kept = false;
         for file in &self.files {
@@ -169,13 +169,13 @@ fn mark_in(text: &str) -> Option<Mark> {
     text.lines().next()?.parse().ok()
 }
 
-/// Which of two marks a store has to have reached: the later one; of two stores, that of the place as it was named,
+/// Which of two marks decides: the later one; for two different stores, the one kept for the place as it was named,
 /// which is read last.
 fn decisive(first: Option<Mark>, second: Mark) -> Mark {
     first.filter(|first| first.is_after(&second)).unwrap_or(second)
 }
 
-/// What is written down in the text of a file, and then `last`.
+/// The recorded lines in the text of a file, followed by `last`.
 fn record<'t>(text: &'t str, last: Option<&'t str>) -> impl Iterator<Item = &'t str> {
     let is_record = |line: &&str| line.split(' ').nth(1) == Some(ACCEPTED);
     let lines: Vec<_> = text.lines().filter(is_record).chain(last).collect();
@@ -189,7 +189,7 @@ fn unreadable(file: &Path, error: &impl std::fmt::Display) -> Failure {
     )
 }
 
-/// How many accepted stores are written down; the oldest go first.
+/// How many accepted stores are recorded; the oldest are dropped first.
 const RECORD_LINES_MAX: usize = 32;
 
 /// The second word of such a line; the first is the time.

@@ -28,7 +28,7 @@ pub(crate) async fn definitions(org: &Org) -> Result<Vec<StoredDefinition>, Erro
     all(async |page| org.definitions(&filter, page).await).await
 }
 
-/// The same of those that can be read, and why the others cannot.
+/// The definitions that can be read, and why the others cannot.
 pub(crate) async fn readable_definitions(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<String>), Error> {
     let filter = DefinitionFilter::all();
     let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
@@ -50,7 +50,7 @@ pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>,
 pub(crate) async fn environments(vault: &Vault) -> Result<Vec<(OrgId, Environment)>, Error> {
     let mut found = Vec::new();
     for org in all(async |page| vault.orgs(page).await).await? {
-        // Of a handle in any environment: it lists those of the org.
+        // A handle in any environment will do: it lists those of the org.
         let environments = vault.org(org, Environment::test()).environments().await?;
         found.extend(environments.into_iter().map(|environment| (org, environment)));
     }

@@ -1,10 +1,10 @@
-//! Whether a new passphrase is one that an attacker with a copy of the store would guess.
+//! Whether a new passphrase could be guessed by an attacker with a copy of the store.
 
 use strongroom::Secret;
 
 use crate::failure::Failure;
 
-/// What a new passphrase must be.
+/// The requirements for a new passphrase.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct NewPassphrase {
     /// Accept a new passphrase that is easy to guess
@@ -24,7 +24,7 @@ impl NewPassphrase {
     }
 }
 
-/// Catches what is short or regular, not what is well known: no rule replaces drawing it at random.
+/// Catches short or regular passphrases, not well-known ones: no rule replaces drawing it at random.
 fn weakness(text: &str) -> Option<&'static str> {
     let chars: Vec<char> = text.chars().collect();
     if chars.len() < CHARS_MIN {

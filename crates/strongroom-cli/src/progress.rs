@@ -1,4 +1,4 @@
-//! A progress bar for what takes longer than a second.
+//! A progress bar for work that takes longer than a second.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ impl Progress {
         Self { bar, started: Instant::now() }
     }
 
-    /// Counts what has no known end: `what` is what is counted.
+    /// Counts without a known end: `what` names the things counted.
     pub(crate) fn without_end(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(ProgressStyle::default_spinner());
@@ -26,12 +26,12 @@ impl Progress {
         Self { bar, started: Instant::now() }
     }
 
-    /// Shows how far a backup, restore or copy is.
+    /// Shows the progress of a backup, restore or copy.
     pub(crate) fn at(&self, progress: &strongroom::Progress) {
         self.reach(progress.rows, progress.rows_total);
     }
 
-    /// So many are done; once it is known of how many, a bar says so.
+    /// `done` are done; once the total is known, a bar shows it.
     pub(crate) fn reach(&self, done: u64, total: Option<u64>) {
         if let Some(total) = total.filter(|total| self.bar.length() != Some(*total)) {
             self.bar.set_style(ProgressStyle::default_bar());

@@ -26,7 +26,7 @@ impl ScopeArgs {
         }
     }
 
-    /// The scope of values that are to be set.
+    /// The scope of values to set.
     pub(crate) fn scope_to_set(&self) -> Result<Scope, Failure> {
         to_set(self.scope())
     }
@@ -58,7 +58,7 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// The name by which the run has a variable; `None` for one that it does not get.
+    /// The name of a variable in the run; `None` for one that the run does not get.
     pub(crate) fn name_in_run<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.prefix {
             Some(prefix) => name.strip_prefix(prefix.as_str()).filter(|rest| !rest.is_empty()),
@@ -66,12 +66,12 @@ impl RunArgs {
         }
     }
 
-    /// The name by which the vault has a variable of the run.
+    /// The name in the vault of a variable of the run.
     pub(crate) fn name_in_vault(&self, name: &str) -> String {
         [self.prefix.as_deref().unwrap_or_default(), name].concat()
     }
 
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.path.fill_in(project);
         if self.prefix.is_none() {
@@ -81,7 +81,7 @@ impl RunArgs {
 }
 
 impl PathArgs {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         if self.account.is_none() {
             self.account.clone_from(&project.account);
@@ -111,7 +111,7 @@ impl PathArgs {
     }
 }
 
-/// The scope of values that are to be set.
+/// The scope of values to set.
 pub(crate) fn to_set(scope: Scope) -> Result<Scope, Failure> {
     if let Scope::LinkedAccount(account) = &scope {
         refuse_blank_ends(account)?;
@@ -119,8 +119,8 @@ pub(crate) fn to_set(scope: Scope) -> Result<Scope, Failure> {
     Ok(scope)
 }
 
-/// Fails for an id that cannot be named in a header of HTTP, which cuts blanks at both ends: nothing new is written
-/// under it. What is there already can be read and deleted.
+/// Fails for an id that cannot be sent in an HTTP header, which trims blanks at both ends: nothing new is written under
+/// it. Existing values can be read and deleted.
 pub(crate) fn refuse_blank_ends(account: &LinkedAccountId) -> Result<(), Failure> {
     if account.as_str().trim() == account.as_str() {
         return Ok(());

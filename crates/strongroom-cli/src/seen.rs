@@ -25,7 +25,7 @@ pub(crate) struct AllSeen {
 }
 
 impl AllSeen {
-    /// From a store. An account of the path that has nothing is refused.
+    /// From a store. Refuses an account in the path that has nothing.
     pub(crate) async fn of(org: &Org, args: &RunArgs) -> Result<Self, Failure> {
         suggest::refuse_unknown_account(org, args.path.account()).await?;
         let found = org.resolve_all(&args.path.path()).await?;
@@ -39,8 +39,8 @@ impl AllSeen {
         Ok(Self { values: values.collect(), missing_required: missing(found.missing_required, args) })
     }
 
-    /// From a server, with a key that may reveal. With `only`, no others are asked for, since each that is shown is
-    /// noted.
+    /// From a server, with a key that may reveal. With `only`, no others are requested, since each value that is shown
+    /// is noted.
     pub(crate) fn on_server(
         client: &Client,
         args: &RunArgs,
@@ -77,19 +77,19 @@ impl AllSeen {
     }
 }
 
-/// Says which required variables have no value, where something is made of what is there.
+/// Warns which required variables have no value, when something is made from the others.
 pub(crate) fn warn_missing(names: &[String], output: &Output) {
     if !names.is_empty() {
         output.warn(&format!("required variables without a value: {}", names.join(", ")));
     }
 }
 
-/// Those that the run would get, under the names of the vault.
+/// The names that the run would get, as they are in the vault.
 fn missing(names: Vec<String>, args: &RunArgs) -> Vec<String> {
     names.into_iter().filter(|name| args.name_in_run(name).is_some()).collect()
 }
 
-/// What a run sees on a server, or one variable of it, with encrypted values where `reveal` is `true`.
+/// What a run sees on a server, or one variable of it, with encrypted values if `reveal` is `true`.
 pub(crate) fn resolve_on_server(
     client: &Client,
     path: &PathArgs,

@@ -25,7 +25,7 @@ pub(crate) struct Session {
     pub(crate) org: Org,
     pub(crate) mark: KeptMark,
     writes: bool,
-    /// Whether anything was written, also if the command failed since.
+    /// Whether anything was written, even if the command failed since.
     wrote: Arc<AtomicBool>,
     /// Through it, commands reach a store that `serve` has open.
     door: Option<Door>,
@@ -39,14 +39,14 @@ impl Session {
             return Self::create(config, || keys::for_vault_in_memory(config, output)).await;
         }
         Self::refuse_absent(config)?;
-        // A passphrase is typed before the store is opened: nobody waits for whoever types. But what is wrong with the
-        // store is said first, since no key helps there.
+        // A passphrase is typed before the store is opened, so that no other process waits for the typing. But a
+        // problem with the store is reported first, since no key helps then.
         let unlock = keys::existing(config, output);
         let store = config.store.open_existing(config.access())?;
         Self::open_with(config, store, unlock?, output).await
     }
 
-    /// Works on the existing vault, which is closed after it even if the work failed.
+    /// Works on the existing vault, which is closed afterwards even if the work failed.
     pub(crate) async fn with<T>(
         config: &Config,
         output: &Output,
@@ -80,13 +80,13 @@ impl Session {
         mark.accept(&vault, output).await;
         warn_if_moved(&vault, output).await?;
         if config.writes {
-            // Until the mark has moved: who sees what was done may rely on it.
+            // Until the mark has advanced: whoever sees the result may rely on it.
             output.hold();
         }
-        // The mark that was accepted is no write of the command's.
+        // Accepting the mark does not count as a write of the command.
         wrote.store(false, Ordering::Relaxed);
         let session = Self { wrote, ..Self::of(vault, config, mark) };
-        // The org that nobody needs to name has nothing at first.
+        // The default org may have nothing at first.
         if config.expects_org && !config.has_default_org() {
             let known = suggest::refuse_unknown_org(&session.vault, &session.org).await;
             if let Err(unknown) = known {
@@ -113,12 +113,12 @@ impl Session {
 
     /// Opens the existing vault once more, on a store that this process serves.
     pub(crate) async fn reopen(config: &Config, store: DoorStore, metrics: &Metrics) -> Result<Vault, Error> {
-        // Nobody may be at the terminal.
+        // There may be nobody at the terminal.
         let unlock = keys::existing_unattended(config).map_err(|failure| {
             Output::new(true).warn(&format!("the vault cannot be opened with its new root key: {failure}"));
             Error::WrongKey
         })?;
-        // A root key that was in use before is not taken up again: its store is older than the mark.
+        // A root key that was used earlier is not taken up again: its store is older than the mark.
         let mark = KeptMark::of_store(&config.store).map_err(|failure| {
             Output::new(true).warn(&failure.to_string());
             Error::WrongKey
@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Opens the existing vault, or creates one if the store is empty; counts its verbs and the calls of the store.
-    /// `start` returns the key of a new vault and what else it needs, which comes back only if the vault was created.
+    /// `start` returns the key of a new vault and further data, which is returned only if the vault was created.
     pub(crate) async fn open_or_create<T>(
         config: &Config,
         shown: &DoorStore,
@@ -159,8 +159,8 @@ impl Session {
         Self { vault, org, mark, writes: config.writes, wrote: Arc::new(AtomicBool::new(true)), door: None }
     }
 
-    /// Moves the mark of the store on in the middle of a command, which has written what an older copy of the store
-    /// would take back, and may fail yet or be killed.
+    /// Advances the mark of the store in the middle of a command that has written something which an older copy of the
+    /// store would undo, and that may still fail or be killed.
     pub(crate) async fn keep_mark(&self, output: &Output) {
         self.mark.clone().advance(&self.vault, output).await;
     }
@@ -175,7 +175,7 @@ impl Session {
         self
     }
 
-    /// The same with a door to its store. Without one it serves all the same, and says so.
+    /// The same with a door to its store. If the door cannot be opened it still works, and warns.
     #[cfg(unix)]
     fn with_door(self, store: &DoorStore, config: &Config, output: &Output) -> Self {
         let opened = config.store.path().map(|path| door::open(store, path));
@@ -183,7 +183,7 @@ impl Session {
         Self { door, ..self }
     }
 
-    /// Does what is about the vault as a whole, and notes in the audit that it begins, and if it fails.
+    /// Runs an operation on the vault as a whole, and notes in the audit that it begins, and if it fails.
     pub(crate) async fn operate<T>(
         &self,
         what: &str,
@@ -192,19 +192,19 @@ impl Session {
         self.note_operation(what).await?;
         let done = deed.await;
         if done.is_err() {
-            // The failure says more than that it could not be noted either.
+            // The failure says more than that it could not be noted.
             let _ = self.note_operation(&format!("{what}: failed")).await;
         }
         done
     }
 
-    /// Notes in the audit what begins, or how it went, and is about the vault as a whole.
+    /// Notes in the audit the start or the result of an operation on the vault as a whole.
     pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Error> {
         self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 
-    /// Moves the mark of the store on if the command may have written, then prints what it did, makes everything
-    /// durable and releases the store. Fails as the command did: one that failed may have written before.
+    /// Advances the mark of the store if the command may have written, then prints its result, makes everything durable
+    /// and releases the store. Fails as the command did: a failed command may have written before.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && (done.is_ok() || self.wrote.load(Ordering::Relaxed)) {
             self.mark.advance(&self.vault, output).await;
@@ -215,7 +215,7 @@ impl Session {
         let closed = self.vault.close().await;
         let done = done?;
         shown?;
-        // Of what only read, nothing has to become durable: a disk that is full keeps no value from its reader.
+        // If nothing was written, nothing has to become durable: a full disk must not keep a value from its reader.
         if self.writes {
             closed?;
         }
@@ -223,7 +223,7 @@ impl Session {
     }
 }
 
-/// The old store can be read, and what it shows was true when the vault left it.
+/// The old store can be read, and shows the state from when the vault left it.
 async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
     if vault.is_retired().await? {
         output.warn(
@@ -233,7 +233,7 @@ async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-/// The vault that was opened. Where this user had one by the mark, and there is none now, the failure says so.
+/// The opened vault. If there is none now, but the mark shows that this user had one, the failure says so.
 fn opened_here(opened: Result<Vault, Error>, config: &Config, mark: &KeptMark) -> Result<Vault, Failure> {
     if let Err(Error::WrongStore(found @ (WrongStore::NoVault | WrongStore::Foreign))) = &opened {
         let is_empty = matches!(found, WrongStore::NoVault);
@@ -247,7 +247,7 @@ fn options(config: &Config) -> VaultOptions {
     VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
 }
 
-/// The same, with each verb counted, and in the trace of its request.
+/// The same, with each verb counted, and included in the trace of its request.
 fn observed(config: &Config, metrics: &Metrics) -> VaultOptions {
     let counts = metrics.vault().clone();
     #[cfg(feature = "otlp")]
@@ -255,8 +255,8 @@ fn observed(config: &Config, metrics: &Metrics) -> VaultOptions {
     options(config).observer(counts)
 }
 
-/// Writes of the handle have the user who runs the command as their author. A name that is no actor's leaves them
-/// without one.
+/// Writes of the handle have the user who runs the command as their author, or no author if the user name is not a
+/// valid actor name.
 fn acting(org: Org) -> Org {
     match format!("os:{}", os_user()).parse() {
         Ok(actor) => org.acting_as(actor),
@@ -266,7 +266,7 @@ fn acting(org: Org) -> Org {
 
 const HISTORY_VERSIONS: u8 = 10;
 
-/// Who runs the command, as the operating system has it.
+/// The user who runs the command, according to the operating system.
 fn os_user() -> String {
     let named = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(user_id)

@@ -1,4 +1,4 @@
-//! Signals that a command gets in place of this process, which has something left to do when the command has ended.
+//! Passes signals on to a command: this process still has work to do when the command has ended.
 
 use std::io::{self, IsTerminal};
 use std::process::{Child, ExitStatus};
@@ -10,11 +10,11 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::failure::{Exit, Failure};
 
-/// What this process is sent in place of the command.
+/// The signals that this process receives in place of the command.
 pub(crate) struct Signals([(unix::Signal, Signal); 8]);
 
 impl Signals {
-    /// From now on none of them ends this process.
+    /// From now on, none of them ends this process.
     pub(crate) fn new() -> Result<Self, Failure> {
         let listen = |kind: SignalKind, sent: Signal| {
             let listened = signal(kind)
@@ -46,9 +46,9 @@ impl Signals {
     }
 }
 
-/// Keeps the commands that this process starts, which run as the same user, from reading in `/proc` what it was started
-/// with, or its memory: both lead to all of the vault. Nor is its memory dumped. The commands themselves stay as they
-/// would be: the mark ends with `exec`.
+/// Keeps the commands that this process starts, which run as the same user, from reading in `/proc` its arguments and
+/// environment, or its memory: both lead to the whole vault. Its memory is not dumped either. The commands themselves
+/// are not affected: the mark ends with `exec`.
 pub(crate) fn hide_from_commands() -> Result<(), Failure> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(
@@ -57,26 +57,26 @@ pub(crate) fn hide_from_commands() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A runtime on this thread, on which signals are waited for.
+/// A runtime on this thread, to wait for signals.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     let built = runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|error| Failure::new(Exit::Other, format!("no runtime: {error}")))
 }
 
-/// Hands a signal on that this process was sent.
+/// Passes on a signal that this process received.
 pub(crate) fn forward(child: &Child, received: Signal) {
-    // A terminal sends these to the command by itself.
+    // A terminal sends these to the command directly.
     if !(matches!(received, Signal::INT | Signal::QUIT) && io::stdin().is_terminal()) {
         send(child, received);
     }
 }
 
-/// To the command itself. One that has just ended gets nothing, and its id is no other's before it was waited for.
+/// To the command itself. A command that has just ended gets nothing, and its id is not reused before it is waited for.
 pub(crate) fn send(child: &Child, signal: Signal) {
     let _ = kill_process(Pid::from_child(child), signal);
 }
 
-/// Waits until a command has ended; what this process is sent meanwhile goes to the command.
+/// Waits until a command has ended; signals to this process meanwhile are passed on to it.
 pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
@@ -90,5 +90,5 @@ pub(crate) async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result
     }
 }
 
-/// How often a command is looked after; a person notices no such delay.
+/// How often to check whether a command has ended; a person does not notice such a delay.
 pub(crate) const TICK: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! What a mistyped name was meant to be.
+//! Finds the name that a mistyped one was meant to be.
 
 use strongroom::{
     DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest, Scope, Vault,
@@ -27,8 +27,8 @@ pub(crate) async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
     Failure::undefined(name).meant(closest(name.as_str(), known))
 }
 
-/// Fails if the path names an account that has nothing: a run for it would see only what all accounts see, which a
-/// mistyped id must not do in silence.
+/// Fails if the path names an account that has nothing: a run for it would see only what all accounts see, and a
+/// mistyped id must not cause that silently.
 pub(crate) async fn refuse_unknown_account(
     org: &Org,
     account: Option<&LinkedAccountId>,
@@ -55,7 +55,7 @@ pub(crate) async fn has_values(org: &Org, scope: &Scope) -> Result<bool, Failure
 pub(crate) async fn of_account(org: &Org, account: &LinkedAccountId, error: Error) -> Failure {
     match error {
         Error::AccountNotFound(_) => no_account(org, account).await,
-        // The default app of an account that is not registered is not found either.
+        // If the account is not registered, its default app is not found either.
         Error::IntegrationNotFound { .. } if matches!(org.linked_account(account).await, Ok(None)) => {
             no_account(org, account).await
         }
@@ -72,8 +72,8 @@ pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure 
     Failure::from(Error::AccountNotFound(account.clone())).meant(closest(account.as_str(), known))
 }
 
-/// An environment of the org that has variables, asked for where the chosen one has none: the closest one in name,
-/// otherwise the first.
+/// An environment of the org that has variables, for when the chosen one has none: the closest one in name, otherwise
+/// the first.
 pub(crate) async fn other_environment(vault: &Vault, org: &Org) -> Option<String> {
     let chosen = org.environment();
     let mut others = Vec::new();
@@ -88,16 +88,16 @@ pub(crate) async fn other_environment(vault: &Vault, org: &Org) -> Option<String
     meant.or_else(|| others.into_iter().next())
 }
 
-/// What a command asks of the environment that it works on, since a mistyped one has nothing.
+/// What a command requires of the environment that it works on, since a mistyped one has nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// Nothing, or it finds out by itself.
+    /// Nothing, or the command checks it itself.
     Nothing,
-    /// It makes one that is new, and says so.
+    /// The command creates a new one, and says so.
     MayBeNew,
-    /// It lists what is there, and says if it is not.
+    /// The command lists what exists, and says if it does not.
     SaysIfNot,
-    /// It is there.
+    /// It must exist.
     IsThere,
 }
 
@@ -120,13 +120,13 @@ impl Asks {
     }
 }
 
-/// Says that an environment or an org has nothing yet where others have: a mistyped one would be made in silence.
+/// Notes that an environment or an org has nothing yet while others have: a mistyped one would be created silently.
 pub(crate) async fn note_new_environment(vault: &Vault, org: &Org, output: &Output) {
     let environment = repeatable::name(org.environment().as_str()).unwrap_or("what was named");
     let new = match (others_than(org).await, other_orgs(vault, org).await) {
         (Ok(Some(others)), _) => Some((environment.to_owned(), "environment", others)),
         (Ok(None), Ok(Some(others))) => Some((org.id().to_string(), "org", others)),
-        // What cannot be listed fails where it is needed.
+        // If it cannot be listed, the command fails where it needs that.
         _ => None,
     };
     if let Some((new, what, Others { known, meant })) = new {
@@ -135,7 +135,7 @@ pub(crate) async fn note_new_environment(vault: &Vault, org: &Org, output: &Outp
     }
 }
 
-/// Fails if an environment has nothing where others have: a mistyped one would be read as an empty one.
+/// Fails if an environment has nothing while others have: a mistyped one would seem to be empty.
 pub(crate) async fn refuse_unknown_environment(org: &Org) -> Result<(), Failure> {
     let Some(Others { known, meant }) = others_than(org).await? else { return Ok(()) };
     let named = repeatable::name(org.environment().as_str());
@@ -145,7 +145,7 @@ pub(crate) async fn refuse_unknown_environment(org: &Org) -> Result<(), Failure>
         .meant(meant.as_deref()))
 }
 
-/// Fails if an org has nothing where others have: a mistyped one would be read as an empty one.
+/// Fails if an org has nothing while others have: a mistyped one would seem to be empty.
 pub(crate) async fn refuse_unknown_org(vault: &Vault, org: &Org) -> Result<(), Failure> {
     let Some(Others { known, meant }) = other_orgs(vault, org).await? else { return Ok(()) };
     Err(Failure::not_found(format!("there is no org {}", org.id()))
@@ -153,13 +153,13 @@ pub(crate) async fn refuse_unknown_org(vault: &Vault, org: &Org) -> Result<(), F
         .meant(meant.as_deref()))
 }
 
-/// What there is beside what was named, and the one of it that was meant.
+/// What exists besides the named one, and the one among them that was meant.
 struct Others {
     known: String,
     meant: Option<String>,
 }
 
-/// The environments of the org, if its own is none of them.
+/// The environments of the org, if this one is not among them.
 async fn others_than(org: &Org) -> Result<Option<Others>, Failure> {
     let (chosen, known) = (org.environment(), org.environments().await?);
     if known.is_empty() || known.contains(chosen) {
@@ -171,7 +171,7 @@ async fn others_than(org: &Org) -> Result<Option<Others>, Failure> {
     Ok(Some(Others { known: known.join(", "), meant }))
 }
 
-/// The orgs of the vault, if this is none of them.
+/// The orgs of the vault, if this one is not among them.
 async fn other_orgs(vault: &Vault, org: &Org) -> Result<Option<Others>, Failure> {
     if !org.environments().await?.is_empty() {
         return Ok(None);
@@ -189,7 +189,7 @@ async fn other_orgs(vault: &Vault, org: &Org) -> Result<Option<Others>, Failure>
     Ok(Some(Others { known: known.join(", "), meant }))
 }
 
-/// Says that a linked account is none that is known: a mistyped one would get values in silence.
+/// Notes that a linked account is unknown: a mistyped one would otherwise silently get values.
 pub(crate) async fn note_new_account(org: &Org, account: &LinkedAccountId, output: &Output) {
     let has_values = org.account(account.clone()).values(PageRequest::first(1)).await;
     let is_known = !matches!(org.linked_account(account).await, Ok(None));
@@ -202,12 +202,12 @@ pub(crate) async fn note_new_account(org: &Org, account: &LinkedAccountId, outpu
     output.note(&new_account(account, closest(account.as_str(), known)));
 }
 
-/// What is said of a linked account that is none that is known.
+/// The note about an unknown linked account.
 pub(crate) fn new_account(account: &LinkedAccountId, meant: Option<&str>) -> String {
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
     let account = repeatable::id(account.as_str()).unwrap_or("what was given as its id");
     format!("{account} is no registered linked account{meant}")
 }
 
-/// As many as one can choose from.
+/// As many as a person can choose from.
 const ORGS_SHOWN: usize = 20;

@@ -1,4 +1,4 @@
-//! Which known name a mistyped one is close to.
+//! Finds the known name that a mistyped one is close to.
 
 /// The known name that is closest to a mistyped one, if any is close.
 pub(crate) fn closest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

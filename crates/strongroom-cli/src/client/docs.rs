@@ -1,4 +1,4 @@
-//! Documents of the wire contract, as far as the commands use them.
+//! Documents of the wire contract, with the parts that the commands use.
 
 use serde::{Deserialize, Deserializer};
 use strongroom::{LengthBounds, Scopes, Secret, VariableDefinition};
@@ -20,7 +20,7 @@ pub(crate) struct Definition {
     #[serde(rename = "_id")]
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Empty for none.
+    /// Empty if there is none.
     #[serde(default)]
     pub(crate) description: String,
     #[serde(default)]
@@ -86,7 +86,7 @@ pub(crate) struct Account {
     #[serde(rename = "_id")]
     pub(crate) id: String,
     pub(crate) account_id: String,
-    /// Empty for none.
+    /// Empty if there is none.
     #[serde(default)]
     pub(crate) name: String,
 }
@@ -126,7 +126,7 @@ pub(crate) fn definition(shown: control::Definition) -> Result<VariableDefinitio
     Ok(definition)
 }
 
-/// The same as a control call takes a new one.
+/// The same, as a control call takes a new definition.
 pub(crate) fn new_definition(definition: &VariableDefinition) -> control::NewDefinition {
     control::NewDefinition {
         name: definition.name.clone(),

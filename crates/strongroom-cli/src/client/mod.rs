@@ -36,9 +36,9 @@ use crate::typo::closest;
 #[derive(Debug)]
 pub(crate) struct Client {
     agent: Agent,
-    /// Of the documented calls.
+    /// The base of the documented calls.
     base: String,
-    /// Of the control calls.
+    /// The base of the control calls.
     control: String,
     key: Secret,
 }
@@ -87,14 +87,14 @@ impl Client {
         Ok(Self { agent: self.agent.clone(), base, control, key })
     }
 
-    /// Every definition, with all that it asks of a value.
+    /// Every definition, with all that it requires of a value.
     pub(crate) fn definitions(&self) -> Result<Vec<VariableDefinition>, Failure> {
         let all: Vec<control::Definition> =
             self.control_items(Call { path: &["definitions"], query: &[] })?;
         all.into_iter().map(docs::definition).collect()
     }
 
-    /// Fails if the key is of another environment than the one that the project names.
+    /// Fails if the key belongs to an environment other than the one that the project names.
     pub(crate) fn refuse_other_environment(&self, named: &str) -> Result<(), Failure> {
         let status: control::Status = self.control_get(Call { path: &["status"], query: &[] })?;
         if status.environment == named {
@@ -105,7 +105,7 @@ impl Client {
             .next("use a key of that environment; --no-project leaves out what the project says"))
     }
 
-    /// What `control` returns; for a key without the right to it, what `documented` returns: keys may have either.
+    /// What `control` returns; if the key lacks the right to it, what `documented` returns: keys may have either.
     pub(crate) fn either<T>(
         &self,
         control: impl FnOnce(&Self) -> Result<T, Failure>,
@@ -113,7 +113,7 @@ impl Client {
     ) -> Result<T, Failure> {
         match control(self) {
             Err(refused) if refused.is(Reason::LacksRight) => match documented(self) {
-                // It lacks both, and the first is the one to ask for.
+                // It lacks both rights, and the first one is the one to request.
                 Err(again) if again.is(Reason::LacksRight) => Err(refused),
                 done => done,
             },
@@ -121,8 +121,8 @@ impl Client {
         }
     }
 
-    /// What `fetch` returns with plain text; for a key without the right to that, what it returns without, if that is
-    /// plain text too, as of what is not encrypted.
+    /// What `fetch` returns with plain text. If the key lacks the right to that, what it returns without, provided that
+    /// is plain text too, as for values that are not encrypted.
     pub(crate) fn revealed<T>(
         fetch: impl Fn(&str) -> Result<T, Failure>,
         is_plain: impl Fn(&T) -> bool,
@@ -178,7 +178,7 @@ impl Client {
         self.send(self.agent.patch(join(&self.control, path)), body)
     }
 
-    /// The items of all parts of a list of a control call.
+    /// The items of all pages of a control call's list.
     pub(crate) fn control_items<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Vec<T>, Failure> {
         let (items, unreadable) = self.control_list(call)?;
         match unreadable.into_iter().next() {
@@ -188,7 +188,7 @@ impl Client {
         }
     }
 
-    /// The same, and why what is missing from the list cannot be read.
+    /// The same, and why the missing items cannot be read.
     pub(crate) fn control_list<T: DeserializeOwned>(
         &self,
         call: Call<'_>,
@@ -223,7 +223,7 @@ impl Client {
 
     /// Writes the body of a control call to `out`, and returns how many bytes it has.
     pub(crate) fn control_download(&self, path: &[&str], mut out: impl io::Write) -> Result<u64, Failure> {
-        // It takes as long as it takes: a backup may be large.
+        // Without a time limit: a backup may be large.
         let request = self.agent.get(join(&self.control, path)).config().timeout_global(None).build();
         let response = request.header(KEY_HEADER, self.key.expose()).call();
         let mut response = response.map_err(|error| unreachable(&error))?;
@@ -276,7 +276,7 @@ impl Client {
         Ok(items)
     }
 
-    /// Fails if no definition has this name, with the one that was meant, as far as the key may list them.
+    /// Fails if no definition has this name, and suggests the one that was meant, if the key may list them.
     pub(crate) fn refuse_unknown(&self, name: &DefinitionName) -> Result<(), Failure> {
         let by_control = |client: &Self| {
             let path = ["definitions", name.as_str()];
@@ -284,7 +284,7 @@ impl Client {
         };
         let by_document = |client: &Self| client.definition_id(name).map(drop);
         match self.either(by_control, by_document) {
-            // A key that may only write says so when it is used.
+            // A key that may only write reports that when it is used.
             Err(refused) if refused.is_of_right() => Ok(()),
             Err(refused) if refused.is(Reason::DefinitionNotFound) => {
                 let known = self.definitions()?;
@@ -308,8 +308,8 @@ impl Client {
         self.either(by_control, by_document)
     }
 
-    /// Says that a linked account is none that is known, as far as the key may know: a mistyped one would get values in
-    /// silence.
+    /// Notes that a linked account is unknown, as far as the key may know: a mistyped one would otherwise silently get
+    /// values.
     pub(crate) fn note_new_account(&self, account: &LinkedAccountId, output: &Output) {
         let is_absent = |refused: Failure| refused.is(Reason::AccountNotFound);
         if !self.refuse_unknown_account(account).is_err_and(is_absent) {
@@ -328,7 +328,7 @@ impl Client {
         output.note(&new_account(account, closest(account.as_str(), known)));
     }
 
-    /// Whether the definition keeps no version of what is overwritten, as far as the key may know.
+    /// Whether the definition keeps no version of overwritten values, as far as the key may know.
     pub(crate) fn keeps_nothing(&self, name: &DefinitionName) -> bool {
         let path = ["definitions", name.as_str()];
         let found: Result<control::Definition, _> = self.control_get(Call { path: &path, query: &[] });
@@ -350,7 +350,7 @@ impl Client {
         request: RequestBuilder<WithBody>,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        // The body holds values in the clear: with enough room it never moves and leaves no copy behind.
+        // The body holds values in the clear: with enough room the buffer never moves and leaves no copy behind.
         let unsendable = |_| Failure::new(Exit::Other, "the request could not be written");
         let mut length = Length(0);
         serde_json::to_writer(&mut length, body).map_err(unsendable)?;
@@ -405,7 +405,7 @@ fn unreachable(error: &Error) -> Failure {
     Failure::new(Exit::Store, format!("the server could not be reached: {text}")).next(next)
 }
 
-/// What to do about a certificate that is not trusted, which the TLS library tells in words.
+/// What to do about an untrusted certificate, which the TLS library reports only in words.
 pub(crate) fn step_of_certificate(text: &str) -> Option<&'static str> {
     if !text.contains("invalid peer certificate") {
         return None;
@@ -430,10 +430,10 @@ fn is_this_machine(base: &str) -> bool {
     host == "localhost" || is_loopback(host.trim_start_matches('[').trim_end_matches(']'))
 }
 
-/// The characters escaped in a segment. A dot is one, because `.` and `..` are valid credential keys.
+/// The characters escaped in a segment. The dot is escaped because `.` and `..` are valid credential keys.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 const KEY_HEADER: &str = "x-api-key";
-/// At the progress of a task.
+/// Between two reads of a task's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.

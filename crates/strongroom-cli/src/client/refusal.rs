@@ -1,5 +1,5 @@
-//! The failure for a response that refuses a call: by its reason, which a control call says in a word, and by its
-//! status and the contract's fixed sentences where a documented one is refused.
+//! The failure for a response that refuses a call: from the reason, which a control call returns, or from the status
+//! and the contract's fixed sentences if a documented call is refused.
 
 use serde::Deserialize;
 use strongroom_http::control::{Reason, Task};
@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Deserialize)]
 pub(super) struct Refusal {
     message: String,
-    /// Of a control call.
+    /// Set in responses to control calls.
     reason: Option<Reason>,
 }
 
@@ -21,7 +21,7 @@ impl Refusal {
         let Some(Self { message, reason }) = body else {
             let message =
                 format!("the server returned {} without a body that this client knows", status.as_u16());
-            // A 404 of something else than a server of ours: no such call, rather than a call that found nothing.
+            // A 404 from something other than our server: no such call, rather than a call that found nothing.
             let is_other = status == StatusCode::NOT_FOUND;
             return of(if is_other { Reason::NoSuchCall } else { by_status(status) }, message);
         };
@@ -44,7 +44,7 @@ fn of(reason: Reason, message: String) -> Failure {
     Failure { reason: Some(reason), ..Failure::new(exit(reason), message).next(step(reason)) }
 }
 
-/// The code with which the same command ends where the store is.
+/// The exit code that the same command has where the store is.
 fn exit(reason: Reason) -> Exit {
     use Reason as R;
     match reason {
@@ -76,7 +76,7 @@ fn exit(reason: Reason) -> Exit {
         | R::Refused
         | R::Internal
         | R::Unknown => Exit::Store,
-        // One of a later server.
+        // A reason of a later server.
         _ => Exit::Store,
     }
 }
@@ -119,7 +119,7 @@ fn step(reason: Reason) -> &'static str {
     }
 }
 
-/// What a documented call says. The contract has no word for these, and fixes their sentences instead.
+/// The reason in a documented call's message. The contract has no field for it, but fixes these sentences.
 fn by_sentence(said: &str) -> Option<Reason> {
     const SENTENCES: [(&str, Reason); 8] = [
         ("Route not found", Reason::NoSuchCall),
@@ -134,11 +134,11 @@ fn by_sentence(said: &str) -> Option<Reason> {
     SENTENCES.iter().find(|(sentence, _)| said.starts_with(sentence)).map(|(_, reason)| *reason)
 }
 
-/// What is most common among refusals with this status.
+/// The most common reason for refusals with this status.
 fn by_status(status: StatusCode) -> Reason {
     match status {
         StatusCode::UNAUTHORIZED => Reason::BadKey,
-        // Documented calls refuse no key for anything else.
+        // Documented calls refuse a key for nothing else.
         StatusCode::FORBIDDEN => Reason::LacksRight,
         StatusCode::NOT_FOUND => Reason::NotFound,
         StatusCode::TOO_MANY_REQUESTS => Reason::TooManyRequests,

@@ -1,4 +1,4 @@
-//! Which certificates a client trusts.
+//! The certificates that a client trusts.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::failure::Failure;
 
-/// Only servers whose certificate leads to one of this file.
+/// Trusts only servers whose certificate leads to one in this file.
 pub(crate) fn only(file: &Path) -> Result<TlsConfig, Failure> {
     let unusable = |why: &str| {
         Failure::usage(format!("{} {why}", file.display())).next("name certificates in PEM with --ca-file")

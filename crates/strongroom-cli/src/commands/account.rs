@@ -147,7 +147,7 @@ impl AccountCommand {
             Self::EndSessions(EndSessions { id, .. }) => {
                 let sessions = OpenSessions::of(org)?;
                 let Some(id) = &id else { return ended(sessions.end_all().await?, output) };
-                // First, since a store may hide the account.
+                // End them first, since a store may hide the account.
                 match sessions.end_of(id).await? {
                     0 if org.linked_account(id).await?.is_none() => Err(suggest::no_account(org, id).await),
                     count => ended(count, output),
@@ -259,14 +259,14 @@ impl Create {
 }
 
 impl Delete {
-    /// What a server would delete. It fails if there is no such account.
+    /// What a server would delete. Fails if there is no such account.
     fn holdings(&self, client: &Client) -> Result<Holdings, Failure> {
         let id = self.id.as_str();
         let by_control = |client: &Client| {
             let call = Call { path: &["accounts", id], query: &[("dry_run", "true")] };
             let plan: control::Deletion = client.control_delete(call)?;
             let count = |count: usize| u64::try_from(count).ok();
-            // A key that may delete need not be one that may read.
+            // A key that may delete need not be allowed to read.
             let account =
                 client.control_get::<control::AccountView>(Call { path: &["accounts", id], query: &[] });
             let seen = account.map(|account| account.id).unwrap_or_default();

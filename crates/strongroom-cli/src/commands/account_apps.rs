@@ -57,7 +57,7 @@ struct Removed<'a> {
 #[derive(Serialize)]
 struct AppView {
     app: String,
-    /// Left out for the default one.
+    /// Omitted for the default one.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<String>,
     created_at: String,
@@ -149,7 +149,7 @@ impl RemoveApp {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let Self { id, app, consent } = &self;
         let (account, integration) = (org.account(id.clone()), app.integration());
-        // Asked of what is there alone.
+        // Asked only about what exists.
         let all = pages::all(async |page| account.integrations(page).await).await?;
         let is_meant = |one: &Integration| {
             one.integration == integration
@@ -189,7 +189,7 @@ impl RemoveApp {
         match listed.map(seen) {
             Ok(meant) if meant.is_empty() => return Err(self.absent()),
             Ok(meant) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
-            // A key that may write need not be one that may read.
+            // A key that may write need not be allowed to read.
             Err(refused) if refused.is_of_right() => self.consent.to(&self.deed(None))?,
             Err(refused) => return Err(refused),
         }
@@ -198,7 +198,7 @@ impl RemoveApp {
         self.done(output)
     }
 
-    /// `None` for as many connections as there are.
+    /// `None` if the number of connections is unknown.
     fn deed(&self, connections: Option<usize>) -> String {
         let Self { id, app, .. } = self;
         let and_all = match (&app.connection, connections) {

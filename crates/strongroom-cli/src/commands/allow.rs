@@ -1,4 +1,4 @@
-//! `allow`: what the file of a project chooses counts from then on.
+//! `allow`: makes the choices of a project's file count from then on.
 
 use serde::Serialize;
 use strongroom::{Environment, LinkedAccountId};

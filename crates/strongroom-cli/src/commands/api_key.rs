@@ -219,7 +219,7 @@ impl Rotate {
             output.note(&format!("API key {id} is refused from now on"));
             return Ok(());
         }
-        // As it is stored: it may have expired before that, or have been replaced before with another grace.
+        // As it is stored: it may have expired before that, or have been replaced earlier with another grace.
         let stored = keys_of(client).ok().and_then(|(keys, _)| keys.into_iter().find(|key| key.id == id));
         let until = match stored.and_then(|key| key.expires_at) {
             Some(moment) => format!("until {moment}"),
@@ -233,10 +233,10 @@ impl Rotate {
 impl Revoke {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (id, keys) = (self.id, ApiKeys::of(org)?);
-        // First, so that it makes no more of them.
+        // First, so that it makes no more keys.
         let was_there = keys.revoke(&id).await?;
         let made = if self.with_children { keys.revoke_made(&id).await } else { keys.made_by(&id).await };
-        // Whatever kept others from being revoked.
+        // Even if other keys could not be revoked.
         let ended = match self.with_sessions {
             true => Some(OpenSessions::of(org)?.end_all().await?),
             false => None,
@@ -256,14 +256,14 @@ impl Revoke {
         let too = [("with_children", with_children), ("with_sessions", with_sessions)];
         let query: Vec<_> = too.iter().filter(|(_, too)| *too).map(|(name, _)| (*name, "true")).collect();
         let path = ["api-keys", &id.to_string()];
-        // All of it in one call: the key may be the one that calls, or one that made it.
+        // All in one call: the key may be the one that calls, or one that made it.
         let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
         let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
         revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)?;
         name_unreadable(&gone.unreadable, with_children, output)
     }
 
-    /// Asks before the key goes with which this command calls: as the one that is named, or as one that it made.
+    /// Asks before the key is revoked with which this command calls, either by name or as a key made by the named one.
     fn ask(&self, client: &Client) -> Result<(), Failure> {
         let id = self.id.to_string();
         let own = own_id(client)?;
@@ -271,7 +271,7 @@ impl Revoke {
             return self.consent.to(&format!("revoke API key {id}, with which this command calls"));
         }
         if self.with_children {
-            // One that cannot be read may be one in between.
+            // A key that cannot be read may be one in between.
             let (keys, _) = keys_of(client)?;
             if may_have_made(&keys, &id, &own) {
                 return self.consent.to(&format!(
@@ -295,11 +295,11 @@ fn own_id(client: &Client) -> Result<String, Failure> {
 
 /// How long that key is accepted after it was replaced.
 const OWN_GRACE: Duration = Duration::from_secs(600);
-/// The least that a server takes.
+/// The shortest that a server accepts.
 const OWN_GRACE_MIN: Duration = Duration::from_secs(60);
 
-/// Whether `id` made the key `own`, by itself or through keys that it made. It may have, if one of those in between is
-/// gone.
+/// Whether `id` made the key `own`, by itself or through keys that it made. It may have, if one of the keys in between
+/// is gone.
 fn may_have_made(keys: &[ApiKey], id: &str, own: &str) -> bool {
     let mut made = own;
     for _ in keys {
@@ -346,7 +346,7 @@ fn revoked(
     )
 }
 
-/// The API keys that cannot be read, which may be among those that were to be revoked: then the command fails.
+/// Names the API keys that cannot be read. They may be among those to be revoked; then the command fails.
 fn name_unreadable(unreadable: &[String], with_children: bool, output: &Output) -> Result<(), Failure> {
     if !with_children || unreadable.len() > 1 {
         unreadable.iter().for_each(|why| output.warn(&format!("it may have made one more: {why}")));
@@ -361,7 +361,7 @@ fn name_unreadable(unreadable: &[String], with_children: bool, output: &Output) 
     }
 }
 
-/// Prints only the key on standard output, so that it can be piped to where it is kept.
+/// Prints only the key on standard output, so that it can be piped to where it will be kept.
 fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.json(key);
@@ -371,7 +371,7 @@ fn show_made(key: &ApiKey, output: &Output) -> Result<(), Failure> {
     output.text(&format!("{}\n", key.api_key.as_ref().map_or("", |key| key.as_str())))
 }
 
-/// The same, of a key that was made here.
+/// The same, for a key that was made here.
 fn show_created(created: CreatedApiKey, org: &Org, output: &Output) -> Result<(), Failure> {
     let api_key = Some(Zeroizing::new(created.key.expose().to_owned()));
     let KeyView { id, name, rights, names, linked_account_ids, created_at, expires_at, last_used, made_by } =
@@ -437,7 +437,7 @@ impl KeyView {
     }
 }
 
-/// Those that can be read; then the command fails if there are others.
+/// Shows the keys that can be read; then the command fails if there are others.
 fn show((mut views, unreadable): (Vec<KeyView>, Vec<String>), output: &Output) -> Result<(), Failure> {
     views.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = views.iter().map(|view| {
@@ -473,7 +473,7 @@ fn right(text: &str) -> Result<Right, UnknownRight> {
 
 const DATE_LEN: usize = 10;
 
-/// A time that is not over at once.
+/// A duration that is not zero.
 fn some_time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if time.is_zero() { Err("a key of no time is refused at once".to_owned()) } else { Ok(time) }

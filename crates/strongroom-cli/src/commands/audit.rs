@@ -84,7 +84,7 @@ struct Unchecked {
 }
 
 impl Audit {
-    /// Whether it leaves the store as it is.
+    /// Whether it leaves the store unchanged.
     pub(crate) fn only_reads(&self) -> bool {
         !self.on && !self.off && self.drop_before.is_none()
     }
@@ -94,7 +94,7 @@ impl Audit {
         self.check.is_some()
     }
 
-    /// Lists the events of an export that holds what its digest says.
+    /// Lists the events of an export that matches its digest.
     pub(crate) fn run_offline(&self, output: &Output) -> Result<(), Failure> {
         let Some(file) = &self.check else { return Ok(()) };
         let digest = self.digest.clone().unwrap_or_else(|| digest_of(file));
@@ -103,7 +103,7 @@ impl Audit {
                 .next("name a file of `strongroom audit --export`, and its digest with --digest")
         };
         let text = fs::read(&digest).map_err(|error| unreadable(&digest, &error))?;
-        // What is no text any more is damaged, and no digest.
+        // If it is no longer text it is damaged, and not a digest.
         let text = String::from_utf8_lossy(&text);
         let export = File::open(file).map_err(|error| unreadable(file, &error))?;
         let digest_kept = text.parse::<AuditDigest>().map_err(|error| {
@@ -198,7 +198,7 @@ fn list(events: &[AuditEvent], output: &Output) -> Result<(), Failure> {
     refuse_unreadable(events.iter().filter_map(|event| event.unreadable.as_deref()), "event")
 }
 
-/// A row for each change of some events, which begins with a word on all of them.
+/// A row for each change of some events. Each row begins with the same word.
 fn rows_of<'e>(events: &'e [AuditEvent], first: &'e str) -> impl Iterator<Item = [String; 5]> + 'e {
     events.iter().flat_map(move |event| {
         let row = move |kind: String, of: String| {
@@ -212,7 +212,7 @@ fn rows_of<'e>(events: &'e [AuditEvent], first: &'e str) -> impl Iterator<Item =
     })
 }
 
-/// Fails after a list in which some could not be read: it has the rest, and says which these are.
+/// Fails after a list in which some items could not be read: the list has the rest, and these are named.
 pub(super) fn refuse_unreadable<'w>(
     mut all: impl Iterator<Item = &'w str>,
     what: &str,
@@ -228,13 +228,13 @@ pub(super) fn refuse_unreadable<'w>(
     ))
 }
 
-/// The events, then their digest: a digest without its events would refuse every file.
+/// Writes the events, then their digest: a digest without its events would refuse every file.
 async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> {
     let unwritable = |error: &io::Error| {
         Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
     };
     let digest_file = digest_of(file);
-    // Before anything is written: events without their digest would be left behind.
+    // Before anything is written, so that no events are left behind without their digest.
     for place in [file, &digest_file] {
         if place.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!("{} is there already", place.display()))
@@ -251,13 +251,13 @@ async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> 
     refuse_lacking(&digest, output)
 }
 
-/// Fails after an export, or the list of one, that is not whole, and names what it lacks.
+/// Fails after an export, or the list of one, that is not complete, and names what it lacks.
 fn refuse_lacking(digest: &AuditDigest, output: &Output) -> Result<(), Failure> {
     let lacks = digest.lacks();
     if lacks.is_empty() {
         return Ok(());
     }
-    // Of a gap, the event after it is named, which is in the export.
+    // For a gap, the event after it is named, which is in the export.
     lacks.iter().for_each(|lack| output.warn(&format!("found in the audit: {lack}")));
     let sentence =
         format!("the audit was not whole when it was exported: {}", counted(lacks.len() as u64, "finding"));
@@ -273,7 +273,7 @@ fn digest_of(file: &Path) -> PathBuf {
 }
 
 impl Audit {
-    /// Over the control calls, whose fields are named as those of the documented ones.
+    /// Uses the control calls, whose fields have the same names as those of the documented ones.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.export.is_some() || self.drop_before.is_some() {
             return Err(Failure::not_on_server("an API key neither cuts the audit nor takes it as a whole"));
@@ -296,7 +296,7 @@ impl Audit {
     }
 }
 
-/// That it is turned on is the first event, and that it is turned off the last.
+/// Turning it on is the first event, and turning it off the last.
 async fn switch(session: &Session, audit: bool, output: &Output) -> Result<(), Failure> {
     let change = async { Ok(session.vault.change_settings(|settings| settings.audit = audit).await?) };
     let [on, off] = SWITCHES;
@@ -320,7 +320,7 @@ fn switched(audit: bool, output: &Output) -> Result<(), Failure> {
     output.done(sentence, &SwitchView { audit })
 }
 
-/// One event a line, page by page, so that memory stays constant.
+/// One event per line, page by page, so that memory stays constant.
 async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), Failure> {
     let mut page = PageRequest::first(PageRequest::LIMIT_MAX);
     let mut unreadable = Vec::new();
@@ -336,7 +336,7 @@ async fn lines(org: &Org, filter: &AuditFilter, output: &Output) -> Result<(), F
     refuse_unreadable(unreadable.iter().map(String::as_str), "event")
 }
 
-/// What was changed, in words: the name, then what it belongs to.
+/// The change in words: the name, then what it belongs to.
 fn words(change: &AuditChange) -> String {
     let parts = [
         change.name.clone(),
@@ -348,7 +348,7 @@ fn words(change: &AuditChange) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// A moment as it is typed, or how long ago it is.
+/// A moment as it is typed, or as an age.
 pub(super) fn moment_or_age(text: &str) -> Result<Timestamp, String> {
     let Ok(age) = humantime::parse_duration(text) else {
         return moment(text).map_err(|wrong| format!("{wrong}, or how long ago it is, such as 5m or 90d"));
@@ -363,10 +363,10 @@ at, actor, request_id and changes, each of which has kind, name, variable_defini
 workflow_id, integration, connection (but for the default one), document_id, version_before and version. One that \
 cannot be read has unreadable, which says why; the command then exits with 5 after the list.";
 
-/// What is younger is not dropped.
+/// Younger events are not dropped.
 const TWO_HOURS_MS: u64 = 2 * 60 * 60 * 1_000;
 
-/// What the audit says of itself when it is turned on and off.
+/// The audit's own notes about being turned on and off.
 pub(super) const SWITCHES: [&str; 2] = ["settings: audit on", "settings: audit off"];
 
 /// Options that narrow a list down or switch the audit.

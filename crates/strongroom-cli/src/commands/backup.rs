@@ -70,7 +70,7 @@ impl Backup {
         let summary = match write(session, new.file(), org).await {
             Ok(summary) => summary,
             Err(failure) => {
-                // The failure says more than that it could not be noted either.
+                // The failure says more than that it could not be noted.
                 let _ = session.note_operation("backup: failed").await;
                 return Err(failure);
             }
@@ -130,8 +130,8 @@ impl Backup {
     }
 }
 
-/// Notes the backup in the audit, unless the disk of the store is full: what it holds is sealed, so that it shows
-/// nothing, and whoever has to make room may need it first.
+/// Notes the backup in the audit, unless the disk of the store is full: a backup is sealed and reveals nothing, and it
+/// may be needed before room can be made.
 async fn note(session: &Session, output: &Output) -> Result<(), Failure> {
     match session.note_operation("backup").await {
         Err(error) if ErrorStatus::of(&error).status == DISK_FULL => {
@@ -142,7 +142,7 @@ async fn note(session: &Session, output: &Output) -> Result<(), Failure> {
     }
 }
 
-/// 507, as a server says it.
+/// The status with which a server reports it.
 const DISK_FULL: u16 = 507;
 
 async fn write(

@@ -50,7 +50,7 @@ fn names_in_zsh(script: &str) -> String {
 const TAKE_A_NAME: [&str; 10] =
     ["define", "show", "set", "get", "resolve", "explain", "delete", "history", "undo", "revert"];
 
-/// The options that say where the names are, which the command that lists them is given too.
+/// The options that say where the names are. They are also passed to the command that lists the names.
 const WHERE: [&str; 8] = [
     "--store",
     "--url",
@@ -62,8 +62,8 @@ const WHERE: [&str; 8] = [
     "--config",
 ];
 
-// The names are quoted, as fish and zsh do by themselves: who may define a variable must not run anything in the shell
-// of who completes its name. Nothing is asked and nothing is waited for.
+// The names are quoted, as fish and zsh do by themselves: a user who may define a variable must not be able to run
+// anything in the shell of someone who completes its name. Nothing is asked and nothing is waited for.
 
 const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {

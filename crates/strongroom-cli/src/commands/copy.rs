@@ -37,7 +37,7 @@ pub(crate) struct Copy {
     other_key: OtherKey,
 }
 
-/// What is to be copied, and every definition of the place that it is from.
+/// What is to be copied, and every definition of the source.
 struct Taken {
     entries: Vec<Entry>,
     definitions: HashMap<String, VariableDefinition>,
@@ -63,7 +63,7 @@ impl Copy {
         Ok(())
     }
 
-    /// With a key of A that may reveal, unless all values are plain, and one of B that may read and write.
+    /// With a key for A that may reveal, unless all values are plain, and one for B that may read and write.
     pub(crate) fn on_server(mut self, client: &Client, output: &Output) -> Result<(), Failure> {
         self.from.refuse_elsewhere(client)?;
         if self.only.is_empty() {
@@ -99,7 +99,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Whether the plan is to be carried out.
+    /// Whether the plan should be carried out.
     fn agrees_to(&self, plan: &Plan, output: &Output) -> Result<bool, Failure> {
         let (invalid, replaced) = (plan.count("invalid"), plan.count("update"));
         if self.dry_run || invalid > 0 {
@@ -126,7 +126,7 @@ impl Copy {
         let names: HashMap<DefinitionId, &str> =
             stored.iter().map(|stored| (stored.id, stored.definition.name.as_str())).collect();
         let values = pages::values(&org, &self.from.scope).await?.into_iter();
-        // One that was defined since the names were read is of the next copy.
+        // A variable that was defined since the names were read is left to the next copy.
         let values =
             values.filter_map(|value| Some(((*names.get(&value.definition_id)?).to_owned(), value.value)));
         let values = values.collect();
@@ -135,7 +135,7 @@ impl Copy {
         self.take(definitions, values)
     }
 
-    /// What is asked for of what is there.
+    /// The requested part of what is there.
     fn take(
         &self,
         definitions: HashMap<String, VariableDefinition>,

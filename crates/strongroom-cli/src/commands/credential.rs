@@ -132,7 +132,7 @@ impl AppArgs {
         self.app.clone().unwrap_or_else(IntegrationId::default_app)
     }
 
-    /// What it is called where something was done to it.
+    /// Its name in messages.
     pub(crate) fn shown(&self) -> String {
         match &self.connection {
             Some(connection) => format!("connection {connection} of app {}", self.integration()),
@@ -150,7 +150,7 @@ impl Place {
         }
     }
 
-    /// By a control call, or else by a documented one, which knows the default connection of the default app alone.
+    /// Uses a control call, or otherwise a documented one, which knows only the default connection of the default app.
     fn on_server<T>(
         &self,
         client: &Client,
@@ -164,7 +164,7 @@ impl Place {
         };
         match done {
             Err(refused) if refused.is(Reason::ConnectionNotFound) => {
-                // The default app of an account that is not registered is not found either.
+                // If the account is not registered, its default app is not found either.
                 client.refuse_unknown_account(&self.account)?;
                 Err(refused.next(step_of_app(&self.account, &integration, self.app.connection.as_ref())))
             }
@@ -199,7 +199,7 @@ impl Place {
         [self.path(), vec![key.to_string()], rest].concat()
     }
 
-    /// The connection, as the body of a control call has it.
+    /// The connection, for the body of a control call.
     pub(super) fn connection(&self) -> Option<String> {
         self.app.connection.as_ref().map(ToString::to_string)
     }
@@ -219,7 +219,7 @@ impl Place {
         self.app.connection.iter().map(|connection| ("connection", connection.as_str())).collect()
     }
 
-    /// Whose credentials they are, for people.
+    /// The credentials' owner, for people.
     pub(super) fn shown(&self) -> String {
         match (&self.app.app, &self.app.connection) {
             (None, None) => self.account.to_string(),
@@ -260,7 +260,7 @@ impl CredentialCommand {
 }
 
 impl Set {
-    /// The value that is to be set.
+    /// The value to set.
     pub(crate) fn read(&self, output: &Output) -> Result<Secret, Failure> {
         refuse_blank_ends(&self.place.account)?;
         input::value(self.key.as_str(), &self.value, output)
@@ -309,7 +309,7 @@ impl Delete {
         match pages::all(async |page| credentials.list(page).await).await {
             Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
                 is_absent = true;
-                // Of one that was deleted before, former versions may be left.
+                // A credential that was deleted before may still have former versions.
                 if !(self.purge && self.has_history(&credentials).await?) {
                     let known = all.iter().map(|info| info.key_name.as_str());
                     return Err(self.place.absent(&self.key).meant(closest(self.key.as_str(), known)));
@@ -341,7 +341,7 @@ impl Delete {
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        // A key that may delete need not be one that may list.
+        // A key that may delete need not be allowed to list.
         let seen = match self.place.listed(client) {
             Err(absent) if absent.exit == Exit::NotFound => return Err(absent),
             Err(_) => String::new(),

@@ -61,7 +61,7 @@ struct UndoneView<'a> {
     connection: Option<&'a str>,
 }
 
-/// A credential that is to become what it was, and its versions, the newest first.
+/// A credential to restore, and its versions, the newest first.
 struct Target<'t> {
     key: &'t CredentialKey,
     place: &'t Place,
@@ -160,7 +160,7 @@ impl<'t> Target<'t> {
             .next("`strongroom credential history` lists the versions; nothing was changed")
     }
 
-    /// Sets the credential to what it was in a version, unless it changed since the versions were read.
+    /// Sets the credential to its value in a version, unless it changed since the versions were read.
     async fn restore(
         &self,
         wanted: &Version,
@@ -177,7 +177,7 @@ impl<'t> Target<'t> {
         ))?;
         let changed = |error| overtaken(error, &format!("credential {key} of {}", place.shown()));
         let written = match self.versions.as_slice() {
-            // It expires when it did before.
+            // It gets its former expiry back.
             [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
                 let undeleted = self.credentials.undelete(key).await;
                 undeleted.map_err(changed)?.ok_or_else(|| changed(Error::Unexpected { found: None }))?

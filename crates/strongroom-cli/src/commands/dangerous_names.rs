@@ -4,8 +4,8 @@ use std::env;
 
 use crate::failure::Failure;
 
-/// Fails if one of `names` is dangerous and not among `allowed`: a tenant may have set it, and whoever runs or sources
-/// it is not that tenant. `undone` says what did not happen.
+/// Fails if one of `names` is dangerous and not among `allowed`: a tenant may have set it, but someone else runs or
+/// sources it. `undone` says what did not happen.
 pub(super) fn refuse<'n>(
     names: impl IntoIterator<Item = &'n str>,
     allowed: &[String],
@@ -34,13 +34,13 @@ fn is_own(name: &str) -> bool {
     matches(name, OWN_NAMES, OWN_PREFIXES)
 }
 
-/// The variables of this process that are kept from a command that it starts, which gets what it is for and not the
-/// means to read the rest.
+/// The variables of this process that are not passed to a command that it starts: the command gets its own variables,
+/// not the means to read the rest.
 pub(super) fn own() -> impl Iterator<Item = String> {
     env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_own(name))
 }
 
-/// Windows knows no case in names.
+/// Names on Windows are case-insensitive.
 fn matches(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
     let name = if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() };
     names.contains(&name.as_str()) || prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -124,7 +124,7 @@ const PREFIXES: &[&str] = &[
     "PIP_",
 ];
 
-/// Those of npm, which reads them in any case.
+/// Variables of npm, which reads them in any case.
 const PREFIXES_OF_ANY_CASE: &[&str] = &["NPM_CONFIG_"];
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Delete {
         self.definition_deleted(output)
     }
 
-    /// Of a definition that cannot be read, or was deleted before.
+    /// For a definition that cannot be read, or was already deleted.
     async fn purge_definition(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
         let mut left: Vec<_> =
@@ -121,7 +121,7 @@ impl Delete {
         if let Ok(id) = name.as_str().parse::<DefinitionId>() {
             match org.definition_history(id, PageRequest::first(1)).await {
                 Ok(_) => left.push(id),
-                // A name may lead to it all the same, which only the purge finds.
+                // A name may still lead to it, which only the purge finds.
                 Err(Error::DefinitionNotFound(_)) if left.is_empty() => left.push(id),
                 Err(Error::DefinitionNotFound(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -168,7 +168,7 @@ impl Delete {
             let known = |client: &Client| {
                 let query = [("dry_run", "true")];
                 let found: control::Deletion = client.control_delete(Call { path: &path, query: &query })?;
-                // A key that may delete need not be one that may read.
+                // A key that may delete need not be allowed to read.
                 let definition = client.control_get::<control::Definition>(Call { path: &path, query: &[] });
                 let seen = definition.map(|one| seen(one.id, one.updated_at)).unwrap_or_default();
                 Ok((None, format!("its values: {}", found.values), seen))
@@ -195,11 +195,11 @@ impl Delete {
         let known = |client: &Client| {
             match client.control_get::<control::Value>(Call { path: &path, query: &query }) {
                 Ok(found) => Ok((Some(found.id.clone()), true, seen(found.id, found.version))),
-                // Of a value that was deleted, the former versions may be there.
+                // A value that was deleted may still have former versions.
                 Err(failure) if self.purge && failure.exit == Exit::NotFound => {
                     Ok((None, true, String::new()))
                 }
-                // What cannot be read can be deleted.
+                // A value that cannot be read can still be deleted.
                 Err(failure) if failure.is(Reason::Damaged) => Ok((None, true, String::new())),
                 Err(failure) => Err(failure),
             }
@@ -210,7 +210,7 @@ impl Delete {
         };
         let (id, by_control, seen) = match client.either(known, by_document) {
             Ok(found) => found,
-            // A key that may write need not read: the deletion says what is missing.
+            // A key that may write need not be allowed to read: the deletion reports what is missing.
             Err(refused) if refused.is_of_right() => (None, true, String::new()),
             Err(failure) => return Err(failure),
         };
@@ -257,11 +257,11 @@ impl Delete {
     }
 }
 
-/// What a documented call does, which is all that a key without other rights may make.
+/// The effect of a documented call, which is all that a key without other rights may make.
 pub(super) const FOR_GOOD: &str =
     "for good: no version is kept with this API key, as one with the right write keeps them";
 
-/// What cannot be opened can only be deleted with its former versions, if it has any.
+/// If it cannot be opened and has former versions, it can only be deleted with them.
 pub(super) fn unless_purged(purges: bool, error: Error) -> Failure {
     let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
     let failure = Failure::from(error);
@@ -273,12 +273,12 @@ pub(super) fn unless_purged(purges: bool, error: Error) -> Failure {
     }
 }
 
-/// The same of a server's refusal, which says why.
+/// The same for a server's refusal, which says why.
 pub(super) fn offer_purge(purges: bool, refused: Failure) -> Failure {
     if purges { refused } else { refused.if_damaged("--purge does that") }
 }
 
-/// A definition that cannot be opened has no name that anybody can be sure of.
+/// The name of a definition that cannot be opened is uncertain.
 fn unless_by_id(name: &DefinitionName, error: Error) -> Failure {
     let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
     let failure = Failure::from(error);
@@ -297,8 +297,8 @@ async fn has_history(org: &Org, id: &DefinitionId, scope: &Scope) -> Result<bool
     Ok(!newest.items.is_empty())
 }
 
-/// How many values a definition has, and what tells them from others. One whose only scope is the org would lose those
-/// at all others.
+/// How many values a definition has, and an identification of them. A definition whose only scope is the org would lose
+/// those at all other scopes.
 async fn find_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Result<(usize, String), Failure> {
     let only_org = Scopes::only(ScopeKind::Org);
     let elsewhere = pages::all(async |page| org.plan_scope_change(name, only_org, page).await).await?;
@@ -308,7 +308,7 @@ async fn find_values(org: &Org, name: &DefinitionName, id: DefinitionId) -> Resu
     Ok((count, format!("{of_org:?} {elsewhere:?}")))
 }
 
-/// What tells a document from another one of its name, and from what it is after a change.
+/// Identifies a document, as opposed to another one of its name or a changed one.
 pub(super) fn seen(id: impl fmt::Display, revision: impl fmt::Display) -> String {
     format!("{id} {revision}")
 }

@@ -1,4 +1,4 @@
-//! `diff`: in what two places differ, or one place from what it was.
+//! `diff`: how two places differ, or how one place differs from an earlier time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -72,7 +72,7 @@ struct Difference {
     value: Found,
 }
 
-/// How a thing on one side compares with the same on the other.
+/// How an item on one side compares with the same item on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Found {
@@ -81,7 +81,7 @@ enum Found {
     OnlyA,
     OnlyB,
     Nowhere,
-    /// At the time that was asked for.
+    /// At the requested time.
     NotKnown,
 }
 
@@ -96,7 +96,7 @@ impl Diff {
         let named: Vec<&Place> = [Some(&one), self.other.as_ref()].into_iter().flatten().collect();
         for place in &named {
             place.refuse_unknown(session).await?;
-            // At another time there may have been what is gone now.
+            // At another time there may have been something that is now gone.
             if self.at.is_none() {
                 place.refuse_unknown_scope(session, &named).await?;
             }
@@ -109,7 +109,7 @@ impl Diff {
                 (sides, format!("{} at {}", one.as_str(), time(at)))
             }
             (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
-            // Never: one of the two is required.
+            // This cannot happen: one of the two is required.
             (None, None) => (Vec::new(), String::new()),
         };
         show((one.as_str(), sides(session, &one).await?), (&b, other), output)?;
@@ -177,7 +177,7 @@ impl Found {
     }
 }
 
-/// Without who wrote it, which says nothing about what it asks of a value.
+/// Without the author, who does not matter for what the definition requires of a value.
 fn asked(definition: &VariableDefinition) -> VariableDefinition {
     let mut asked = definition.clone();
     asked.author = None;
@@ -230,7 +230,7 @@ async fn sides(session: &Session, place: &Place) -> Result<Named, Failure> {
     Ok(pages::definitions(&org).await?.into_iter().map(side).collect())
 }
 
-/// What a place held at a moment, from the versions that are kept, and what the audit says was there and is not kept.
+/// What a place held at a moment, from the kept versions, and what the audit says was there but is not kept.
 async fn place_at(
     session: &Session,
     place: &Place,
@@ -243,7 +243,7 @@ async fn place_at(
         Scope::LinkedAccount(id) => ScopePath::org().linked_account(id.clone()),
         Scope::Workflow(id) => ScopePath::org().workflow(id.clone()),
     };
-    // An audit with nothing from before may have been turned on since, or cut.
+    // An audit without earlier events may have been turned on since, or trimmed.
     let before = AuditFilter::all().until(at);
     let has_audit = session.vault.settings().await?.audit;
     let mut noted = noted_since(&org, &place.scope, at).await?;
@@ -270,7 +270,7 @@ async fn place_at(
         let id = stored.id;
         noted.definitions.remove(&id);
         let Some((name, definition)) = definition_at(&org, stored, at).await? else { continue };
-        // What a less specific scope or the default would have filled in is not of this place.
+        // A value from a less specific scope or the default does not belong to this place.
         let is_here = |resolved: &Resolved| resolved.scope == Origin::Scope(place.scope.clone());
         let value = match org.resolve_at(id, &path, at).await {
             Err(Error::VersionNotFound(_)) => Held::NotKnown,
@@ -294,27 +294,27 @@ async fn place_at(
 /// What a place held at a moment.
 struct PlaceAt {
     sides: Named,
-    /// Why each event since then that cannot be read cannot.
+    /// Why each unreadable event since then cannot be read.
     unreadable_events: Vec<String>,
 }
 
-/// What the audit says of a place since a time: of each value and definition that was written, whether it was there.
+/// What the audit says about a place since a time: whether each written value and definition was there before.
 #[derive(Default)]
 struct Noted {
     values: HashMap<DefinitionId, bool>,
     definitions: HashMap<DefinitionId, (String, bool)>,
-    /// Those that were deleted, and all their values with them, which have no events of their own.
+    /// Definitions that were deleted with all their values, which have no events of their own.
     deleted: HashSet<DefinitionId>,
-    /// That the place was deleted, with all its values.
+    /// Whether the place was deleted, with all its values.
     place_deleted: bool,
-    /// That the audit was turned on or off, so that it lacks what was written while it was off.
+    /// Whether the audit was turned on or off, so that it lacks what was written while it was off.
     was_switched: bool,
-    /// Why each event that cannot be read cannot.
+    /// Why each unreadable event cannot be read.
     unreadable: Vec<String>,
 }
 
 impl Noted {
-    /// Whether there was a value, or may have been one that went with its definition or account.
+    /// Whether there was a value, or may have been one that was deleted with its definition or account.
     fn had_value(&self, id: DefinitionId, definition: &Held<VariableDefinition>, scope: &Scope) -> bool {
         let was_allowed = match definition {
             Held::Known(definition) => definition.scopes.allows(scope.kind()),
@@ -348,7 +348,7 @@ async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, F
             if change.kind == EventKind::DefinitionDeleted {
                 noted.deleted.insert(id);
             }
-            // The first write since then says whether there was something before.
+            // The first write since then shows whether there was something before.
             let was_there = change.before.is_some();
             match change.kind {
                 EventKind::ValueSet | EventKind::ValueDeleted
@@ -368,7 +368,7 @@ async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, F
     Ok(noted)
 }
 
-/// The name of a definition and what it was at a moment; `None` if it was not there.
+/// The name of a definition and its content at a moment; `None` if it did not exist.
 async fn definition_at(
     org: &Org,
     stored: StoredDefinition,
@@ -386,7 +386,7 @@ async fn definition_at(
     let Some(place) = versions.iter().position(is_then) else { return not_known };
     let (newer, then) = versions.split_at(place);
     let Some(then) = then.first().filter(|then| then.unreadable.is_none()) else { return not_known };
-    // One between them that is not kept may be of that moment.
+    // A version in between that is not kept may be from that moment.
     let adjoins = |newer: &Version| newer.revision.as_u64() == then.revision.as_u64().wrapping_add(1);
     if !newer.last().is_none_or(adjoins) {
         return not_known;

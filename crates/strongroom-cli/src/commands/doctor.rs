@@ -1,4 +1,4 @@
-//! `doctor`: what is well with a vault, what is not, and the step for each.
+//! `doctor`: what is in order with a vault, what is not, and what to do about it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use crate::suggest;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Doctor {}
 
-/// One line for each thing that was looked at.
+/// One line for each check.
 #[derive(Default, Serialize)]
 struct Report {
     findings: Vec<Finding>,
@@ -44,13 +44,13 @@ struct Finding {
 #[serde(rename_all = "snake_case")]
 enum State {
     Ok,
-    /// It works, and should be changed.
+    /// It works, but should be changed.
     Warning,
     Failed,
 }
 
 impl Doctor {
-    /// Looks at everything; what fails does not keep it from looking further, where that is possible.
+    /// Checks everything. A failed check does not prevent further checks, where they are possible.
     pub(crate) async fn run(self, config: &Config, output: &Output) -> Result<(), Failure> {
         config.store.refuse_unkept("doctor")?;
         let mut report = Report::default();
@@ -73,7 +73,7 @@ impl Doctor {
         report.show(output)
     }
 
-    /// What an API key can see of it; the file of the store and the marks are the server's.
+    /// What an API key can see of it; the file of the store and the marks belong to the server.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let mut report = Report::default();
         if let Err(failure) = report.look_at_server(client) {
@@ -115,7 +115,7 @@ impl Report {
                     Ok(control::Resolution { missing_required, .. }) => {
                         self.required(missing_required.len());
                     }
-                    // It may read for some accounts alone.
+                    // It may be allowed to read only for some accounts.
                     Err(failure) if failure.is_of_right() => {
                         self.unseen("required", "read for the org");
                     }
@@ -129,7 +129,7 @@ impl Report {
     }
 }
 
-/// A key slot, as far as it matters here.
+/// The part of a key slot that matters here.
 struct SlotSeen {
     is_usable: bool,
     is_passphrase: bool,
@@ -166,7 +166,7 @@ impl Report {
         self.variables(session).await
     }
 
-    /// What others may read is sealed, but tells how much there is and when it changes.
+    /// What others may read is sealed, but shows how much there is and when it changes.
     #[cfg(unix)]
     fn permissions(&mut self, store: &Path) {
         use std::os::unix::fs::PermissionsExt;
@@ -187,7 +187,7 @@ impl Report {
     #[cfg(not(unix))]
     fn permissions(&mut self, _: &Path) {}
 
-    /// What commands left that were killed, in the directories that this program knows of: one with a draft of `edit`
+    /// Files left by commands that were killed, in the directories that this program knows: one with a draft of `edit`
     /// holds values in the clear.
     fn leftovers(&mut self, config: &Config) {
         let marks = config.store.mark_files().unwrap_or_default();
@@ -290,7 +290,7 @@ impl Report {
         }
     }
 
-    /// What the API key may not see is not well either.
+    /// A part that the API key may not see is not in order either.
     fn unseen(&mut self, check: &'static str, right: &str) {
         self.warn(
             check,

@@ -61,7 +61,7 @@ impl Edit {
             let write = async |org: &Org| Ok(self.write(org, &scope, &before, &changed, output).await);
             loop {
                 match with_org(config, output, write).await? {
-                    // Here, since it was edited already.
+                    // Here, since it was already edited.
                     Err(NotWritten::Failed(failure)) => consent::ask(failure)?,
                     done => return done,
                 }
@@ -70,7 +70,7 @@ impl Edit {
         write_edited(&before, &scope, output, write).await
     }
 
-    /// With a key that may reveal and write. The server refuses what was changed meanwhile.
+    /// With a key that may reveal and write. The server refuses values that were changed meanwhile.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let scope = self.scope.scope();
         if let Some(account) = account_of(&scope) {
@@ -135,7 +135,7 @@ impl Edit {
     }
 }
 
-/// Why what was edited was not written.
+/// Why the edited values were not written.
 enum NotWritten {
     /// The text breaks a rule, and can be edited again.
     Refused(Failure),
@@ -148,7 +148,7 @@ impl From<Failure> for NotWritten {
     }
 }
 
-/// Opens the editor until what was changed is written or given up: what was typed is not lost to a mistake in it.
+/// Opens the editor until the changes are written or given up, so that a mistake does not lose what was typed.
 async fn write_edited(
     before: &Values,
     scope: &Scope,
@@ -175,7 +175,7 @@ async fn write_edited(
     }
 }
 
-/// Agrees that the editor is opened on the same text, if there is somebody to ask.
+/// Asks whether to open the editor on the same text again, if there is somebody to ask.
 fn edit_again(refused: Failure, output: &Output) -> Result<(), Failure> {
     if !input::can_prompt() {
         return Err(refused);
@@ -219,7 +219,7 @@ async fn read(org: &Org, scope: &Scope) -> Result<Values, Failure> {
     Ok(values.filter_map(|value| Some((names.remove(&value.definition_id)?, value.value))).collect())
 }
 
-/// What is opened in the editor.
+/// The text for the editor.
 fn as_text(values: &Values) -> Result<Zeroizing<String>, Failure> {
     let text = strongroom_dotenv::write(values.iter().map(|(name, value)| (name.as_str(), value.expose())));
     text.map(Zeroizing::new).map_err(|error| {
@@ -235,7 +235,7 @@ fn unchanged(scope: &Scope, output: &Output) -> Result<(), Failure> {
     }
 }
 
-/// What differs from before. A line that is gone deletes nothing: it may have been lost in the editor.
+/// The differences from before. A missing line deletes nothing: it may have been lost in the editor.
 fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Failure> {
     let file = strongroom_dotenv::parse(text).map_err(|error| {
         Failure::invalid(format!("what was edited cannot be read: {error}"))
@@ -260,8 +260,8 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Fail
         .collect())
 }
 
-/// The text as the user left it. The draft is overwritten before it is removed, also if this process is told to end
-/// meanwhile: then the editor is. Only what cannot be caught, such as SIGKILL, leaves it.
+/// The text as the user left it. The draft is overwritten before it is removed, even if this process is told to end
+/// meanwhile: then the editor is told to end. Only a signal that cannot be caught, such as SIGKILL, leaves it behind.
 fn in_editor(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let editor =
         ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
@@ -273,10 +273,10 @@ fn in_editor(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         Failure::new(Exit::Other, format!("no private directory could be made: {error}"))
             .next("set XDG_RUNTIME_DIR or TMPDIR to a directory of your own")
     })?;
-    // By a shell, as git does: an editor may have options.
+    // Through a shell, as git does: an editor may have options.
     let mut shell = Command::new("sh");
     shell.arg("-c").arg("set -f; exec $0 \"$1\"").arg(editor).arg(&draft.path);
-    // What runs in an editor, such as a plugin, gets the draft and not the means to read the rest.
+    // Code that runs in an editor, such as a plugin, gets the draft and not the means to read the rest.
     for name in dangerous_names::own() {
         shell.env_remove(name);
     }
@@ -295,7 +295,7 @@ fn in_editor(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
 }
 
-/// While an editor is open: no signal ends this process before the file is wiped, as in git.
+/// While an editor is open, no signal ends this process before the file is wiped, as in git.
 #[cfg(unix)]
 struct Opening {
     runtime: Runtime,
@@ -331,7 +331,7 @@ impl Opening {
     }
 }
 
-/// A text in a directory of its own, where an editor leaves its backups and undo files as well.
+/// A text in its own directory, where an editor also leaves its backups and undo files.
 struct Draft {
     directory: TempDir,
     path: PathBuf,
@@ -348,8 +348,8 @@ impl Draft {
         Ok(Self { directory, path, file })
     }
 
-    /// Both what was written here and what an editor put in its place or beside it. What cannot be overwritten is still
-    /// removed.
+    /// Wipes what was written here and what an editor put in its place or beside it. Files that cannot be overwritten
+    /// are still removed.
     fn wipe(mut self) {
         let _ = overwrite(&mut self.file);
         for beside in fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
@@ -369,7 +369,7 @@ fn overwrite(file: &mut fs::File) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Where drafts are: in memory, where the user has a directory of his own there.
+/// The directory for drafts: in memory, if the user has a directory there.
 pub(super) fn directory() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)

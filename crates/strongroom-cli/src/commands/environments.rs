@@ -31,7 +31,7 @@ struct OrgView {
 #[derive(Serialize)]
 struct EnvironmentView {
     environment: String,
-    /// `None` where it is not known: for a server, and where its keys are destroyed or damaged.
+    /// `None` if it is unknown: for a server, and if its keys are destroyed or damaged.
     variables: Option<usize>,
     chosen: bool,
 }
@@ -51,7 +51,7 @@ impl Orgs {
         show_orgs(&orgs.into_iter().map(view).collect::<Vec<_>>(), output)
     }
 
-    /// A key of a server is one org's.
+    /// A key of a server belongs to one org.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Status { org_id, environment, .. } = of_key(client, output)?;
         show_orgs(&[OrgView { org_id, environments: vec![environment], chosen: true }], output)
@@ -71,7 +71,7 @@ impl Environments {
         show_environments(&views, output)
     }
 
-    /// A key of a server is one environment's.
+    /// A key of a server belongs to one environment.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Status { environment, .. } = of_key(client, output)?;
         show_environments(&[EnvironmentView { environment, variables: None, chosen: true }], output)

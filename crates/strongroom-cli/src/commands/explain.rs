@@ -20,7 +20,7 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.path.fill_in(project);
     }

@@ -93,7 +93,7 @@ impl Get {
 }
 
 impl Get {
-    /// Before anything is revealed, which the audit would note.
+    /// Before anything is revealed, since the audit would note it.
     fn refuse_shown_bytes(&self, output: &Output) -> Result<(), Failure> {
         if self.bytes && (output.is_json() || io::stdout().is_terminal()) {
             return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")

@@ -1,4 +1,4 @@
-//! `health`: whether a server is well, for a container or a script.
+//! `health`: whether a server is healthy, for a container or a script.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Health {
 /// An address may hold a password.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    // A password may hold a `/`, and the path that is asked for holds no `@`.
+    // A password may hold a `/`, but the requested path holds no `@`.
     format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default())
 }
 

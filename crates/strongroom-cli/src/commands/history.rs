@@ -50,7 +50,7 @@ pub(super) fn views(versions: &[strongroom::Version]) -> Vec<Version> {
     versions.iter().enumerate().map(|(index, version)| Version::of(version, index == 0)).collect()
 }
 
-/// The versions; one that cannot be read is among them, and the command fails after it.
+/// Shows the versions, including those that cannot be read; after those the command fails.
 pub(super) fn show(versions: &[Version], output: &Output) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let rows = versions.iter().map(|one| {

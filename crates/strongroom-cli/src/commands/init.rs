@@ -1,4 +1,4 @@
-//! `init`: a new vault; on a terminal it asks what shall open it.
+//! `init`: a new vault; on a terminal it asks what should open it.
 
 use serde::Serialize;
 use strongroom::Unlock;
@@ -36,8 +36,8 @@ impl Init {
             true => keys::asked_twice(self.new).map(Some),
             false => Ok(None),
         };
-        // Asked first where there is no store yet, so that whoever gives up leaves nothing behind; where there is one,
-        // only once it is seen to be empty.
+        // If there is no store yet, ask first, so that giving up leaves nothing behind. If there is one, ask only once
+        // it is known to be empty.
         let is_new = config.store.path().is_some_and(|path| !path.exists());
         if is_new {
             KeptMark::of(config)?.refuse_gone(&config.store, "is empty")?;
@@ -63,7 +63,7 @@ fn wants_passphrase(config: &Config) -> Result<bool, Failure> {
     let file = match config.default_key_file()? {
         Some(file) if file.exists() => format!("the key file {}, which is there", file.display()),
         Some(file) => format!("a new key file, {}", file.display()),
-        // Of a database: there is no place for it that a later command would look at by itself.
+        // For a database there is no place for the key file where a later command would look by itself.
         None => return Ok(true),
     };
     let question = format!(

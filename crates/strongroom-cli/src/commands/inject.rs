@@ -1,4 +1,4 @@
-//! `inject`: a template with the values that a run sees.
+//! `inject`: a template filled with the values that a run sees.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -41,7 +41,7 @@ struct Written {
 }
 
 impl Inject {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.args.fill_in(project);
     }
@@ -62,11 +62,11 @@ impl Inject {
         let template = self.read()?;
         let parts = parse(&template)?;
         let (mut values, mut known) = (Vec::new(), Vec::new());
-        // Only what is filled in: each that is shown is noted.
+        // Only the names in the template, since each value that is shown is noted.
         for name in names(&parts) {
             match AllSeen::on_server(client, &self.args, &[name]) {
                 Ok(seen) => values.extend(seen.values),
-                // Where it stands in the template says more.
+                // The position in the template says more.
                 Err(failure) if failure.is(Reason::DefinitionNotFound) && known.is_empty() => {
                     let all = client.definitions().unwrap_or_default().into_iter();
                     known =
@@ -79,7 +79,7 @@ impl Inject {
         self.write(&parts, &values, &known, output)
     }
 
-    /// `known` are names that a template may have meant, beside those of the values.
+    /// `known` are further names that a template may have meant, besides those of the values.
     fn write(
         &self,
         parts: &[Part<'_>],
@@ -114,7 +114,7 @@ impl<'t> Part<'t> {
     }
 }
 
-/// What is between `{{` and `}}` on one line, if it is a name; other braces are of the file's own language.
+/// The text between `{{` and `}}` on one line, if it is a name; other braces belong to the file's own language.
 fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
     let (mut parts, mut rest, mut line) = (Vec::new(), template, 1);
     while let Some((before, after)) = rest.split_once("{{") {
@@ -139,13 +139,13 @@ fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
     Ok(parts)
 }
 
-/// The names in a template, each once. What is no name of a variable has no value either.
+/// The names in a template, each once. A text that is not the name of a variable has no value either.
 fn names(parts: &[Part<'_>]) -> Vec<DefinitionName> {
     let names: BTreeSet<&str> = parts.iter().filter_map(Part::name).collect();
     names.into_iter().filter_map(|name| name.parse().ok()).collect()
 }
 
-/// The values go in as they are: nothing in them is taken for a name.
+/// The values are inserted as they are: nothing in them is taken for a name.
 fn fill(
     parts: &[Part<'_>],
     values: &HashMap<&str, &str>,
@@ -162,7 +162,7 @@ fn fill(
             })?,
         });
     }
-    // At once, so that the buffer never moves and leaves no copy of a secret behind.
+    // In one step, so that the buffer never moves and leaves no copy of a secret behind.
     Ok(Zeroizing::new(pieces.concat()))
 }
 
@@ -177,7 +177,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// What has no end, such as a device, is not read to its end.
+/// Reads with a limit, since an input such as a device may have no end.
 fn read_bounded(from: &mut impl Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(BYTES_MAX + 1).read_to_string(&mut text)?;

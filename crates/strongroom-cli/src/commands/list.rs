@@ -83,7 +83,7 @@ impl List {
         {
             return Err(suggest::no_account(org, account).await);
         }
-        // A definition created since its list was read is missing, and so is its value then.
+        // A definition created since the list was read is missing, and so is its value.
         let views = values.iter().filter_map(|value| {
             by_id.get(&value.definition_id).map(|stored| ValueView::of(value, stored, scope.kind()))
         });
@@ -117,7 +117,7 @@ impl List {
         show_values(views, output)
     }
 
-    /// Those that can be read; then the command fails if there are others.
+    /// Shows the definitions that can be read; then the command fails if there are others.
     fn show_definitions(
         &self,
         (views, unreadable): (Vec<DefinitionView>, Vec<String>),

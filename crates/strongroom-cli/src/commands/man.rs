@@ -26,7 +26,7 @@ impl Man {
     }
 }
 
-/// Everybody may read the pages, unlike all else that this program writes.
+/// Everybody may read the pages, unlike all other files of this program.
 #[cfg(unix)]
 fn publish(directory: &Path, is_new: bool) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -71,7 +71,7 @@ impl Migrate {
     }
 }
 
-/// The store as it was named, but for the password of an address.
+/// The store as it was named, without the password of an address.
 fn shown(spec: &Spec, named: &str) -> String {
     spec.address().unwrap_or_else(|| named.to_owned())
 }

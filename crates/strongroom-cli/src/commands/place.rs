@@ -17,7 +17,7 @@ use crate::suggest;
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     text: String,
-    /// The chosen ones unless they are named.
+    /// The chosen ones unless named.
     org: Option<OrgId>,
     environment: Option<Environment>,
     pub(super) scope: Scope,
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-/// The API key of the second of two places that are on a server.
+/// The API key for the second of two places on a server.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct OtherKey {
     /// With --url: a file with the API key of B, if B is in another environment than A
@@ -52,7 +52,7 @@ impl OtherKey {
         }
     }
 
-    /// What reaches B, if it is not what reaches A.
+    /// The client for B, if it differs from that for A.
     pub(super) fn client(self, of_a: &Client, output: &Output) -> Result<Option<Client>, Failure> {
         self.b_api_key_file.map(|file| of_a.with_key_of(file, output)).transpose()
     }
@@ -72,7 +72,7 @@ impl Place {
             .next("--api-key-file takes the key for A, --b-api-key-file the key for B"))
     }
 
-    /// Fails if the key sees only a part of what is here: what it does not see would be taken for absent.
+    /// Fails if the key sees only a part of the place: the rest would seem to be absent.
     pub(super) fn refuse_narrowed(&self, client: &Client) -> Result<(), Failure> {
         let status: control::Status = client.control_get(Call { path: &["status"], query: &[] })?;
         if status.names.is_empty() && status.accounts.is_empty() {
@@ -83,14 +83,14 @@ impl Place {
             .next("use a key that sees all of it; `copy --only NAME` takes a part"))
     }
 
-    /// The values here with what a key may reveal of them.
+    /// The values here, as far as a key may reveal them.
     pub(super) fn values(&self, client: &Client, reveal: &str) -> Result<Vec<control::Value>, Failure> {
         let field = scope_field(&self.scope).into_iter();
         let query: Vec<_> = field.chain([("reveal", reveal)]).collect();
         client.control_items(Call { path: &["values"], query: &query })
     }
 
-    /// The values here in plain text; with `only`, no others are asked for, since each that is shown is noted.
+    /// The values here in plain text. With `only`, no others are requested, since each value that is shown is noted.
     pub(super) fn shown_values(
         &self,
         client: &Client,
@@ -121,20 +121,20 @@ impl Place {
             Ok(control::Value { value, .. }) => {
                 Ok(value.map(|value| (name.to_string(), Secret::from(value.as_str()))))
             }
-            // It has none here, or is not defined, which the list of definitions tells.
+            // It has no value here, or is not defined, which the list of definitions shows.
             Err(failure) if failure.exit == Exit::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    /// Fails unless the vault has its org and environment: a mistyped one would be taken for an empty one.
+    /// Fails unless the vault has its org and environment: a mistyped one would seem to be empty.
     pub(super) async fn refuse_unknown(&self, session: &Session) -> Result<(), Failure> {
         let org = self.org(session);
         suggest::refuse_unknown_org(&session.vault, &org).await?;
         suggest::refuse_unknown_environment(&org).await
     }
 
-    /// Fails if nobody has heard of its account or workflow in any of the places that are compared.
+    /// Fails if its account or workflow is unknown in all of the compared places.
     pub(super) async fn refuse_unknown_scope(
         &self,
         session: &Session,
@@ -182,7 +182,7 @@ impl FromStr for Place {
             (None, Some((tenant, id))) => (tenant, Scope::Workflow(id.parse().map_err(as_text)?)),
             (None, None) => (text, Scope::Org),
         };
-        // A scope that is mistyped must not become the name of an environment.
+        // A mistyped scope must not become the name of an environment.
         if tenant.contains('@') {
             return Err("a scope is written @account:ID or @workflow:ID".to_owned());
         }

@@ -33,7 +33,7 @@ struct ResolvedView<'a> {
     value: &'a str,
     scope: &'a str,
     encrypted: bool,
-    /// `None` from a documented call.
+    /// `None` in the response to a documented call.
     shadowed: Option<Vec<&'a str>>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> ResolvedView<'a> {
 }
 
 impl Resolve {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.path.fill_in(project);
     }
@@ -82,7 +82,7 @@ impl Resolve {
         show(&by_name, output)
     }
 
-    /// All of them, or the one that is named, by a control call.
+    /// All variables, or the named one, by a control call.
     fn by_control(&self, client: &Client, output: &Output) -> Result<(), Failure> {
         let name = self.name.as_ref().map(DefinitionName::as_str);
         let fetch = |reveal: &str| resolve_on_server(client, &self.path, name, reveal);
@@ -104,7 +104,7 @@ impl Resolve {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Some(name) = &self.name else { return self.by_control(client, output) };
-        // A key for the documented calls alone: they show what is not encrypted.
+        // A key for only the documented calls: they show what is not encrypted.
         client
             .either(|client| self.by_control(client, output), |client| self.by_document(name, client, output))
     }
@@ -114,7 +114,7 @@ impl Resolve {
         let definition = client.definition_id(name)?;
         let query = self.path.query();
         let found: ValueFound = client.get(Call { path: &["env", "value", &definition], query: &query })?;
-        // What all accounts see is no answer for one that is not there.
+        // What all accounts see is not an answer for an account that does not exist.
         if let Some(account) = self.path.account()
             && found.scope != ScopeKind::LinkedAccount.as_str()
         {

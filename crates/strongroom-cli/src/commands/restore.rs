@@ -1,4 +1,4 @@
-//! `restore`: a backup becomes a vault, or an org of one.
+//! `restore`: a backup becomes a vault, or an org in one.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ impl Restore {
     }
 }
 
-/// Restores, and returns the open vault, what is kept of its mark, and how many rows were written.
+/// Restores, and returns the open vault, its kept mark, and how many rows were written.
 async fn write(
     mut backup: Backup<File>,
     target: Target,
@@ -133,7 +133,7 @@ async fn write(
     }
 }
 
-/// A restore never writes over a vault.
+/// A restore never overwrites a vault.
 fn emptied_first(error: Error) -> Failure {
     let is_taken = matches!(error, Error::WrongStore(WrongStore::HoldsVault));
     let failure = Failure::from(error);
@@ -144,7 +144,7 @@ fn emptied_first(error: Error) -> Failure {
         .next("move that store away first, or name another one with --store; nothing was written")
 }
 
-/// The backup holds other orgs than the one that was asked for.
+/// The backup holds orgs other than the requested one.
 fn absent(org: OrgId, held: &[(OrgId, Environment)]) -> Failure {
     let shown =
         held.iter().take(SHOWN_MAX).map(|(org, environment)| format!("org {org}, environment {environment}"));

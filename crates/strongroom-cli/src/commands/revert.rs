@@ -1,4 +1,4 @@
-//! `revert`: a value as it was in one of its versions.
+//! `revert`: sets a value to one of its versions.
 
 use strongroom::{DefinitionName, Org, Revision, Version};
 use strongroom_http::control::Restore;

@@ -1,4 +1,4 @@
-//! `search`: where a text is in names and descriptions.
+//! `search`: finds a text in names and descriptions.
 
 use serde::Serialize;
 use strongroom::{LinkedAccount, Org, StoredDefinition};
@@ -20,20 +20,20 @@ pub(crate) struct Search {
     everywhere: bool,
 }
 
-/// Something that was found.
+/// A match.
 #[derive(Serialize)]
 struct Found {
     kind: &'static str,
     name: String,
-    /// Of a variable, or the name of an account for people.
+    /// The description of a variable, or the display name of an account.
     description: Option<String>,
-    /// `None` where it is that of the API key.
+    /// `None` if it is the org of the API key.
     org_id: Option<String>,
     environment: Option<String>,
 }
 
 impl Search {
-    /// Whether it looks at the org and environment alone that are chosen.
+    /// Whether it searches only the chosen org and environment.
     pub(crate) fn is_of_chosen(&self) -> bool {
         !self.everywhere
     }
@@ -48,7 +48,7 @@ impl Search {
             let at = session.org_at(org, environment);
             match self.look_in(&at).await {
                 Ok(more) => found.extend(more),
-                // Its keys may be destroyed: the others are searched all the same.
+                // Its keys may be destroyed; the others are still searched.
                 Err(failure) => {
                     output.warn(&format!("{} {}: {}", at.id(), at.environment(), failure.message));
                 }

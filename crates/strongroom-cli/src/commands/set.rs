@@ -27,7 +27,7 @@ pub(crate) struct Set {
 /// The value that was written, which is not shown.
 #[derive(Serialize)]
 struct Written<'a> {
-    /// `None` from a documented call.
+    /// `None` in the response to a documented call.
     action: Option<&'static str>,
     id: String,
     variable_definition_id: String,
@@ -48,7 +48,7 @@ struct NewValue<'a> {
 }
 
 impl Set {
-    /// The value that is to be set.
+    /// The value to set.
     pub(crate) fn read(&self, output: &Output) -> Result<Secret, Failure> {
         input::value(self.name.as_str(), &self.value, output)
     }
@@ -138,7 +138,8 @@ impl Set {
     }
 }
 
-/// `set` asks nothing, so that scripts need not know how many versions are kept. Whoever looks on learns what it cost.
+/// `set` asks no question, so that scripts need not know how many versions are kept. But it tells the user what was
+/// lost.
 fn note_loss(name: &DefinitionName, output: &Output) {
     output.note(&format!(
         "the value from before is lost: no version of {name} is kept, as `strongroom define {} --change \
@@ -147,7 +148,7 @@ fn note_loss(name: &DefinitionName, output: &Output) {
     ));
 }
 
-/// The engine names a definition by its id; the user knows it by the name that was typed.
+/// The engine names a definition by its id; the user knows it by the typed name.
 async fn by_name(org: &Org, name: &DefinitionName, error: Error) -> Failure {
     match error {
         Error::InvalidValue { rule, .. } => {

@@ -17,7 +17,7 @@ pub(crate) struct Show {
     pub(crate) name: DefinitionName,
 }
 
-/// A definition with all that it asks of a value. What a server does not return is null.
+/// A definition with all that it requires of a value. Fields that a server does not return are null.
 #[derive(Serialize)]
 struct DefinitionView {
     id: String,
@@ -133,7 +133,7 @@ impl DefinitionView {
         }
     }
 
-    /// One line for each thing that is there.
+    /// One line for each field that is set.
     fn show(&self, output: &Output) -> Result<(), Failure> {
         let scopes = self.scopes.as_ref().map(|kinds| {
             let names: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
@@ -161,14 +161,14 @@ impl DefinitionView {
         ];
         let mut rows: Vec<[String; 2]> =
             lines.into_iter().filter_map(|(field, text)| Some([field.to_owned(), text?])).collect();
-        // Behind the format.
+        // After the format.
         let place = rows.iter().position(|[field, _]| field == "format").map_or(0, |place| place + 1);
         rows.splice(place..place, self.parameters.iter().flat_map(parameters));
         output.list(["FIELD", "VALUE"], rows, self)
     }
 }
 
-/// What a format asks for beyond its name.
+/// The parameters of a format.
 fn parameters(format: &VarFormat) -> Vec<[String; 2]> {
     let each = |field: &str, texts: Vec<&str>| {
         texts.into_iter().map(|text| [field.to_owned(), text.to_owned()]).collect()

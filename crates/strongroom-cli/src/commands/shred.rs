@@ -55,7 +55,7 @@ impl ShredAccount {
         let known = Holdings::of(org, id).await;
         let (holdings, seen) = match &known {
             Ok(holdings) => (holdings.to_string(), holdings.seen.as_str()),
-            // One that was deleted, or whose shred was cut off, is shredded to the end.
+            // An account that was deleted, or whose shred was interrupted, is shredded to the end.
             Err(failure) if failure.exit == Exit::NotFound => (LEFT.to_owned(), ""),
             Err(_) => return known.map(drop),
         };
@@ -85,7 +85,7 @@ fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result
     Ok(())
 }
 
-/// What may be left of an account that is gone.
+/// What may remain of an account that is gone.
 const LEFT: &str = "what is left of it, since it is gone";
 
 /// How far the shred can be relied on, one reason per line.

@@ -75,7 +75,7 @@ impl NewKeyArgs {
         self.new_root_key_file.map(KeySource::RootKeyFile).or(passphrase)
     }
 
-    /// The key of its file, otherwise the passphrase that was typed.
+    /// The key of the named file, otherwise the typed passphrase.
     fn unlock(self, typed: Option<&Secret>, new: NewPassphrase, output: &Output) -> Result<Unlock, Failure> {
         match (self.source(), typed) {
             (Some(source), _) => keys::for_slot(source, new, output),
@@ -160,7 +160,7 @@ impl SlotCommand {
             }
             Self::Remove(Remove { id, consent }) => {
                 let all = slots.list().await?;
-                // The last one is refused anyway.
+                // Removing the last one is refused anyway.
                 if all.iter().any(|slot| slot.id != id && slot.is_usable) {
                     ask(&all, config, consent, ("remove", id))?;
                 }
@@ -174,7 +174,7 @@ impl SlotCommand {
 }
 
 impl SlotCommand {
-    /// No key travels: slots are added and changed where the store is.
+    /// Keys are never sent: slots are added and changed where the store is.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         match self {
             Self::List => {
@@ -203,7 +203,7 @@ impl SlotCommand {
     }
 }
 
-/// Asks before the key of a slot goes with which this command, or perhaps a server, opened the vault.
+/// Asks before the key of a slot is removed with which this command, or perhaps a server, opened the vault.
 fn ask(
     all: &[SlotInfo],
     config: &Config,
@@ -272,6 +272,6 @@ fn opened_by(kind: &SlotKind) -> String {
 }
 
 const COLUMNS: [&str; 5] = ["ID", "OPENED BY", "SINCE", "USABLE", "OWN"];
-/// What becomes of whoever has the vault open with the key of a slot that goes.
+/// The effect on processes that have the vault open with the key of the removed slot.
 const GONE: &str =
     "its key opens the vault no more, and a server that was started with it does not start again";

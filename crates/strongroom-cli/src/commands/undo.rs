@@ -1,4 +1,4 @@
-//! `undo`: a value as it was before its last change.
+//! `undo`: sets a value to its state before the last change.
 
 use serde::Serialize;
 use strongroom::{
@@ -40,14 +40,14 @@ pub(super) struct Replace {
     pub(super) replace_damaged: bool,
 }
 
-/// A definition that is back.
+/// A definition that was brought back.
 #[derive(Serialize)]
 struct Undeleted<'a> {
     name: &'a str,
     id: String,
 }
 
-/// A value that is to become what it was, and its versions, the newest first.
+/// A value to restore, and its versions, the newest first.
 pub(super) struct Target<'t> {
     name: &'t DefinitionName,
     scope: &'t Scope,
@@ -133,8 +133,8 @@ impl Undo {
         }
     }
 
-    /// The damaged or missing definition that this is about, if --replace-damaged is to replace one: by its name, or by
-    /// its id, which is what `verify` knows of it.
+    /// The damaged or missing definition to replace with --replace-damaged: by its name, or by its id, which is what
+    /// `verify` reports.
     async fn damaged_definition(&self, org: &Org) -> Result<Option<DefinitionRef<'_>>, Failure> {
         let by_id = self.name.as_str().parse::<DefinitionId>().ok().map(DefinitionRef::Id);
         for reference in [Some(DefinitionRef::from(self.name.as_str())), by_id].into_iter().flatten() {
@@ -182,7 +182,7 @@ impl Undo {
 /// The definitions of one name that were deleted and can be brought back.
 pub(super) struct Deleted {
     pub(super) of_name: Vec<StoredDefinition>,
-    /// How many others cannot be read, so that nobody knows their names.
+    /// How many others cannot be read, so that their names are unknown.
     unreadable: usize,
 }
 
@@ -219,7 +219,7 @@ impl<'t> Target<'t> {
         Ok(Self { name, scope, definition: definition.id, keeps, versions })
     }
 
-    /// Sets the value to what it was in a version, unless it changed since the versions were read.
+    /// Sets the value to its state in a version, unless it changed since the versions were read.
     pub(super) async fn restore(
         &self,
         org: &Org,
@@ -249,8 +249,8 @@ impl<'t> Target<'t> {
 }
 
 impl Replace {
-    /// What the write expects: the newest version as it was listed. One that cannot be read is only replaced if that
-    /// was asked for.
+    /// What the write expects: the newest version as it was listed. A version that cannot be read is only replaced on
+    /// request.
     pub(super) fn as_listed(self, versions: &[Version]) -> Result<Expected, Failure> {
         let Some(newest) = versions.first() else { return Ok(Expected::Absent) };
         match &newest.unreadable {
@@ -259,13 +259,13 @@ impl Replace {
         }
     }
 
-    /// What a server refused, with the option that does it all the same.
+    /// A server's refusal, with the option that overrides it.
     pub(super) fn offer(self, refused: Failure) -> Failure {
         if self.replace_damaged { refused } else { refused.if_damaged("--replace-damaged does that") }
     }
 }
 
-/// Why no version takes the place of a present one that is damaged or missing; `None` if it is neither.
+/// Why no version replaces a present one that is damaged or missing; `None` if it is neither.
 pub(super) fn lost(versions: &[Version], purges: &str) -> Option<Failure> {
     let why = versions.first()?.unreadable.as_ref()?;
     let next = format!(
@@ -275,7 +275,7 @@ pub(super) fn lost(versions: &[Version], purges: &str) -> Option<Failure> {
     Some(Failure::new(Exit::Key, why.clone()).next(next))
 }
 
-/// The failure of a write of a version: somebody else was faster, so that what was listed is no longer so.
+/// The failure to write a version because somebody else was faster, so that the list is out of date.
 pub(super) fn overtaken(error: Error, what: &str) -> Failure {
     if let Error::InvalidValue { rule, .. } = error {
         return Failure::invalid(format!("that version of {what} was refused: {rule}"))
@@ -291,7 +291,7 @@ pub(super) fn overtaken(error: Error, what: &str) -> Failure {
 const REPLACES: &str =
     "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost";
 
-/// No definition has this name; it may be that of one that was deleted.
+/// No definition has this name; it may be the name of a deleted one.
 async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
     let failure = suggest::undefined(org, name).await;
     let deleted = pages::all(async |page| org.deleted_definitions(page).await).await.unwrap_or_default();
@@ -305,14 +305,14 @@ async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
     }
 }
 
-/// Which version a server has now; empty where it is not known, as to a key that may not read.
+/// The present version on a server; empty if it is unknown, for example to a key that may not read.
 pub(super) fn present_version(client: &Client, name: &DefinitionName, scope: &Scope) -> String {
     let query: Vec<_> = scope_field(scope).into_iter().collect();
     let call = Call { path: &["values", name.as_str()], query: &query };
     client.control_get::<control::Value>(call).map(|value| value.version).unwrap_or_default()
 }
 
-/// Asks as for what can be undone, unless nothing is kept of what the deed overwrites.
+/// Asks as for an action that can be undone, unless nothing is kept of what it overwrites.
 pub(super) fn consent_to(consent: Consent, deed: Deed, keeps: bool) -> Result<(), Failure> {
     match keeps {
         true => consent.to_reversible(deed),
@@ -320,7 +320,7 @@ pub(super) fn consent_to(consent: Consent, deed: Deed, keeps: bool) -> Result<()
     }
 }
 
-/// The account and the workflow of a scope, as the body of a control call has them.
+/// The account and the workflow of a scope, for the body of a control call.
 pub(super) fn ids(scope: &Scope) -> (Option<String>, Option<String>) {
     let id_in = |field| scope_field(scope).filter(|(named, _)| *named == field);
     let id_in = |field| id_in(field).map(|(_, id)| id.to_owned());

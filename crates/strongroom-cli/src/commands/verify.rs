@@ -69,7 +69,7 @@ struct KeyView {
 }
 
 impl Verify {
-    /// Whether it looks at the org and environment alone that are chosen.
+    /// Whether it checks only the chosen org and environment.
     pub(crate) fn is_of_chosen(&self) -> bool {
         self.org_only
     }

@@ -1,4 +1,4 @@
-//! Settings in the environment of the process.
+//! Settings from the environment of the process.
 
 use std::env;
 use std::fmt::Display;

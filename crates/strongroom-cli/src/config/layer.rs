@@ -1,4 +1,4 @@
-//! The settings of one place: the options, the environment or the file.
+//! The settings from one source: the options, the environment or the file.
 
 use std::fmt::Display;
 use std::fs;
@@ -19,18 +19,18 @@ use super::socket_address;
 use crate::failure::{Exit, Failure, repeatable};
 use crate::files::refuse_foreign;
 
-/// Which file opens the vault.
+/// The file that opens the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeySource {
     RootKeyFile(PathBuf),
     PassphraseFile(PathBuf),
 }
 
-/// Where the API key for a server is.
+/// Where the API key for a server comes from.
 #[derive(Debug)]
 pub(crate) enum ApiKeySource {
     File(PathBuf),
-    /// In the environment.
+    /// From the environment.
     Given(Secret),
 }
 
@@ -40,7 +40,7 @@ pub(super) enum WorksOn {
     Server,
 }
 
-/// The settings of one place.
+/// The settings from one source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layer {
@@ -51,7 +51,7 @@ pub(super) struct Layer {
     pub(super) api_key_file: Option<PathBuf>,
     #[cfg(feature = "tls")]
     pub(super) ca_file: Option<PathBuf>,
-    /// Of the environment only.
+    /// Only from the environment.
     #[serde(skip)]
     pub(super) api_key: Option<Secret>,
     #[serde(default, deserialize_with = "setting")]
@@ -85,7 +85,7 @@ impl Layer {
         }
     }
 
-    /// What a project chooses of these settings.
+    /// The project's choices among these settings.
     pub(super) fn of_project(project: &Project) -> Self {
         Self { environment: project.environment.clone(), ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl Layer {
         })
     }
 
-    /// `None` where there is no such file.
+    /// `None` if there is no such file.
     pub(super) fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
         refuse_foreign(path, Exit::Usage)?;
         let text = match fs::read_to_string(path) {
@@ -175,7 +175,7 @@ fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAdd
 pub(super) fn at_line(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let lines_before = |end: usize| text.bytes().take(end).filter(|byte| *byte == b'\n').count();
     let line = error.span().map_or(1, |span| 1 + lines_before(span.start));
-    // The name of the setting stands in front of its `=`; what follows may be a secret.
+    // The name of the setting is before its `=`; the rest may be a secret.
     let setting =
         text.lines().nth(line - 1).and_then(|text| text.split_once('=')).map(|(name, _)| name.trim());
     let setting = setting

@@ -13,7 +13,7 @@ use strongroom_http::{Limits, Rate};
 use super::environment;
 use crate::failure::Failure;
 
-/// Settings that one place may leave to the next: each field is an option, a variable and an entry of the file.
+/// Settings that one source may leave to the next: each field is an option, a variable and an entry of the file.
 macro_rules! settings {
     ($(#[$attribute:meta])* $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty = $variable:literal,)* }) => {
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args, Deserialize)]
@@ -26,7 +26,7 @@ macro_rules! settings {
                 Ok(Self { $($field: environment::parsed($variable)?,)* })
             }
 
-            /// These settings, and those of `behind` where none is set here.
+            /// These settings, completed by those of `behind`.
             pub(crate) fn or(self, behind: &Self) -> Self {
                 Self { $($field: self.$field.or(behind.$field),)* }
             }
@@ -35,7 +35,7 @@ macro_rules! settings {
 }
 
 settings! {
-/// The limits that one place sets.
+/// The limits from one source.
 #[command(next_help_heading = "Limits")]
 LimitSettings {
     /// Requests per second from one API key; more are refused with 429 [default: no limit]
@@ -110,7 +110,7 @@ LimitSettings {
 }
 
 settings! {
-/// The quotas that one place sets.
+/// The quotas from one source.
 #[command(next_help_heading = "Quotas: a write that would store more is refused with 400")]
 QuotaSettings {
     /// Values of one linked account [default: 1000]
@@ -138,7 +138,7 @@ QuotaSettings {
 }
 
 impl LimitSettings {
-    /// The server's defaults with these limits in their place.
+    /// The server's defaults, overridden by these limits.
     pub(crate) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits::default();
         let limits = with(limits, self.body_bytes_max, |limits, bytes| limits.body_bytes_max(bytes.get()));
@@ -199,7 +199,7 @@ impl LimitSettings {
 }
 
 impl QuotaSettings {
-    /// The engine's defaults with these quotas in their place.
+    /// The engine's defaults, overridden by these quotas.
     pub(crate) fn quotas(&self) -> Quotas {
         let quotas = Quotas::default();
         let quotas = with(quotas, self.account_values_max, Quotas::account_values_max);
@@ -219,7 +219,7 @@ fn with<L, T>(limits: L, value: Option<T>, set: impl FnOnce(L, T) -> L) -> L {
     }
 }
 
-/// A number a second, or `none` for no limit.
+/// A number per second, or `none` for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PerSec {
     Of(NonZeroU32),

@@ -23,33 +23,33 @@ use crate::failure::{Failure, repeatable};
 use crate::files::places;
 use crate::store::{Access, Spec};
 
-/// What a command works with.
+/// The configuration of a command.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// `Some` if the command works on a server; no store is opened then.
+    /// `Some` if the command works on a server; then no store is opened.
     pub(crate) server: Option<Server>,
     pub(crate) store: Spec,
     /// `None` for the default key file of the store, if there is one.
     pub(crate) key: Option<KeySource>,
     pub(crate) org: OrgId,
-    /// The org if it was named as an option: some commands then work on that org only.
+    /// The org if it was named as an option: some commands then work only on that org.
     pub(crate) named_org: Option<OrgId>,
     pub(crate) environment: Environment,
     /// Where `serve` listens.
     pub(crate) listen: SocketAddr,
     /// The limits of `serve`.
     pub(crate) limits: LimitSettings,
-    /// The passphrase of the vault, once it was typed.
+    /// The typed passphrase of the vault.
     pub(crate) typed_passphrase: OnceLock<Secret>,
-    /// Whether an older copy of the store is opened, or another vault in its place.
+    /// Whether to open an older copy of the store, or another vault in its place.
     pub(crate) accepts_rollback: bool,
-    /// Whether the command may write, so that it moves the mark of the store on.
+    /// Whether the command may write, so that it advances the mark of the store.
     pub(crate) writes: bool,
-    /// Whether the command reads an org, which then has to be there.
+    /// Whether the command reads an org, which then must exist.
     pub(crate) expects_org: bool,
     /// How much accounts and orgs may store, whichever command writes.
     pub(crate) quotas: QuotaSettings,
-    /// What the project of the working directory asks for.
+    /// The settings of the project in the working directory.
     pub(crate) project: Project,
 }
 
@@ -133,12 +133,12 @@ impl Config {
         })
     }
 
-    /// What the command opens the store for. One that accepts an older store writes down that it did.
+    /// The access with which the command opens the store. One that accepts an older store records that it did.
     pub(crate) fn access(&self) -> Access {
         if self.writes || self.accepts_rollback { Access::Write } else { Access::Read }
     }
 
-    /// Whether the org is the one of someone who names none.
+    /// Whether the org is the default org.
     pub(crate) fn has_default_org(&self) -> bool {
         self.org.to_string() == DEFAULT_ORG
     }
@@ -168,12 +168,12 @@ impl Server {
     }
 }
 
-/// The server that the environment of the process names.
+/// The server named in the environment of the process.
 pub(crate) fn url_of_environment() -> Result<Option<String>, Failure> {
     environment::text("URL")
 }
 
-/// The certificates of authorities that the environment of the process names.
+/// The CA certificates named in the environment of the process.
 #[cfg(feature = "tls")]
 pub(crate) fn ca_file_of_environment() -> Result<Option<PathBuf>, Failure> {
     Ok(environment::text("CA_FILE")?.map(PathBuf::from))
@@ -206,7 +206,7 @@ fn as_usage(error: IdError) -> Failure {
     Failure::usage(error.to_string())
 }
 
-/// The org of someone who needs only one.
+/// The org of a user who needs only one.
 const DEFAULT_ORG: &str = "000000000000000000000001";
 /// Only reachable from this machine.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7077);

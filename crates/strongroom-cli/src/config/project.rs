@@ -1,4 +1,4 @@
-//! `.strongroom.toml`: what a project asks of the commands that are run in it.
+//! `.strongroom.toml`: a project's settings for the commands that are run in it.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,17 +12,17 @@ use super::layer::setting;
 use crate::failure::{Exit, Failure};
 use crate::files::{places, refuse_foreign, write_new};
 
-/// What a project chooses. Never a store or a key: whoever can write to its directory could choose them, and values
-/// would be sealed under a key that is not the user's.
+/// The choices of a project. Never a store or a key: anyone who can write to its directory could choose them, and
+/// values would be sealed under a key that is not the user's.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Project {
     #[serde(default, deserialize_with = "setting")]
     pub(crate) environment: Option<Environment>,
-    /// Of what a run sees.
+    /// The account of a run.
     #[serde(default, deserialize_with = "setting")]
     pub(crate) account: Option<LinkedAccountId>,
-    /// The beginning of the names of the project's variables, which its commands do not have.
+    /// The prefix of the names of the project's variables in the vault, which its commands do not see.
     pub(crate) prefix: Option<String>,
 }
 
@@ -30,15 +30,15 @@ pub(crate) struct Project {
 pub(crate) struct ProjectFile {
     pub(crate) path: PathBuf,
     pub(crate) project: Project,
-    /// The file in which this user allows it; `None` for a user without a home directory.
+    /// The file that records that this user allows it; `None` for a user without a home directory.
     allowance: Option<PathBuf>,
 }
 
 impl Project {
-    /// What the nearest file chooses; nothing if there is no such file.
+    /// The choices of the nearest file; none if there is no such file.
     ///
-    /// A file that comes with somebody else's project belongs to this user once it is cloned or unpacked, so what it
-    /// chooses counts only after this user allowed it, at this place and with these bytes.
+    /// A file from somebody else's project belongs to this user once it is cloned or unpacked, so its choices count
+    /// only after this user allowed it, at this place and with these bytes.
     pub(super) fn find() -> Result<Self, Failure> {
         let Some(file) = ProjectFile::find()? else { return Ok(Self::default()) };
         if file.project.chosen().is_empty() || file.is_allowed()? {
@@ -49,7 +49,7 @@ impl Project {
             .next("`strongroom allow` allows it as it is; --no-project leaves it out"))
     }
 
-    /// What it sets, for people.
+    /// Its settings, for people.
     pub(crate) fn chosen(&self) -> Vec<String> {
         let environment = self.environment.as_ref().map(|name| format!("the environment {name}"));
         let account = self.account.as_ref().map(|id| format!("the account {id}"));
@@ -90,7 +90,7 @@ impl ProjectFile {
         refuse_foreign(file, Exit::Usage).map(|()| true)
     }
 
-    /// Notes that this user allows what it chooses, as long as it has these bytes and is at this place.
+    /// Records that this user allows its choices, as long as it has these bytes and is at this place.
     pub(crate) fn allow(&self) -> Result<(), Failure> {
         if self.is_allowed()? {
             return Ok(());
@@ -104,7 +104,7 @@ impl ProjectFile {
     }
 }
 
-/// Reads a text that is not long. What is no file, such as a pipe, could hold a command up for ever, and a link could
+/// Reads a short text. An input that is not a file, such as a pipe, could block a command forever, and a link could
 /// lead to what a command was given as its input.
 fn read_small(path: &Path) -> io::Result<String> {
     if !path.symlink_metadata()?.is_file() {

@@ -1,16 +1,16 @@
 //! What a person has to agree to before a command begins again.
 
-/// What a command is to do that cannot be undone.
+/// An action of a command that cannot be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deed {
     /// Such as "delete the value of A".
     pub(crate) what: String,
-    /// What tells its object from another one of the same name, and from what it is after a change.
+    /// Identifies its object, as opposed to another one of the same name or a changed one.
     pub(crate) seen: String,
 }
 
 impl Deed {
-    /// `seen` is of the object as it was read for the question: an id and a revision.
+    /// `seen` identifies the object as it was read for the question: an id and a revision.
     pub(crate) fn to(what: impl Into<String>, seen: impl Into<String>) -> Self {
         Self { what: what.into(), seen: seen.into() }
     }
@@ -23,7 +23,7 @@ impl Deed {
     }
 }
 
-/// Of an object whose name is all that it is.
+/// For an object that is identified by its name alone.
 impl<T: AsRef<str> + ?Sized> From<&T> for Deed {
     fn from(what: &T) -> Self {
         Self::to(what.as_ref(), "")

@@ -41,7 +41,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What to do about an app that an account does not have, or a connection of one.
+/// What to do about an app, or a connection of one, that an account does not have.
 pub(crate) fn step_of_app(
     account: &LinkedAccountId,
     app: &IntegrationId,
@@ -149,7 +149,7 @@ fn next_of(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// What to do about a store that cannot be used depends on why. Backends keep the cause as text only.
+/// What to do about a store that cannot be used depends on the reason. Backends keep the cause only as text.
 fn step_of_unavailable(error: &StoreError) -> &'static str {
     let text = with_causes(error);
     match cause(&text) {
@@ -182,7 +182,7 @@ fn step_of_unavailable(error: &StoreError) -> &'static str {
     }
 }
 
-/// The kind of the operating system's error that a text ends with, by its number or, of a full disk, in words.
+/// The kind of the operating system's error at the end of a text: by its number or, for a full disk, in words.
 fn cause(text: &str) -> Option<io::ErrorKind> {
     let Some((_, rest)) = text.rsplit_once("(os error ") else {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];

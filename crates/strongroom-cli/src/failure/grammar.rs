@@ -1,4 +1,4 @@
-//! Arguments that could not be parsed. What was typed is repeated only if it cannot be a secret.
+//! Arguments that could not be parsed. Typed text is repeated only if it cannot be a secret.
 
 use std::error::Error as _;
 
@@ -24,7 +24,7 @@ impl From<clap::Error> for Failure {
     }
 }
 
-/// Whether `run` was typed without the `--` that its command stands after.
+/// Whether `run` was typed without the `--` before its command.
 fn is_of_run() -> bool {
     let mut typed = std::env::args_os().skip(1);
     typed.any(|word| word == "run") && !typed.any(|word| word == "--")
@@ -85,7 +85,7 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
     kinds.into_iter().find_map(|kind| match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        // The closest is the last.
+        // The closest one comes last.
         ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     })

@@ -35,11 +35,11 @@ pub(crate) enum Exit {
     Invalid,
     Key,
     Store,
-    /// As a shell returns for a command that it cannot run.
+    /// The code of a shell for a command that it cannot run.
     NotExecutable,
-    /// As a shell returns for a command that it does not find.
+    /// The code of a shell for a command that it does not find.
     NoCommand,
-    /// As a shell returns for a command that wrote to a pipe without a reader.
+    /// The code of a shell for a command that wrote to a pipe without a reader.
     ReaderGone,
 }
 
@@ -104,12 +104,12 @@ impl Failure {
             .next("run it where the store is, with --store")
     }
 
-    /// Whether a server refused it for this.
+    /// Whether a server refused it for this reason.
     pub(crate) fn is(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
     }
 
-    /// Whether a server refused it for a right that the key lacks, or has for other names or accounts alone.
+    /// Whether a server refused it for a right that the key lacks, or has only for other names or accounts.
     pub(crate) fn is_of_right(&self) -> bool {
         self.is(Reason::LacksRight) || self.is(Reason::RightElsewhere)
     }
@@ -119,7 +119,7 @@ impl Failure {
         if self.is(Reason::Damaged) { self.next(step) } else { self }
     }
 
-    /// Puts the name that was meant, if one is known, in front of the next step.
+    /// Puts the name that was meant, if it is known, before the next step.
     pub(crate) fn meant(self, name: Option<&str>) -> Self {
         let Some(name) = name else { return self };
         let step = match &self.next {

@@ -1,12 +1,11 @@
-//! What may be repeated of what was typed. A secret that was typed in the wrong place must come back neither on the
-//! screen nor in a log, so an argument is repeated only where it cannot be one: as a word of the grammar, a name, an id
-//! or a file.
+//! Which typed text may be repeated. A secret typed in the wrong place must appear neither on the screen nor in a log,
+//! so an argument is repeated only if it cannot be one: as a word of the grammar, a name, an id or a file.
 
 use std::path::Path;
 
 use super::Failure;
 
-/// A short word of small letters, perhaps after dashes and without what follows a `=`.
+/// A short word of lower case letters, perhaps after dashes, and without the part after a `=`.
 pub(crate) fn word(typed: &str) -> Option<&str> {
     let typed = typed.split('=').next().unwrap_or_default();
     let is_small = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
@@ -20,13 +19,14 @@ pub(crate) fn name(typed: &str) -> Option<&str> {
     (typed.chars().all(is_of_name) && !looks_random(typed)).then_some(typed)
 }
 
-/// The id of an account or a workflow, or a place, in which more characters are usual.
+/// The id of an account or a workflow, or a place, which may have more kinds of characters.
 pub(crate) fn id(typed: &str) -> Option<&str> {
     let is_of_id = |c: char| c.is_alphanumeric() || "_-.@:/+|~".contains(c);
     (typed.chars().all(is_of_id) && !looks_random(typed)).then_some(typed)
 }
 
-/// A file, for a sentence about it. One that ends as files do, or is in a directory, has to look more like a secret.
+/// A file, for a sentence about it. A file with a usual extension, or in a directory, must look more like a secret to
+/// be hidden.
 pub(crate) fn file(path: &Path) -> String {
     if may_be_file(&path.to_string_lossy()) {
         return path.display().to_string();
@@ -34,7 +34,7 @@ pub(crate) fn file(path: &Path) -> String {
     "what was given as a file, which is not repeated here since it may be a secret,".to_owned()
 }
 
-/// A value stands where something else belongs.
+/// A value was typed in place of something else.
 pub(crate) fn misplaced() -> Failure {
     Failure::usage(NEVER_AN_ARGUMENT)
         .next("other users can see arguments and shells record them: replace the secret if it is a real one")
@@ -54,7 +54,7 @@ fn may_be_file(text: &str) -> bool {
     !is_key && (ends_as_file || is_path || self::name(text).is_some())
 }
 
-/// Too long for a name, or mixed as what was generated is, or marked as a key of a service.
+/// Too long for a name, or mixed like generated text, or marked as a key of a service.
 fn looks_random(text: &str) -> bool {
     let has = |is_kind: fn(&char) -> bool| text.chars().any(|c| is_kind(&c));
     let is_mixed =
@@ -68,7 +68,7 @@ fn has_secret_prefix(text: &str) -> bool {
 
 pub(crate) const NEVER_AN_ARGUMENT: &str = "a value is read from standard input, never from an argument";
 
-/// Of keys and tokens that well-known services give out.
+/// Prefixes of keys and tokens from well-known services.
 const SECRET_PREFIXES: &[&str] =
     &["sk_", "sk-", "pk_", "rk_", "ghp_", "github_", "glpat-", "xox", "AKIA", "eyJ", "tk_"];
 

@@ -1,4 +1,4 @@
-//! Files of this user: what is written is private, and what is read was not prepared by somebody else.
+//! Files of this user: those written are private, and those read were not prepared by somebody else.
 
 mod new_file;
 pub(crate) mod places;

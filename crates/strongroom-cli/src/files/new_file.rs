@@ -9,8 +9,8 @@ use tempfile::NamedTempFile;
 
 use crate::failure::{Exit, Failure, repeatable};
 
-/// A file under a random name beside its place, until it is complete. Only its owner can read it from the moment that
-/// it exists; if it is dropped before [`publish`](Self::publish), it is removed.
+/// A file under a random name beside its place, until it is complete. Only its owner can read it, from the moment it
+/// exists. If it is dropped before [`publish`](Self::publish), it is removed.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     file: NamedTempFile,
@@ -33,7 +33,7 @@ impl NewFile {
         sync_directory_of(place)
     }
 
-    /// Gives the file its name, durably, in place of what has that name already.
+    /// Gives the file its name, durably, replacing any file with that name.
     pub(crate) fn replace(self, place: &Path) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(place).map_err(|error| error.error)?;
@@ -41,8 +41,8 @@ impl NewFile {
     }
 }
 
-/// Files of this user's commands that were killed before they could complete or remove them: those that nobody has
-/// written to for a while. A store makes its new file under such a name too.
+/// Files left by this user's commands that were killed before they could complete or remove them: those not written to
+/// for a while. A store also creates its new file under such a name.
 pub(crate) fn leftovers_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let is_left = |entry: &fs::DirEntry| {
@@ -68,7 +68,7 @@ fn is_own(_: &fs::Metadata) -> bool {
     true
 }
 
-/// Writes a text to a new file, complete or not at all.
+/// Writes a text to a new file, completely or not at all.
 pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let written = NewFile::beside(file).and_then(|new| {
         new.file().write_all(text.as_bytes())?;
@@ -77,7 +77,7 @@ pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(|error| unwritable(file, &error))
 }
 
-/// A new file could not be written. That it is there already, or cannot be there, is a mistake of whoever named it.
+/// A new file could not be written. If it already exists, or cannot exist, the user named a wrong file.
 pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
     let message = format!("{} could not be written: {error}", repeatable::file(file));
     match error.kind() {
@@ -98,9 +98,9 @@ pub(super) fn make_private_dirs(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// How the names of files begin that are not complete.
+/// The prefix of the names of incomplete files.
 pub(crate) const PASSING: &str = ".strongroom-";
-/// Longer than anything here waits between two writes of such a file.
+/// Longer than any pause here between two writes of such a file.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 
 pub(crate) fn directory_of(file: &Path) -> &Path {
@@ -123,13 +123,13 @@ mod mask {
 
     static INHERITED: OnceLock<Mode> = OnceLock::new();
 
-    /// Keeps other users from all that this process creates, whoever creates it: a store's own files too.
+    /// Denies other users access to all files that this process creates, including a store's own files.
     pub(crate) fn write_for_owner_only() {
         let inherited = umask(Mode::from_raw_mode(0o077));
         INHERITED.get_or_init(|| inherited);
     }
 
-    /// Takes the mask back that this process was started with, for a command that it becomes.
+    /// Restores the mask that this process was started with, for a command that it becomes.
     pub(crate) fn restore_mask() {
         if let Some(inherited) = INHERITED.get() {
             umask(*inherited);

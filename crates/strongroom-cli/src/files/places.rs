@@ -1,4 +1,4 @@
-//! Where this user's configuration, keys and stores are. Never the working directory: whoever can write there could
+//! Where this user's configuration, keys and stores are. Never the working directory: anyone who can write there could
 //! choose the store and its key.
 
 use std::env;
@@ -20,17 +20,17 @@ pub(crate) fn default_store() -> Option<PathBuf> {
     Some(data_dir()?.join("vault"))
 }
 
-/// The key file of a store or backup: in the configuration directory, below the names of the directories of what it
-/// opens, so that each place has its own.
+/// The key file of a store or backup: in the configuration directory, in a directory path that repeats the path of the
+/// store or backup, so that each place has its own.
 ///
 /// # Errors
-/// Where the directory of `place` does not exist, or there is no working directory.
+/// If the directory of `place` does not exist, or there is no working directory.
 pub(crate) fn key_file(place: &Path) -> io::Result<Option<PathBuf>> {
     file_for(place, ".key")
 }
 
 /// The files for the mark of a store: beside its key file, whichever key opens it, and where that would be if no link
-/// were followed. Whoever puts a link in the place of the store leads to another key file, but not away from the mark.
+/// were followed. A link put in the place of the store leads to another key file, but not away from the mark.
 ///
 /// # Errors
 /// Those of [`key_file`].
@@ -43,7 +43,7 @@ pub(crate) fn mark_files(place: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The file for the mark of a store on a server, named by a hash of its address, which can be longer than a name.
+/// The file for the mark of a store on a server, named by a hash of its address, which can be longer than a file name.
 pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
     let hash = Sha256::digest(address.as_bytes());
     let hash: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
@@ -55,7 +55,7 @@ pub(crate) fn mark_file_of_address(address: &str) -> Option<PathBuf> {
 
 fn file_for(place: &Path, extension: &str) -> io::Result<Option<PathBuf>> {
     let Some(keys) = config_dir().map(|dir| dir.join("keys")) else { return Ok(None) };
-    // Links are resolved, to the directory too, so that they lead to the same key.
+    // Links are resolved, also in the directory, so that they lead to the same key.
     let place = std::path::absolute(place)?;
     let place = if place.is_symlink() { fs::canonicalize(&place).unwrap_or(place) } else { place };
     let directory =
@@ -92,7 +92,7 @@ pub(crate) fn project_allowance(place: &Path, text: &str) -> Option<PathBuf> {
     Some(config_dir()?.join("projects").join(name))
 }
 
-/// Creates the missing directories of a file, if they are below the user's own of this program.
+/// Creates the missing directories of a file, if they are below this program's own directories.
 pub(crate) fn make_own_dirs(file: &Path) -> io::Result<()> {
     let directory = directory_of(file);
     let is_own = [config_dir(), data_dir()].into_iter().flatten().any(|own| directory.starts_with(own));

@@ -1,4 +1,4 @@
-//! Whether another user could have prepared what is about to be read.
+//! Whether another user could have prepared a file that is about to be read.
 
 use std::fs::{self, File, Metadata};
 use std::path::Path;
@@ -6,25 +6,26 @@ use std::path::Path;
 use super::new_file::directory_of;
 use crate::failure::{Exit, Failure, word};
 
-/// Fails if a file or directory belongs to another user or can be changed by one, or if one could replace it or a
-/// directory above it. Root is not another user: it could read and change everything anyway. What does not exist yet
-/// only needs safe directories.
+/// Fails if a file or directory belongs to another user or can be changed by one, or if another user could replace it
+/// or a directory above it. Root does not count: it could read and change everything anyway. A file that does not exist
+/// yet only needs safe directories.
 pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
     let directory = directory_of(path);
     let (real, real_directory) = (fs::canonicalize(path).ok(), fs::canonicalize(directory).ok());
-    // A link is judged where it is and where it leads to: each end can be another user's.
+    // A link is checked where it is and where it leads: each end can be another user's.
     let beside_real = real.as_deref().map(directory_of);
     let all = [Some(directory), real_directory.as_deref(), beside_real, Some(path), real.as_deref()];
     for path in all.into_iter().flatten() {
         judge(path, exit)?;
     }
-    // Whoever can rename a directory further up can put another one in its place. A group may: it is the system's.
+    // Whoever can rename a directory further up can put another one in its place. A group may do so: groups belong to
+    // the system.
     let whole = std::path::absolute(path).unwrap_or_default();
     let nearest = whole.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok());
     for above in nearest.iter().flat_map(|nearest| nearest.ancestors()) {
         above.symlink_metadata().map_or(Ok(()), |found| judge_metadata(&found, above, BY_ALL, exit))?;
     }
-    // A store in a directory: its files were safe from others only since the directory is.
+    // For a store in a directory, check its files too: they were safe from others only since the directory is.
     if let Ok(entries) = fs::read_dir(path) {
         for entry in entries.flatten() {
             judge(&entry.path(), exit)?;
@@ -33,9 +34,9 @@ pub(crate) fn refuse_foreign(path: &Path, exit: Exit) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same for a file that is open: what was judged by its path may have been replaced before it was opened, where a
-/// directory further up is another user's. Devices and what a shell passes on, below `/dev` and `/proc`, are the
-/// system's.
+/// The same for an open file: the file at the path may have been replaced between the check and the opening, if a
+/// directory further up is another user's. Devices and files that a shell passes on, below `/dev` and `/proc`, belong
+/// to the system.
 pub(crate) fn refuse_foreign_file(file: &File, path: &Path, exit: Exit) -> Result<(), Failure> {
     match file.metadata() {
         Ok(metadata) if !["/dev", "/proc"].iter().any(|system| path.starts_with(system)) => {
@@ -104,7 +105,7 @@ mod tests {
         refuse_foreign_file(&own, &place, Exit::Key).unwrap();
         own.set_permissions(fs::Permissions::from_mode(0o666)).unwrap();
         refuse_foreign_file(&own, &place, Exit::Key).unwrap_err();
-        // Only root can give a file away; for others the rest of the test has nothing to look at.
+        // Only root can give a file away; without root, the rest of the test has nothing to check.
         let opened = make(&foreign);
         if chown(&foreign, Some(65_534), None).is_ok() {
             fs::rename(&foreign, directory.path().join("gone")).unwrap();

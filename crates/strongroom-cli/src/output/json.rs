@@ -1,4 +1,4 @@
-//! JSON in which nothing can control a terminal.
+//! JSON that cannot control a terminal.
 
 use std::io::{self, Write};
 
@@ -8,9 +8,9 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::printable::controls_terminal;
 
-/// One line as a text.
+/// One line, as text.
 pub(crate) fn compact(value: &impl Serialize) -> io::Result<String> {
-    // Grown by doubling it would leave copies of secrets behind: the first pass only counts.
+    // A buffer that grows would leave copies of secrets behind, so the first pass only counts.
     let mut counted = Counted(0);
     write_compact(&mut counted, value)?;
     let mut text = Vec::with_capacity(counted.0 + 1);
@@ -18,7 +18,7 @@ pub(crate) fn compact(value: &impl Serialize) -> io::Result<String> {
     String::from_utf8(text).map_err(io::Error::other)
 }
 
-/// The number of bytes that were written to it.
+/// The number of bytes written to it.
 struct Counted(usize);
 
 impl Write for Counted {
@@ -42,7 +42,8 @@ pub(super) fn write_pretty(out: impl Write, value: &impl Serialize) -> io::Resul
     Ok(value.serialize(&mut Serializer::with_formatter(out, Escaping(PrettyFormatter::new())))?)
 }
 
-/// JSON must escape only the first 32 controls; this escapes the others too, which changes no text that is read back.
+/// JSON must escape only the first 32 control characters; this escapes the others too, which does not change the text
+/// when it is read back.
 struct Escaping<F>(F);
 
 impl<F: Formatter> Formatter for Escaping<F> {
@@ -51,7 +52,7 @@ impl<F: Formatter> Formatter for Escaping<F> {
         while let Some((at, c)) = plain.char_indices().find(|(_, c)| controls_terminal(*c)) {
             let (before, rest) = plain.split_at(at);
             out.write_all(before.as_bytes())?;
-            // Two units beyond the first plane, as JSON wants it.
+            // Two units beyond the first plane, as JSON requires.
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}")?;
             }

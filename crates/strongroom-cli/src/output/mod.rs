@@ -24,7 +24,7 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     form: Form,
-    /// What standard output gets later.
+    /// The output held back for later.
     held: Arc<Mutex<Option<Vec<Piece>>>>,
 }
 
@@ -33,7 +33,7 @@ enum Piece {
     Exact(Zeroizing<Vec<u8>>),
 }
 
-/// Without the text, which may hold an API key.
+/// Omits the text, which may hold an API key.
 impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Piece([REDACTED])")
@@ -88,12 +88,12 @@ impl Output {
         Self { form: if json { Form::Json } else { Form::People }, held: Arc::default() }
     }
 
-    /// Holds back what goes to standard output from now on.
+    /// Holds back everything for standard output from now on.
     pub(crate) fn hold(&self) {
         self.held().get_or_insert_default();
     }
 
-    /// Writes what was held back, and holds nothing back any more.
+    /// Writes what was held back, and stops holding back.
     pub(crate) fn release(&self) -> Result<(), Failure> {
         let pieces = self.held().take().unwrap_or_default();
         pieces.iter().try_for_each(|piece| match piece {
@@ -115,7 +115,7 @@ impl Output {
         self.form == Form::Json
     }
 
-    /// What a command did: a sentence, or JSON.
+    /// The result of a command: a sentence, or JSON.
     pub(crate) fn done(&self, sentence: &str, json: &impl Serialize) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.json(json),
@@ -155,14 +155,15 @@ impl Output {
         self.bytes(&text)
     }
 
-    /// One JSON value on one line, for whoever reads line by line.
+    /// One JSON value on one line, for programs that read line by line.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
         let mut line = Zeroizing::new(json::compact(value)?);
         line.push('\n');
         self.verbatim(&line)
     }
 
-    /// The exact bytes of a value. A terminal gets them without what would control it, and a line end.
+    /// The exact bytes of a value. On a terminal, characters that would control it are escaped, and a line end is
+    /// added.
     pub(crate) fn exact(&self, value: &str) -> Result<(), Failure> {
         if !io::stdout().is_terminal() {
             return self.verbatim(value);
@@ -171,7 +172,7 @@ impl Output {
         self.verbatim("\n")
     }
 
-    /// The exact text of a file. A terminal gets it without what would control it.
+    /// The exact text of a file. On a terminal, characters that would control it are escaped.
     pub(crate) fn file(&self, text: &str) -> Result<(), Failure> {
         if io::stdout().is_terminal() { self.shown(text) } else { self.verbatim(text) }
     }
@@ -184,12 +185,12 @@ impl Output {
         self.verbatim(&shown)
     }
 
-    /// These bytes and no others.
+    /// Exactly these bytes.
     pub(crate) fn verbatim(&self, text: &str) -> Result<(), Failure> {
         self.bytes(text.as_bytes())
     }
 
-    /// The same of what need not be text.
+    /// The same for bytes that need not be text.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         if self.holds_back(|| Piece::Exact(bytes.to_vec().into())) {
             return Ok(());
@@ -208,7 +209,8 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Something worth knowing, for people and programs: what a command lost or left alone is in no other place.
+    /// Something worth knowing, for people and programs, such as what a command lost or left unchanged: it is shown
+    /// nowhere else.
     pub(crate) fn note(&self, text: &str) {
         match self.form {
             Form::Json => json_on_stderr(&NoteView { note: text }),
@@ -291,12 +293,12 @@ pub(crate) fn time(moment: Timestamp) -> String {
     }
 }
 
-/// A cell, or a dash for what a server does not return.
+/// A cell, or a dash for a field that a server does not return.
 pub(crate) fn unless_unknown(cell: Option<String>) -> String {
     cell.unwrap_or_else(|| "-".to_owned())
 }
 
-/// How long something is kept: in days where they say it exactly, as it was typed.
+/// How long something is kept: in days if that is exact, otherwise as it was typed.
 pub(crate) fn age(secs: u64) -> String {
     match (secs / DAY_SECS, secs % DAY_SECS) {
         (days @ 1.., 0) => counted(days, "day"),
@@ -304,7 +306,7 @@ pub(crate) fn age(secs: u64) -> String {
     }
 }
 
-/// How many there are of something whose plural ends in `s`.
+/// A count with its noun, whose plural ends in `s`.
 pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     let plural = if count == N::from(1) { "" } else { "s" };
     format!("{count} {noun}{plural}")

@@ -1,17 +1,17 @@
 //! Text that cannot control the terminal on which it is shown.
 
-/// The text with the escapes of characters that would control a terminal, line ends among them.
+/// The text with escapes for characters that would control a terminal, including line ends.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, controls_terminal)
 }
 
-/// The same, but with its line ends.
+/// The same, but keeps its line ends.
 pub(super) fn printable_lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && controls_terminal(c))
 }
 
-/// Controls, and characters that make a text read as another: those that change its direction, and those that are not
-/// seen.
+/// Control characters, and characters that make a text look like another one: those that change its direction, and
+/// invisible ones.
 pub(super) fn controls_terminal(c: char) -> bool {
     c.is_control()
         || matches!(

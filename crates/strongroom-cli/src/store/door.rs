@@ -27,7 +27,7 @@ pub(super) fn enter(path: &Path) -> Result<Option<Arc<dyn Store>>, Failure> {
     refuse_foreign(&socket, Exit::Store)?;
     match SocketStore::connect(&socket) {
         Ok(store) => Ok(Some(Arc::new(store))),
-        // Left by a server that was killed, while another process than a server has the store open.
+        // Left by a server that was killed, while a process other than a server has the store open.
         Err(error) if error.kind() == StoreErrorKind::Unavailable => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! A store that is gone with the process.
+//! A store that ends with the process.
 
 use std::sync::Arc;
 

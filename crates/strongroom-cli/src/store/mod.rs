@@ -1,5 +1,5 @@
-//! Which store, and how it is opened. A backend is one module and one line in [`KINDS`]; the first kept kind is the
-//! one for a new store.
+//! Which store to use, and how to open it. A backend is one module and one line in [`KINDS`]; the first kept kind is
+//! used for a new store.
 
 #[cfg(unix)]
 pub(crate) mod door;
@@ -46,11 +46,11 @@ struct Kind {
     life: Life,
 }
 
-/// What a store is opened for.
+/// The purpose for which a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing is written where the kind can do that: the medium may be one that only reads, and other commands may
-    /// read meanwhile.
+    /// Nothing is written if the kind supports that: the medium may be read-only, and other commands may read
+    /// meanwhile.
     Read,
     Write,
 }
@@ -93,7 +93,7 @@ static KINDS: &[Kind] = &[
 /// Whether a file is a database of SQLite (its file format, section 1.3.1), which no other kind opens.
 fn is_sqlite(path: &Path) -> bool {
     let mut magic = [0; 16];
-    // A pipe would be waited for.
+    // A pipe would block.
     if !path.is_file() {
         return false;
     }
@@ -107,7 +107,7 @@ pub(crate) struct Spec {
     kind: Option<&'static str>,
     life: Life,
     place: PathBuf,
-    /// For another process to close it.
+    /// How long to wait for another process to close it.
     wait: Duration,
 }
 
@@ -117,7 +117,7 @@ impl Spec {
         Self { kind: None, life: Life::Kept, place: path, wait: Duration::ZERO }
     }
 
-    /// The same, opened with this patience for another process that has it open.
+    /// The same, with this patience for another process that has it open.
     pub(crate) fn waiting(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
@@ -168,7 +168,7 @@ impl Spec {
         self.is_kept() && !KINDS.iter().any(|kind| kind.life == self.life && (kind.is_at)(&self.place))
     }
 
-    /// Opens the existing store, or creates one of the first kind that fits. One that a server has open is reached
+    /// Opens the existing store, or creates one of the first kind that fits. A store that a server has open is reached
     /// through the server.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, Failure> {
         self.open_for(Access::Write)
@@ -178,8 +178,8 @@ impl Spec {
         self.open_by(|kind| kind.open_for(access, &self.place), || self.through_door())
     }
 
-    /// The same for a process that serves the store itself. One in files is opened again by itself after a full disk or
-    /// a failed sync.
+    /// The same for a process that serves the store itself. A store in files reopens itself after a full disk or a
+    /// failed sync.
     pub(crate) fn open_to_serve(&self, health: &StoreHealth) -> Result<Arc<dyn Store>, Failure> {
         let open = |kind: &'static Kind| match self.life {
             Life::Process | Life::Served => (kind.open)(&self.place),
@@ -228,7 +228,7 @@ impl Spec {
         }
     }
 
-    /// The store as the server shows it that has it open; `None` if none does.
+    /// The store through the server that has it open; `None` if no server has.
     fn through_door(&self) -> Result<Option<Arc<dyn Store>>, Failure> {
         #[cfg(unix)]
         return self.path().map_or(Ok(None), door::enter);
@@ -236,7 +236,7 @@ impl Spec {
         Ok(None)
     }
 
-    /// Whether a server of this machine has it open, as far as its door tells.
+    /// Whether a server on this machine has it open, as far as its door shows.
     pub(crate) fn is_served(&self) -> bool {
         matches!(self.through_door(), Ok(Some(_)))
     }
@@ -268,12 +268,12 @@ impl Spec {
     }
 }
 
-/// Makes the system read the files of a store from the disk again: after a sync that failed, what it holds of them may
-/// never have been written.
+/// Makes the system read the files of a store from the disk again: after a failed sync, its cached pages may never have
+/// been written.
 #[cfg(target_os = "linux")]
 fn forget_unwritten(place: &Path) {
     let forget = |path: &Path| {
-        // A file that is not there holds nothing, and where the system cannot do it, the store's own checks remain.
+        // A missing file holds nothing, and if the system cannot do this, the store's own checks remain.
         if let Ok(file) = std::fs::File::open(path) {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
@@ -287,8 +287,8 @@ fn forget_unwritten(place: &Path) {
 #[cfg(not(target_os = "linux"))]
 fn forget_unwritten(_: &Path) {}
 
-/// An address without its password and default port, under the shorter name of its scheme. Two addresses that differ
-/// otherwise are taken for two stores.
+/// An address without its password and default port, with the shorter name of its scheme. Two addresses that still
+/// differ count as two stores.
 fn plain_address(address: &str) -> String {
     let (_, rest) = address.split_once("://").unwrap_or(("", address));
     let (authority, database) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -308,7 +308,7 @@ impl fmt::Display for Spec {
     }
 }
 
-/// Parses `KIND:PATH`, the address of a server, the name of a kind without a path, or a path alone.
+/// Parses `KIND:PATH`, the address of a server, the name of a kind without a path, or only a path.
 impl FromStr for Spec {
     type Err = Failure;
 
@@ -335,7 +335,7 @@ impl FromStr for Spec {
             (Some(kind), Some(path)) if kind.life == Life::Kept && !path.is_empty() => {
                 Ok(Self { kind: Some(kind.name), life: Life::Kept, place: path.into(), wait: Duration::ZERO })
             }
-            // What was typed is not repeated: it may be an address with a password.
+            // The typed text is not repeated: it may be an address with a password.
             (Some(_), _) => {
                 Err(Failure::usage(format!("that is not how a store of kind `{name}` is written"))
                     .next(known()))
@@ -359,7 +359,7 @@ fn is_kind_name(name: &str) -> bool {
     name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// Most commands hold a store for some milliseconds.
+/// Most commands hold a store for a few milliseconds.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 fn known() -> String {

@@ -1,4 +1,4 @@
-//! A store that notices whether anything was written to it, and gives way to the commands that write at the same time.
+//! A store that notices whether anything was written to it, and gives way to commands that write at the same time.
 
 use std::process;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use strongroom::store::{
 };
 
 /// A store that notices whether anything was written to it, or may have been. A write that lost to another one is
-/// answered after a moment: a verb tries again only so often, and forty commands at once would use up their tries.
+/// answered after a pause: a verb has a limited number of tries, and forty commands at once would use them up.
 #[derive(Debug)]
 pub(crate) struct NoticedStore<S> {
     inner: S,
     wrote: Arc<AtomicBool>,
-    /// Writes that lost since the last one that did not.
+    /// How many writes lost since the last one that did not.
     lost: AtomicU32,
 }
 
@@ -28,7 +28,8 @@ impl<S: Store> NoticedStore<S> {
     }
 }
 
-/// Up to 4 ms at first and 256 ms later, another one in each process, so that those who collided do not do so again.
+/// Up to 4 ms at first and 256 ms later, different in each process, so that processes that collided do not collide
+/// again.
 fn pause(lost: u32) -> Duration {
     let range_ms = 4 << lost.min(6);
     let spread = process::id().wrapping_add(lost << 20).wrapping_mul(2_654_435_761) >> 16;
@@ -36,7 +37,7 @@ fn pause(lost: u32) -> Duration {
 }
 
 #[async_trait]
-// A default method of the trait would call this store and not the inner one's own.
+// A default method of the trait would call this store and not the inner one.
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for NoticedStore<S> {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {

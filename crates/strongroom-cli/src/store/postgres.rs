@@ -34,12 +34,12 @@ fn address(place: &Path) -> Option<&str> {
     place.to_str().filter(|text| text.starts_with("postgres://") || text.starts_with("postgresql://"))
 }
 
-/// Whether the part before the host has a password, or a parameter is one.
+/// Whether the part before the host, or a parameter, has a password.
 fn holds_password(address: &str) -> bool {
     let (_, rest) = address.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user).unwrap_or_default();
-    // The name of a parameter may be written with escapes too.
+    // The name of a parameter may also be written with escapes.
     user.contains(':') || percent_decode_str(rest).decode_utf8_lossy().contains("password=")
 }
 

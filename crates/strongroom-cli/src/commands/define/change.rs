@@ -15,7 +15,7 @@ use crate::output::{self, Output, counted};
 use crate::pages;
 use crate::suggest;
 
-/// What only a change takes.
+/// Options that only a change takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
     /// Change the definition that is there; what is not named stays as it is
@@ -49,7 +49,7 @@ pub(super) struct ChangeArgs {
 struct Plan {
     name: String,
     dry_run: bool,
-    /// The fields that change, each with what it was and what it becomes.
+    /// The fields that change, each with its old and new content.
     changes: Vec<String>,
     /// Values that the change does not allow. They are not shown.
     refused: Vec<Refused>,
@@ -71,7 +71,7 @@ impl ChangeArgs {
 }
 
 impl Define {
-    /// Of several, none is changed before it is known that no value is in the way of any.
+    /// With several definitions, none is changed before it is known that no value prevents any of the changes.
     pub(super) async fn change(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         let mut planned = Vec::new();
         for one in self.each() {
@@ -113,13 +113,13 @@ impl Define {
         made(&plans, output)
     }
 
-    /// This change, of each of the definitions that it is for.
+    /// This change, for each of its definitions.
     fn each(&self) -> impl Iterator<Item = Self> {
         let names = [&self.name].into_iter().chain(&self.change.also);
         names.map(|name| Self { name: name.clone(), ..self.clone() })
     }
 
-    /// Shows what is not to be made, and fails for what cannot be.
+    /// Shows the plans if nothing is to be changed, and fails if a change is not possible.
     fn shows_only(&self, plans: &[&Plan], output: &Output) -> Result<bool, Failure> {
         if plans.is_empty() {
             return Err(self.no_change());
@@ -134,9 +134,9 @@ impl Define {
         }
     }
 
-    /// What a server would change, and whether it did; `None` if that is nothing.
+    /// What a server would change, and whether it did; `None` if nothing changes.
     fn patch(&self, client: &Client, dry_run: bool) -> Result<Option<(Plan, bool)>, Failure> {
-        // A change of nothing shows what is there.
+        // An empty change returns the present definition.
         let path = ["definitions", self.name.as_str()];
         let nothing = control::DefinitionChange { dry_run: true, ..control::DefinitionChange::default() };
         let present: control::Plan = client.control_patch(&path, &nothing)?;
@@ -193,7 +193,7 @@ impl Define {
         if let Some(bounds) = length.or(stored.definition.length) {
             change = change.length(bounds);
         }
-        // With the format, since the old default may not match it.
+        // Together with the format, since the old default may not match it.
         if let Some(default) = &self.default {
             change = change.default_value(default);
         }
@@ -260,7 +260,7 @@ impl Define {
         Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused })
     }
 
-    /// What becomes different, as far as it does.
+    /// The differences.
     fn changes(&self, old: &VariableDefinition) -> Result<Vec<String>, Failure> {
         let format = self.format.named(Some(&old.var_format))?.filter(|format| *format != old.var_format);
         let length = self.format.length()?.filter(|bounds| Some(*bounds) != old.length);
@@ -294,8 +294,8 @@ impl Define {
         .collect())
     }
 
-    /// The format first: it is what a value can stand in the way of. Each write expects the definition that was
-    /// planned for.
+    /// The format first, since a value can prevent only that change. Each write expects the definition that was planned
+    /// for.
     async fn apply(
         &self,
         org: &Org,
@@ -321,7 +321,7 @@ impl Define {
 }
 
 impl Refused {
-    /// `scopes` are those that the definition is to allow; empty for those that it allows already.
+    /// `scopes` are those that the definition should allow; empty if they do not change.
     fn of_server(one: &control::RefusedValue, scopes: &[ScopeKind]) -> Self {
         let id = one.linked_account_id.as_deref().or(one.workflow_id.as_deref());
         let scope = [Some(one.scope.as_str()), id].into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -347,7 +347,7 @@ impl Plan {
     }
 }
 
-/// One document, also of several.
+/// One JSON document, even for several definitions.
 fn made(plans: &[&Plan], output: &Output) -> Result<(), Failure> {
     match plans {
         [one] => output.done(&one.sentence(), one),
@@ -372,7 +372,7 @@ fn in_the_way(count: usize, name: &str) -> Failure {
         .next("set or delete them first; --keep-mismatched leaves those of another format until they are set")
 }
 
-/// The definition as a server shows it.
+/// The names of the scopes.
 fn names(scopes: Scopes) -> String {
     scopes.iter().map(ScopeKind::as_str).collect::<Vec<_>>().join(", ")
 }

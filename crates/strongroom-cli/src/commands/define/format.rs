@@ -73,7 +73,7 @@ impl FormatArgs {
         self.named(None)?.ok_or_else(|| Failure::usage("a new definition needs --format"))
     }
 
-    /// The same, or `None` if none was. Parameters alone are other ones of the format that is there.
+    /// The same, or `None` if none was named. Parameters without a format change those of the present format.
     pub(super) fn named(&self, present: Option<&VarFormat>) -> Result<Option<VarFormat>, Failure> {
         let format = self.format.or_else(|| self.of_parameters(present));
         self.refuse_stray_parameters(format)?;
@@ -101,7 +101,7 @@ impl FormatArgs {
         draft.vet().map_err(refused)
     }
 
-    /// The format that is there, if parameters of it were given.
+    /// The present format, if parameters of it were given.
     fn of_parameters(&self, present: Option<&VarFormat>) -> Option<FormatName> {
         let mut given = self.given().into_iter().filter(|(.., is_given)| *is_given);
         given.find_map(|(format, ..)| (present?.name() == format.wire_name()).then_some(format))

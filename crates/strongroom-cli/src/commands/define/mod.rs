@@ -133,7 +133,7 @@ impl Define {
 }
 
 impl<'a> NewDefinition<'a> {
-    /// Refuses what the contract has no field for.
+    /// Refuses anything that the contract has no field for.
     fn of(definition: &'a VariableDefinition) -> Result<Self, Failure> {
         if definition.length.is_some() {
             return Err(Failure::not_on_server("a server takes no --bytes-min or --bytes-max"));
@@ -166,7 +166,7 @@ fn defined(name: &str, id: String, output: &Output) -> Result<(), Failure> {
     output.done(&sentence, &Defined { id, name })
 }
 
-/// `None` for none.
+/// `None` if there are none.
 fn scopes_of(kinds: &[ScopeKind]) -> Option<Scopes> {
     let (first, rest) = kinds.split_first()?;
     Some(rest.iter().fold(Scopes::only(*first), |scopes, kind| scopes.and(*kind)))

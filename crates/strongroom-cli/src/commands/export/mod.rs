@@ -1,4 +1,4 @@
-//! `export`: what a run sees, as a file for who reads it.
+//! `export`: what a run sees, as a file for a certain reader.
 
 mod target;
 mod yaml;
@@ -72,8 +72,8 @@ enum Reads {
 }
 
 impl Reads {
-    /// Whether the variables end up as those of a program that the reader starts. JSON and YAML are data, which a
-    /// program has to ask for.
+    /// Whether the variables end up as those of a program that the reader starts. JSON and YAML are data that a program
+    /// has to read explicitly.
     fn sets_an_environment(&self) -> bool {
         match self {
             Self::Target(target) => !matches!(target, Target::Json | Target::Yaml),
@@ -84,7 +84,7 @@ impl Reads {
 }
 
 impl Export {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.args.fill_in(project);
     }
@@ -114,7 +114,7 @@ impl Export {
     }
 
     fn write(&self, mut values: Vec<Seen>, output: &Output) -> Result<(), Failure> {
-        // The order of ids differs from vault to vault; names can be compared.
+        // The order of ids differs between vaults; names can be compared.
         values.sort_by(|one, other| one.name.cmp(&other.name));
         let reader = self.reader(output);
         if reader.sets_an_environment() {
@@ -150,7 +150,7 @@ impl Export {
         }
     }
 
-    /// With `--json`, a text of another form is a field of a document.
+    /// With `--json`, text in another format is a field of a JSON document.
     fn print(&self, text: &str, output: &Output) -> Result<(), Failure> {
         match self.target {
             Some(target) if output.is_json() && target != Target::Json => {
@@ -160,12 +160,12 @@ impl Export {
         }
     }
 
-    /// What was asked for, under the names of the vault.
+    /// The requested variables, under their names in the vault.
     pub(crate) fn only_of_vault(&self) -> Vec<DefinitionName> {
         self.only.iter().filter_map(|name| self.args.name_in_vault(name.as_str()).parse().ok()).collect()
     }
 
-    /// Drops what was not asked for, unless a name has no value here: then that is returned.
+    /// Drops what was not requested, unless a requested name has no value here: then returns that name.
     fn keep_only(&self, values: &mut Vec<Seen>) -> Option<&DefinitionName> {
         if self.only.is_empty() {
             return None;
@@ -186,7 +186,7 @@ fn unseen(name: &DefinitionName, values: &[Seen]) -> Failure {
         .meant(meant)
 }
 
-/// A name as Kubernetes takes it: lower case letters, digits, `-` and `.`, at most 253 (RFC 1123).
+/// A name that Kubernetes accepts: lower case letters, digits, `-` and `.`, at most 253 (RFC 1123).
 fn secret_name(text: &str) -> Result<String, String> {
     let is_label = |label: &str| {
         let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

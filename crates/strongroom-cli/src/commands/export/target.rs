@@ -1,4 +1,4 @@
-//! Who reads an export, and the text that it reads.
+//! The readers of an export, and the text that each reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,7 +62,7 @@ impl Target {
         }
     }
 
-    /// Fails if one of the values cannot be written, with the targets that take them all.
+    /// Fails if one of the values cannot be written, and names the targets that accept them all.
     fn refuse(self, values: &[Seen]) -> Result<(), Failure> {
         match self.rules() {
             Rules::Lines(reader) => refuse(reader, Some(&self.name()), values),
@@ -98,13 +98,13 @@ impl Target {
     }
 }
 
-/// The lines that every reader reads alike, for who names no target.
+/// Lines that every reader reads alike, if no target was named.
 pub(super) fn for_every_reader(values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
     refuse(Reader::Every, None, values)?;
     of_reader(Reader::Every, values)
 }
 
-/// The lines that `import` reads back exactly, and other readers mostly.
+/// Lines that `import` reads back exactly, and that other readers mostly do.
 pub(super) fn for_import(values: &[Seen]) -> Result<Zeroizing<String>, Failure> {
     let text = strongroom_dotenv::write(pairs(values)).map_err(|error| {
         let name = values.get(error.index).map_or("", |one| one.name.as_str());
@@ -114,7 +114,7 @@ pub(super) fn for_import(values: &[Seen]) -> Result<Zeroizing<String>, Failure> 
     text.map(Zeroizing::new)
 }
 
-/// Whose rules a name and a value have to keep.
+/// The rules that a name and a value must obey.
 #[derive(Debug, Clone, Copy)]
 enum Rules {
     Lines(Reader),
@@ -180,7 +180,7 @@ fn pairs(values: &[Seen]) -> BTreeMap<&str, &str> {
     values.iter().map(|one| (one.name.as_str(), one.value.expose())).collect()
 }
 
-/// Base64 takes every byte, also those that YAML cannot hold.
+/// Base64 accepts every byte, including those that YAML cannot hold.
 fn k8s_secret(values: &[Seen], name: &str) -> Zeroizing<String> {
     let encoded: Vec<_> = values
         .iter()
@@ -200,7 +200,7 @@ fn k8s_secret(values: &[Seen], name: &str) -> Zeroizing<String> {
     text
 }
 
-/// What Kubernetes takes as a key of `data`.
+/// Whether Kubernetes accepts the name as a key of `data`.
 fn is_secret_key(name: &str) -> bool {
     name.len() <= 253 && strongroom_dotenv::is_name(name) && name != "." && !name.starts_with("..")
 }

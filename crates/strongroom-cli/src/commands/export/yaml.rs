@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
 
-/// One line for each pair, behind `indent`. Everything is in double quotes: without them `NO` is a boolean, `1e3` a
+/// One line for each pair, after `indent`. Everything is in double quotes: without them `NO` is a boolean, `1e3` a
 /// number and `a: b` a mapping.
 pub(super) fn mapping<'a>(
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -48,14 +48,14 @@ fn push_escape(text: &mut String, code: u32) {
     let _ = if code > 0xffff { write!(text, "\\U{code:08X}") } else { write!(text, "\\u{code:04X}") };
 }
 
-/// What YAML calls not printable, and what some of its readers take as the end of a line.
+/// Characters that YAML calls not printable, and those that some of its readers take as the end of a line.
 fn is_escaped(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// The longest escape is of as many bytes for each byte of the shortest character that needs one.
+/// The longest escape takes this many bytes for each byte of the shortest character that needs one.
 const ESCAPE_BYTES: usize = 6;
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ impl Proposal {
         Self { definition: VariableDefinition::new(name, VarFormat::String).encrypted(), why }
     }
 
-    /// Errs to secret: plain is only what has a format of its own and no sign of a secret in its name or value.
+    /// Errs on the side of secret: a value is plain only if it has a format of its own and no sign of a secret in its
+    /// name or value.
     pub(super) fn of(name: &str, value: &str) -> Self {
         let secret = |why| Self::of_secret(name, why);
         let plain = |format, why| Self { definition: VariableDefinition::new(name, format), why };
@@ -25,11 +26,11 @@ impl Proposal {
         if VarFormat::Boolean.validate(value).is_ok() {
             return plain(VarFormat::Boolean, "plain: a boolean");
         }
-        // A long number is as likely an account, a code or a key.
+        // A long number may as well be an account, a code or a key.
         if value.len() <= 6 && VarFormat::Number.validate(value).is_ok() {
             return plain(VarFormat::Number, "plain: a short number");
         }
-        // Who a URL is for, and what a query or a long path holds, may be a secret.
+        // The user of a URL, its query or a long path may be a secret.
         if VarFormat::Url.validate(value).is_ok() && is_bare(value) {
             return plain(VarFormat::Url, "plain: a URL without user, path or query");
         }

@@ -1,4 +1,4 @@
-//! `import`: what a file holds, compared and then set.
+//! `import`: compares the content of a file, and then sets it.
 
 mod infer;
 mod plan;
@@ -61,7 +61,7 @@ pub(crate) struct Import {
 pub(super) enum Unknown {
     Refuse,
     Define(How),
-    /// As it is defined elsewhere.
+    /// As they are defined elsewhere.
     DefineAs(HashMap<String, VariableDefinition>),
 }
 
@@ -92,10 +92,10 @@ impl How {
 }
 
 impl Import {
-    /// What the file holds.
+    /// The content of the file.
     pub(crate) fn read(&self, output: &Output) -> Result<Vec<Entry>, Failure> {
         let entries = source::read(&self.file, self.format, output)?;
-        // A command before the pipe that failed has written nothing.
+        // A failed command before the pipe has written nothing.
         if entries.is_empty() && self.file == Path::new("-") && !self.empty {
             return Err(Failure::usage("standard input holds no names")
                 .next("nothing was written; --empty takes it as it is"));
@@ -138,7 +138,7 @@ impl Import {
         Ok(())
     }
 
-    /// Sets what the file holds in one call, all of it or nothing.
+    /// Sets the content of the file in one call, all of it or nothing.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.in_parts {
             return Err(Failure::not_on_server("a server takes a file as a whole"));
@@ -170,7 +170,7 @@ impl Import {
         Ok(())
     }
 
-    /// What --infer proposed may be wrong, which shows when the next version of the file comes.
+    /// The proposals of --infer may be wrong, which shows when the next version of the file arrives.
     fn say_how_to_undo(&self, plan: &Plan, output: &Output) {
         let is_asked = |name: &&str| self.plain.iter().any(|plain| plain == name);
         let names: Vec<_> = plan.inferred().filter(|name| !is_asked(name)).map(word).collect();

@@ -21,7 +21,7 @@ use crate::pages;
 use crate::progress::Progress;
 use crate::scope_args::scope_field;
 
-/// What is to be written, one row for each name.
+/// What to write, one row for each name.
 #[derive(Debug)]
 pub(in crate::commands) struct Plan {
     pub(super) scope: Scope,
@@ -32,15 +32,15 @@ pub(in crate::commands) struct Plan {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) action: Action,
-    /// What is defined under the name, or will be.
+    /// The definition that the name has, or will have.
     pub(super) definition: Option<VariableDefinition>,
     /// Whether the import defines it.
     pub(super) is_new: bool,
-    /// Why it is defined so.
+    /// Why it is defined this way.
     pub(super) why: Option<&'static str>,
     value: Secret,
     expected: Expected,
-    /// The same for a server: empty for a value that must not be there, `None` for any.
+    /// The same for a server: empty for a value that must not exist, `None` for any.
     version: Option<String>,
 }
 
@@ -93,13 +93,13 @@ impl Plan {
         Ok(Self { scope, rows })
     }
 
-    /// What tells the values that are replaced from others, and from what they are after a change.
+    /// Identifies the values that are replaced, as opposed to others and to changed ones.
     pub(in crate::commands) fn replaced(&self) -> String {
         let replaced = self.rows.iter().filter(|row| row.action == Action::Update);
         replaced.map(|row| format!("{} {:?} {:?}\n", row.name, row.expected, row.version)).collect()
     }
 
-    /// The new names that are something else than an encrypted string.
+    /// The new names that are not defined as encrypted strings.
     pub(super) fn inferred(&self) -> impl Iterator<Item = &str> {
         let is_inferred = |row: &&Row| {
             let definition = row.definition.as_ref().filter(|_| row.is_new);
@@ -113,7 +113,8 @@ impl Plan {
         Self { scope: scope.clone(), rows: Vec::new() }
     }
 
-    /// The same if each value has the version that was read of it, and those without one are not there.
+    /// The same, on the condition that each value has the version that was read, and that values without one do not
+    /// exist.
     pub(in crate::commands) fn over(mut self, versions: &HashMap<String, String>) -> Self {
         for row in self.rows.iter_mut().filter(|row| row.action == Action::Update) {
             let version = versions.get(&row.name).cloned();
@@ -125,7 +126,7 @@ impl Plan {
         self
     }
 
-    /// A plan that does not know the values of the server: what is defined there is updated.
+    /// A plan that does not know the values of the server: values that exist there are updated.
     pub(in crate::commands) fn for_server(
         scope: &Scope,
         entries: Vec<Entry>,
@@ -164,14 +165,14 @@ impl Plan {
             workflow_id: id_in("workflow_id"),
             definitions: new.map(new_definition).collect(),
             values: self.writes().into_iter().map(Row::batch_value).collect(),
-            // What has the version that was read was compared with that.
+            // A row with the version that was read has been compared with that version.
             compare: self.writes().iter().any(|row| row.version.is_none()),
             dry_run,
         }
     }
 
-    /// Lets the server look at the plan without writing: it knows what is there already, and what breaks a rule.
-    /// Returns how many values the key could not have compared. A plan that is invalid already is not sent.
+    /// Lets the server check the plan without writing: it knows what already exists, and what breaks a rule. Returns
+    /// how many values the key could not have compared. A plan that is already invalid is not sent.
     pub(in crate::commands) fn try_on(&mut self, client: &Client) -> Result<usize, Failure> {
         if self.count("invalid") > 0 {
             return Ok(0);
@@ -200,7 +201,7 @@ impl Plan {
         }
     }
 
-    /// Shows values of these names as unchanged: the server has compared them.
+    /// Marks values with these names as unchanged: the server has compared them.
     fn leave_alone(&mut self, names: &[String]) {
         for row in self.rows.iter_mut().filter(|row| names.contains(&row.name)) {
             row.action = Action::Unchanged;
@@ -356,7 +357,7 @@ impl Row {
     }
 }
 
-/// Fails if there would be more definitions than an environment has room for, which no part of the writing would reach.
+/// Fails if there would be more definitions than an environment has room for, before any part is written.
 fn refuse_too_many(known: usize, rows: &[Row]) -> Result<(), Failure> {
     let (new, max) = (rows.iter().filter(|row| row.is_new).count(), DEFINITIONS_MAX);
     if new == 0 || known + new <= max {
@@ -388,7 +389,8 @@ fn too_large() -> Failure {
         .next("set fewer at once; `import --in-parts` sets one part after the other")
 }
 
-/// Of one environment; no host allows more.
+/// The most definitions of one environment; no host allows more.
 const DEFINITIONS_MAX: usize = 1_000;
-/// At five operations a value and its definition, small enough for every backend with the limits of an embedded one.
+/// With five operations for a value and its definition, small enough for every backend with the limits of an embedded
+/// one.
 const PART_ROWS: usize = 100;

@@ -1,4 +1,4 @@
-//! What a plan shows: a table or JSON, without any value.
+//! The display of a plan: a table or JSON, without any value.
 
 use serde::Serialize;
 
@@ -29,18 +29,18 @@ struct RowView<'a> {
     value: &'static str,
     /// Why it cannot be set.
     reason: Option<&'a str>,
-    /// Why it is defined so.
+    /// Why it is defined this way.
     why: Option<&'static str>,
 }
 
 impl Plan {
-    /// What is about to be done, for people.
+    /// Shows people what is about to be done.
     pub(in crate::commands) fn preview(&self, output: &Output) -> Result<(), Failure> {
         if output.is_json() {
             return Ok(());
         }
         let view = PlanView::of(self, false);
-        // Not held back with what follows: a question is asked about it.
+        // Not held back with later output, since a question is asked about it.
         Output::new(false).list(HEADERS, view.variables.iter().map(RowView::cells), &view)
     }
 

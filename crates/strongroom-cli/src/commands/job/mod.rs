@@ -1,4 +1,4 @@
-//! `job`: work on keys and deletes that is not finished.
+//! `job`: unfinished work on keys and unfinished deletes.
 
 mod view;
 
@@ -65,7 +65,7 @@ struct AllRun {
 }
 
 impl JobCommand {
-    /// What it does to the vault, for the audit; `None` if it only looks.
+    /// What it does to the vault, for the audit; `None` if it only reads.
     pub(crate) fn deed(&self) -> Option<String> {
         Some(match self {
             Self::List => return None,

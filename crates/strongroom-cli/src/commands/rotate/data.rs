@@ -64,7 +64,7 @@ impl Data {
         output.done(&task.message.clone().unwrap_or_default(), &task)
     }
 
-    /// Whether it is about the keys of the org and environment that are chosen.
+    /// Whether it concerns only the keys of the chosen org and environment.
     pub(crate) fn is_of_chosen(&self) -> bool {
         !self.all
     }
@@ -72,7 +72,7 @@ impl Data {
     async fn keys(self, session: &Session) -> Result<DataKeys, Failure> {
         let (org, environment) = (*session.org.id(), session.org.environment().clone());
         let mut keys = match self.account {
-            // One has a key if it is registered or has values.
+            // An account has a key if it is registered or has values.
             Some(account) => {
                 suggest::refuse_unknown_account(&session.org, Some(&account)).await?;
                 DataKeys::of_account(org, environment, account)

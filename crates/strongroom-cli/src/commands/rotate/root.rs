@@ -78,7 +78,8 @@ impl Root {
     ) -> Result<(), Failure> {
         let vault = &session.vault;
         let rotated = match vault.rotate_root(self.rotation(Some(own), others)?).await {
-            // The slot of the key that opened the vault may be among the dropped ones, and nothing was written yet.
+            // The slot of the key that opened the vault may be among the dropped ones, and nothing has been written
+            // yet.
             Err(Error::WrongKey) if !self.drop.is_empty() => {
                 vault.rotate_root(self.rotation(None, others)?).await
             }
@@ -127,7 +128,7 @@ impl Root {
         raw.chain(typed.iter().map(|(id, file)| (id, KeySource::PassphraseFile(file.clone()))))
     }
 
-    /// The named keys with the slots that they are said to open.
+    /// The named keys with the slots that they should open.
     fn presented_keys(&self, output: &Output) -> Result<Vec<(SlotId, Key)>, Failure> {
         self.presented().map(|(id, source)| Ok((*id, Key::read(&source, output)?))).collect()
     }
@@ -151,7 +152,7 @@ impl Root {
     }
 }
 
-/// Fails for a key that does not open the slot beside which it is named, even if it opens another one.
+/// Fails for a key that does not open the slot that it is named with, even if it opens another one.
 async fn refuse_misplaced(vault: &Vault, presented: &[(SlotId, Key)]) -> Result<(), Failure> {
     for (id, key) in presented {
         if !vault.slots().opens(id, &key.unlock()?).await? {

@@ -51,7 +51,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Takes from the project what was not typed.
+    /// Fills in from the project what was not typed.
     pub(crate) fn fill_in(&mut self, project: &Project) {
         self.args.fill_in(project);
     }
@@ -74,7 +74,7 @@ impl Run {
         let seen = block_on(async {
             let session = Session::open(&config, output).await?;
             let seen = AllSeen::of(&session.org, &self.args).await;
-            // Closed first: the command may run for long, and may use the store itself.
+            // Closed first: the command may run for a long time, and may use the store itself.
             session.finish(Ok(()), output).await?;
             seen?.refuse_missing()
         });
@@ -126,7 +126,8 @@ impl Run {
         dangerous_names::refuse(names, &self.allow, "nothing was run")
     }
 
-    /// Leaves no variable that opens the vault: the command gets what it resolves to, not the means to read the rest.
+    /// Removes every variable that could open the vault: the command gets its resolved variables, not the means to read
+    /// the rest.
     fn clean(&self, child: &mut Command) {
         if self.clear_env {
             child.env_clear();
@@ -145,24 +146,24 @@ fn at_least_1() -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// A store, which is free between two looks.
+/// A store, which is free between two reads.
 #[cfg_attr(not(unix), allow(dead_code, reason = "nothing is watched there"))]
 struct StoreLook {
     config: Config,
     key: Key,
     args: RunArgs,
     output: Output,
-    /// Of the org at the last look, in a vault that keeps it.
+    /// The org's generation at the last read, if the vault keeps generations.
     generation: Option<Generation>,
     last: Option<Vec<Seen>>,
 }
 
-/// A server, which is asked for values only when their versions have changed.
+/// A server, which is asked for values only if their versions have changed.
 #[cfg_attr(not(unix), allow(dead_code, reason = "nothing is watched there"))]
 struct ServerLook {
     client: Client,
     args: RunArgs,
-    /// The digest of the versions, and the names, at the last look.
+    /// The digest of the versions, and the names, from the last read.
     versions: Option<(String, Vec<String>)>,
     last: Option<Vec<Seen>>,
 }
@@ -208,7 +209,7 @@ impl watch::Look for ServerLook {
     }
 }
 
-/// What is seen, if it is not what was seen last.
+/// The variables, if they differ from the last ones.
 #[cfg(unix)]
 fn news(last: &mut Option<Vec<Seen>>, seen: Vec<Seen>) -> Option<Vec<Seen>> {
     let copy = |one: &Seen| Seen { name: one.name.clone(), value: Secret::from(one.value.expose()) };
@@ -247,7 +248,7 @@ fn execute(mut child: Command, program: &OsStr) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What the command gets of the vault is more than the system takes, alone or with the rest.
+/// The variables for the command are more than the system accepts, by themselves or with the rest.
 #[cfg(unix)]
 fn too_large(child: &Command) -> Failure {
     let given = child.get_envs().filter_map(|(name, value)| Some((name, value?.len())));

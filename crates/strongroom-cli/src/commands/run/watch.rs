@@ -1,4 +1,4 @@
-//! `run --watch`: the command starts again, or gets a signal, when something that it sees changes.
+//! `run --watch`: the command is restarted, or gets a signal, when something that it sees changes.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::seen::Seen;
 use crate::signals::{Signals, TICK, forward, hide_from_commands, runtime, send};
 
-/// How the command learns that its settings have changed.
+/// How the command is told that its settings have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Notice {
     Hup,
@@ -38,7 +38,7 @@ impl Notice {
     }
 }
 
-/// Looks at what the command sees: `None` while it is what it was the last time.
+/// Reads what the command sees: `None` while nothing has changed since the last time.
 pub(super) trait Look: Send + 'static {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure>;
 }
@@ -80,11 +80,11 @@ pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<Exi
 struct Attended<'r> {
     run: &'r Run,
     child: Child,
-    /// What takes its place once it has ended.
+    /// The command that replaces it once it has ended.
     next: Option<Command>,
-    /// When it is killed if it has not ended by then.
+    /// When to kill it if it has not ended by then.
     deadline: Option<Instant>,
-    /// Whether this process was told to end, and waits only for the command.
+    /// Whether this process was told to end, and only waits for the command.
     ends: bool,
 }
 
@@ -113,7 +113,7 @@ impl Attended<'_> {
 
     fn change(&mut self, seen: Option<Vec<Seen>>, output: &Output) -> Result<(), Failure> {
         let Some(seen) = seen else { return Ok(()) };
-        // Before the running one is stopped: what cannot be run takes nothing's place.
+        // Before the running one is stopped: a command that cannot be run must not replace it.
         let next = self.run.command(seen)?;
         if let Some(notice) = self.run.signal {
             output.note("what the command sees has changed: it gets the signal");
@@ -137,14 +137,14 @@ impl Attended<'_> {
     }
 }
 
-/// Looks again and again on a thread of its own, since a store or a server may let it wait.
+/// Reads repeatedly on its own thread, since a store or a server may keep it waiting.
 fn look_every(every: Duration, mut look: impl Look) -> Receiver<Result<Option<Vec<Seen>>, Failure>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         loop {
             thread::sleep(every);
             let looked = look.look();
-            // The command has ended, and this process with it.
+            // The command has ended, and so has this process.
             if sender.send(looked).is_err() {
                 return;
             }
@@ -153,7 +153,7 @@ fn look_every(every: Duration, mut look: impl Look) -> Receiver<Result<Option<Ve
     receiver
 }
 
-/// As a shell returns it: that of the command, or 128 and the number of the signal that ended it.
+/// The code that a shell returns: that of the command, or 128 plus the number of the signal that ended it.
 fn code(status: ExitStatus) -> ExitCode {
     let by_signal = || status.signal().map(|signal| 128 + signal);
     let code = status.code().or_else(by_signal).and_then(|code| u8::try_from(code).ok());
@@ -162,7 +162,7 @@ fn code(status: ExitStatus) -> ExitCode {
 
 impl Run {
     fn spawn(&self, mut command: Command) -> Result<Child, Failure> {
-        // Only for the command: what a look creates, as when it repairs a store, stays its owner's.
+        // Only for the command: files created by a read, as when it repairs a store, stay private to their owner.
         files::restore_mask();
         let spawned = command.spawn();
         files::write_for_owner_only();
@@ -170,5 +170,5 @@ impl Run {
     }
 }
 
-/// For the command to end by itself.
+/// The time for the command to end by itself.
 const GRACE: Duration = Duration::from_secs(10);

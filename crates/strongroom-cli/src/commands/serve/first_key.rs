@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 use crate::failure::{Exit, Failure};
 use crate::files::{NewFile, places};
 
-/// A place that is ready before the vault is created, so that no vault is left with a key that nobody has.
+/// A place that is prepared before the vault is created, so that no vault has a key that nobody received.
 #[derive(Debug)]
 pub(super) enum KeyPlace {
     /// Standard output, which is a terminal.
     Shown,
-    /// Standard output goes to a file or a log, which is no place for a key.
+    /// A file, since standard output goes to a file or a log, which is no place for a key.
     File(NewFile),
 }
 
-/// The first API key, where it went.
+/// The first API key, where it was put.
 #[derive(Debug)]
 pub(super) enum FirstKey {
     Shown(Secret),

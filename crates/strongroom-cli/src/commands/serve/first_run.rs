@@ -1,4 +1,4 @@
-//! The contents of a new vault that `serve` makes: enough for the first two requests.
+//! The content of a new vault that `serve` creates: enough for the first two requests.
 
 use strongroom::{DefinitionId, LinkedAccountId, Org, SystemClock, VarFormat, VariableDefinition};
 use strongroom_http::{ApiKeys, NewApiKey};
@@ -26,12 +26,12 @@ pub(super) async fn make(org: &Org, place: KeyPlace, store_id: &str) -> Result<C
     Ok(Contents { api_key: Some(api_key), definition: Some(definition), account: Some(account) })
 }
 
-/// Finds what is left of them.
+/// Finds what remains of it.
 pub(super) async fn find(org: &Org, store_id: &str) -> Result<Contents, Failure> {
     let definition = org.definition(DEFINITION).await?.map(|stored| stored.id);
     let account: LinkedAccountId = ACCOUNT.parse().map_err(strongroom::Error::from)?;
     let account = org.linked_account(&account).await?.map(|found| found.account_id);
-    // A key that was revoked since helps nobody.
+    // A key that was revoked since is of no use.
     let api_key = match FirstKey::find(store_id) {
         Some(found) if ApiKeys::of(org)?.admits(&found.read(), &SystemClock).await? => Some(found),
         _ => None,

@@ -90,12 +90,12 @@ pub(crate) struct Serve {
     quotas: QuotaSettings,
 }
 
-/// What a build without TLS has in its place.
+/// A placeholder in a build without TLS.
 #[cfg(not(feature = "tls"))]
 #[derive(Debug, Clone)]
 enum Tls {}
 
-/// What becomes of a read that cannot be noted.
+/// What happens to a read that cannot be noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum NoteReads {
     Refuse,
@@ -117,7 +117,7 @@ impl Serve {
         config.quotas = self.quotas.or(&config.quotas);
         self.harden(output)?;
         start_log(self.log, self.log_format);
-        // Until the server has stopped.
+        // Kept until the server has stopped.
         #[cfg(feature = "otlp")]
         let _traces = self.traces.start()?;
         let runtime = Runtime::new().map_err(|error| failed("the server could not be started", &error))?;
@@ -218,7 +218,7 @@ async fn serve(
              while it is served",
         );
     }
-    // From here on there is something to finish; before, a signal ends the process at once.
+    // From here on there is work to finish; before this, a signal ends the process at once.
     let (stopped, hung_up) = (stopped()?, hung_up(tls.clone())?);
     let stop = async {
         tokio::select! {
@@ -242,12 +242,12 @@ async fn serve(
     // Before the store is closed.
     let _ = jobs.await;
     session.mark = mark;
-    // With the root key that it has now.
+    // With its present root key.
     session.vault = served_vault.vault();
     session.finish(served, output).await
 }
 
-/// Opens the store. One on a server that does not answer yet is waited for, as when both are started together.
+/// Opens the store. Waits for a store on a server that does not answer yet, as when both are started together.
 async fn open_store(
     config: &Config,
     health: &StoreHealth,
@@ -279,7 +279,7 @@ fn one_row() -> Scan {
     Scan::new(KeyRange::all(), 1).keys_only()
 }
 
-/// Opens the served vault again, with the key as its file has it then.
+/// Opens the served vault again, with the key that its file then holds.
 fn reopening(
     config: &Arc<Config>,
     store: DoorStore,
@@ -326,7 +326,7 @@ async fn listen(listener: TcpListener, service: Service, tls: Option<Tls>, stop:
     strongroom_http::serve(listener, service, stop).await;
 }
 
-/// SIGHUP reads the certificate again. Completes when the terminal has gone away on which the server was started.
+/// SIGHUP reads the certificate again. Completes when the terminal on which the server was started is gone.
 #[cfg(unix)]
 fn hung_up(tls: Option<Tls>) -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -350,7 +350,7 @@ fn hung_up(tls: Option<Tls>) -> Result<impl Future<Output = ()>, Failure> {
     Ok(std::future::pending::<()>())
 }
 
-/// Its log says how it went; what was there before stays if it did not.
+/// Logs the result; if reading fails, the previous certificate stays.
 #[cfg(all(unix, feature = "tls"))]
 async fn read_again(tls: Option<Tls>) {
     match tls {
@@ -366,8 +366,7 @@ async fn read_again(tls: Option<Tls>) {
     tracing::warn!(target: LOG_TARGET, "{NOTHING_TO_READ}");
 }
 
-/// Moves the mark of the store on from time to time, and never ends: a copy of the store from before is then an older
-/// one.
+/// Advances the mark of the store from time to time, and never ends: any earlier copy of the store is then refused.
 async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     loop {
         tokio::time::sleep(MARK_INTERVAL).await;
@@ -375,8 +374,8 @@ async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     }
 }
 
-/// Finishes what was left: at once, and from time to time what another process has left since. A job that fails is
-/// tried again, and keeps nothing else from being served. Never ends.
+/// Finishes leftover work: at once, and from time to time what another process has left since. A job that fails is
+/// tried again, and does not stop the service. Never ends.
 async fn finish_jobs(service: Service) {
     let mut said = None;
     loop {
@@ -393,7 +392,7 @@ async fn finish_jobs(service: Service) {
     }
 }
 
-/// Logs on standard error. Libraries stay silent: what they log is not checked for secrets.
+/// Logs to standard error. Libraries stay silent: their logs are not checked for secrets.
 fn start_log(level: LevelFilter, format: LogFormat) {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     let own = Targets::new().with_target("strongroom", level);
@@ -439,10 +438,10 @@ const LOG_TARGET: &str = "strongroom";
 const JOBS_INTERVAL: Duration = Duration::from_secs(30);
 #[cfg(unix)]
 const NOTHING_TO_READ: &str = "SIGHUP is ignored: there is no certificate to read again";
-/// Some 3 MB.
+/// About 3 MB.
 const READ_NOTES_MAX: usize = 10_000;
 /// For a database that is started together with the server.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_secs(1);
-/// A write of one row each time.
+/// Each time, it writes one row.
 const MARK_INTERVAL: Duration = Duration::from_secs(5 * 60);

@@ -29,7 +29,7 @@ struct ReadyView<'a> {
     linked_account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<&'a str>,
-    /// Where the key is unless it is shown.
+    /// The file of the key, unless the key is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_file: Option<&'a Path>,
 }
@@ -58,7 +58,7 @@ impl Ready {
         Self { url: format!("{scheme}://{address}"), console, contents }
     }
 
-    /// Prints one JSON line, or what a person can paste.
+    /// Prints one JSON line, or lines that a person can paste.
     pub(super) fn announce(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         if output.is_json() {
             return output.json_line(&ReadyView::of(self));

@@ -1,4 +1,4 @@
-//! `serve --otlp-traces-endpoint`: spans for a collector of OpenTelemetry. Feature `otlp`.
+//! `serve --otlp-traces-endpoint`: spans for an OpenTelemetry collector. Feature `otlp`.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn unusable(endpoint: &str, error: &dyn std::fmt::Display) -> Failure {
         .next("write --otlp-traces-endpoint as http://127.0.0.1:4318/v1/traces")
 }
 
-/// Sends what is left when the server stops.
+/// Sends the remaining spans when the server stops.
 #[derive(Debug)]
 pub(super) struct Traces(Option<SdkTracerProvider>);
 
@@ -59,7 +59,8 @@ impl TraceSettings {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(resource)
-            // By the id of the trace, whatever the caller's flag says: services with one part send the same traces.
+            // By the id of the trace, whatever the caller's flag says, so that services with the same part send the
+            // same traces.
             .with_sampler(Sampler::TraceIdRatioBased(self.otlp_traces_part))
             .build();
         global::set_tracer_provider(provider.clone());
@@ -78,7 +79,7 @@ impl Drop for Traces {
     }
 }
 
-/// Sends on the thread of the batches, which has nothing else to do: it may wait.
+/// Sends on the thread of the batches, which has nothing else to do and may wait.
 #[derive(Debug)]
 struct Client(ureq::Agent);
 
@@ -87,7 +88,7 @@ impl Client {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(SEND_TIMEOUT))
             .http_status_as_error(false)
-            // The address is the operator's; where it leads is not.
+            // The address is the operator's choice; a redirect target is not.
             .max_redirects(0)
             .proxy(None)
             .build();
@@ -110,8 +111,8 @@ impl HttpClient for Client {
     }
 }
 
-/// Under which the log of the server is written.
+/// The log target.
 const TARGET: &str = "strongroom::traces";
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// It says how many spans were refused, and why.
+/// The response says how many spans were refused, and why.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;

@@ -1,4 +1,4 @@
-//! Names and values in JSON: one flat object, or the output of a secret manager, read as what it is.
+//! Names and values in JSON: one flat object, or the output of a secret manager, which is recognised.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,16 +12,16 @@ use zeroize::Zeroizing;
 
 use super::Entry;
 
-/// The entries of a text, and what kind of document it is unless it is one flat object.
+/// The entries of a text, and the kind of document unless it is one flat object.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) entries: Vec<Entry>,
     pub(super) kind: Option<&'static str>,
-    /// Names that stand there without a value, which comes from elsewhere.
+    /// Names without a value, which comes from elsewhere.
     pub(super) without_value: Vec<String>,
 }
 
-/// Why a text is not read. No text of the file is in it: serde's own sentences may quote a value.
+/// Why a text is refused. It contains no text of the file: serde's own sentences may quote a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// It is not JSON, or a name is repeated; the line and the column.
@@ -128,7 +128,7 @@ fn computed(object: &Object<'_>) -> Option<Vec<Entry>> {
     each_field(object, "computed", |_| true)
 }
 
-/// This field of each object in an object, if there are some and all have it.
+/// This field of each object in an object, if there are objects and all have it.
 fn each_field(object: &Object<'_>, field: &str, is_one: impl Fn(&Object<'_>) -> bool) -> Option<Vec<Entry>> {
     let entry = |(name, raw): &(String, &RawValue)| {
         let one = parse_object(raw).filter(&is_one)?;
@@ -168,7 +168,7 @@ fn of_compose(services: &Object<'_>) -> Result<Document, Refusal> {
     let without_value = entries.extract_if(.., |entry| matches!(entry.value, Err(NULL | NOT_HERE)));
     let without_value = without_value.map(|entry| entry.name).collect();
     for entry in &mut entries {
-        // How compose writes a `$` that it is not to replace.
+        // Compose writes a `$` that it must not replace this way.
         if let Ok(value) = &entry.value
             && value.expose().contains("$$")
         {
@@ -187,7 +187,7 @@ fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
                 .into_iter()
                 .map(|entry| Entry { value: entry.value.and_then(|text| decode(&text)), ..entry });
             let mut entries: Vec<_> = decoded.collect();
-            // As the cluster does it: plain text counts before what is encoded.
+            // As in the cluster, plain text takes precedence over encoded text.
             let plain = text("stringData");
             entries.retain(|entry| plain.iter().all(|one| one.name != entry.name));
             entries.extend(plain);
@@ -207,14 +207,14 @@ fn decode(text: &Secret) -> Result<Secret, &'static str> {
     crate::input::text(bytes).ok_or("it is not UTF-8")
 }
 
-/// Items with a name and a value each, under the fields of the usual tools.
+/// Items that each have a name and a value, in the fields of the usual tools.
 fn pairs(items: &[&RawValue]) -> Result<Vec<Entry>, Refusal> {
     let mut entries = Vec::with_capacity(items.len());
     for item in items {
         let item = parse_object(item).ok_or(Refusal::Shape(UNNAMED))?;
         let fields = FIELDS.iter().find_map(|(name, value)| Some((item.text(name)?, item.get(value)?)));
         let Some((name, raw)) = fields else {
-            // 1Password lists fields that are not filled in, without a value.
+            // 1Password lists empty fields without a value.
             if item.text("label").is_some() {
                 continue;
             }
@@ -256,7 +256,7 @@ fn parse_object(raw: &RawValue) -> Option<Object<'_>> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A string is its text, anything else its exact source: `1.50` stays `1.50`.
+/// The text of a string, or the exact source of anything else: `1.50` stays `1.50`.
 fn text_of(raw: &RawValue) -> Result<Secret, &'static str> {
     let source = raw.get();
     match source.as_bytes().first() {
@@ -269,7 +269,7 @@ fn text_of(raw: &RawValue) -> Result<Secret, &'static str> {
 }
 
 impl Entry {
-    /// With the exact source of what is no string.
+    /// Keeps the exact source of anything but a string.
     fn of_raw(name: &str, raw: &RawValue) -> Self {
         Self { is_nested: raw.get().starts_with(['{', '[']), ..Self::new(name, text_of(raw)) }
     }
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// The name and the value of an item: of most tools, of AWS, of Infisical, of 1Password.
+/// The fields for the name and the value of an item: of most tools, of AWS, of Infisical, of 1Password.
 const FIELDS: &[(&str, &str)] = &[
     ("key", "value"),
     ("name", "value"),
@@ -311,9 +311,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("secretKey", "secretValue"),
     ("label", "value"),
 ];
-/// Of what `get-secret-value` prints.
+/// The fields that `get-secret-value` prints.
 const AWS_FIELDS: &[&str] = &["ARN", "Name", "VersionId", "SecretString", "VersionStages", "CreatedDate"];
-/// What an item of 1Password has beside its fields.
+/// What an item of 1Password has besides its fields.
 const ITEM_FIELDS: &[&str] = &["category", "vault", "title", "sections"];
 const NULL: &str = "null is not a value";
 const NOT_HERE: &str = "it has no value here";

@@ -21,9 +21,9 @@ use crate::output::Output;
 pub(crate) struct Entry {
     pub(super) name: String,
     pub(super) value: Result<Secret, &'static str>,
-    /// Of a `.env` file.
+    /// The line in a `.env` file.
     pub(super) line: Option<usize>,
-    /// Whether the value is an object or a list, of which the text is kept.
+    /// Whether the value is an object or a list, whose text is kept.
     is_nested: bool,
 }
 
@@ -33,7 +33,7 @@ impl Entry {
     }
 }
 
-/// Reads `-` from standard input. What the name of a file ends in tells its format, unless one is named.
+/// Reads `-` from standard input. The extension of a file determines its format, unless one is named.
 pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> Result<Vec<Entry>, Failure> {
     let has_extension =
         |wanted: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
@@ -72,7 +72,7 @@ fn refuse_encrypted(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
     Err(Failure::invalid(format!("{} has values that {by} encrypted", path.display())).next(step))
 }
 
-/// What has no end, such as a device, is not read to its end.
+/// Reads with a limit, since an input such as a device may have no end.
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let (mut bytes, limit) = (Zeroizing::new(Vec::new()), BYTES_MAX + 1);
     match path == Path::new("-") {
@@ -103,7 +103,7 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
     Ok(entries)
 }
 
-/// By the rules of JSON, of which it is another way to write.
+/// Uses the rules of JSON, since YAML is another notation for it.
 fn of_yaml(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Failure> {
     let json = yaml::to_json(text.expose()).map_err(|refusal| {
         Failure::invalid(format!("{}, line {}: {}", path.display(), refusal.line, refusal.what))
@@ -147,8 +147,8 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
     Ok(document.entries)
 }
 
-/// A thousand definitions with the longest values fit in it.
+/// A thousand definitions with the longest values fit in this.
 const BYTES_MAX: u64 = 64 << 20;
-/// Its shortest ciphertext: a point, a nonce and a tag in base64.
+/// The shortest dotenvx ciphertext: a point, a nonce and a tag in base64.
 const DOTENVX_BYTES_MIN: usize = 100;
 const CHANGE_THE_FILE: &str = "nothing was written; change that line, or name the format with --format";

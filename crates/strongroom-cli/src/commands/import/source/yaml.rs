@@ -1,5 +1,5 @@
-//! YAML 1.2 as JSON, so that its documents are read by the same rules. What is no number, boolean or null of JSON is a
-//! text: `yes` and `0o17` stay as they are written, and `1.50` does too.
+//! YAML 1.2 as JSON, so that its documents are read by the same rules. Anything that is not a number, boolean or null
+//! of JSON is text: `yes` and `0o17` stay as they are written, and so does `1.50`.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-/// Why a text is not read, and its line. No text of the file is in it.
+/// Why a text is refused, and its line. It contains no text of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) line: usize,
@@ -116,7 +116,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The comma in front of a further item; a value of a mapping follows its name.
+    /// The comma before a further item; a value of a mapping follows its name.
     fn before_value(&mut self) -> Result<(), &'static str> {
         let Some(open) = self.open.last_mut() else { return Ok(()) };
         if open.names.is_some() {
@@ -136,7 +136,7 @@ fn untagged(tag: Option<&Tag>) -> Result<(), &'static str> {
     tag.map_or(Ok(()), |_| Err("a tag (!name) is not read"))
 }
 
-/// A plain text that means the same to JSON, in JSON's form.
+/// A plain text that means the same in JSON, in JSON's notation.
 fn of_json(text: &str) -> Option<&str> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Some("null"),
