@@ -1,7 +1,7 @@
 //! What a write does with the former versions of a value, credential or definition. A batch that replaces a document
 //! keeps the version that it replaces, and drops the one that is then too old: revisions count up by one, so its key is
-//! known without a scan. A batch that deletes a document and keeps its history also leaves a row that says so; whoever
-//! sets the document again continues it.
+//! known without a scan. A batch that deletes a document and keeps its history also leaves a row that notes the
+//! deletion; a later write that sets the document continues it.
 
 use crate::clock::Timestamp;
 use crate::engine::{ATTEMPTS_MAX, Touches};
@@ -29,11 +29,12 @@ pub(crate) struct ValueRows {
     pub(crate) row: Option<Versioned>,
     /// Its row in its definition's index.
     pub(crate) index: Option<Versioned>,
-    /// That it was deleted. Only read if there is no value although the index has one.
+    /// The note that it was deleted. Read only if there is no value although the index has one.
     pub(crate) deleted: Option<Versioned>,
-    /// Former versions that are too old to be kept, or too many since fewer are kept.
+    /// Former versions that are too old to be kept, or too many because fewer are now kept.
     pub(crate) surplus: Vec<Key>,
-    /// What the write continues where the value, or that it was deleted, cannot be opened and that is expected.
+    /// The document that the write continues if the value, or the note of its deletion, cannot be opened and the write
+    /// expects that.
     pub(crate) continued: Option<Existing>,
 }
 
@@ -46,8 +47,8 @@ impl Tenant {
         rows.chain(index).collect()
     }
 
-    /// Pairs up the rows of [`value_keys`](Self::value_keys), and reads which of the absent values were deleted, which
-    /// former versions are too old to be kept, or too many, and what takes the place of one that cannot be opened.
+    /// Pairs up the rows of [`value_keys`](Self::value_keys). Also reads which of the absent values were deleted, which
+    /// former versions are too old or too many, and what replaces a value that cannot be opened.
     pub(crate) async fn value_rows(
         &self,
         view: &View<'_>,
@@ -64,7 +65,7 @@ impl Tenant {
         let continues =
             |value: &NewValue<'_>| [value.expected, options.expected].contains(&Expected::Unreadable);
         for ((value, id), rows) in values.iter().zip(ids).zip(&mut read) {
-            // Where the value itself is gone, so may be its row in the index.
+            // If the value itself is gone, its row in the index may be gone too.
             if rows.row.is_none() && (rows.index.is_some() || continues(value)) {
                 gets.push(self.id.deleted(&Subject::value(&value.scope, id)).key());
                 absent.push(rows);
@@ -91,12 +92,12 @@ impl Tenant {
         Ok(read)
     }
 
-    /// What a write continues in the place of a row, or of a deletion, that cannot be opened, or of a row that is gone
-    /// without a deletion: the newest version that can be, above all revisions that were lost with those after it.
-    /// `None` if the row can be opened, or there is nothing to continue.
+    /// The document that a write continues in place of a row or a deletion that cannot be opened, or of a row that is
+    /// gone without a deletion: its newest readable version, at a revision above all those lost after it. `None` if the
+    /// row can be opened, or there is nothing to continue.
     ///
     /// # Errors
-    /// Why it cannot be opened, if no version can be either.
+    /// The reason why the row cannot be opened, if no version can be opened either.
     pub(crate) async fn continued(
         &self,
         view: &View<'_>,
@@ -125,15 +126,15 @@ impl Tenant {
         Ok(Some(Existing { id: newest.id, revision, created_at: newest.created_at }))
     }
 
-    /// A revision above all that are lost since the newest version that can be read: the later, the higher, since what
-    /// is written in their place may be lost as well.
+    /// A revision above all that were lost since the newest readable version. It grows with time, since a write in
+    /// their place may be lost as well.
     pub(crate) fn above_lost(&self, newest: Revision, written_at: Timestamp) -> Revision {
         let age_ms = self.engine.now().as_ms().saturating_sub(written_at.as_ms());
         Revision::from_u64(newest.leap().as_u64().wrapping_add(age_ms))
     }
 
-    /// The keys of the former versions of a value that are too old to be kept, or too many beside the one that a write
-    /// adds, the oldest first. `current` is the row that the write replaces; without it, what it continues is the
+    /// The keys of the former versions of a value that are too old to be kept, or too many with the one that a write
+    /// adds, the oldest first. `current` is the row that the write replaces; without it, the write continues the
     /// deletion among the rows of the history.
     async fn surplus_versions(
         &self,
@@ -148,7 +149,7 @@ impl Tenant {
         let added = usize::from(current.is_some());
         let too_many = rows.len().saturating_sub(kept.saturating_sub(added));
         let mut surplus = Vec::new();
-        // The oldest come last, and each was replaced when the one before it was written.
+        // The oldest come last. Each was replaced when the one before it in the list was written.
         for (index, (key, _)) in rows.iter().enumerate().rev() {
             let Some(Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else { break };
             if surplus.len() >= too_many {
@@ -160,8 +161,8 @@ impl Tenant {
                 };
                 let Some(place) = place else { break };
                 let next = self.list_past(view.keys(subject.account()), &place, subject, &row.value)?;
-                // Without the key of the next one, nothing opens this one either. One that cannot be read does not say
-                // when it was written.
+                // If the next one's key is gone, nothing opens this one either. A version that cannot be read does not
+                // say when it was written.
                 let is_kept = |next: Version| {
                     next.unreadable.is_some() || !self.has_expired(&stored.definition, next.written_at)
                 };
@@ -174,7 +175,7 @@ impl Tenant {
         Ok(surplus)
     }
 
-    /// The rows of the history of a document, all of them, that a batch deletes.
+    /// All rows of the history of a document, for a batch that deletes them.
     pub(crate) async fn history_to_delete(
         &self,
         subject: &Subject<'_>,
@@ -190,9 +191,9 @@ impl Tenant {
         }
     }
 
-    /// Whether a document that is absent is as it was when its `history` was read: not set since, nor deleted again.
-    /// Then none of these rows is of a document that can be continued, but by what the deletion among them says, which
-    /// the batch that deletes them expects.
+    /// Whether an absent document is unchanged since its `history` was read: neither set nor deleted again. Then a
+    /// document can be continued from these rows only through the deletion among them, which the batch that deletes
+    /// them expects.
     pub(crate) async fn is_still_absent(
         &self,
         subject: &Subject<'_>,
@@ -206,7 +207,7 @@ impl Tenant {
         Ok(now.as_ref().map(revision) == row.map(revision) && deleted.as_ref().map(revision) == read)
     }
 
-    /// Deletes rows of the history of a document that is gone for good: none of them is ever written again.
+    /// Deletes rows of the history of a document that is permanently gone: none of them is ever written again.
     pub(super) async fn delete_rest_of_history(&self, rest: &[Key]) -> Result<(), Error> {
         for keys in rest.chunks(HISTORY_ROWS_MAX) {
             let mut attempts = 0;
@@ -227,8 +228,8 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Keeps the version that this batch replaces, and drops the one that is then too many: its key, unless none is
-    /// kept.
+    /// Keeps the version that this batch replaces, and deletes the one that is then too many. Returns the key of that
+    /// one, unless no versions are kept.
     pub(crate) fn keep_former(
         &mut self,
         subject: &Subject<'_>,
@@ -261,12 +262,12 @@ impl Draft<'_> {
             Subject::Credential(account, integration, key_name) => {
                 tenant.id.credential(account, integration, key_name)
             }
-            // Its deletion has what it was, and is put by whoever deletes it.
+            // The deletion of a definition holds its content, and is put by the caller that deletes it.
             Subject::Definition(_) => return Ok(()),
         };
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, Expiry::Refused)?.deletion();
-        // Never `None`: the delete has looked at its key.
+        // Never `None`: the delete has checked its key.
         let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(()) };
         self.keep_former(subject, &opened.as_document(), kept)?;
         let times = Times { created_at: existing.created_at, updated_at: now };
@@ -275,8 +276,8 @@ impl Draft<'_> {
         self.put_deletion(subject, &document)
     }
 
-    /// Deletes the history of the value or credential in `row` with it, or keeps it if that is what the options say.
-    /// One that cannot be opened is deleted for good where it has no former version, as nothing of it can be kept.
+    /// Deletes the history of the value or credential in `row` with it, or keeps it if the options say so. A row that
+    /// cannot be opened and has no former version is deleted permanently, since nothing of it can be kept.
     ///
     /// # Errors
     /// [`Error::Damaged`] and [`Error::UnknownKey`] if it cannot be opened and has former versions that are to be kept.
@@ -291,7 +292,7 @@ impl Draft<'_> {
         let refused = match keeps.then(|| self.note_deletion(subject, row, kept, options)) {
             Some(Ok(())) => return Ok(Ended::Kept),
             Some(Err(error @ Error::Damaged { .. })) => Some(error),
-            // Not by keys that may be out of date.
+            // Not with keys that may be out of date.
             Some(Err(error @ Error::UnknownKey { .. })) if freshness != Freshness::Cached => Some(error),
             Some(Err(error)) => return Err(error),
             None => None,
@@ -305,7 +306,7 @@ impl Draft<'_> {
         Ok(Ended::Deleted)
     }
 
-    /// Puts the row that says that a document was deleted.
+    /// Puts the row that notes that a document was deleted.
     pub(crate) fn put_deletion(
         &mut self,
         subject: &Subject<'_>,
@@ -325,7 +326,7 @@ impl Draft<'_> {
         rows: &ValueRows,
         (now, kept): (Timestamp, u8),
     ) -> Result<Existing, Error> {
-        // The value is absent, before a set and a delete by others as after them: only this row tells.
+        // The value is absent both before and after a set and a delete by others; only this row shows the difference.
         let index = self.tenant().id.definition_value(definition, scope).key();
         self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
         match self.continue_deleted(&Subject::value(scope, definition), rows.deleted.as_ref(), kept)? {
@@ -343,7 +344,7 @@ impl Draft<'_> {
         }
     }
 
-    /// What a write finds where no document can be opened.
+    /// What a write finds if no document can be opened.
     pub(crate) fn standing(
         &self,
         subject: &Subject<'_>,
@@ -354,20 +355,20 @@ impl Draft<'_> {
             return Ok(Standing::Unreadable);
         }
         let Some(row) = deleted else { return Ok(Standing::Absent) };
-        // Whoever continues it opens it.
+        // The write that continues it opens it.
         let peeked =
             Tenant::peek(self.keys(subject.account()), &self.tenant().id.deleted(subject), &row.value)?;
         Ok(peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision)))
     }
 
-    /// Deletes a deletion that cannot be opened, if that is in the way of a write that continues the document.
+    /// Deletes a deletion that cannot be opened and would block a write that continues the document.
     pub(crate) fn delete_unreadable_deletion(&mut self, subject: &Subject<'_>, deleted: &Versioned) {
         self.charge_blindly();
         self.delete_as_read(self.tenant().id.deleted(subject).key(), deleted.revision);
     }
 
     /// The document that was deleted with its history kept, to be continued: the deletion becomes a former version.
-    /// `None` if `deleted` is, or if the key that sealed it was dropped.
+    /// `None` if `deleted` is `None`, or if the key that sealed it was dropped.
     pub(crate) fn continue_deleted(
         &mut self,
         subject: &Subject<'_>,
@@ -382,9 +383,9 @@ impl Draft<'_> {
         Ok(Some(Existing { revision: existing.revision.next(), ..existing }))
     }
 
-    /// Deletes the history of documents. Returns whether it says that one of them was deleted. `rows` are those of
-    /// [`Tenant::history_to_delete`], the newest first: as many as one batch has room for are lost with the document
-    /// or not at all, and the others go as soon as it has landed.
+    /// Deletes the history of documents. Returns whether it notes the deletion of one of them. `rows` are those of
+    /// [`Tenant::history_to_delete`], the newest first: as many as one batch has room for are deleted together with the
+    /// document, and the others as soon as the batch has landed.
     pub(crate) fn delete_history(&mut self, mut rows: Vec<(Key, Versioned)>) -> bool {
         let mut was_deleted = false;
         let rest = rows.split_off(rows.len().min(HISTORY_ROWS_MAX));
@@ -393,7 +394,7 @@ impl Draft<'_> {
             let is_deletion =
                 matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));
             if is_deletion {
-                // Whoever sets the document meanwhile deletes this row too.
+                // A write that sets the document meanwhile also deletes this row.
                 self.expect_as_read(key.clone(), Some(row.revision));
                 was_deleted = true;
             }
@@ -402,15 +403,16 @@ impl Draft<'_> {
         was_deleted
     }
 
-    /// Deletes a row of a history, of which nobody knows how long it is, or whether it is there.
+    /// Deletes a row of a history whose length, or existence, is unknown.
     pub(crate) fn delete_former(&mut self, key: Key) {
         self.charge_blindly();
         self.delete(key);
     }
 }
 
-/// A hundred versions, and that it was deleted: all that a document has unless versions between them are missing, so
-/// that fewer are dropped than are added. With the rows of the document itself, a batch stays within 128 operations.
+/// A hundred versions and a deletion: all that a document has, unless versions in between are missing, so that fewer
+/// are dropped than added. With the rows of the document itself, a batch stays within 128 operations.
 const HISTORY_ROWS_MAX: usize = 101;
-/// How many versions that are too old or too many the batch of a write deletes; the others go as soon as it has landed.
+/// How many versions that are too old or too many a write's batch deletes; the others are deleted as soon as it has
+/// landed.
 pub(super) const SURPLUS_MAX: usize = 32;

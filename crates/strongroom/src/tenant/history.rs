@@ -35,14 +35,14 @@ impl Tenant {
         definition.history_versions.unwrap_or(self.engine.history_versions)
     }
 
-    /// Whether a former version of a value that was replaced then is gone for longer than it may be kept.
+    /// Whether a former version of a value that was replaced at this time is older than it may be kept.
     pub(crate) fn has_expired(&self, definition: &VariableDefinition, replaced_at: Timestamp) -> bool {
         let age_ms = self.engine.now().as_ms().saturating_sub(replaced_at.as_ms());
         definition.history_age_secs.is_some_and(|secs| age_ms / 1_000 >= secs)
     }
 
-    /// When a former version was replaced: when the next one was written that is kept and can be read. `None` if
-    /// nothing says so.
+    /// When a former version was replaced: the time at which the next kept and readable version was written. `None` if
+    /// that is unknown.
     pub(crate) async fn replaced_at(
         &self,
         subject: &Subject<'_>,
@@ -54,7 +54,7 @@ impl Tenant {
         let needs = Needs::org_keys().accounts(account.as_slice()).freshness(Freshness::Fresh);
         let request = ([current.key()], [Scan::new(newer, VERSIONS_MAX).reverse()]);
         let (view, ([row], [page])) = self.read(&needs, request).await?;
-        // The nearest first, and the present one at last.
+        // The nearest first, and the present one last.
         for (key, row) in page.rows.into_iter().chain(row.map(|row| (current.key(), row))) {
             let Some(place) = self.id.parse(&key) else { continue };
             if let Some(version) = self.list_past(view.keys(account), &place, subject, &row.value)?
@@ -76,11 +76,12 @@ impl Tenant {
     }
 
     /// The present version of a document; `None` if there is none, or the key that sealed it was dropped. If its row is
-    /// gone while the newest of its history is a former version, and no deletion, one that says so.
+    /// gone although the newest row of its history is a former version and not a deletion, returns a version that says
+    /// so.
     pub(crate) async fn current_version(&self, subject: &Subject<'_>) -> Result<Option<Version>, Error> {
         let place = self.current(subject);
         let account = subject.account();
-        // By keys that may be out of date, none would seem to be damaged.
+        // With keys that may be out of date, an intact version would seem to be damaged.
         let needs = Needs::org_keys().accounts(account.as_slice()).freshness(Freshness::Fresh);
         let request = ([place.key()], [Scan::new(self.id.history(subject), 1)]);
         let (view, ([row], [newest])) = self.read(&needs, request).await?;
@@ -92,14 +93,14 @@ impl Tenant {
         let Some(former @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else {
             return Ok(None);
         };
-        // Of a document whose key was dropped, none of the rows counts.
+        // If a document's key was dropped, none of its rows counts.
         let is_one = self.list_past(keys, &former, subject, &row.value)?.is_some();
         let why = || Error::damaged(place.name(), Damage::Missing).to_string();
         Ok(is_one.then(|| Version::damaged(Revision::UNWRITTEN, false, why())))
     }
 
-    /// A page of the former versions of a document, and with the first page its present version: as they are at one
-    /// time, so that no version is missing between them.
+    /// A page of the former versions of a document; the first page also has its present version. They are from one
+    /// moment, so that no version is missing between them.
     pub(crate) async fn present_and_former(
         &self,
         subject: &Subject<'_>,
@@ -123,7 +124,7 @@ impl Tenant {
         }
     }
 
-    /// The same as [`open_past`](Self::open_past), but of what cannot be read a version that says so.
+    /// The same as [`open_past`](Self::open_past), but returns a version that says so if the row cannot be read.
     pub(super) fn list_past(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
@@ -135,7 +136,7 @@ impl Tenant {
             Err(error) if error.is_damage() => {
                 let (deleted, revision) = match place {
                     Row::Tenant(_, TenantRow::Former(_, revision)) => (false, *revision),
-                    // What the row says of itself, which nothing vouches for.
+                    // The row's own claims, which are not authenticated.
                     _ => (
                         matches!(place, Row::Tenant(_, TenantRow::Deleted(_))),
                         SealedRow::decode(place.kind(), bytes)
@@ -176,8 +177,8 @@ impl Tenant {
         }))
     }
 
-    /// One page of the former versions of a document, the newest first. If it was deleted, that is the first. One that
-    /// cannot be read says so.
+    /// One page of the former versions of a document, the newest first. If it was deleted, the deletion comes first. A
+    /// version that cannot be read says so.
     pub(crate) async fn list_history(
         &self,
         subject: &Subject<'_>,
@@ -195,7 +196,7 @@ impl Tenant {
         .await
     }
 
-    /// A first page of former versions with the present one in front, which has no row among them.
+    /// A first page of former versions, preceded by the present one, which has no row among them.
     pub(crate) fn with_current(
         &self,
         subject: &Subject<'_>,
@@ -204,8 +205,8 @@ impl Tenant {
         limit: usize,
     ) -> Listing<Version> {
         let Some(current) = current else { return listing };
-        // It may have become a former version since it was read. What a row that cannot be opened says of itself
-        // hides none.
+        // It may have become a former version since it was read. The claims of a row that cannot be opened hide no
+        // version.
         if current.unreadable.is_none() {
             listing.items.retain(|version| version.revision != current.revision);
         }
@@ -215,7 +216,7 @@ impl Tenant {
             let range = self.id.history(subject);
             listing.next = listing.items.last().map(|last| {
                 let former = former_suffix(last.revision);
-                // After the present version the former ones begin.
+                // The former versions begin after the present one.
                 let place = if limit == 1 { &[] } else { former.as_slice() };
                 Cursor::new(List::new(HISTORY, &range).id(), place)
             });
