@@ -1,4 +1,4 @@
-//! Changing any field of a definition but its format, which [`Org::change_format`](crate::Org::change_format)
+//! Changes any field of a definition except its format, which [`Org::change_format`](crate::Org::change_format)
 //! changes.
 
 use std::slice;
@@ -103,8 +103,8 @@ impl DefinitionChange {
         self
     }
 
-    /// Changes how many former versions of the definition and of each of its values are kept, at most 100. Those of the
-    /// definition that are then too many go with the change, and those of a value with the next write of it.
+    /// Changes how many former versions of the definition and of each of its values are kept, at most 100. Surplus
+    /// versions of the definition are deleted with the change, and those of a value with its next write.
     #[must_use]
     pub fn history_versions(mut self, count: u8) -> Self {
         self.history_versions = Some(count);
@@ -164,8 +164,8 @@ impl Org {
     /// removing a scope that holds a value; the rules of [`Org::define`].
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or the definition is changed. Where scopes were removed,
-    /// [`Vault::run_jobs`](crate::Vault::run_jobs) then takes one back that turns out to hold a value.
+    /// If dropped, either nothing has happened, or the definition is changed. If scopes were removed,
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs) then allows one again that turns out to hold a value.
     pub async fn update_definition(
         &self,
         definition: impl Into<DefinitionRef<'_>>,

@@ -1,4 +1,4 @@
-//! The catalogue that a host needs, compared with the one that is stored.
+//! Compares the definitions that a host needs with those that are stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,22 +21,22 @@ use crate::verbs::org::Org;
 pub struct Ensured {
     /// Those that were defined.
     pub added: Vec<String>,
-    /// Those that got another description or allow more scopes now.
+    /// Those that got another description, or that now allow more scopes.
     pub changed: Vec<String>,
-    /// Those that were stored as they were asked for.
+    /// Those already stored as requested.
     pub unchanged: Vec<String>,
-    /// Those that are stored otherwise. What differs stays as it is.
+    /// Those stored differently. Their differences are left unchanged.
     pub differing: Vec<DefinitionDiffers>,
 }
 
-/// A definition that differs from what was asked for.
+/// A stored definition that differs from the requested one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DefinitionDiffers {
     /// Its name.
     pub name: String,
-    /// In what.
+    /// The parts that differ.
     pub parts: Vec<DefinitionPart>,
 }
 
@@ -58,14 +58,15 @@ pub enum DefinitionPart {
 }
 
 impl Org {
-    /// Makes sure that these variables are defined, at every start of a service, say. What is missing is defined; a
-    /// description that differs is changed, and scopes are added, since neither can break a value or a run. Anything
-    /// else that differs stays, and is shown: [`Ensured::differing`]. So do a description where none is given, and
-    /// definitions that are not given. Services that describe one variable differently change it at each start.
+    /// Makes sure that these variables are defined, for example at every start of a service. Missing definitions are
+    /// added. A different description is replaced, and scopes are added, since neither can break a value or a run. Any
+    /// other difference is left unchanged and reported in [`Ensured::differing`]. A stored description also stays if
+    /// none is given, and so do definitions that are not given. Services that describe the same variable differently
+    /// change it at each start.
     ///
-    /// All of it is one batch, or nothing: if it fails, nothing was written, and what is returned was so at one moment.
-    /// All that an org may have fit into a batch of most stores, and some 50 new ones into one of etcd. Of several
-    /// processes that start at once, each finds what the others did.
+    /// It is one batch: if it fails, nothing was written, and the result was true at one moment. All definitions that
+    /// an org may have fit into a batch of most stores, and some 50 new ones into a batch of etcd. If several processes
+    /// start at once, each finds what the others did.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
@@ -79,7 +80,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`define`](Self::define), for the first definition that fails, also one that is stored already;
+    /// Those of [`define`](Self::define), for the first definition that fails, even one that is already stored;
     /// [`Invalid::Definition`](crate::Invalid::Definition) for two with the same name; [`Error::Contended`] if others
     /// change definitions all the time; [`Error::Store`] with `TooLarge` for more than a batch takes.
     pub async fn ensure_definitions(&self, wanted: &[VariableDefinition]) -> Result<Ensured, Error> {
@@ -102,8 +103,8 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<Ensured>, Error> {
         let (tenant, options) = (&*self.tenant, WriteOptions::default());
-        // Read first: every change of a definition moves it, so what is read afterwards holds if it has not moved when
-        // the batch lands.
+        // Read first: every change of a definition changes it, so the rest of the read is still valid if it is
+        // unchanged when the batch lands.
         let epoch = tenant.id.epoch().key();
         let moment = tenant.engine.get(epoch.clone()).await?.map(|row| row.revision);
         let catalog = tenant.snapshot(&[], &[], freshness).await?.catalog;
@@ -116,7 +117,7 @@ impl Org {
         let made = NewDefinitions::of(&missing, tenant, &options)?;
         let (view, taken) =
             tenant.read(&Needs::org_keys().freshness(freshness), made.keys(&tenant.id)).await?;
-        // The names of a shredded org may not be swept yet. They are not taken.
+        // The names of a shredded org may not be swept yet. They do not count as taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);
         }
@@ -138,7 +139,7 @@ impl Org {
     }
 }
 
-/// What is to be done so that the wanted definitions are stored: those that are `added`, and changes of others.
+/// What has to be done to store the wanted definitions: those to add, and changes of others.
 fn compare<'c>(
     wanted: &[VariableDefinition],
     catalog: &'c [Arc<Definition>],
@@ -178,7 +179,7 @@ fn differing_parts(wanted: &VariableDefinition, stored: &VariableDefinition) -> 
     differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
 }
 
-/// What can be changed without breaking a value or a run.
+/// The changes that cannot break a value or a run.
 fn safe_change(wanted: &VariableDefinition, stored: &VariableDefinition) -> Option<DefinitionChange> {
     let scopes = stored.scopes.union(wanted.scopes);
     let description =

@@ -1,4 +1,4 @@
-//! Changing the format of a definition: planned first, then applied.
+//! Changes the format of a definition: first planned, then applied.
 //!
 //! After the batch that applies a change, every new value must match. Older values that do not match stay, and a job
 //! marks them in the index of the definition's values: they are grandfathered until they are set again.
@@ -169,8 +169,8 @@ impl Org {
         self.change_format_with(definition, change, on_mismatch, WriteOptions::default()).await
     }
 
-    /// [`change_format`](Self::change_format) with [`WriteOptions`]. Expect the revision of the definition that was
-    /// planned for, so that the definition cannot have changed since.
+    /// [`change_format`](Self::change_format) with [`WriteOptions`]. Expect the revision of the planned definition, so
+    /// that the definition cannot have changed since.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -278,7 +278,7 @@ impl Org {
             };
             Ok(takes(&scope, row)?.then_some(scope))
         });
-        // The index may lead to rows whose key was dropped: those are not values any more.
+        // The index may lead to rows whose key was dropped: those are no longer values.
         let Listing { items: found, next } = listed.await?;
         let mut items = Vec::with_capacity(found.len());
         for scopes in found.chunks(INDEX_PAGE) {

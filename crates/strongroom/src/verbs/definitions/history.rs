@@ -20,25 +20,26 @@ use crate::tenant::{
 };
 use crate::verbs::org::Org;
 
-/// What a restored definition leaves to be done.
+/// What remains to be done after a definition was restored.
 struct Restored {
     stored: StoredDefinition,
     recheck: Option<JobId>,
     narrowing: Option<Narrowing>,
 }
 
-/// A definition that is to become what it was in a former version.
+/// A definition to restore to a former version.
 enum ToRestore {
     Present(Definition),
-    /// It cannot be opened, or is gone: the newest version, and the row that it takes the place of, if there is one.
+    /// It cannot be opened, or is gone: its newest version, and the row that this replaces, if there is one.
     Lost(StoredDefinition, Option<RowRevision>),
 }
 
 impl Org {
     /// The versions of a definition, the newest first: who wrote each and when. The first is the present one, unless
-    /// the definition was deleted; then only its id names it. As many are kept as
-    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says, unless the definition sets a
-    /// number of its own. One that cannot be read is among them, and [`Version::unreadable`] says why.
+    /// the definition was deleted; then only its id names it.
+    /// [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) sets how many are kept, unless the
+    /// definition sets its own number. A version that cannot be read is listed too, and [`Version::unreadable`] says
+    /// why.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -64,7 +65,7 @@ impl Org {
                 Err(error) if error.is_damage() || matches!(error, Error::DefinitionNotFound(_)) => {
                     let id = tenant.definition_id(&reference, Freshness::Fresh).await?;
                     let current = tenant.current_version(&Subject::Definition(id)).await?;
-                    // A name may lead to a definition that has another one by now, or none.
+                    // The name may lead to a definition that now has another name, or none.
                     let is_lost = current.as_ref().is_some_and(|current| current.unreadable.is_some());
                     if !is_lost && matches!(reference, DefinitionRef::Name(_)) {
                         return Err(error);
@@ -96,7 +97,7 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::VersionNotFound`] for a version that is not kept, or that says that the definition was deleted;
+    /// [`Error::VersionNotFound`] for a version that is not kept, or that notes the deletion of the definition;
     /// [`Error::DefinitionNotFound`] for a name that no definition has.
     pub async fn definition_version(
         &self,
@@ -108,8 +109,8 @@ impl Org {
         self.tenant.observed(Call::of("definition_version").definition(&definition), read).await
     }
 
-    /// Makes a definition what it was in a former version: a new version, under the rules of today. Values that do not
-    /// match its format are grandfathered, as by a change of the format.
+    /// Restores a definition to a former version. This is a new version, under the present rules. Values that do not
+    /// match its format are grandfathered, as with a change of the format.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -122,12 +123,12 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::VersionNotFound`]; [`Invalid::Definition`] if the definition was marked encrypted since, which is not
-    /// taken back; those of [`update_definition`](Self::update_definition).
+    /// [`Error::VersionNotFound`]; [`Invalid::Definition`] if the definition was marked encrypted since, which cannot
+    /// be undone; those of [`update_definition`](Self::update_definition).
     ///
-    /// One that cannot be opened is restored with [`Expected::Unreadable`] only
-    /// ([`restore_definition_with`](Self::restore_definition_with)). What it was is lost then; whether it was marked
-    /// encrypted is taken from its newest version that can be read.
+    /// A definition that cannot be opened is restored only with [`Expected::Unreadable`]
+    /// ([`restore_definition_with`](Self::restore_definition_with)). Its content is then lost; whether it was marked
+    /// encrypted is taken from its newest readable version.
     pub async fn restore_definition(
         &self,
         definition: impl Into<DefinitionRef<'_>>,
@@ -176,8 +177,8 @@ impl Org {
         Ok(stored)
     }
 
-    /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, as they were, or
-    /// why one of them cannot be read. Costs what the kept versions of all definitions cost to read.
+    /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, each as it was or
+    /// with the reason why it cannot be read. It costs reading the kept versions of all definitions.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -199,7 +200,7 @@ impl Org {
             let kept = tenant.id.definitions_history();
             tenant
                 .list(List::new("deleted_definitions", &kept).fresh(), &page, |view, key, row| {
-                    // Its former versions are among them.
+                    // The rows also include its former versions.
                     let Some(place) = tenant.id.parse(key) else { return Ok(None) };
                     let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
                         return Ok(None);
@@ -264,8 +265,8 @@ impl Org {
         stored.filter(|stored| !stored.metadata.is_deletion()).ok_or(Error::VersionNotFound(revision))
     }
 
-    /// The definition that is to become what it was. Where it cannot be opened or is gone, and that is expected, the
-    /// newest version that can be opened, above all revisions that were lost.
+    /// The definition to restore. If it cannot be opened or is gone, and the write expects that, its newest readable
+    /// version, at a revision above all that were lost.
     async fn to_restore(
         &self,
         view: &View<'_>,
@@ -306,7 +307,7 @@ impl Org {
         let gets = [tenant.id.definition_name(&name).key(), place, deletion.clone(), count];
         let (view, [taken, row, deleted, count]) =
             tenant.read(&Needs::org_keys().freshness(freshness), gets).await?;
-        // One that was deleted comes back otherwise, unless what says so cannot be read.
+        // A deleted definition is brought back in another way, unless its deletion cannot be read.
         let deleted = deleted.filter(|_| row.is_none());
         if let Some(deleted) = &deleted {
             let place = tenant.id.deleted(&Subject::Definition(id));
@@ -321,7 +322,7 @@ impl Org {
             ToRestore::Present(definition) => (&definition.stored, false),
             ToRestore::Lost(stored, _) => (stored, true),
         };
-        // What it leaves of its versions is not what was lost.
+        // Versions that an unfinished delete has left are not a lost definition.
         if row.is_none() && finish_deletes(tenant, &id).await? {
             return Ok(Attempt::AGAIN);
         }
@@ -335,7 +336,7 @@ impl Org {
         after.updated_at = tenant.engine.now();
         after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
         check_definition(&after.definition, &tenant.engine.formats)?;
-        // Of what was lost nobody knows what it allowed, which format it had, and which name.
+        // For a lost definition, nobody knows its scopes, its format and its name.
         let allowed = if is_lost { Scopes::ALL } else { before.definition.scopes };
         let removed = allowed.without(after.definition.scopes);
         if let Some(removed) = removed {
@@ -356,7 +357,8 @@ impl Org {
             ToRestore::Lost(_, read) => {
                 let is_counted = draft.replace_definition(&after, *read).await?;
                 if read.is_none() {
-                    // Also where it stays: whoever brings a definition back or deletes it writes this row.
+                    // Even if it does not change: every write that brings a definition back or deletes it writes this
+                    // row.
                     draft.put_definition_count(count.as_ref(), i64::from(!is_counted))?;
                 }
             }
@@ -397,7 +399,7 @@ impl Org {
             return Err(Error::Unexpected { found: Some(known.stored.revision) });
         }
         let Some(deleted) = deleted else { return Ok(Attempt::Landed(None)) };
-        // Values that the delete has not swept yet would be back with it.
+        // Otherwise values that the delete has not swept yet would come back with it.
         if finish_deletes(tenant, &id).await? {
             return Ok(Attempt::AGAIN);
         }

@@ -98,8 +98,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`]: one that cannot be read fails the whole
-    /// list. [`each_definition`](Self::each_definition) has the others.
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`]: a definition that cannot be read fails the
+    /// whole list. [`each_definition`](Self::each_definition) returns the others.
     pub async fn definitions(
         &self,
         filter: &DefinitionFilter,
@@ -112,8 +112,8 @@ impl Org {
         self.tenant.observed(Call::of("definitions"), list).await
     }
 
-    /// The same, but one that cannot be read keeps no other out of the list: in its place is the error that says which
-    /// one it is and why. It may be one that the filter takes or not.
+    /// The same, but a definition that cannot be read does not fail the list: its place holds the error, which says
+    /// which one it is and why. It may or may not match the filter.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -132,7 +132,7 @@ impl Org {
         page: PageRequest,
     ) -> Result<Listing<Result<StoredDefinition, Error>>, Error> {
         let range = self.tenant.id.definitions();
-        // By keys that may be out of date, all of them would seem to be damaged.
+        // With keys that may be out of date, all of them would seem to be damaged.
         let list =
             self.list_definitions(List::new(DEFINITIONS, &range).fresh(), &page, |found| match found {
                 Ok(stored) => Ok(filter.takes(&stored).then_some(Ok(stored))),

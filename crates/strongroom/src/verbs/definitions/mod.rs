@@ -111,8 +111,8 @@ impl Org {
     /// gone.
     ///
     /// # Cancellation
-    /// Dropped, nothing has happened, or it is gone for every reader. What is left of its rows goes with the next call
-    /// of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// If dropped, either nothing has happened, or the definition is gone for every reader. The rows that are left are
+    /// swept by the next call of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }

@@ -1,4 +1,4 @@
-//! Deleting for good what is left of a definition.
+//! Permanently deletes everything left of a definition.
 
 use crate::engine::observer::Call;
 use crate::error::Error;
@@ -11,9 +11,9 @@ use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Deletes for good all that there is of a definition: itself, its values and all its versions, also if it was
-    /// deleted with [`WriteOptions::keep_history`] before, and if it cannot be opened. Only its id names it, since a
-    /// name is only as good as the definition that it leads to.
+    /// Permanently deletes a definition with its values and all its versions, even if it was already deleted with
+    /// [`WriteOptions::keep_history`], or cannot be opened. It is named only by its id, since a name is only as
+    /// reliable as the definition that it leads to.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -30,7 +30,7 @@ impl Org {
     /// it; [`Error::UnknownVersion`] for one of a later release.
     ///
     /// # Cancellation
-    /// As of [`delete_definition`](Self::delete_definition).
+    /// As for [`delete_definition`](Self::delete_definition).
     pub async fn purge_definition(&self, id: DefinitionId) -> Result<(), Error> {
         let purge = async {
             let job = until_landed(&self.tenant, |freshness| self.try_purge(id, freshness)).await?;
@@ -62,12 +62,12 @@ impl Org {
         let was = tenant.newest_definition(&view, id).await?;
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
-        // It counts as long as a name leads to it, whether or not its row is there.
+        // It is counted as long as a name leads to it, whether or not its row exists.
         let is_counted = draft.free_names(&id, None).await? || row.is_some();
         if !is_counted && history.is_empty() {
             return Err(Error::DefinitionNotFound(reference));
         }
-        // Also where it stays: whoever brings a definition back writes this row.
+        // Even if it does not change: every write that brings a definition back writes this row.
         draft.put_definition_count(count.as_ref(), if is_counted { -1 } else { 0 })?;
         draft.delete_history(history);
         draft.delete_definition_row(place, row.map(|row| row.revision));
