@@ -1,4 +1,4 @@
-//! The audit of an org: reading it, what a host adds to it, and what it can be checked by.
+//! The audit of an org: reading it, adding a host's notes to it, and checking it.
 
 mod notes;
 mod proof;
@@ -44,8 +44,8 @@ impl AuditFilter {
         self
     }
 
-    /// Only writes on behalf of this actor, or of all whose names begin so if it ends with a colon, such as `session:`.
-    /// What stands after an `@`, as the account of `session:ID@ACCOUNT`, may be left out.
+    /// Only writes on behalf of this actor or, if the name ends with a colon such as `session:`, of all actors whose
+    /// names begin with it. The part after an `@`, such as the account in `session:ID@ACCOUNT`, may be omitted.
     pub fn actor(mut self, name: impl Into<String>) -> Self {
         self.actor = Some(name.into());
         self
@@ -63,7 +63,7 @@ impl AuditFilter {
         self
     }
 
-    /// An event that cannot be read may be any of them.
+    /// An event that cannot be read may match any filter.
     fn takes(&self, event: &AuditEvent) -> bool {
         let (kind, account) = (self.kind, self.linked_account.as_ref());
         if event.unreadable.is_some() {
@@ -79,7 +79,7 @@ impl AuditFilter {
     }
 }
 
-/// Whether `actor` is the one that is asked for, or of its kind.
+/// Whether `actor` is the requested one, or of its kind.
 fn is_of(actor: &str, asked: &str) -> bool {
     let Some(rest) = actor.strip_prefix(asked) else { return false };
     rest.is_empty() || rest.starts_with('@') || asked.ends_with(':')
@@ -87,8 +87,8 @@ fn is_of(actor: &str, asked: &str) -> bool {
 
 impl Org {
     /// A page of the audit, the oldest event first: one event for each write since the vault has an audit
-    /// ([`Settings::audit`](crate::Settings::audit)), in the order of their times. Costs what its rows cost to open,
-    /// those that the filter leaves out too, except for those outside of its times.
+    /// ([`Settings::audit`](crate::Settings::audit)), in the order of their times. It costs opening its rows, including
+    /// those that the filter leaves out, except those outside its times.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -133,7 +133,7 @@ impl Org {
     }
 }
 
-/// The last place before all events of a time.
+/// The last position before all events of a time.
 fn before(at: Timestamp) -> Option<EventId> {
     let at = Timestamp::from_ms(at.as_ms().checked_sub(1)?);
     Some(EventId { at, chain: [0xff; 8], sequence: u64::MAX })

@@ -1,4 +1,4 @@
-//! What a host notes in the audit of its own: who read what, and what it learned of a connection.
+//! A host's own notes in the audit: who read what, and what it learned about a connection.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,7 +50,7 @@ impl AuditNote {
         self
     }
 
-    /// Somebody was shown, or could tell, what the values of a definition are, at whatever scopes they are.
+    /// Somebody was shown, or could infer, the values of a definition at any scopes.
     #[must_use]
     pub fn values_read(definition: &StoredDefinition) -> Self {
         Self(AuditChange {
@@ -73,7 +73,7 @@ impl AuditNote {
         })
     }
 
-    /// Somebody begins something that is about the vault as a whole, such as `backup` or `slot remove`.
+    /// Somebody begins an operation on the vault as a whole, such as `backup` or `slot remove`.
     #[must_use]
     pub fn vault_operated(what: impl Into<String>) -> Self {
         Self(AuditChange { name: Some(what.into()), ..AuditChange::new(EventKind::VaultOperated) })
@@ -89,7 +89,7 @@ impl AuditNote {
         })
     }
 
-    /// The same of a connection beside the default one: says which.
+    /// The same, for a connection other than the default one.
     #[must_use]
     pub fn of_connection(mut self, connection: &ConnectionId) -> Self {
         self.0.connection = Some(connection.clone());
@@ -98,10 +98,11 @@ impl AuditNote {
 }
 
 impl Org {
-    /// Notes in the audit what a host did on behalf of the actor of this handle, such as showing a value: 50 notes an
+    /// Notes in the audit what a host did on behalf of the actor of this handle, such as showing a value: 50 notes per
     /// event. Returns how many were noted: none in a vault without an audit.
     ///
-    /// A read is a write then, and waits for the store. Where that is too much, collect notes in an [`AuditBuffer`].
+    /// A noted read thus costs a write, and waits for the store. If that is too slow, collect notes in an
+    /// [`AuditBuffer`].
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -114,10 +115,10 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Contended`] and [`Error::Store`]: what was to be noted is not, or may not be.
+    /// [`Error::Contended`] and [`Error::Store`]: the notes were not written, or may not have been.
     pub async fn note(&self, notes: &[AuditNote]) -> Result<usize, Error> {
-        // The last write of this engine said that there is no audit, or none did yet. What is shown next must not go by
-        // that: it may have been turned on, or the store retired, elsewhere.
+        // According to the last write of this engine, if any, there is no audit. What is shown next must not rely on
+        // that: the audit may have been turned on, or the store retired, elsewhere.
         if !notes.is_empty() && !self.tenant.engine.has_audit() {
             self.tenant.engine.look_at_gate().await?;
         }
@@ -145,7 +146,7 @@ impl Org {
     }
 }
 
-/// Notes that wait to be written together. It holds so many and no more: of what does not fit the host decides.
+/// Notes that wait to be written together, up to a maximum. The host decides what to do with notes that do not fit.
 ///
 /// ```
 /// # strongroom_conformance::with_port(async |org| {
@@ -176,7 +177,7 @@ impl AuditBuffer {
     /// Adds a note.
     ///
     /// # Errors
-    /// Returns the note if the buffer is full: [`flush`](Self::flush) it first, or refuse what was to be noted.
+    /// Returns the note if the buffer is full: [`flush`](Self::flush) it first, or refuse the action to be noted.
     #[expect(clippy::result_large_err, reason = "the note goes back to whoever decides about it")]
     pub fn push(&self, note: AuditNote) -> Result<(), AuditNote> {
         let mut notes = self.lock();
@@ -190,18 +191,18 @@ impl AuditBuffer {
     /// Adds a note, or counts it as lost if the buffer is full.
     pub fn push_or_lose(&self, note: AuditNote) {
         if self.push(note).is_err() {
-            // Relaxed: a count that nothing is decided by.
+            // Relaxed: nothing depends on this count.
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How many notes wait.
+    /// How many notes are waiting.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether none waits.
+    /// Whether none is waiting.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -210,12 +211,12 @@ impl AuditBuffer {
     /// How many notes were lost since the buffer was made.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        // A count for people.
+        // Relaxed: a statistic.
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits to the audit of `org`, on behalf of its actor. Notes that come meanwhile wait for the next
-    /// time. Returns how many were written.
+    /// Writes the waiting notes to the audit of `org`, on behalf of its actor. Notes added meanwhile wait for the next
+    /// flush. Returns how many were written.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -229,8 +230,8 @@ impl AuditBuffer {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Org::note`]. The notes wait again then, as far as they fit, and so they do
-    /// if the future is dropped: some may then be noted twice.
+    /// Those of [`Org::note`]. Then the notes wait again, as far as they fit. The same happens if the future is
+    /// dropped; some may then be noted twice.
     pub async fn flush(&self, org: &Org) -> Result<usize, Error> {
         let mut taken = Taken { notes: std::mem::take(&mut *self.lock()), buffer: self };
         let written = org.note(&taken.notes).await?;
@@ -243,7 +244,7 @@ impl AuditBuffer {
     }
 }
 
-/// Notes on their way to the audit. Dropped before they are there, they wait again.
+/// Notes being written to the audit. If dropped before they are written, they wait again.
 struct Taken<'b> {
     notes: Vec<AuditNote>,
     buffer: &'b AuditBuffer,

@@ -1,5 +1,4 @@
-//! The audit as a text that can be checked without a key: each line an event, and a digest that says which events there
-//! are.
+//! The audit as a text that can be checked without a key: one line for each event, and a digest of the events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,9 +13,9 @@ use crate::error::{Damage, Error};
 use crate::model::{AuditEvent, ChainId, EventId};
 use crate::row::body::{EventBody, EventHash};
 
-/// Which events the audit of one org had: for each chain of events which was the first, and the hash of the last, which
-/// commits to all before. Whoever keeps a digest can tell later, without a key, whether an export still holds those
-/// events unchanged. It says nothing of what they are, nor of other orgs.
+/// Which events the audit of one org had: for each chain of events its first event, and the hash of its last, which
+/// commits to all before it. With a digest, one can later check without a key whether an export still holds those
+/// events unchanged. It reveals nothing about their content, nor about other orgs.
 ///
 /// A chain in which events were damaged or missing has several parts, each with its first and last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,44 +27,44 @@ pub struct AuditDigest {
 /// A chain, and the number of the last event of a part of it.
 type PartId = (ChainId, u64);
 
-/// What a digest says of events that follow one another.
+/// What a digest records about consecutive events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
-    /// That of the last.
+    /// The hash of the last event.
     hash: EventHash,
-    /// The number of the first, which was not dropped for its age, and the time of the last; digests of the first
-    /// release do not say.
+    /// The number of the first event that was not dropped for its age, and the time of the last; absent in digests of
+    /// the first release.
     more: Option<(u64, Timestamp)>,
 }
 
-/// The events of an export that holds what a digest says.
+/// The events of an export that matches its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditCheck {
-    /// Those of the digest: they are what they were when it was made, and none is missing since.
+    /// The events of the digest: they are unchanged since it was made, and none is missing.
     pub covered: Vec<AuditEvent>,
-    /// The others. They follow those of the digest, if they are of the same chains, but whoever had the file could add
-    /// them, or take some away.
+    /// The other events. In the same chains they follow those of the digest, but anyone who had the file could have
+    /// added or removed some.
     pub later: Vec<AuditEvent>,
 }
 
 impl AuditDigest {
-    /// Checks an export, and returns its events: that none of those of the digest is missing, altered or out of its
-    /// order, and that each of the others follows the one before. Needs no key.
+    /// Checks an export, and returns its events. None of the digest's events may be missing, altered or out of order,
+    /// and each of the others must follow the one before it. Needs no key.
     ///
     /// Events that were dropped for their age since ([`Org::drop_audit_before`](crate::Org::drop_audit_before)) are
     /// missing too: see [`check_after_drop`](Self::check_after_drop).
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it does not hold what the digest says, or is no export; [`Error::BackupFile`] if the
-    /// reader fails.
+    /// [`Error::Damaged`] if it does not match the digest, or is not an export; [`Error::BackupFile`] if the reader
+    /// fails.
     pub fn check(&self, export: impl BufRead) -> Result<AuditCheck, Error> {
         self.check_with(export, None)
     }
 
-    /// The same of an audit whose events from before a time may have been dropped for their age since the digest was
-    /// made. At the beginning of a chain some that are not as old may be missing unnoticed: a digest that is made after
-    /// the drop tells.
+    /// The same for an audit whose events from before a time may have been dropped for their age since the digest was
+    /// made. At the beginning of a chain, some newer events may be missing unnoticed; a digest made after the drop
+    /// shows that.
     ///
     /// # Errors
     /// Those of [`check`](Self::check).
@@ -87,7 +86,7 @@ impl AuditDigest {
             let fits = match last.get(&id.chain) {
                 Some((sequence, hash)) => {
                     let follows = sequence.checked_add(1) == Some(id.sequence) && *hash == decoded.previous;
-                    // Or what is between two parts of the digest was missing when it was made.
+                    // Or the events between two parts of the digest were already missing when it was made.
                     let ends_part = id.sequence > *sequence && seen.contains(&(id.chain, *sequence));
                     follows || ends_part && known.is_some_and(|(_, part)| part.begins_at(&id))
                 }
@@ -107,7 +106,7 @@ impl AuditDigest {
             last.insert(id.chain, (id.sequence, hash));
             let EventBody { actor, request_id, changes, .. } = decoded;
             let event = AuditEvent { id, at: id.at, actor, request_id, changes, unreadable: None };
-            // The last one of the digest commits to those before it, and the check fails if it does not come.
+            // The digest's last event commits to those before it, and the check fails if that event is missing.
             match known.is_some_and(|((_, last), _)| id.sequence <= *last) {
                 true => checked.covered.push(event),
                 false => checked.later.push(event),
@@ -137,7 +136,7 @@ impl AuditDigest {
         self.lacks.push(what);
     }
 
-    /// Takes in the next event of its chain: of the part before, if it follows it.
+    /// Adds the next event of its chain, to the previous part if it follows that.
     pub(crate) fn take_in(&mut self, id: &EventId, previous: &EventHash, hash: EventHash) {
         let before = id.sequence.checked_sub(1).map(|before| (id.chain, before));
         let follows =
@@ -147,7 +146,7 @@ impl AuditDigest {
         self.parts.insert((id.chain, id.sequence), Part { hash, more });
     }
 
-    /// The part that an event is of; of one that came later, the last part of its chain.
+    /// The part that an event belongs to; for a later event, the last part of its chain.
     fn part_of(&self, id: &EventId) -> Option<(&PartId, &Part)> {
         let mut from_here = self.parts.range((id.chain, id.sequence)..=(id.chain, u64::MAX));
         let mut before = self.parts.range((id.chain, 0)..=(id.chain, id.sequence));
@@ -181,9 +180,9 @@ fn parse(line: &[u8]) -> Option<(EventId, Vec<u8>)> {
     Some((EventId::from_bytes(&hex::decode(id).ok()?)?, STANDARD.decode(body).ok()?))
 }
 
-/// A line with the number of those that follow, so that a digest that was cut is noticed. Then one for each part of
-/// a chain: its id, the number of its last event, the hash of that, the number of the first that was not dropped, and
-/// the time of the last in milliseconds. Then one for each thing that the export lacks, which begins with `!`.
+/// A line with the number of lines that follow, so that a truncated digest is noticed. Then one for each part of a
+/// chain: its id, the number of its last event, its hash, the number of the first event that was not dropped, and the
+/// time of the last in milliseconds. Then one line, beginning with `!`, for each item that the export lacks.
 impl fmt::Display for AuditDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{COUNT}{}", self.parts.len() + self.lacks.len())?;
@@ -198,7 +197,7 @@ impl fmt::Display for AuditDigest {
     }
 }
 
-/// Digests of the first release do not say how many lines they have, and are read all the same.
+/// Digests of the first release do not state their number of lines, but can still be read.
 impl FromStr for AuditDigest {
     type Err = Error;
 
@@ -211,7 +210,7 @@ impl FromStr for AuditDigest {
                 let is_counted = count.parse() == Ok(lines.lines().count());
                 if is_whole && is_counted { lines } else { return Err(malformed()) }
             }
-            // Cut short to nothing.
+            // Truncated to nothing.
             None if text.is_empty() => return Err(malformed()),
             None => text,
         };
@@ -234,5 +233,5 @@ impl FromStr for AuditDigest {
     }
 }
 
-/// How the first line of a digest begins.
+/// The prefix of the first line of a digest.
 const COUNT: &str = "= ";

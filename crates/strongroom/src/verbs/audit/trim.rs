@@ -1,4 +1,4 @@
-//! Dropping events for their age.
+//! Drops events for their age.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Drops the events of the audit from before a time, and notes that in the audit. What is left is still checked as
-    /// a whole by [`Vault::verify`](crate::Vault::verify): a sealed note says up to where each chain of events was cut.
+    /// Drops the events of the audit from before a time, and notes that in the audit. The rest can still be checked
+    /// completely by [`Vault::verify`](crate::Vault::verify): a sealed note records where each chain of events was cut.
     /// Events of the last two hours stay. Returns how many were dropped.
     ///
     /// Export them first ([`export_audit`](Self::export_audit)) if they are to be kept elsewhere.
@@ -32,11 +32,11 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::UnknownVersion`] for an event of a later release: it and those after it stay. [`Error::Damaged`] and
-    /// [`Error::UnknownKey`] if the org's keys cannot be read; an event that cannot be is dropped like any other, and a
-    /// note that cannot be is written again. [`Error::Store`].
+    /// [`Error::UnknownKey`] if the org's keys cannot be read; an unreadable event is dropped like any other, and an
+    /// unreadable note is written again. [`Error::Store`].
     ///
     /// # Cancellation
-    /// Dropped, some of the events are gone, and the audit is whole: call it again for the rest.
+    /// If dropped, some of the events are gone, and the audit is intact: call it again for the rest.
     pub async fn drop_audit_before(&self, at: Timestamp) -> Result<u64, Error> {
         let run = async {
             let tenant = &*self.tenant;
@@ -79,7 +79,7 @@ async fn drop_page(
     };
     let opened = match row.as_ref().map(|row| tenant.open_audit_floor(&view, row)).transpose() {
         Ok(opened) => opened.flatten(),
-        // What it said is lost, as if it had been taken away: what is dropped from now on is noted again.
+        // Its content is lost, as if the note had been removed: drops from now on are noted again.
         Err(error) if freshness.is_lost(&error) => None,
         Err(error) => return Err(error),
     };
@@ -87,7 +87,7 @@ async fn drop_page(
     let position = if page.more { time_of(last.as_bytes(), &events) } else { until.as_ms() };
     let mut draft = Draft::new(tenant, &view);
     if is_first {
-        // With the first of them: whoever is interrupted has dropped something all the same.
+        // With the first page: an interrupted call has dropped something too.
         draft.note(|| AuditChange::new(EventKind::AuditTrimmed));
     }
     for (key, row) in &page.rows {
@@ -108,7 +108,7 @@ async fn drop_page(
         draft.delete(tenant.id.chain_head(cut.chain).key());
         chains = chains.saturating_add(1);
     }
-    // Their heads go with a later page.
+    // Their heads are deleted with a later page.
     live.extend(headed);
     let floor = AuditFloorBody { before_ms: floor.before_ms.max(position), chains, cut: live };
     draft.put_audit_floor(&floor, (row.map(|row| row.revision), revision))?;
@@ -116,8 +116,8 @@ async fn drop_page(
     Ok(draft.commit().await?.map(|_| page))
 }
 
-/// The chains that have an event behind the one at `last`, within the hour for which a chain may pause. All of that
-/// hour is more than an hour ago, so what is of it has landed.
+/// The chains that have an event after the one at `last`, within the hour for which a chain may pause. That hour ended
+/// more than an hour ago, so all of its events have landed.
 async fn chains_after(
     tenant: &Tenant,
     last: &Key,
@@ -139,8 +139,8 @@ async fn chains_after(
     }
 }
 
-/// Notes that an event is dropped. One that cannot be read, or that was dropped before and came back, counts for
-/// nothing: whoever has the store can plant any number of them.
+/// Notes that an event is dropped. An event that cannot be read, or that was dropped before and came back, does not
+/// count: whoever holds the store can plant any number of them.
 fn cut(
     tenant: &Tenant,
     (view, freshness): (&View<'_>, Freshness),
@@ -148,7 +148,7 @@ fn cut(
     key: &[u8],
     row: &crate::store::Versioned,
 ) -> Result<(), Error> {
-    // A key that is none of an event's belongs to no chain.
+    // A key that is not that of an event belongs to no chain.
     let Some(id) = id_of(key, &tenant.id.events()) else { return Ok(()) };
     let (EventBody { start, .. }, hash) = match tenant.open_event_body(view, &id, row) {
         Ok(Some(opened)) => opened,
@@ -174,8 +174,8 @@ fn id_of(key: &[u8], events: &KeyRange) -> Option<EventId> {
 
 /// How many events one batch drops: with the heads of their chains it stays within 100 operations.
 const PAGE_ROWS: usize = 32;
-/// Twice as long as a chain pauses at most. What is older is in the store, or never will be.
+/// Twice the longest pause of a chain. An older event is in the store, or never will be.
 const SETTLED_MS: u64 = 2 * PAUSE_MS_MAX;
-/// From so many cut chains on it is looked up which of them go on: the note of them is one row.
+/// With more cut chains than this, check which of them continue: the note of them is one row.
 const CHAINS_MAX: usize = 512;
 const KEYS_PAGE: usize = 1_000;
