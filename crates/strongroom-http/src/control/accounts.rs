@@ -41,7 +41,7 @@ pub(crate) async fn list(
     Ok(Json(Page::new(items, None)))
 }
 
-/// One linked account with the default connections of its integrations; without them for a key for some names
+/// One linked account with the default connections of its integrations; a key narrowed to some names does not see them
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts", params(("id" = String, Path)),
     responses((status = 200, body = AccountView), Refusals), security(("api_key" = [])),
@@ -80,7 +80,7 @@ pub(crate) async fn create(
     Ok(Json(AccountView::of(new.written().await.map_err(full)?.info)))
 }
 
-/// Adds an integration to a linked account, unless it has it
+/// Adds an integration to a linked account, unless it is already there
 #[utoipa::path(
     put, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path)),
@@ -96,7 +96,7 @@ pub(crate) async fn connect(
     Ok(Json(Connection::of(&account.add_integration(&place.integration).await.map_err(full)?)))
 }
 
-/// Deletes an integration of a linked account: all of its connections, and their credentials
+/// Deletes an integration of a linked account with all of its connections and their credentials
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path)),
@@ -108,7 +108,7 @@ pub(crate) async fn disconnect(operator: Operator, place: Integrated) -> Result<
     Ok(Json(Deleted { name: place.integration.to_string(), deleted: true }))
 }
 
-/// Lists the connections of a linked account: of each integration the default one, then the others
+/// Lists the connections of a linked account: for each integration the default one first
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/connections", tag = "control: accounts",
     params(("id" = String, Path), PageQuery),
@@ -126,7 +126,7 @@ pub(crate) async fn connections(
     Ok(Json(Page::of(found, |connection| Connection::of(&connection))))
 }
 
-/// Adds a connection of an integration beside the default one, unless it is there
+/// Adds a connection of an integration beside the default one, unless it is already there
 #[utoipa::path(
     put, context_path = BASE, path = "/accounts/{id}/connections/{integration}/{connection}",
     tag = "control: accounts",
@@ -181,7 +181,7 @@ pub(crate) async fn delete(
     let deleted = !query.is_dry()?;
     if deleted {
         let sessions = operator.service.sessions(org)?;
-        // A session that is issued meanwhile must go too.
+        // A session that is issued meanwhile must be deleted too.
         let mut left = ATTEMPTS_MAX;
         loop {
             let with_sessions = sessions.removal(&id).await.map_err(full)?;

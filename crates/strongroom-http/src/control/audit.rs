@@ -14,7 +14,7 @@ use crate::request::Query;
 
 /// The audit of the org in this environment, the oldest event first
 ///
-/// A vault has one once `audit` is on in its settings.
+/// A vault has an audit once `audit` is turned on in its settings.
 #[utoipa::path(
     get, context_path = BASE, path = "/audit", tag = "control: audit", params(AuditQuery),
     responses((status = 200, body = Page<AuditEvent>), Refusals), security(("api_key" = [])),

@@ -17,10 +17,10 @@ use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
 
-/// A backup of the whole vault, sealed as it is
+/// A backup of the whole vault, sealed as it is stored
 ///
-/// The file is the one that `strongroom backup` writes. A stream that breaks off is no backup: `strongroom restore`
-/// refuses what is cut short. At most four are written at a time; another one is refused with 429.
+/// The file is the same as `strongroom backup` writes. An interrupted stream is not a backup: `strongroom restore`
+/// refuses a truncated file. At most four are written at a time; another one is refused with 429.
 #[utoipa::path(
     get, context_path = BASE, path = "/backup", tag = "control: vault",
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), Refusals),
@@ -29,10 +29,10 @@ use crate::openapi::Refusals;
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     let backups = Arc::clone(&operator.service.inner.backups);
     let place = backups.try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
-    // Once there is a place, so that what is noted happens.
+    // Only once there is a place, so that what is noted also happens.
     operator.may(Right::Operate)?;
     if let Err(failure) = operator.note_operation("backup").await {
-        // What it holds is sealed, so that it shows nothing; and whoever has to make room may need it first.
+        // A backup is sealed, so it reveals nothing; and whoever has to free space may need it first.
         if !failure.is_disk_full() {
             return Err(failure);
         }
@@ -42,10 +42,11 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();
     let patience = operator.service.inner.limits.send_timeout;
-    // The engine writes on the thread that polls it, and waits there for a slow client: not on one of the runtime's.
+    // The engine writes on the thread that polls it, which waits for a slow client: so it must not be a thread of the
+    // runtime.
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        // A store may need the runtime; to be driven by it, the thread could not wait.
+        // A store may need the runtime, but the thread must not be driven by it, since then it could not wait.
         let _entered = runtime.enter();
         let held = Vec::with_capacity(CHUNK_BYTES);
         let mut out = Chunks { sender: sender.clone(), held, runtime: runtime.clone(), patience };
@@ -53,7 +54,7 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
         let ended = written.map_err(io::Error::other).and_then(|_| out.flush());
         if let Err(error) = ended {
             tracing::error!(%error, "a backup was broken off");
-            // The client sees a body that ends in the middle, or no end at all where it reads nothing.
+            // The client sees a truncated body, or no end at all if it does not read.
             let _ = sender.try_send(Err(error));
         }
     });
@@ -64,12 +65,12 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     Ok((headers, Body::from_stream(Received(receiver))).into_response())
 }
 
-/// Writes in chunks of one size into a channel.
+/// Writes to a channel in chunks of one size.
 struct Chunks {
     sender: mpsc::Sender<io::Result<Bytes>>,
     held: Vec<u8>,
     runtime: tokio::runtime::Handle,
-    /// How long a chunk waits for a client that reads nothing.
+    /// How long a chunk waits for a client that does not read.
     patience: Duration,
 }
 
@@ -87,7 +88,7 @@ impl Write for Chunks {
             return Ok(());
         }
         let chunk = std::mem::replace(&mut self.held, Vec::with_capacity(CHUNK_BYTES));
-        // Made inside of the runtime, which keeps its time.
+        // Made inside the runtime, whose timer it needs.
         let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(chunk.into()))).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
@@ -97,7 +98,7 @@ impl Write for Chunks {
     }
 }
 
-/// What comes out of the channel.
+/// The chunks from the channel.
 struct Received(mpsc::Receiver<io::Result<Bytes>>);
 
 impl Stream for Received {
@@ -112,7 +113,7 @@ impl Stream for Received {
 }
 
 const CHUNK_BYTES: usize = 256 << 10;
-/// What waits for a slow client, in chunks.
+/// How many chunks wait for a slow client.
 const CHUNKS_MAX: usize = 4;
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::openapi::Refusals;
 use crate::reason::Reason;
 use crate::request::{Body, Query};
 
-/// Lists the credentials of a connection of an integration, without them
+/// Lists the credentials of a connection of an integration, without their values
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ConnectionPageQuery),
@@ -89,7 +89,7 @@ pub(crate) async fn set(
     Ok(Json(Changed { id: written.info.id.to_string(), done: written.action.as_str().to_owned() }))
 }
 
-/// Deletes a credential; `undo` brings it back, if versions of it are kept
+/// Deletes a credential; `undo` brings it back if versions of it are kept
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), DeleteCredentialQuery),
@@ -108,7 +108,7 @@ pub(crate) async fn delete(
         true => WriteOptions::default(),
         false => WriteOptions::default().keep_history(),
     };
-    // Of a credential that was deleted before, former versions may be left.
+    // If the credential was deleted before, former versions may be left.
     let had_history = query.purges()? && {
         let newest = credentials.history(&key, PageRequest::first(1)).await.map_err(full)?;
         !newest.items.is_empty()
@@ -120,7 +120,7 @@ pub(crate) async fn delete(
     Ok(Json(Deleted { name: key, deleted: true }))
 }
 
-/// The versions of a credential, the newest first, without the credential
+/// Lists the versions of a credential, the newest first, without their values
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/history",
     tag = "control: accounts",
@@ -142,7 +142,7 @@ pub(crate) async fn history(
     Ok(Json(Page::of(found, |version| Version::of(&version, std::mem::take(&mut is_newest)))))
 }
 
-/// Sets a credential to what it was before its last change, or before it was deleted
+/// Undoes the last change of a credential, or its deletion
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/undo",
     tag = "control: accounts", request_body = UndoCredential,
@@ -161,7 +161,7 @@ pub(crate) async fn undo(
     bring_back(&credentials, &place.key, (&versions, last), (body.replace_damaged, "undo")).await.map(Json)
 }
 
-/// Sets a credential to what it was in a former version
+/// Restores a former version of a credential
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}/restore",
     tag = "control: accounts", request_body = RestoreCredential,
@@ -184,13 +184,13 @@ pub(crate) async fn restore(
         .map(Json)
 }
 
-/// The integration of a path.
+/// The integration named by a path.
 pub(crate) struct Integrated {
     pub(super) account: LinkedAccountId,
     pub(super) integration: IntegrationId,
 }
 
-/// A credential of a path.
+/// A credential named by a path.
 pub(crate) struct Keyed {
     place: Integrated,
     key: String,
@@ -213,7 +213,7 @@ impl Integrated {
 }
 
 impl Keyed {
-    /// The credentials that the key may set, and the versions of this one, the newest first.
+    /// The credentials, if the key may set them, and the versions of this one, the newest first.
     async fn versions(
         &self,
         operator: &Operator,
@@ -235,7 +235,7 @@ async fn bring_back(
     (replaces, note): (bool, &str),
 ) -> Result<CredentialUndone, Failure> {
     let done = match versions {
-        // It expires when it did before.
+        // It then expires when it did before.
         [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
             credentials.undelete(key).await
         }
@@ -249,7 +249,7 @@ async fn bring_back(
     Ok(CredentialUndone::of(&done.info, wanted))
 }
 
-/// A connection beside the default one.
+/// A connection named by a path, other than the default one.
 pub(crate) struct Connected {
     pub(super) place: Integrated,
     pub(super) connection: ConnectionId,
@@ -259,7 +259,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Connected {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        // The same three parts.
+        // It has the same three parts.
         let Keyed { place, key } = Keyed::from_request_parts(parts, state).await?;
         Ok(Self { place, connection: key.parse().map_err(strongroom::Error::from)? })
     }

@@ -28,7 +28,7 @@ macro_rules! walk {
             items.extend(found.items);
             let Some(next) = found.next else { break items };
             $page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
-            // An embedded store never yields by itself, and the walk may be long.
+            // An embedded store never yields, and the walk may be long.
             tokio::task::yield_now().await;
         }
     }};
@@ -47,7 +47,8 @@ pub(crate) async fn list(
     operator.may(Right::Read)?;
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
     if grant.is_narrowed() {
-        // One that cannot be read may be one that the key sees or not, and its name is not for it: the list fails.
+        // Nobody knows whether the key may see a definition that cannot be read, nor may it learn its name: the list
+        // fails.
         let (found, next) = visible!(
             grant,
             query.place()?,
@@ -70,7 +71,7 @@ pub(crate) async fn list(
     Ok(Json(page))
 }
 
-/// Shows a definition with all that it asks of a value
+/// Shows a definition with all its rules for values
 #[utoipa::path(
     get, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     params(("name" = String, Path)),
@@ -98,10 +99,10 @@ pub(crate) async fn create(
     Ok(Json(Definition::of(stored)))
 }
 
-/// Changes a definition, its format too, unless values prevent it
+/// Changes a definition, including its format, unless values prevent it
 ///
-/// It needs `read` too, since the answer shows the definition and says which values do not fit and where; for the
-/// format of an encrypted definition also `reveal`.
+/// It also needs `read`, since the response shows the definition and says which values do not match, and where; for the
+/// format of an encrypted definition it also needs `reveal`.
 #[utoipa::path(
     patch, context_path = BASE, path = "/definitions/{name}", tag = "control: variables",
     request_body = DefinitionChange, params(("name" = String, Path)),
@@ -123,7 +124,7 @@ pub(crate) async fn change(
     let stored = find(org, &text).await?;
     let format = body.format_change(&stored)?;
     if format.is_some() && stored.definition.encrypted {
-        // The answer says which values do not fit, and a few dozen patterns later what they are.
+        // The response says which values do not match, and after a few dozen patterns that reveals the values.
         operator.may_name(Right::Reveal, &text)?;
         operator.may_account(Right::Reveal, None)?;
         operator.note_shown(&[AuditNote::values_read(&stored)]).await?;
@@ -169,9 +170,10 @@ pub(crate) async fn delete(
     Ok(Json(Deletion { name: text, deleted, values: elsewhere + usize::from(at_org), credentials: 0 }))
 }
 
-/// Brings back the definition of this name that was deleted last, without its values
+/// Brings back the definition of this name that was last deleted, without its values
 ///
-/// With `replace_damaged`, the newest version of a definition that cannot be read takes its place; its id names it too.
+/// With `replace_damaged`, a definition that cannot be read is replaced with its newest readable version; its id is
+/// also accepted as the name.
 #[utoipa::path(
     post, context_path = BASE, path = "/definitions/{name}/undelete", tag = "control: variables",
     request_body = UndeleteDefinition, params(("name" = String, Path)),
@@ -195,7 +197,7 @@ pub(crate) async fn undelete(
                 last = last.into_iter().chain([stored]).max_by_key(|stored| stored.updated_at.as_ms());
             }
             Ok(_) => {}
-            // It keeps no other from being found.
+            // It does not prevent the others from being found.
             Err(error) => unreadable = Some(full(error)),
         }
     }
@@ -205,14 +207,14 @@ pub(crate) async fn undelete(
     restored.map(Definition::of).map(Json).ok_or_else(Failure::definition_not_found)
 }
 
-/// The answer shows the definition, its default included.
+/// The response shows the definition, including its default.
 fn may_bring_back(operator: &Operator, name: &str) -> Result<(), Failure> {
     operator.may_name(Right::Write, name)?;
     operator.may_account(Right::Write, None)?;
     operator.may_name(Right::Read, name)
 }
 
-/// The definition of this name or id, if it is damaged or missing, and why it cannot be read.
+/// The definition of this name or id if it is damaged or missing, with the reason why it cannot be read.
 async fn damaged<'n>(
     org: &Org,
     name: &'n DefinitionName,
@@ -231,7 +233,7 @@ async fn damaged<'n>(
     Ok(None)
 }
 
-/// Puts the newest version that can be read in the place of a definition that cannot.
+/// Replaces a definition that cannot be read with its newest readable version.
 async fn replace(
     operator: &Operator,
     damaged: DefinitionRef<'_>,
@@ -245,7 +247,7 @@ async fn replace(
     let last = Version::to_undo(&versions);
     let last = last.ok_or_else(|| Failure::damaged(why, "none of its former versions can be read"))?;
     let former = org.definition_version(damaged.clone(), last.revision).await.map_err(full)?;
-    // The name that led here may be that of another one.
+    // The name that led here may belong to another definition.
     may_bring_back(operator, &former.definition.name)?;
     let options = WriteOptions::expecting(Expected::Unreadable).note("undo");
     org.restore_definition_with(damaged, last.revision, options).await.map_err(full)
@@ -256,7 +258,7 @@ pub(super) async fn find(org: &Org, text: &str) -> Result<StoredDefinition, Fail
     org.definition(&name(text)?).await.map_err(full)?.ok_or_else(Failure::definition_not_found)
 }
 
-/// All definitions. An org has no more of them in one environment than a page of the engine takes.
+/// All definitions. An org never has more of them in one environment than fit on a page of the engine.
 pub(super) async fn all(org: &Org) -> Result<Vec<StoredDefinition>, Failure> {
     let page = PageRequest::first(PageRequest::LIMIT_MAX);
     Ok(org.definitions(&DefinitionFilter::all(), page).await.map_err(full)?.items)

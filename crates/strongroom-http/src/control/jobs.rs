@@ -51,7 +51,7 @@ pub(crate) async fn run(
     operator.operate("job run", run).await
 }
 
-/// Pauses, resumes, retries or gives up a job on keys
+/// Pauses, resumes, retries or abandons a job on keys
 #[utoipa::path(
     post, context_path = BASE, path = "/jobs/{id}", tag = "control: vault", request_body = JobAction,
     params(("id" = String, Path)),
@@ -84,9 +84,9 @@ pub(crate) async fn act(
     Ok(Json(Changed { id, done: body.action }))
 }
 
-/// Gives data keys new ones, as a task; everything stays readable
+/// Rotates data keys, as a task; everything stays readable
 ///
-/// While one runs, that is the answer, and no other begins.
+/// If a rotation is already running, it is returned, and no other one begins.
 #[utoipa::path(
     post, context_path = BASE, path = "/rotate", tag = "control: vault", request_body = Rotate,
     responses((status = 200, body = Task), Refusals), security(("api_key" = [])),
@@ -109,7 +109,7 @@ pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Resu
     if let Some(rows) = body.rows_at_least {
         keys = keys.rows_at_least(rows);
     }
-    // Before the response, so that it says why a rotation is refused.
+    // Before the response, which then says why a rotation is refused.
     let begin = async {
         let (task, reporter) = match begin(&operator, "rotate")? {
             Begun::New(task, reporter) => (task, reporter),
@@ -132,7 +132,7 @@ pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Resu
     tokio::spawn(async move {
         let ended = rotate_to_end(&job, &reporter).await;
         if matches!(&ended, Ok((0, _))) {
-            // That it began is noted already.
+            // Its beginning has already been noted.
             let _ = operator.note_operation("rotate data: no key was due").await;
         }
         reporter.end(ended.map(|(_, outcome)| outcome));
@@ -156,7 +156,7 @@ pub(crate) async fn verify(
     start(&operator, "verify", move |reporter| async move { verify_to_end(&vault, &reporter).await })
 }
 
-/// Lists the tasks of this service: those that run, and the last that ended
+/// Lists the tasks of this service: those that are running, and the last ones that ended
 #[utoipa::path(
     get, context_path = BASE, path = "/tasks", tag = "control: vault",
     responses((status = 200, body = Vec<Task>), Refusals), security(("api_key" = [])),
@@ -177,10 +177,10 @@ pub(crate) async fn task(operator: Operator, Segment(id): Segment) -> Result<Jso
     found.map(Json).ok_or_else(|| Failure::absent(Reason::JobNotFound, "Task not found"))
 }
 
-/// A task that was to begin.
+/// The result of beginning a task.
 enum Begun {
     New(Task, Reporter),
-    /// One of its kind runs already.
+    /// A task of this kind is already running.
     Running(Task),
 }
 
@@ -193,7 +193,7 @@ fn begin(operator: &Operator, kind: &'static str) -> Result<Begun, Failure> {
     running.map(Begun::Running).ok_or_else(Failure::overloaded)
 }
 
-/// Starts a task, unless one of its kind is running: then that is the response.
+/// Starts a task, unless one of its kind is running: then returns that one.
 fn start<F>(
     operator: &Operator,
     kind: &'static str,
@@ -211,14 +211,14 @@ where
     Ok(Json(task))
 }
 
-/// How many keys were made, and what to say.
+/// How many keys were made, and the outcome.
 async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<(u64, Outcome), Error> {
     loop {
         let report = job.step().await?;
         let progress = &report.progress;
         reporter.at(progress.done, progress.total);
         if report.outcome == JobOutcome::Unfinished {
-            // An embedded store never yields by itself.
+            // An embedded store never yields.
             tokio::task::yield_now().await;
             continue;
         }

@@ -14,7 +14,7 @@ use crate::openapi::Refusals;
 use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 
-/// Lists the API keys of the org in this environment, without them
+/// Lists the API keys of the org in this environment, without the keys themselves
 #[utoipa::path(
     get, context_path = BASE, path = "/api-keys", tag = "control: keys", params(PageQuery),
     responses((status = 200, body = Page<ApiKey>), Refusals), security(("api_key" = [])),
@@ -31,9 +31,9 @@ pub(crate) async fn list(
     Ok(Json(Page { unreadable: logged(found.unreadable), ..page }))
 }
 
-/// Makes an API key, which is shown only now
+/// Makes an API key, which is shown only in this response
 ///
-/// It may do no more than the key of the call, and expires no later.
+/// It cannot have more rights than the key of the call, nor expire later.
 #[utoipa::path(
     post, context_path = BASE, path = "/api-keys", tag = "control: keys", request_body = ApiKeyRequest,
     responses((status = 200, body = ApiKey), Refusals), security(("api_key" = [])),
@@ -58,10 +58,10 @@ pub(crate) async fn create(
     shown(&operator, &keys(&operator)?.create(new).await.map_err(full)?)
 }
 
-/// Revokes an API key: from now on it is refused
+/// Revokes an API key, which is refused from then on
 ///
-/// The keys that it made stay valid, and are listed, unless `with_children` revokes them too. The sessions whose tokens
-/// it issued last until they expire, unless `with_sessions` ends those of all accounts.
+/// The keys that it made stay valid, and are listed, unless `with_children` also revokes them. The sessions for which
+/// it issued tokens last until they expire, unless `with_sessions` ends those of all accounts.
 #[utoipa::path(
     delete, context_path = BASE, path = "/api-keys/{id}", tag = "control: keys",
     params(("id" = String, Path), RevokeKeyQuery),
@@ -79,10 +79,10 @@ pub(crate) async fn revoke(
     if with_sessions {
         operator.may_all(Right::Admin)?;
     }
-    // First, so that it makes no more of them.
+    // First, so that it cannot make more of them.
     let was_there = keys.revoke(&key).await.map_err(full)?;
     let made = if with_children { keys.revoke_made(&key).await } else { keys.made_by(&key).await };
-    // Whatever kept others from being revoked.
+    // Even if others could not be revoked.
     let sessions_ended = match with_sessions {
         true => {
             let sessions = operator.service.sessions(&operator.org)?;
@@ -91,7 +91,7 @@ pub(crate) async fn revoke(
         false => None,
     };
     let made = made.map_err(full)?;
-    // A key that is gone, or that the store hides, has issued tokens all the same.
+    // A key that is gone, or that the store hides, may still have issued tokens.
     if !was_there && !with_sessions && (made.keys.is_empty() || !with_children) {
         return Err(not_found());
     }
@@ -107,9 +107,9 @@ pub(crate) async fn revoke(
     }))
 }
 
-/// Makes an API key in place of another one, which is taken for a while yet
+/// Makes an API key that replaces another one, which is accepted for some time longer
 ///
-/// The key of the call itself is taken for a minute at least.
+/// The key of the call itself is accepted for at least a minute.
 #[utoipa::path(
     post, context_path = BASE, path = "/api-keys/{id}/rotate", tag = "control: keys", request_body = RotateKey,
     params(("id" = String, Path)),
@@ -124,11 +124,11 @@ pub(crate) async fn rotate(
     let key = id.parse().map_err(|_| not_found())?;
     let keys = keys(&operator)?;
     let old = keys.info(&key).await.map_err(full)?.ok_or_else(not_found)?;
-    // It would be given a key that may do more than its own.
+    // Otherwise it would receive a key with more rights than its own.
     if !operator.grant().covers(&old.grant) {
         return Err(Failure::outranked());
     }
-    // Its holder would be left without any if the response is lost, or what keeps the new one fails.
+    // Otherwise its holder would have no key left if the response is lost, or if storing the new one fails.
     if key == operator.key_id && body.grace_secs < OWN_GRACE_SECS_MIN {
         return Err(Failure::bad_request(format!(
             "the key of the call is replaced with a grace_secs of at least {OWN_GRACE_SECS_MIN}: it is needed to make \
@@ -142,7 +142,8 @@ pub(crate) async fn rotate(
     let until = Timestamp::from_ms(now.as_ms().saturating_add(grace_ms));
     let expires_at = body.expires_at.as_deref().map(moment).transpose()?;
     let expires_at = expires_at.or(old.own_expiry());
-    // The end of its own grace does not bound who replaces its key once more, since the new one was lost.
+    // A key may replace itself once more if the new one was lost; the end of its grace period does not limit the new
+    // key.
     let expires_at = match key == operator.key_id && old.replaced_itself() {
         true => bounded(old.own_expiry(), expires_at)?,
         false => operator.bounded_expiry(expires_at)?,
@@ -163,7 +164,7 @@ fn shown(operator: &Operator, made: &CreatedApiKey) -> Result<Json<ApiKey>, Fail
     Ok(Json(ApiKey::of(&made.info, operator.org.environment().as_str(), Some(key))))
 }
 
-/// Which keys cannot be read is for the operator too.
+/// The operator also learns from the log which keys cannot be read.
 fn logged(unreadable: Vec<String>) -> Vec<String> {
     for why in &unreadable {
         tracing::error!(error = why, "an API key is left out of a list");

@@ -19,10 +19,10 @@ use crate::openapi::Refusals;
 use crate::reason::Reason;
 use crate::request::Query;
 
-/// Variables as rows and scopes as columns: what is set where, what overrides what, what is missing
+/// Variables as rows and scopes as columns: what is set where, what overrides what, and what is missing
 ///
-/// The columns are the org and a page of its linked accounts, or one account. Rows and columns each continue from a
-/// cursor. A page may hold fewer rows than its limit, where `search` or `missing` leaves some out.
+/// The columns are the org and a page of its linked accounts, or one account. Rows and columns each have their own
+/// cursor. A page may hold fewer rows than its limit if `search` or `missing` excludes some.
 #[utoipa::path(
     get, context_path = BASE, path = "/matrix", tag = "control: variables", params(MatrixQuery),
     responses((status = 200, body = Matrix), Refusals), security(("api_key" = [])),
@@ -38,12 +38,12 @@ pub(crate) async fn matrix(
         visible!(grant, query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| {
             grant.takes_name(&stored.definition.name)
         });
-    // To a narrowed key, what other variables hold is not there, nor that it cannot be read.
+    // A narrowed key must not notice the other variables, not even that one of them cannot be read.
     let names = definitions.iter().map(|stored| stored.definition.name.clone());
     let names: Option<Vec<_>> = (!grant.names().is_empty()).then(|| names.collect());
     let (accounts, next_columns) = accounts(&operator, &query).await?;
 
-    // In a narrowed key's view, what belongs to no account is only what the account inherits.
+    // In the view of a narrowed key, what belongs to no account appears only as inherited by the account.
     let shows_org = operator.grant().takes_account(None);
     let mut columns = Vec::with_capacity(accounts.len() + 1);
     if shows_org {
@@ -55,7 +55,7 @@ pub(crate) async fn matrix(
         let path = path_of(Some(account.account_id.clone()), None);
         let found = seen(org, path, names.as_deref(), ScopeKind::LinkedAccount).await?;
         columns.push((Column::of(account), found));
-        // An embedded store never yields by itself.
+        // An embedded store never yields.
         tokio::task::yield_now().await;
     }
 
@@ -67,18 +67,19 @@ pub(crate) async fn matrix(
         .map(|stored| (AuditNote::values_read(&stored), MatrixRow::of(stored, &mut columns)))
         .filter(|(_, row)| !only_missing || row.has(|cell| cell.state == EntryState::Missing));
     let (notes, rows): (Vec<_>, Vec<_>) = rows.unzip();
-    // One note a row, whatever its columns are.
+    // One note for each row, whatever its columns are.
     let shown = notes.into_iter().zip(&rows).filter(|(_, row)| row.has(|cell| cell.value.is_some()));
     operator.note(false, shown.map(|(note, _)| note).collect()).await?;
     let columns = columns.into_iter().map(|(column, _)| column).collect();
     Ok(Json(Matrix { columns, rows, next, next_columns }))
 }
 
-/// What a run sees, by definition. Values are cut before the next column is read, so that never more than one run's
+/// What a run sees, by definition. Values are cut before the next column is read, so that those of only one run are in
+/// memory.
 /// are held.
 type Seen = HashMap<DefinitionId, Cell>;
 
-/// Of these variables alone, if there is a list.
+/// Only of these variables, if there is a list.
 async fn seen(
     org: &Org,
     path: ScopePath,

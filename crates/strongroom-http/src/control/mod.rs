@@ -1,7 +1,7 @@
-//! The control calls under `/api/admin/v1`: everything that an operator or a console does with a served vault, for
-//! API keys with the [rights](crate::Right) to it. They are beside the documented calls, which they never change.
+//! The control calls under `/api/admin/v1`: everything that an operator or a console does with a served vault, for API
+//! keys with the [rights](crate::Right) to it. They are separate from the documented calls, which they never change.
 //!
-//! The bodies are the public types of this module, for clients in Rust as well.
+//! The bodies are the public types of this module, for Rust clients as well.
 
 mod accounts;
 mod audit;
@@ -89,5 +89,5 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .layer(from_fn(operator::around))
 }
 
-/// What the path of every control call starts with.
+/// The prefix of the path of every control call.
 pub const BASE: &str = "/api/admin/v1";

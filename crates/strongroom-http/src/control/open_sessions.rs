@@ -8,20 +8,20 @@ use strongroom::{Clock as _, Error, LinkedAccountId, Org, SystemClock, Timestamp
 use super::bodies::AccountSession;
 use crate::auth::Sessions;
 
-/// The sessions of the linked accounts of one org in one environment: a service that has the vault open takes none of
-/// their tokens once they are ended.
+/// The sessions of the linked accounts of one org in one environment. Once they are ended, a service that has the vault
+/// open refuses their tokens.
 pub struct OpenSessions(Sessions);
 
 impl OpenSessions {
     /// Those of `org`, in the environment of its handle. No I/O.
     ///
     /// # Errors
-    /// None that the vault can be the cause of.
+    /// None that the vault causes.
     pub fn of(org: &Org) -> Result<Self, Error> {
         Sessions::new(org.clone(), Arc::default()).map(Self)
     }
 
-    /// Those of one account whose tokens are taken at this time, oldest first: at most 16.
+    /// Those of one account whose tokens are valid now, oldest first: at most 16.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Locked`], [`Error::RootRotated`], [`Error::Damaged`].
@@ -33,7 +33,7 @@ impl OpenSessions {
         Ok(self.0.of_account(account, now).await?.iter().map(AccountSession::of).collect())
     }
 
-    /// Ends those of one account, and returns how many there were. One that is issued meanwhile may stay.
+    /// Ends those of one account, and returns how many there were. A session that is issued meanwhile may stay.
     ///
     /// # Errors
     /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].
@@ -41,7 +41,7 @@ impl OpenSessions {
         self.0.revoke_all(Some(account), now()).await
     }
 
-    /// The same of all accounts.
+    /// The same for all accounts.
     ///
     /// # Errors
     /// Those of [`end_of`](Self::end_of).

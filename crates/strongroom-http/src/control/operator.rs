@@ -1,4 +1,4 @@
-//! Who makes a control call: the holder of an API key, with what its grant says.
+//! Who makes a control call: the holder of an API key, with its grant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +24,11 @@ use crate::reason::Reason;
 use crate::service::Service;
 use crate::time;
 
-/// The holder of an API key. Every call asks it for the right that it needs before it does anything.
+/// The holder of an API key. Every call checks the right that it needs before it does anything.
 pub(crate) struct Operator {
     pub(super) org: Org,
     pub(super) key_id: DocumentId,
-    /// The makers of a key that it makes.
+    /// The makers recorded for keys that it makes.
     pub(super) makers: Vec<DocumentId>,
     /// When its key expires.
     expires_at: Option<Timestamp>,
@@ -66,7 +66,7 @@ impl Operator {
         &self.grant
     }
 
-    /// When a key that this one makes expires: as asked, and no later than this one.
+    /// When a key that this one makes expires: at the requested time, but no later than this one.
     pub(super) fn bounded_expiry(&self, asked: Option<Timestamp>) -> Result<Option<Timestamp>, Failure> {
         bounded(self.expires_at, asked)
     }
@@ -94,14 +94,14 @@ impl Operator {
         if self.grant.takes_account(account) { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
     }
 
-    /// Fails unless the key has this right for the linked account itself and all that it has. One for some names alone
-    /// reads and writes values of those names, and neither sees nor makes anything else.
+    /// Fails unless the key has this right for the linked account itself and everything in it. A key narrowed to some
+    /// names reads and writes only values of those names.
     pub(super) fn may_whole_account(&self, right: Right, account: &LinkedAccountId) -> Result<(), Failure> {
         self.may_account(right, Some(account))?;
         if self.grant.names().is_empty() { Ok(()) } else { Err(Failure::elsewhere(right.as_str())) }
     }
 
-    /// Fails for a linked account that has nothing: it is neither registered nor has it values.
+    /// Fails for a linked account that has nothing: it is not registered and has no values.
     pub(super) async fn refuse_unknown(&self, account: &LinkedAccountId) -> Result<(), Failure> {
         let (org, first) = (&self.org, PageRequest::first(1));
         let is_known = org.linked_account(account).await.map_err(full)?.is_some()
@@ -109,8 +109,8 @@ impl Operator {
         if is_known { Ok(()) } else { Err(super::accounts::not_found()) }
     }
 
-    /// An account as the key may see it. To one for some names alone it does not show when it was changed last, which
-    /// moves with what the key may not see.
+    /// An account as the key may see it. A key narrowed to some names does not see when it was last changed, since that
+    /// also depends on what the key may not see.
     pub(super) fn shown(&self, account: LinkedAccount) -> AccountView {
         let mut view = AccountView::of(account);
         if !self.grant.names().is_empty() {
@@ -128,13 +128,14 @@ impl Operator {
         self.may_account(right, account)
     }
 
-    /// Notes in the audit what is shown in plain text, before it is: what cannot be noted is not shown. A vault without
-    /// an audit notes nothing.
+    /// Notes in the audit what is shown in plain text, before it is shown: what cannot be noted is not shown. A vault
+    /// without an audit notes nothing.
     pub(super) async fn note_shown(&self, shown: &[AuditNote]) -> Result<(), Failure> {
         self.org.note(shown).await.map(drop).map_err(full)
     }
 
-    /// Does what is about the vault as a whole, if the key may, and notes in the audit that it begins, and if it fails.
+    /// Runs an operation on the vault as a whole, if the key may, and notes in the audit that it begins, and if it
+    /// fails.
     pub(super) async fn operate<T>(
         &self,
         what: &str,
@@ -144,24 +145,24 @@ impl Operator {
         self.note_operation(what).await?;
         let done = deed.await;
         if done.is_err() {
-            // The failure says more than that it could not be noted either.
+            // The failure itself matters more than that it could not be noted.
             let _ = self.note_operation(&format!("{what}: failed")).await;
         }
         done
     }
 
-    /// Notes in the audit what begins, or how it went, and is about the vault as a whole.
+    /// Notes in the audit that an operation on the vault as a whole begins, or how it ended.
     pub(super) async fn note_operation(&self, what: &str) -> Result<(), Failure> {
         self.note_shown(&[AuditNote::vault_operated(what)]).await
     }
 
-    /// Notes what is shown: before it is where it is revealed, and otherwise where reads are noted.
+    /// Notes what is shown: before it is shown if it is revealed, otherwise if reads are noted.
     pub(super) async fn note(&self, reveal: bool, shown: Vec<AuditNote>) -> Result<(), Failure> {
         if reveal { self.note_shown(&shown).await } else { self.service.note_reads(&self.org, || shown) }
     }
 }
 
-/// When a key expires that one which expires at `own` makes.
+/// When a key expires that was made by one that expires at `own`.
 pub(super) fn bounded(
     own: Option<Timestamp>,
     asked: Option<Timestamp>,
@@ -177,8 +178,8 @@ pub(super) fn bounded(
     }
 }
 
-/// What surrounds every control call. It refuses a body that the call would pass over, by what declares it, and tells a
-/// narrowed key of no row that is damaged: its name may be one that the key does not see.
+/// Wraps every control call. It refuses a body that the call would ignore, without reading it, and hides from a
+/// narrowed key which row is damaged: the key may not be allowed to see its name.
 pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     if !takes_body && !request.body().is_end_stream() {
@@ -188,7 +189,7 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     let narrowed = Narrowed::default();
     request.extensions_mut().insert(narrowed.clone());
     let response = next.run(request).await;
-    // Relaxed: the request runs in this very task.
+    // Relaxed: the request runs in this task.
     if narrowed.0.load(Ordering::Relaxed) && response.extensions().get().is_some_and(Failure::names_row) {
         return Failure::unreadable().into_response();
     }
@@ -199,7 +200,7 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
 #[derive(Debug, Clone, Default)]
 struct Narrowed(Arc<AtomicBool>);
 
-/// Refuses what a control call would pass over: a scope that is named where it is not read would be the org's.
+/// Refuses a scope where the call would ignore it, and use that of the org instead.
 fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {
     if ["linked_account_id", "linked-account-id"].iter().any(|name| parts.headers.contains_key(*name)) {
         return Err(Failure::bad_request(
@@ -213,7 +214,7 @@ fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a run is that these name.
+/// The scopes that a run sees, from these.
 pub(super) fn path_of(
     account: Option<LinkedAccountId>,
     workflow: Option<strongroom::WorkflowId>,
@@ -228,8 +229,8 @@ pub(super) fn full(error: Error) -> Failure {
     Failure::in_full(&error)
 }
 
-/// What a write that brings back a version expects: the newest one as it was listed. What cannot be opened is only
-/// replaced for who asks for that.
+/// What a write that restores a version expects: the newest one as it was listed. A version that cannot be opened is
+/// replaced only on request.
 pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Failure> {
     match &newest.unreadable {
         Some(why) if !replaces => Err(Failure::damaged(why, REPLACES)),
@@ -240,7 +241,7 @@ pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Fa
 pub(super) const REPLACES: &str =
     "nothing was changed: replace_damaged puts the version in its place, and what it held is lost";
 
-/// The failure of a write of a version: somebody else was faster, so that what was listed is no longer so.
+/// The failure of a write of a version if somebody else was faster, so that the list is out of date.
 pub(super) fn overtaken(error: Error) -> Failure {
     if !matches!(error, Error::Unexpected { .. } | Error::VersionNotFound(_)) {
         return full(error);
@@ -249,7 +250,7 @@ pub(super) fn overtaken(error: Error) -> Failure {
         .adding("somebody else changed it at the same time, and nothing was written")
 }
 
-/// Why no version takes back the last change of a value or credential.
+/// Why no version undoes the last change of a value or credential.
 pub(super) fn nothing_to_undo(newest: &Version, what: &str) -> Failure {
     match &newest.unreadable {
         Some(why) => Failure::damaged(why, "none of its former versions can be read; purge=true deletes it"),
@@ -260,7 +261,8 @@ pub(super) fn nothing_to_undo(newest: &Version, what: &str) -> Failure {
     }
 }
 
-/// The same of a delete: what cannot be opened is only deleted with its former versions, if it has any.
+/// The same for a delete: a document that cannot be opened is deleted only together with its former versions, if it has
+/// any.
 pub(super) fn unless_purged(error: Error) -> Failure {
     let is_unreadable = matches!(error, Error::Damaged { .. } | Error::UnknownKey { .. });
     let failure = full(error);

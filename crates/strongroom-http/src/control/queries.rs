@@ -15,12 +15,12 @@ use crate::error::Failure;
 use crate::request::account_id;
 use crate::time;
 
-/// Which part of a list.
+/// Which page of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(required = false, value_type = String)]
     pub(super) after: Option<String>,
     /// At most 1,000.
@@ -38,7 +38,7 @@ pub(super) struct ConnectionQuery {
     connection: Option<String>,
 }
 
-/// Which connection of an integration, and which part of a list.
+/// Which connection of an integration, and which page of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -46,7 +46,7 @@ pub(super) struct ConnectionPageQuery {
     /// The default one if none is named.
     #[param(required = false, value_type = String)]
     connection: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(required = false, value_type = String)]
     after: Option<String>,
     /// At most 1,000.
@@ -62,12 +62,12 @@ pub(super) struct DeleteCredentialQuery {
     /// The default one if none is named.
     #[param(required = false, value_type = String)]
     connection: Option<String>,
-    /// Keeps no former version either, so that nothing brings the credential back.
+    /// Also deletes all former versions, so that nothing brings the credential back.
     #[param(required = false, value_type = bool, default = false)]
     purge: Option<String>,
 }
 
-/// One scope: of the account or workflow that is named, or of the org.
+/// One scope: the named account or workflow, or the org.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -76,7 +76,7 @@ pub(super) struct ScopeQuery {
     pub(super) linked_account_id: Option<String>,
     #[param(required = false, value_type = String)]
     pub(super) workflow_id: Option<String>,
-    /// Shows encrypted values too, with the right `reveal`.
+    /// Also shows encrypted values, with the right `reveal`.
     #[param(required = false, value_type = bool, default = false)]
     pub(super) reveal: Option<String>,
 }
@@ -90,15 +90,15 @@ pub(super) struct ResolveQuery {
     linked_account_id: Option<String>,
     #[param(required = false, value_type = String)]
     workflow_id: Option<String>,
-    /// Shows encrypted values too, with the right `reveal`.
+    /// Also shows encrypted values, with the right `reveal`.
     #[param(required = false, value_type = bool, default = false)]
     reveal: Option<String>,
-    /// Only this variable: no other is shown, nor noted in the audit.
+    /// Only this variable: no other is shown or noted in the audit.
     #[param(required = false, value_type = String)]
     name: Option<String>,
 }
 
-/// One scope, and which part of a list.
+/// One scope, and which page of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -107,10 +107,10 @@ pub(super) struct ScopePageQuery {
     linked_account_id: Option<String>,
     #[param(required = false, value_type = String)]
     workflow_id: Option<String>,
-    /// Shows encrypted values too, with the right `reveal`.
+    /// Also shows encrypted values, with the right `reveal`.
     #[param(required = false, value_type = bool, default = false)]
     reveal: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(required = false, value_type = String)]
     after: Option<String>,
     /// At most 1,000.
@@ -127,12 +127,12 @@ pub(super) struct DeleteQuery {
     linked_account_id: Option<String>,
     #[param(required = false, value_type = String)]
     workflow_id: Option<String>,
-    /// Keeps no former version either, so that nothing brings the value back.
+    /// Also deletes all former versions, so that nothing brings the value back.
     #[param(required = false, value_type = bool, default = false)]
     purge: Option<String>,
 }
 
-/// Which key slot may go.
+/// Whether to remove the service's own key slot.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -142,20 +142,20 @@ pub(super) struct RemoveSlotQuery {
     own: Option<String>,
 }
 
-/// Which API keys to revoke with another one.
+/// Which keys and sessions to revoke together with an API key.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RevokeKeyQuery {
-    /// Revokes those too that it made, by itself or through others.
+    /// Also revokes the keys that it made, directly or through others.
     #[param(required = false, value_type = bool, default = false)]
     with_children: Option<String>,
-    /// Ends all sessions of all linked accounts too, those whose tokens the key issued among them.
+    /// Also ends all sessions of all linked accounts, including those for which the key issued tokens.
     #[param(required = false, value_type = bool, default = false)]
     with_sessions: Option<String>,
 }
 
-/// Whether to say what would be done, and do nothing.
+/// Whether to report what would be done, and do nothing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -164,24 +164,24 @@ pub(super) struct DryRunQuery {
     dry_run: Option<String>,
 }
 
-/// Which events, and which part of their list.
+/// Which events, and which page of their list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// Only what was written at this time or later, as in `2026-01-31T12:00:00Z`.
+    /// Only events from this time on, as in `2026-01-31T12:00:00Z`.
     #[param(required = false, value_type = String)]
     since: Option<String>,
-    /// Only what was written before this time.
+    /// Only events from before this time.
     #[param(required = false, value_type = String)]
     until: Option<String>,
-    /// Only what was written on behalf of this actor, or of all whose names begin so if it ends with a colon.
+    /// Only writes on behalf of this actor or, if the name ends with a colon, of all whose names begin with it.
     #[param(required = false, value_type = String)]
     pub(super) actor: Option<String>,
-    /// Only what changed something of this linked account.
+    /// Only changes of something of this linked account.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(required = false, value_type = String)]
     after: Option<String>,
     /// At most 1,000.
@@ -189,18 +189,18 @@ pub(super) struct AuditQuery {
     limit: Option<String>,
 }
 
-/// Which part of the matrix.
+/// Which page of the matrix.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MatrixQuery {
-    /// Only variables whose name contains this, whatever its case.
+    /// Only variables whose name contains this, in upper or lower case.
     #[param(required = false, value_type = String)]
     pub(super) search: Option<String>,
     /// Only variables with a required value that is missing in one of the columns.
     #[param(required = false, value_type = bool, default = false)]
     missing: Option<String>,
-    /// The rows: the `next` of the page before.
+    /// The rows: the `next` of the previous page.
     #[param(required = false, value_type = String)]
     after: Option<String>,
     /// At most 200 rows.
@@ -209,7 +209,7 @@ pub(super) struct MatrixQuery {
     /// The columns: one linked account beside the org, instead of a page of them.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
-    /// The columns: the `next_columns` of the page before.
+    /// The columns: the `next_columns` of the previous page.
     #[param(required = false, value_type = String)]
     columns_after: Option<String>,
     /// At most 50 linked accounts, beside the org.
@@ -246,7 +246,7 @@ impl ConnectionPageQuery {
         self.place().map(|place| place.request(place.limit))
     }
 
-    /// Whether it asks for what follows another page.
+    /// Whether it asks for a later page than the first.
     pub(super) fn is_continued(&self) -> bool {
         self.after.is_some()
     }
@@ -271,7 +271,7 @@ impl ScopeQuery {
         account(self.linked_account_id.as_deref())
     }
 
-    /// Refuses a workflow to a key for some accounts only: nothing says to which account a workflow belongs.
+    /// Refuses a workflow to a key narrowed to some accounts: nothing says to which account a workflow belongs.
     pub(super) fn refuse_workflow(&self, operator: &Operator, right: Right) -> Result<(), Failure> {
         if self.workflow_id.is_some() { operator.may_account(right, None) } else { Ok(()) }
     }
@@ -311,7 +311,7 @@ impl ScopePageQuery {
         place(self.after.as_deref(), self.limit.as_deref(), (LIMIT_USUAL, PageRequest::LIMIT_MAX))
     }
 
-    /// Whether it asks for what follows another page.
+    /// Whether it asks for a later page than the first.
     pub(super) fn is_continued(&self) -> bool {
         self.after.is_some()
     }

@@ -15,7 +15,7 @@ use crate::request::{Query, Segment};
 
 /// Everything that a run sees within an account, a workflow or the org
 ///
-/// With `reveal` it is what a process needs as its environment.
+/// With `reveal`, it is what a process needs as its environment.
 #[utoipa::path(
     get, context_path = BASE, path = "/resolve", tag = "control: variables",
     params(ResolveQuery),
@@ -35,7 +35,7 @@ pub(crate) async fn all(
         super::definitions::find(&operator.org, name).await?;
     }
     if let Some(account) = &account {
-        // A run for it would see only what all accounts see, which a mistyped id must not do in silence.
+        // A run for an unknown account would see only what all accounts see, which would hide a mistyped id.
         operator.refuse_unknown(account).await?;
     }
     let found = match names_asked(&operator, only).await? {
@@ -52,8 +52,8 @@ pub(crate) async fn all(
     }))
 }
 
-/// The names of what is asked for, as far as the key may see them; `None` for all. What the others hold is not opened,
-/// so that one that cannot be read is in the way only of who asks for it.
+/// The names of the requested variables, as far as the key may see them; `None` for all. The others are not opened, so
+/// that one that cannot be read affects only those who ask for it.
 async fn names_asked(operator: &Operator, only: Option<String>) -> Result<Option<Vec<String>>, Failure> {
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
     if only.is_some() || grant.names().is_empty() {

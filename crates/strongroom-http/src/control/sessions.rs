@@ -15,9 +15,9 @@ use crate::openapi::Refusals;
 use crate::reason::Reason;
 use crate::request::{Body, Segment};
 
-/// Lists the sessions of a linked account that are valid, oldest first
+/// Lists the valid sessions of a linked account, oldest first
 ///
-/// An account has at most 16. Tokens are not kept, so that none can be shown.
+/// An account has at most 16. Tokens are not stored, so none can be shown.
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/sessions", tag = "control: sessions",
     params(("id" = String, Path)),
@@ -87,7 +87,7 @@ pub(crate) async fn revoke_all(
     Ok(Json(Revoked { revoked }))
 }
 
-/// A session of a path.
+/// A session named by a path.
 pub(crate) struct OneSession {
     account: LinkedAccountId,
     session: String,

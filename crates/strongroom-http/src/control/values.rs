@@ -47,7 +47,7 @@ pub(crate) async fn list(
         |value: &ScopedValue| takes(&before, value),
         |value| value.value.expose().len()
     );
-    // Read again after the values: whoever marked a definition as encrypted before a value was set is obeyed.
+    // Read again after the values: if a definition was marked as encrypted before a value was set, that is respected.
     let definitions = by_id(org).await?;
     let taken = found.iter().filter(|value| takes(&definitions, value));
     let taken: Vec<_> =
@@ -77,7 +77,8 @@ pub(crate) async fn get(
     let stored = definitions::find(&operator.org, &name).await?;
     let found = operator.org.value(stored.id, &scope).await.map_err(full)?;
     let found = found.ok_or_else(Failure::value_not_found)?;
-    // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
+    // Read again after the value: if the definition was marked as encrypted before the value was set, that is
+    // respected.
     let stored = operator.org.definition(stored.id).await.map_err(full)?;
     let stored = stored.ok_or_else(Failure::definition_not_found)?;
     let is_shown = reveal || !stored.definition.encrypted;
@@ -110,7 +111,7 @@ pub(crate) async fn set(
     Ok(Json(ValueWritten::of(&written, &name)))
 }
 
-/// Deletes the value of a variable at one scope; `undo` brings it back, if versions of it are kept
+/// Deletes the value of a variable at one scope; `undo` brings it back if versions of it are kept
 #[utoipa::path(
     delete, context_path = BASE, path = "/values/{name}", tag = "control: variables",
     params(("name" = String, Path), DeleteQuery),
@@ -129,7 +130,7 @@ pub(crate) async fn delete(
         true => WriteOptions::default(),
         false => WriteOptions::default().keep_history(),
     };
-    // Of a value that was deleted before, former versions may be left.
+    // If the value was deleted before, former versions may be left.
     let had_history = query.purges()? && {
         let one = PageRequest::first(1);
         !operator.org.value_history(stored.id, &scope, one).await.map_err(full)?.items.is_empty()
@@ -141,7 +142,7 @@ pub(crate) async fn delete(
     Ok(Json(Deleted { name, deleted: true }))
 }
 
-/// Makes definitions and sets values at one scope, all or none
+/// Adds definitions and sets values at one scope, all or none
 #[utoipa::path(
     post, context_path = BASE, path = "/values", tag = "control: variables", request_body = Batch,
     responses((status = 200, body = BatchDone), Refusals), security(("api_key" = [])),
@@ -194,16 +195,16 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
     Ok(Json(BatchDone { applied: true, refused, unchanged, uncompared, defined, values }))
 }
 
-/// Which values of a batch are what is there already.
+/// Which values of a batch are already stored as given.
 #[derive(Default)]
 struct Compared {
     unchanged: Vec<String>,
-    /// Values that the key may not see.
+    /// How many values the key may not see.
     uncompared: usize,
 }
 
-/// Compares only what the key could also have asked for: whoever learns that a value is the same has guessed it. What
-/// is encrypted is noted as shown.
+/// Compares only values that the key may also read: whoever learns that a value is the same has guessed it. Encrypted
+/// values are noted as shown.
 async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> Result<Compared, Failure> {
     let (org, mut done) = (&operator.org, Compared::default());
     let may =
@@ -213,14 +214,15 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
         *times.entry(&one.name).or_default() += 1;
     }
     for one in values {
-        // What is set on a condition, or twice, is for the write to judge.
+        // A value that is set on a condition, or twice, is left to the write.
         let is_repeated = times.get(one.name.as_str()).is_some_and(|times| *times > 1);
         if one.version.is_some() || is_repeated {
             continue;
         }
         let Some(stored) = org.definition(&queries::name(&one.name)?).await.map_err(full)? else { continue };
         let Some(found) = org.value(stored.id, scope).await.map_err(full)? else { continue };
-        // Read again after the value: whoever marked it as encrypted before the value was set is obeyed.
+        // Read again after the value: if the definition was marked as encrypted before the value was set, that is
+        // respected.
         let Some(stored) = org.definition(stored.id).await.map_err(full)? else { continue };
         let encrypted = stored.definition.encrypted;
         if !may(Right::Reveal, &one.name) && (encrypted || !may(Right::Read, &one.name)) {
@@ -236,7 +238,7 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
     Ok(done)
 }
 
-/// The versions of a value, the newest first, without the values
+/// Lists the versions of a value, the newest first, without their content
 #[utoipa::path(
     get, context_path = BASE, path = "/values/{name}/history", tag = "control: variables",
     params(("name" = String, Path), ScopePageQuery),
@@ -257,7 +259,7 @@ pub(crate) async fn history(
     Ok(Json(Page::of(found, |version| Version::of(&version, std::mem::take(&mut is_newest)))))
 }
 
-/// Sets a value to what it was before its last change, or before it was deleted
+/// Undoes the last change of a value, or its deletion
 #[utoipa::path(
     post, context_path = BASE, path = "/values/{name}/undo", tag = "control: variables", request_body = Undo,
     params(("name" = String, Path)),
@@ -276,7 +278,7 @@ pub(crate) async fn undo(
     bring_back(&operator.org, (&stored, &scope), as_listed, last, "undo").await.map(Json)
 }
 
-/// Sets a value to what it was in a former version
+/// Restores a former version of a value
 #[utoipa::path(
     post, context_path = BASE, path = "/values/{name}/restore", tag = "control: variables", request_body = Restore,
     params(("name" = String, Path)),
@@ -305,7 +307,7 @@ async fn by_id(org: &Org) -> Result<Definitions, Failure> {
     Ok(definitions::all(org).await?.into_iter().map(|stored| (stored.id, stored)).collect())
 }
 
-/// The versions of a value that the key may set, the newest first, with its definition.
+/// The versions of a value, if the key may set it, the newest first, with its definition.
 async fn versions(
     operator: &Operator,
     name: &str,

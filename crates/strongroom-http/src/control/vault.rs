@@ -13,7 +13,7 @@ use crate::openapi::Refusals;
 use crate::reason::Reason;
 use crate::request::{Body, Query, Segment};
 
-/// The state of the service and of its vault, and what the key of the call may do
+/// The state of the service and of its vault, and the rights of the key of the call
 #[utoipa::path(
     get, context_path = BASE, path = "/status", tag = "control: vault",
     responses((status = 200, body = Status), Refusals), security(("api_key" = [])),
@@ -55,7 +55,7 @@ pub(crate) async fn change_settings(
 ) -> Result<Json<VaultSettings>, Failure> {
     operator.may(Right::Operate)?;
     if body.audit == Some(false) {
-        // Nothing would tell what is done until it is on again, nor that it was off.
+        // Until it is on again, nothing would record what is done, nor that it was off.
         return Err(Failure::bad_request(
             "the audit is turned off where the vault is: `strongroom audit --off`",
         ));
@@ -70,15 +70,15 @@ pub(crate) async fn change_settings(
     operator.operate(&deed, change).await?;
     let settings = operator.vault().settings().await.map_err(full)?;
     if settings.audit && !before.audit {
-        // Before, there was nowhere to note it.
+        // Before, there was no audit to note it in.
         operator.note_operation(&deed).await?;
     }
     Ok(Json(VaultSettings::of(settings)))
 }
 
-/// The key slots of the vault, without their keys
+/// Lists the key slots of the vault, without their keys
 ///
-/// Slots are added and changed with the command line, where their keys are: no key travels.
+/// Slots are added and changed with the command line, where their keys are: no key is sent.
 #[utoipa::path(
     get, context_path = BASE, path = "/slots", tag = "control: vault",
     responses((status = 200, body = Vec<Slot>), Refusals), security(("api_key" = [])),
@@ -89,9 +89,9 @@ pub(crate) async fn slots(operator: Operator) -> Result<Json<Vec<Slot>>, Failure
     Ok(Json(slots.iter().map(Slot::of).collect()))
 }
 
-/// Removes a key slot; the last one that opens the vault stays
+/// Removes a key slot, except the last one that opens the vault
 ///
-/// The one that the service opened the vault with is refused, unless `own` says otherwise.
+/// The slot that the service opened the vault with is removed only with `own`.
 #[utoipa::path(
     delete, context_path = BASE, path = "/slots/{id}", tag = "control: vault",
     params(("id" = String, Path), RemoveSlotQuery),
@@ -108,7 +108,7 @@ pub(crate) async fn remove_slot(
     if !query.takes_own()? {
         let all = slots.list().await.map_err(full)?;
         let is_last = !all.iter().any(|other| other.id != slot && other.is_usable);
-        // The last one is refused anyway, with a better reason.
+        // The last one is refused anyway, for a better reason.
         if !is_last && all.iter().any(|other| other.id == slot && other.is_own) {
             return Err(Failure::bad_request(
                 "the service opened the vault with this key slot, and would not start again: own=true removes it",

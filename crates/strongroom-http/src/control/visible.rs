@@ -2,14 +2,14 @@
 
 use strongroom::{Cursor, PageRequest};
 
-/// Which part of a list was asked for.
+/// Which page of a list was requested.
 pub(super) struct Place {
     pub(super) limit: usize,
     pub(super) after: Option<Cursor>,
 }
 
 impl Place {
-    /// So many rows from here on.
+    /// The next page of at most this many rows.
     pub(super) fn request(&self, rows: usize) -> PageRequest {
         let page = PageRequest::first(rows);
         match &self.after {
@@ -19,26 +19,26 @@ impl Place {
     }
 }
 
-/// After how many of these items the page ends, if they are more: those that are taken are then `missing`.
+/// Where the page ends if it would hold more than the `missing` items: the number of items up to the last of them.
 pub(super) fn surplus<T>(items: &[T], missing: usize, takes: impl Fn(&T) -> bool) -> Option<usize> {
     let mut taken = items.iter().enumerate().filter(|(_, item)| takes(item)).map(|(at, _)| at + 1);
     taken.nth(missing.checked_sub(1)?).filter(|end| *end < items.len())
 }
 
-/// What `bytes` says of an item. By a function, so that the closure need not name its argument's type.
+/// `bytes` of an item. A function, so that the closure need not name the type of its argument.
 pub(super) fn weigh<T>(item: &T, bytes: impl Fn(&T) -> usize) -> usize {
     bytes(item)
 }
 
-/// A page of the items that are taken, and the cursor of the next page. A cursor names the item before its page:
-/// an engine's page that ends with an item that is not shown would name that one, so it is read again until it ends
-/// with one that is. To a key for some names a cursor also says that one which it sees follows. A macro, since the
-/// future of a closure that borrows is not known to be `Send`.
+/// A page of the items that are taken, and the cursor of the next page. A cursor names the last item of its page. If an
+/// engine's page ends with an item that the key may not see, the cursor would name that one, so the page is read again
+/// until it ends with a visible one. For a key narrowed to some names, there is a cursor only if a visible item
+/// follows. A macro, since the future of a closure that borrows is not known to be `Send`.
 macro_rules! visible {
     ($grant:expr, $place:expr, |$page:ident| $list:expr, $takes:expr) => {
         visible!($grant, $place, |$page| $list, $takes, |_| 0)
     };
-    // The same, and the page ends once it holds so many bytes.
+    // The same, but the page also ends once it holds that many bytes.
     ($grant:expr, $place:expr, |$page:ident| $list:expr, $takes:expr, $bytes:expr) => {{
         let (mut place, takes, mut kept, mut held) = ($place, $takes, Vec::new(), 0);
         let mut rows = place.limit.min($crate::control::visible::ROWS);
@@ -71,7 +71,7 @@ macro_rules! visible {
                 }
             }
             rows = $crate::control::visible::ROWS;
-            // An embedded store never yields by itself.
+            // An embedded store never yields.
             tokio::task::yield_now().await;
         }
     }};
@@ -80,5 +80,5 @@ pub(super) use visible;
 
 /// How many rows are read at a time: with the longest values, 4 MiB.
 pub(super) const ROWS: usize = 64;
-/// A page is full with so many bytes of values, and with less than as many again.
+/// A page is full once it holds this many bytes of values; it holds less than twice as many.
 pub(super) const BYTES_MAX: usize = 4 << 20;

@@ -14,25 +14,25 @@ use crate::time;
 pub struct AccountView {
     /// The id of its document.
     pub id: String,
-    /// The org's own id of it.
+    /// The id by which the org knows it.
     pub linked_account_id: String,
-    /// For people.
+    /// A display name.
     pub name: Option<String>,
-    /// The default connections of its integrations; only of one account.
+    /// The default connections of its integrations; absent in a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<Connection>>,
     /// When it was registered.
     pub created_at: String,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: String,
 }
 
 /// A connection of an integration of a linked account.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Connection {
-    /// Which one; `default-app` for that of the documented calls.
+    /// The integration; `default-app` for that of the documented calls.
     pub integration: String,
-    /// Which connection of it; left out for the default one.
+    /// The connection; absent for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
     /// When it was made.
@@ -43,17 +43,17 @@ pub struct Connection {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
-    /// The org's own id of it.
+    /// The id by which the org knows it.
     pub linked_account_id: String,
-    /// For people.
+    /// A display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// With the default app, which credentials need.
+    /// Whether to add the default app, which credentials need.
     #[serde(default)]
     pub default_app: bool,
 }
 
-/// A credential, without it.
+/// A credential without its value.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct CredentialInfo {
     /// Its id.
@@ -64,7 +64,7 @@ pub struct CredentialInfo {
     pub author: Option<String>,
     /// When it was added.
     pub created_at: String,
-    /// When it was set last.
+    /// When it was last set.
     pub updated_at: String,
 }
 
@@ -73,10 +73,10 @@ pub struct CredentialInfo {
 pub struct CredentialShown {
     /// Its name.
     pub key: String,
-    /// The credential.
+    /// The credential in plain text.
     #[schema(value_type = String)]
     pub value: Zeroizing<String>,
-    /// When it was set last.
+    /// When it was last set.
     pub updated_at: String,
 }
 
@@ -84,10 +84,10 @@ pub struct CredentialShown {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCredential {
-    /// The credential.
+    /// The credential in plain text.
     #[schema(value_type = String)]
     pub value: Zeroizing<String>,
-    /// Which connection of the integration; left out for the default one.
+    /// The connection of the integration; the default one if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
 }
@@ -96,38 +96,38 @@ pub struct NewCredential {
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoCredential {
-    /// Of this connection of the integration; left out for the default one.
+    /// The connection of the integration; the default one if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    /// Also replaces a present row that cannot be read; its content is lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace_damaged: bool,
 }
 
-/// Which version of a credential to bring back.
+/// Which version of a credential to restore.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreCredential {
     /// The version, as the history lists it.
     pub version: String,
-    /// Of this connection of the integration; left out for the default one.
+    /// The connection of the integration; the default one if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    /// Also replaces a present row that cannot be read; its content is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace_damaged: bool,
 }
 
-/// A credential that is what it was before.
+/// A credential that was set to a former version.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct CredentialUndone {
     /// Its name.
     pub key: String,
     /// Its id.
     pub id: String,
-    /// The version that is the credential again.
+    /// The version that was restored.
     pub restored: String,
-    /// The version which it is now.
+    /// Its present version.
     pub version: String,
     /// When the restored version was first written.
     pub written_at: String,
@@ -136,7 +136,7 @@ pub struct CredentialUndone {
 /// A session of a linked account.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct AccountSession {
-    /// Its id, which the log names as `session:ID`, and the audit as `session:ID@ACCOUNT`; it opens nothing.
+    /// Its id, as `session:ID` in the log and as `session:ID@ACCOUNT` in the audit; it grants no access.
     pub id: String,
     /// When its token was issued.
     pub issued_at: String,
@@ -158,7 +158,7 @@ pub struct Usage {
     pub accounts: u64,
     /// Values.
     pub values: u64,
-    /// Of these, values of workflows.
+    /// How many of these are values of workflows.
     pub workflow_values: u64,
     /// Integrations.
     pub integrations: u64,
@@ -168,7 +168,7 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// A write, as the audit has it.
+/// A write, as recorded in the audit.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct AuditEvent {
     /// Its id. Ids sort by time.
@@ -177,12 +177,11 @@ pub struct AuditEvent {
     pub at: String,
     /// On whose behalf.
     pub actor: Option<String>,
-    /// In which request.
+    /// The request in which it was written.
     pub request_id: Option<String>,
     /// What it changed.
     pub changes: Vec<AuditChange>,
-    /// Why it cannot be read, which says which row it is; then only its id and time are known. Left out for one that
-    /// can be read.
+    /// Why it cannot be read, including which row it is; then only its id and time are known. Absent if it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
@@ -202,14 +201,14 @@ pub struct AuditChange {
     pub workflow_id: Option<String>,
     /// The integration.
     pub integration: Option<String>,
-    /// The connection of it; left out for the default one.
+    /// The connection of the integration; absent for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
     /// The id of the value.
     pub document_id: Option<String>,
-    /// The version before the write, or that was read; `null` for something new.
+    /// The version before the write, or the version that was read; `null` for something new.
     pub version_before: Option<String>,
-    /// The version after the write; `null` for something deleted or read.
+    /// The version after the write; `null` for something that was deleted or read.
     pub version: Option<String>,
 }
 
@@ -279,7 +278,7 @@ impl CredentialInfo {
 }
 
 impl CredentialUndone {
-    /// What is shown once `restored` is the credential again.
+    /// The response once `restored` is the credential again.
     #[must_use]
     pub fn of(written: &strongroom::CredentialInfo, restored: &strongroom::Version) -> Self {
         Self {

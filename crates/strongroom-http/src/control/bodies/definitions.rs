@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::request::{present, some_var_format, var_format};
 use crate::time;
 
-/// A variable definition with all that it asks of a value.
+/// A variable definition with all its rules for values.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Definition {
     /// Its id.
@@ -23,36 +23,36 @@ pub struct Definition {
     pub description: Option<String>,
     /// The name of the format.
     pub var_format: String,
-    /// The format with its parameters, as a new definition has it.
+    /// The format with its parameters, as a new definition gives it.
     #[schema(value_type = Object)]
     pub parameters: VarFormat,
-    /// The fewest bytes of a value.
+    /// The minimum length of a value in bytes.
     pub bytes_min: Option<usize>,
-    /// The most bytes of a value.
+    /// The maximum length of a value in bytes.
     pub bytes_max: Option<usize>,
     /// The scopes at which it allows values.
     #[schema(value_type = Vec<String>)]
     pub scopes: Vec<ScopeKind>,
     /// Whether values are shown only with the right `reveal`.
     pub encrypted: bool,
-    /// Whether it is reported as missing when it resolves to nothing.
+    /// Whether it is reported as missing if it resolves to nothing.
     pub required: bool,
-    /// What resolves when no scope holds a value.
+    /// The value that it resolves to if no scope holds one.
     pub default: Option<String>,
-    /// How many former versions of it and of each of its values are kept, at most 100; as many as the service keeps
-    /// unless set.
+    /// How many former versions of it and of each of its values are kept, at most 100; absent for the service's own
+    /// number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_versions: Option<u8>,
-    /// For how many seconds after it was replaced a former version of a value is kept at most.
+    /// For how many seconds a former version of a value is kept at most after it was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_age_secs: Option<u64>,
-    /// Who changed it last.
+    /// Who last changed it.
     pub author: Option<String>,
     /// How often the format was changed: values from before a change may not match it.
     pub format_changes: u32,
     /// When it was made.
     pub created_at: String,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: String,
 }
 
@@ -63,59 +63,59 @@ pub struct Definition {
 pub struct NewDefinition {
     /// Its name.
     pub name: String,
-    /// The name of a format, or an object of one, such as `{"enum": ["a", "b"]}`. `string` unless given.
+    /// The name of a format, or an object such as `{"enum": ["a", "b"]}`; `string` by default.
     #[serde(default = "string", deserialize_with = "var_format")]
     #[schema(value_type = Object)]
     pub var_format: VarFormat,
-    /// The fewest bytes of a value.
+    /// The minimum length of a value in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_min: Option<usize>,
-    /// The most bytes of a value.
+    /// The maximum length of a value in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<usize>,
-    /// The scopes at which it allows values; all three unless given.
+    /// The scopes at which it allows values; all three by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<ScopeKind>>,
     /// Whether values are shown only with the right `reveal`.
     #[serde(default)]
     pub encrypted: bool,
-    /// Whether it is reported as missing when it resolves to nothing.
+    /// Whether it is reported as missing if it resolves to nothing.
     #[serde(default)]
     pub required: bool,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What resolves when no scope holds a value; never a secret.
+    /// The value that it resolves to if no scope holds one; never a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// How many former versions of it and of each of its values are kept, at most 100; as many as the service keeps
-    /// unless set.
+    /// How many former versions of it and of each of its values are kept, at most 100; by default the service's own
+    /// number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_versions: Option<u8>,
-    /// For how many seconds after it was replaced a former version of a value is kept at most.
+    /// For how many seconds a former version of a value is kept at most after it was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_age_secs: Option<u64>,
 }
 
-/// What to change of a definition; what is not named stays.
+/// The changes to a definition; absent fields stay as they are.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DefinitionChange {
-    /// Another name.
+    /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Another format, with its parameters.
+    /// A new format, with its parameters.
     #[serde(deserialize_with = "some_var_format", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub var_format: Option<VarFormat>,
-    /// The fewest bytes of a value.
+    /// The minimum length of a value in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_min: Option<usize>,
-    /// The most bytes of a value.
+    /// The maximum length of a value in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<usize>,
-    /// Other scopes. One that still holds a value cannot be removed.
+    /// New scopes. A scope that still holds a value cannot be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<ScopeKind>>,
@@ -127,22 +127,22 @@ pub struct DefinitionChange {
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub default: Option<Option<String>>,
-    /// Whether it is reported as missing when it resolves to nothing.
+    /// Whether it is reported as missing if it resolves to nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
     /// Can be set, never cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
-    /// Another number of former versions, at most 100.
+    /// A new number of former versions to keep, at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_versions: Option<u8>,
-    /// Another age, in seconds, that a former version of a value reaches at most.
+    /// A new maximum age of former versions of a value, in seconds after they were replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_age_secs: Option<u64>,
-    /// Changes the format although values do not match it; they stay until they are set again.
+    /// Changes the format even if values do not match it; they stay until they are set again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_mismatched: bool,
-    /// Says what would be done, and does nothing.
+    /// Reports what would be done, and does nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
@@ -150,9 +150,9 @@ pub struct DefinitionChange {
 /// What a change means for the stored values.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Plan {
-    /// Whether the change was made: neither on a dry run nor where values prevent it.
+    /// Whether the change was made: not on a dry run, nor if values prevent it.
     pub applied: bool,
-    /// The values that the change does not allow. They are not shown.
+    /// The values that prevent the change, without their content.
     pub refused: Vec<RefusedValue>,
     /// The definition as it is now.
     pub definition: Definition,
@@ -168,28 +168,28 @@ pub struct RefusedValue {
     pub linked_account_id: Option<String>,
     /// The workflow whose value it is.
     pub workflow_id: Option<String>,
-    /// Why it is refused: a rule of the format, or that no value would be allowed at its scope.
+    /// Why it is refused: a rule of the format, or its scope, which would no longer allow a value.
     pub reason: String,
 }
 
-/// What a deletion takes with it.
+/// What a deletion also deletes.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Deletion {
     /// What is deleted.
     pub name: String,
-    /// Whether it was: not on a dry run.
+    /// Whether it was deleted: not on a dry run.
     pub deleted: bool,
-    /// How many values go with it.
+    /// How many values are deleted with it.
     pub values: usize,
-    /// How many credentials go with it.
+    /// How many credentials are deleted with it.
     pub credentials: usize,
 }
 
-/// How to bring back a definition.
+/// How to bring a definition back.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndeleteDefinition {
-    /// Puts the newest version of a present one that cannot be read in its place, too: what that held is lost.
+    /// Also replaces a present definition that cannot be read with its newest readable version; its content is lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace_damaged: bool,
 }
@@ -262,7 +262,7 @@ impl DefinitionChange {
         }))
     }
 
-    /// Everything else that changes.
+    /// All other changes.
     pub(crate) fn other_change(&self) -> Result<strongroom::DefinitionChange, Failure> {
         let mut change = strongroom::DefinitionChange::new();
         if let Some(name) = &self.name {

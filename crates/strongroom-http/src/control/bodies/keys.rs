@@ -13,11 +13,11 @@ use crate::time;
 /// An API key.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
-    /// Its id, by which it is revoked.
+    /// Its id, which is needed to revoke it.
     pub id: String,
-    /// For people.
+    /// A display name.
     pub name: String,
-    /// The key itself, only when it is made.
+    /// The key itself, only in the response that makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub api_key: Option<Zeroizing<String>>,
@@ -25,17 +25,17 @@ pub struct ApiKey {
     pub environment: String,
     /// What it may do: `documented`, `read`, `write`, `reveal`, `admin`, `operate`.
     pub rights: Vec<String>,
-    /// The variables to which it is narrowed; empty for all. One that ends in `*` takes all that begin so.
+    /// The variables to which it is narrowed; empty for all. A name that ends in `*` covers all that begin with it.
     pub names: Vec<String>,
     /// The linked accounts to which it is narrowed; empty for the whole org.
     pub linked_account_ids: Vec<String>,
     /// When it was made.
     pub created_at: String,
-    /// It is refused from then on.
+    /// When it expires.
     pub expires_at: Option<String>,
-    /// The day on which it was last used, in UTC.
+    /// The day, in UTC, on which it was last used.
     pub last_used: Option<String>,
-    /// The id of the key that made it; none for one that was made where the vault is, or by an earlier release.
+    /// The id of the key that made it; `null` for a key that was made where the vault is, or by an earlier release.
     #[serde(default)]
     pub made_by: Option<String>,
 }
@@ -45,17 +45,17 @@ pub struct ApiKey {
 pub struct KeyRevoked {
     /// Its id.
     pub name: String,
-    /// Whether it was there: `false` where only keys that it made were revoked.
+    /// Whether it existed: `false` if only keys that it made were revoked.
     pub deleted: bool,
-    /// The keys that it made, by itself or through others.
+    /// The keys that it made, directly or through others.
     pub children: Vec<ApiKey>,
     /// Whether those were revoked too. Otherwise they stay valid.
     pub children_deleted: bool,
-    /// Why each API key that cannot be read is not among the children: it may be one. It is refused, and can be revoked
-    /// by its id. Left out if there are none.
+    /// Why API keys that cannot be read are not among the children, although they may be. Such a key is refused, and
+    /// can be revoked by its id. Absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
-    /// How many sessions were ended, where that was asked for.
+    /// How many sessions were ended, if that was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_ended: Option<usize>,
 }
@@ -64,19 +64,19 @@ pub struct KeyRevoked {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyRequest {
-    /// Who or what will use it, for people.
+    /// A display name, for who or what will use it.
     pub name: String,
-    /// What it may do; `documented` unless given. No more than the key of the call.
+    /// Its rights; `documented` by default. They cannot exceed those of the key of the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rights: Vec<String>,
-    /// Narrows `read`, `write` and `reveal` to these variables; one that ends in `*` takes all that begin so. Not
-    /// empty: a list that came out empty by mistake would otherwise mean all of them.
+    /// Narrows `read`, `write` and `reveal` to these variables; a name that ends in `*` covers all that begin with it.
+    /// It must not be empty: a list that is empty by mistake would otherwise mean all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
-    /// Narrows them to these linked accounts. Not empty.
+    /// Narrows them to these linked accounts. It must not be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_account_ids: Option<Vec<String>>,
-    /// Refuses it from then on, as in `2026-01-31T12:00:00Z`.
+    /// When it expires, as in `2026-01-31T12:00:00Z`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -85,9 +85,9 @@ pub struct ApiKeyRequest {
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateKey {
-    /// For how many seconds the old key is still taken.
+    /// For how many seconds the old key is still accepted.
     pub grace_secs: u64,
-    /// Refuses the new one from then on; when the old one would have expired unless given.
+    /// When the new key expires; by default when the old one would have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }

@@ -6,16 +6,17 @@ use utoipa::ToSchema;
 
 use super::opaque;
 
-/// Variables as rows, the org and linked accounts as columns: what is set where, what overrides what, what is missing.
+/// Variables as rows, the org and linked accounts as columns: what is set where, what overrides what, and what is
+/// missing.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Matrix {
     /// The columns: the org first, then linked accounts.
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<MatrixRow>,
-    /// What `after` is to be for the next rows; `null` at the end.
+    /// The `after` of the next rows; `null` at the end.
     pub next: Option<String>,
-    /// What `columns_after` is to be for the next accounts; `null` at the end.
+    /// The `columns_after` of the next accounts; `null` at the end.
     pub next_columns: Option<String>,
 }
 
@@ -28,7 +29,7 @@ pub struct Column {
     /// The account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_account_id: Option<String>,
-    /// Its name, for people.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -49,34 +50,34 @@ pub struct MatrixRow {
     /// The scopes at which it allows values.
     #[schema(value_type = Vec<String>)]
     pub scopes: Vec<ScopeKind>,
-    /// One for each column, in their order.
+    /// One cell for each column, in their order.
     pub cells: Vec<Cell>,
 }
 
-/// What a run in the column's scope sees of the row's variable.
+/// What a run at the column's scope sees of the row's variable.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Cell {
-    /// How the value comes here.
+    /// Where the value comes from.
     pub state: EntryState,
     /// The value, cut to 64 characters, unless it is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// What it overrides: `org`, `default`.
+    /// The scopes that it overrides: `org`, `default`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<String>,
 }
 
-/// How a value comes into a cell.
+/// Where the value of a cell comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
-    /// It is set in this very scope.
+    /// It is set at this scope.
     Set,
-    /// It is the org's.
+    /// It is inherited from the org.
     Inherited,
     /// It is the definition's default.
     Default,
-    /// There is none, and one is required.
+    /// There is none, but one is required.
     Missing,
     /// There is none.
     None,

@@ -29,7 +29,7 @@ pub use values::{
 
 pub(super) use values::scope_of;
 
-/// A `Debug` that shows the name of the type alone: its fields may be secrets, or come from a request.
+/// A `Debug` that shows only the name of the type: its fields may be secrets, or come from a request.
 macro_rules! opaque {
     ($($name:ident),* $(,)?) => {
         $(impl std::fmt::Debug for $name {
@@ -41,16 +41,16 @@ macro_rules! opaque {
 }
 pub(super) use opaque;
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
-    /// What `after` is to be for the next part; `null` at the end of the list. No item is skipped or shown twice,
-    /// whatever is deleted meanwhile.
+    /// The `after` of the next page; `null` at the end of the list. No item is skipped or shown twice, even if others
+    /// are deleted meanwhile.
     pub next: Option<String>,
-    /// Of a list of definitions or API keys: why each of those of this part that cannot be read is not among the items.
-    /// Left out if there are none.
+    /// In a list of definitions or API keys: why those of this page that cannot be read are not among the items. Absent
+    /// if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
 }
@@ -73,7 +73,7 @@ pub struct Deleted {
     pub deleted: bool,
 }
 
-/// The body of a call that takes none: nothing, or an empty object. Any field would be passed over.
+/// The body of a call that needs none: nothing, or an empty object. Any field would be ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoFields {}
@@ -85,7 +85,7 @@ impl<T> std::fmt::Debug for Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page of the engine, each item as `show` shows it.
+    /// A page of the engine, each item as `show` converts it.
     pub(super) fn of<I>(listing: strongroom::Listing<I>, show: impl FnMut(I) -> T) -> Self {
         let next = listing.next.map(|cursor| cursor.to_string());
         Self::new(listing.items.into_iter().map(show).collect(), next)

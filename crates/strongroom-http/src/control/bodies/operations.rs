@@ -14,9 +14,9 @@ pub struct Status {
     pub version: String,
     /// The id of the store.
     pub store_id: String,
-    /// The org of the key.
+    /// The org that the key belongs to.
     pub org_id: String,
-    /// The environment of the key.
+    /// The environment that the key belongs to.
     pub environment: String,
     /// The id of the key.
     pub api_key_id: String,
@@ -28,7 +28,7 @@ pub struct Status {
     /// The linked accounts to which it is narrowed; empty for the whole org.
     #[serde(default)]
     pub accounts: Vec<String>,
-    /// Whether requests are served, as `/readyz` says.
+    /// Whether requests are served, as `/readyz` reports.
     pub ready: bool,
     /// The settings of the vault.
     pub settings: VaultSettings,
@@ -37,19 +37,19 @@ pub struct Status {
 /// The settings of a vault.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct VaultSettings {
-    /// Whether every write is noted.
+    /// Whether every write is recorded in the audit.
     pub audit: bool,
-    /// Whether every org has a count that moves with what its runs see.
+    /// Whether every org has a counter that changes with what its runs see.
     pub generations: bool,
 }
 
-/// What to change of the settings; what is not named stays.
+/// The changes to the settings; absent fields stay as they are.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsChange {
-    /// Whether every write is to be noted.
+    /// Whether every write is to be recorded in the audit.
     pub audit: Option<bool>,
-    /// Whether every org is to have a count that moves with what its runs see.
+    /// Whether every org is to have a counter that changes with what its runs see.
     pub generations: Option<bool>,
 }
 
@@ -58,11 +58,11 @@ pub struct SettingsChange {
 pub struct Slot {
     /// Its id.
     pub id: String,
-    /// `raw_key`, `passphrase`, `provider`, `unreadable`, or `missing` for one whose row is gone.
+    /// `raw_key`, `passphrase`, `provider`, `unreadable`, or `missing` if its row is gone.
     pub kind: String,
-    /// What opens it, in words.
+    /// A description of what opens it.
     pub opened_by: String,
-    /// Since when.
+    /// When it was added.
     pub since: Option<String>,
     /// Whether it can be used.
     pub usable: bool,
@@ -86,11 +86,11 @@ pub struct Job {
     pub environment: Option<String>,
     /// The linked account that it works on.
     pub linked_account_id: Option<String>,
-    /// How far it is.
+    /// Its progress.
     pub progress: Option<Progress>,
 }
 
-/// How far a job on keys is.
+/// The progress of a job on keys.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Rows processed.
@@ -99,11 +99,11 @@ pub struct Progress {
     pub rows_total: Option<u64>,
     /// Rows that cannot be opened.
     pub failed: u64,
-    /// New keys.
+    /// How many new keys were made.
     pub keys_made: u64,
-    /// Old keys that were destroyed.
+    /// How many old keys were destroyed.
     pub keys_destroyed: u64,
-    /// Old keys that were kept for rows that cannot be opened.
+    /// How many old keys were kept for rows that cannot be opened.
     pub keys_kept: u64,
     /// How long it has run, in milliseconds.
     pub worked_ms: u64,
@@ -114,7 +114,7 @@ pub struct Progress {
 /// A row that cannot be opened.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct UnreadableRow {
-    /// The row: its kind and the ids of its address.
+    /// The row: its kind and the ids in its address.
     pub row: String,
     /// Why.
     pub message: String,
@@ -135,7 +135,7 @@ pub struct Rotate {
     /// Only the key of this linked account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linked_account_id: Option<String>,
-    /// The keys of every org and environment, instead of those of the key of the call.
+    /// The keys of every org and environment, not only those of the key of the call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// Only keys that have been in use for at least this long.
@@ -149,7 +149,7 @@ pub struct Rotate {
 opaque!(Status, VaultSettings, SettingsChange, Slot, Job, Progress, UnreadableRow, JobAction, Rotate);
 
 impl SettingsChange {
-    /// What it asks for, in words; `None` for nothing.
+    /// A description of the request; `None` if it asks for nothing.
     pub(crate) fn deed(&self) -> Option<String> {
         let asked = [("audit", self.audit), ("generations", self.generations)];
         let asked = asked.into_iter().filter_map(|(setting, value)| Some((setting, value?)));
@@ -175,7 +175,7 @@ impl Slot {
             SlotKind::Provider { kind, key } => ("provider", format!("{kind} key {}", key.id)),
             SlotKind::Unreadable => ("unreadable", "nothing".to_owned()),
             SlotKind::Missing => ("missing", "nothing".to_owned()),
-            // A kind of a later engine.
+            // A kind from a later engine.
             #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
             _ => ("other", "another kind of key".to_owned()),
         };

@@ -14,7 +14,7 @@ use crate::time;
 /// The value of a variable at one scope.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Value {
-    /// Its id, which every update keeps.
+    /// Its id, which stays the same when it is set again.
     pub id: String,
     /// The id of its definition.
     pub variable_definition_id: String,
@@ -28,15 +28,15 @@ pub struct Value {
     pub scope: ScopeKind,
     /// Whether the variable is encrypted.
     pub encrypted: bool,
-    /// Its version, a text since programs that read numbers as floating point would change it.
+    /// Its version, as a string, since programs that read numbers as floating point would change it.
     pub version: String,
-    /// Who wrote it.
+    /// Who set it.
     pub author: Option<String>,
-    /// Why.
+    /// A note on why it was set.
     pub note: Option<String>,
     /// When it was added.
     pub created_at: String,
-    /// When it was set last.
+    /// When it was last set.
     pub updated_at: String,
 }
 
@@ -53,15 +53,15 @@ pub struct NewValue {
     /// Sets the value of this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
-    /// Why, for the history.
+    /// A note for the history on why it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Sets it only if the present value has this version, or there is none, as `""` says.
+    /// Sets it only if the present value has this version; `""` if there must be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
-/// A value that was set; it is not shown.
+/// A value that was set, without its content.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ValueWritten {
     /// `added` or `updated`.
@@ -83,7 +83,7 @@ pub struct ValueWritten {
     pub updated_at: String,
 }
 
-/// Definitions to make and values to set at one scope, all or none.
+/// Definitions to add and values to set at one scope, all or none.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batch {
@@ -97,10 +97,10 @@ pub struct Batch {
     pub definitions: Vec<NewDefinition>,
     /// Values of new or existing definitions.
     pub values: Vec<BatchValue>,
-    /// Writes no value that is what is there already, and says which those are.
+    /// Skips values that are already stored as given, and reports them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compare: bool,
-    /// Says which values would be refused, and writes nothing.
+    /// Reports which values would be refused, and writes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
@@ -114,7 +114,7 @@ pub struct BatchValue {
     /// The value.
     #[schema(value_type = String)]
     pub value: Zeroizing<String>,
-    /// Sets it only if the present value has this version, or there is none, as `""` says.
+    /// Sets it only if the present value has this version; `""` if there must be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -122,20 +122,20 @@ pub struct BatchValue {
 /// What a batch did.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct BatchDone {
-    /// Whether it was written: neither on a dry run nor where a value is refused.
+    /// Whether it was written: not on a dry run, nor if a value is refused.
     pub applied: bool,
-    /// Names of values that are refused, each with the rule that it breaks.
+    /// The refused values, each with the rule that it breaks.
     pub refused: Vec<MissingValue>,
-    /// Names of values that were not written because they are what is there already. Only values that the key may see
-    /// are compared: with the right `reveal`, and otherwise those that are not encrypted with the right `read`.
+    /// The names of values that were not written because they are already stored as given. Only values that the key may
+    /// see are compared: all with the right `reveal`, otherwise those that are not encrypted with the right `read`.
     #[serde(default)]
     pub unchanged: Vec<String>,
     /// How many values of existing definitions could not be compared.
     #[serde(default)]
     pub uncompared: usize,
-    /// How many definitions were made.
+    /// How many definitions were added.
     pub defined: usize,
-    /// Each value that was written, in the order of the request.
+    /// The values that were written, in the order of the request.
     pub values: Vec<Applied>,
 }
 
@@ -168,15 +168,15 @@ pub struct Version {
     pub state: String,
     /// When it was written; `null` for one that cannot be read.
     pub written_at: Option<String>,
-    /// By whom.
+    /// Who wrote it.
     pub author: Option<String>,
-    /// In which request.
+    /// The request in which it was written.
     pub request_id: Option<String>,
-    /// Why.
+    /// A note on why it was written.
     pub note: Option<String>,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Why it cannot be read, which says which row it is. Left out for one that can be read.
+    /// Why it cannot be read, including which row it is. Absent if it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
@@ -185,35 +185,35 @@ pub struct Version {
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Undo {
-    /// That of this account.
+    /// The value of this account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linked_account_id: Option<String>,
-    /// That of this workflow.
+    /// The value of this workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
-    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    /// Also replaces a present row that cannot be read; its content is lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace_damaged: bool,
 }
 
-/// Which version to bring back.
+/// Which version to restore.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The version, as the history lists it.
     pub version: String,
-    /// Of the value of this account.
+    /// The value of this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_account_id: Option<String>,
-    /// Of the value of this workflow.
+    /// The value of this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
-    /// Puts the version in the place of a present row that cannot be read, too: what that held is lost.
+    /// Also replaces a present row that cannot be read; its content is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace_damaged: bool,
 }
 
-/// A value that is what it was before.
+/// A value that was set to a former version.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Undone {
     /// The name of the variable.
@@ -223,9 +223,9 @@ pub struct Undone {
     pub scope: ScopeKind,
     /// The id of the value.
     pub id: String,
-    /// The version that is the value again.
+    /// The version that was restored.
     pub restored: String,
-    /// The version which it is now.
+    /// Its present version.
     pub version: String,
     /// When the restored version was first written.
     pub written_at: String,
@@ -236,8 +236,8 @@ pub struct Undone {
 pub struct Resolution {
     /// The variables, in the order in which they were defined.
     pub values: Vec<ResolvedValue>,
-    /// A digest of their versions, which tells nothing of the values: the same until one of them is set, deleted or
-    /// found elsewhere.
+    /// A digest of their versions, which reveals nothing about the values: it stays the same until one of them is set,
+    /// deleted or found elsewhere.
     #[serde(default)]
     pub versions: String,
     /// The names of required variables without a value.
@@ -258,7 +258,7 @@ pub struct ResolvedValue {
     pub scope: String,
     /// Whether the variable is encrypted.
     pub encrypted: bool,
-    /// What it overrides: less specific places that also hold a value, most specific first.
+    /// The scopes that it overrides: less specific ones that also hold a value, most specific first.
     pub shadowed: Vec<String>,
 }
 
@@ -269,7 +269,7 @@ pub struct Trace {
     pub name: String,
     /// The id of its definition.
     pub variable_definition_id: String,
-    /// Where it is found; `null` for nowhere.
+    /// Where it is found; `null` if nowhere.
     pub scope: Option<String>,
     /// Every place, most specific first.
     pub steps: Vec<Step>,
@@ -280,7 +280,7 @@ pub struct Trace {
 pub struct Step {
     /// `org`, `linked_account`, `workflow` or `default`.
     pub scope: String,
-    /// The same with the id of the account or workflow.
+    /// The same, with the id of the account or workflow.
     pub at: String,
     /// `found`, `shadowed` or `no value`.
     pub outcome: String,
@@ -288,7 +288,7 @@ pub struct Step {
     pub grandfathered: bool,
     /// Who set it.
     pub author: Option<String>,
-    /// Why.
+    /// A note on why it was set.
     pub note: Option<String>,
 }
 
@@ -390,7 +390,7 @@ impl Trace {
         let steps = trace.steps.iter().map(|step| {
             let outcome = match (step.holds_value, winner) {
                 (false, _) => "no value",
-                // The winner is one of these very steps, so it is the same if its address is.
+                // The winner is one of these steps, so it is this one if the addresses are equal.
                 (true, Some(winner)) if std::ptr::eq(winner, step) => "found",
                 (true, _) => "shadowed",
             };
@@ -417,7 +417,7 @@ pub(crate) fn scope_of(account: Option<&str>, workflow: Option<&str>) -> Result<
     queries::scope(account, workflow)
 }
 
-/// A value for who may see it.
+/// A value, if the key may see it.
 pub(crate) fn shown(value: &Secret, encrypted: bool, reveal: bool) -> Option<Zeroizing<String>> {
     (!encrypted || reveal).then(|| Zeroizing::new(value.expose().to_owned()))
 }
