@@ -75,16 +75,16 @@ enum Command {
     Man(Man),
     /// Check the health of a server; needs no key
     Health(Health),
-    /// Allow what the project's .strongroom.toml chooses, as long as the file stays as it is
+    /// Allow the settings of the project's .strongroom.toml until the file changes
     Allow(Allow),
 }
 
 /// The commands that work on a vault.
 #[derive(Debug, Clone, Subcommand)]
 enum Work {
-    /// Create a new vault, and its root key file unless there is one
+    /// Create a new vault, and a root key file if there is none
     Init(Init),
-    /// Define a variable, or with --change change its definition
+    /// Define a variable, or change its definition with --change
     Define(Box<Define>),
     /// Show a definition: its format with all parameters, scopes and default
     Show(Show),
@@ -104,18 +104,18 @@ enum Work {
     Orgs(Orgs),
     /// List the environments of the org
     Environments(Environments),
-    /// Change the values of one scope in $EDITOR; only what was changed is written
+    /// Change the values of one scope in $EDITOR; only changes are written
     ///
     /// The draft is in a private directory, which is overwritten and removed afterwards. What an editor keeps elsewhere
-    /// stays there, such as vim's ~/.viminfo and what is in its `undodir`
+    /// stays there, such as vim's ~/.viminfo and its `undodir`
     Edit(Edit),
-    /// Delete a value; `undo` brings it back, if versions of it are kept
+    /// Delete a value; `undo` brings it back if versions of it are kept
     Delete(Delete),
     /// List the versions of a value: when each was written, by whom and why
     History(History),
-    /// Set a value to what it was before its last change, or before it was deleted
+    /// Undo the last change of a value, or its deletion
     Undo(Undo),
-    /// Set a value to what it was in one of its versions
+    /// Restore a former version of a value
     Revert(Revert),
     /// Credentials of a linked account's apps
     #[command(subcommand)]
@@ -125,9 +125,9 @@ enum Work {
     Account(AccountCommand),
     /// Set the variables of a `.env`, JSON or YAML file, all or none
     Import(Import),
-    /// Print what a run sees; with --for, in the format of one reader, byte for byte
+    /// Print what a run sees; with --for, exactly as one reader expects it
     Export(Box<Export>),
-    /// Compare two environments, orgs or scopes, or one with what it was, without showing a value
+    /// Compare two environments, orgs or scopes, or one with its past, without showing a value
     Diff(Box<Diff>),
     /// Copy values, and the definitions that they need, between environments, orgs or scopes
     Copy(Box<Copy>),
@@ -140,13 +140,13 @@ enum Work {
     Doctor(Doctor),
     /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
     Verify(Verify),
-    /// Check every row and record its state in a file that `verify --checkpoint` compares with later
+    /// Check every row and record its state in a file for a later `verify --checkpoint`
     Checkpoint(Checkpoint),
-    /// Write the whole vault to one file, sealed as it is; with --org, one org under a key of its own
+    /// Write the whole vault to one file, sealed as it is stored; with --org, one org under a key of its own
     Backup(Backup),
     /// Restore a backup: as it was, as a new vault, or with --org one org into an existing vault
     Restore(Restore),
-    /// Move the vault to another store; the old one then takes no more writes
+    /// Move the vault to another store; the old one then refuses writes
     Migrate(Migrate),
     /// API keys of the environment, for clients of the server
     #[command(subcommand)]
@@ -157,15 +157,15 @@ enum Work {
     /// Give the vault new keys; everything stays readable
     #[command(subcommand)]
     Rotate(Rotate),
-    /// Destroy keys, and with them everything that was sealed under them
+    /// Destroy keys, and everything that was sealed with them
     #[command(subcommand)]
     Shred(Shred),
     /// List who changed what; also turn the audit on or off, export it, check an export, or drop old events
     Audit(Audit),
-    /// Work that a crash or a pause left unfinished
+    /// Jobs that a crash or a pause left unfinished
     #[command(subcommand)]
     Job(JobCommand),
-    /// Serve the vault over HTTP; creates one if there is none, with an API key and two requests to try
+    /// Serve the vault over HTTP; if there is none, create one, with an API key and two requests to try
     Serve(Box<Serve>),
 }
 

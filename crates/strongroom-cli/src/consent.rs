@@ -14,7 +14,7 @@ static AGREED: Mutex<Vec<Deed>> = Mutex::new(Vec::new());
 /// `--yes` of a command that destroys something.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Consent {
-    /// Do not ask first; without a terminal to ask on, nothing is destroyed without it
+    /// Do not ask first; required to destroy anything if there is no terminal to ask on
     #[arg(long, short)]
     yes: bool,
 }

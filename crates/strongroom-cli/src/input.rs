@@ -34,7 +34,7 @@ pub(crate) struct ValueArgs {
     /// Accept an empty value; on a terminal, set it without asking
     #[arg(long)]
     empty: bool,
-    /// Standard input is bytes, not text: it is stored in base64, as a variable of format `bytes` asks for
+    /// Read standard input as bytes, not text: they are stored in base64, as a variable of format `bytes` requires
     #[arg(long, conflicts_with = "empty")]
     bytes: bool,
     #[command(flatten)]

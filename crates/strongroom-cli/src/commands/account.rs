@@ -21,17 +21,18 @@ use crate::suggest;
 pub(crate) enum AccountCommand {
     /// Register a linked account
     Create(Create),
-    /// Add the default app, which credentials need, another one or a further connection of one, to a linked account
+    /// Add an app to a linked account: the default one, which credentials need, or another; or another connection of
+    /// one
     AddApp(AddApp),
     /// List the apps of a linked account, and the connections of each
     Apps(Apps),
-    /// Remove an app from a linked account, or a connection beside its default one, with the credentials
+    /// Remove an app from a linked account, or a connection other than its default one, with the credentials
     RemoveApp(RemoveApp),
     /// List the registered linked accounts
     List,
     /// Delete a linked account with its values, credentials and keys
     Delete(Delete),
-    /// List the sessions of a linked account, whose tokens a server takes
+    /// List the sessions of a linked account, whose tokens a server accepts
     Sessions(OfAccount),
     /// End the sessions of a linked account, or of all: their tokens are refused from then on
     EndSessions(EndSessions),
@@ -57,10 +58,10 @@ pub(crate) struct EndSessions {
 pub(crate) struct Create {
     /// The id of the linked account
     id: LinkedAccountId,
-    /// A name for people
+    /// A display name
     #[arg(long)]
     name: Option<String>,
-    /// With the default app, which credentials need
+    /// Add the default app, which credentials need
     #[arg(long)]
     default_app: bool,
 }

@@ -27,19 +27,20 @@ pub(crate) enum ApiKeyCommand {
     List,
     /// Revoke a key; asks first if this command itself uses it
     Revoke(Revoke),
-    /// Create a key that may do the same in place of another one, and print it
+    /// Create a key with the same rights that replaces another one, and print it
     Rotate(Rotate),
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Create {
-    /// Who or what will use it, for people
+    /// A display name, for who or what will use it
     name: String,
-    /// What it may do: documented, read, write, reveal, admin or operate; repeat it for several [default: documented,
-    /// the calls of /api/v2/public]
+    /// A right: documented, read, write, reveal, admin or operate; repeat it for several [default: documented, the
+    /// calls of /api/v2/public]
     #[arg(long = "right", value_name = "RIGHT", value_parser = right)]
     rights: Vec<Right>,
-    /// Narrow read, write and reveal to this variable, or with * at its end to all that begin so; repeat it for several
+    /// Narrow read, write and reveal to this variable, or to all that begin with it if it ends in *; repeat it for
+    /// several
     #[arg(long = "only", value_name = "NAME")]
     names: Vec<String>,
     /// Narrow them to this linked account; repeat it for several
@@ -54,10 +55,10 @@ pub(crate) struct Create {
 pub(crate) struct Revoke {
     /// The id of the API key, as `strongroom api-key list` shows it
     id: DocumentId,
-    /// End the sessions of all linked accounts too: those whose tokens the key issued are among them
+    /// Also end the sessions of all linked accounts, including those for which the key issued tokens
     #[arg(long)]
     with_sessions: bool,
-    /// Refuse the keys too that it made, by itself or through keys that it made
+    /// Also revoke the keys that it made, directly or through others
     #[arg(long)]
     with_children: bool,
     #[command(flatten)]
@@ -69,7 +70,7 @@ pub(crate) struct Rotate {
     /// The id of the API key, as `strongroom api-key list` shows it
     id: DocumentId,
     /// Accept the old key for this much longer, such as 24h [default: 0s; 10m for the key with which this command calls
-    /// a server, and no less than 60s, in case the new one is lost on its way]
+    /// a server, and at least 60s, in case the new one is lost on its way]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Option<Duration>,
     /// Refuse the new key after this time, such as 30d or 12h

@@ -26,16 +26,16 @@ pub(crate) struct Audit {
     /// Note every write to the vault from now on, whoever makes it
     #[arg(long, conflicts_with_all = ["off", "since", "actor"])]
     on: bool,
-    /// Note no more writes; what was noted stays
+    /// Stop noting writes; existing events stay
     #[arg(long, conflicts_with_all = ["since", "actor"])]
     off: bool,
-    /// Only what was written at this time or later, such as 2026-01-31T12:00:00Z, or since so long ago, such as 5m
+    /// Only events from this time on, such as 2026-01-31T12:00:00Z, or at most this old, such as 5m
     #[arg(long, value_name = "TIME", value_parser = moment_or_age)]
     since: Option<Timestamp>,
-    /// Only what was written on behalf of this actor, or of all of a kind, such as `session:`
+    /// Only writes on behalf of this actor, or of all of a kind, such as `session:`
     #[arg(long)]
     actor: Option<String>,
-    /// Write all events to this new file, and what it can be checked by to FILE.digest, to be kept elsewhere; if any
+    /// Write all events to this new file, and a digest to check it by to FILE.digest, to be kept elsewhere; if any
     /// cannot be read or is missing, both have the rest and say so, and the command exits with 5
     #[arg(long, value_name = "FILE", conflicts_with_all = NARROWED)]
     export: Option<PathBuf>,
@@ -48,8 +48,7 @@ pub(crate) struct Audit {
     /// With --check: events from before this time, or older than this, were dropped since the digest was made
     #[arg(long, value_name = "TIME", value_parser = moment_or_age, requires = "check")]
     dropped_before: Option<Timestamp>,
-    /// Drop events from before this time, or older than this, such as 90d; those of the last two hours stay whatever it
-    /// says
+    /// Drop events from before this time, or older than this, such as 90d; those of the last two hours always stay
     #[arg(long, value_name = "TIME", value_parser = moment_or_age,
         conflicts_with_all = [&NARROWED[..], &["export", "check"]].concat())]
     drop_before: Option<Timestamp>,

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// `completions` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Completions {
-    /// The shell that reads them
+    /// The shell to print them for
     shell: Shell,
 }
 

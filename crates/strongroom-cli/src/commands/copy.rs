@@ -19,7 +19,7 @@ use crate::typo::closest;
 /// `copy` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Copy {
-    /// Copy from `[ORG/]ENVIRONMENT`; add `@account:ID` or `@workflow:ID` for another scope than the org's
+    /// Copy from `[ORG/]ENVIRONMENT`; add `@account:ID` or `@workflow:ID` for a scope other than the org's
     #[arg(value_name = "A")]
     from: Place,
     /// Copy to, written like A

@@ -29,13 +29,13 @@ pub(crate) enum CredentialCommand {
     Set(Set),
     /// List key names and times
     List(List),
-    /// Delete a credential; `credential undo` brings it back, if versions of it are kept
+    /// Delete a credential; `credential undo` brings it back if versions of it are kept
     Delete(Delete),
     /// List the versions of a credential: when each was written, by whom and why
     History(History),
-    /// Set a credential to what it was before its last change, or before it was deleted
+    /// Undo the last change of a credential, or its deletion
     Undo(Undo),
-    /// Set a credential to what it was in one of its versions
+    /// Restore a former version of a credential
     Revert(Revert),
 }
 
@@ -52,10 +52,10 @@ pub(crate) struct Place {
 /// Which app of an account, and which connection of it.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct AppArgs {
-    /// The slug of another app than the default one
+    /// The slug of an app other than the default one
     #[arg(long, value_name = "SLUG")]
     app: Option<IntegrationId>,
-    /// A connection of the app beside its default one
+    /// A connection of the app other than its default one
     #[arg(long, value_name = "ID")]
     pub(crate) connection: Option<ConnectionId>,
 }
@@ -82,7 +82,7 @@ pub(crate) struct Delete {
     key: CredentialKey,
     #[command(flatten)]
     place: Place,
-    /// Keep no former version either: nothing brings it back. Needed for one that cannot be read and has versions
+    /// Also delete all former versions: nothing brings it back. Required if it cannot be read and has versions
     #[arg(long)]
     purge: bool,
     #[command(flatten)]

@@ -39,7 +39,7 @@ pub(crate) struct Undo {
 pub(crate) struct Revert {
     /// The key of the credential
     key: CredentialKey,
-    /// Which version, as `credential history` lists it
+    /// The version, as `credential history` lists it
     #[arg(long, value_name = "N")]
     version: u64,
     #[command(flatten)]

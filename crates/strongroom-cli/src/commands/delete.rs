@@ -21,15 +21,15 @@ use crate::suggest;
 /// `delete` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Delete {
-    /// The name of the variable; of a damaged definition with --definition --purge its id
+    /// The name of the variable; the id of a damaged definition with --definition --purge
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
     /// Delete the definition and its values at all scopes
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
-    /// Keep no former version either: nothing brings it back, of a definition no older one of its name either. Needed
-    /// for one that cannot be read and has versions
+    /// Also delete all former versions: nothing brings it back, nor an older definition of the same name. Required if
+    /// it cannot be read and has versions
     #[arg(long)]
     purge: bool,
     #[command(flatten)]

@@ -21,14 +21,14 @@ use crate::session::Session;
 /// `diff` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Diff {
-    /// `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for another scope than the org's; with --at, the chosen
-    /// environment unless it is named
+    /// `[ORG/]ENVIRONMENT`, and `@account:ID` or `@workflow:ID` for a scope other than the org's; with --at, the chosen
+    /// environment by default
     #[arg(value_name = "A", required_unless_present = "at")]
     one: Option<Place>,
     /// The place to compare it with
     #[arg(value_name = "B", required_unless_present = "at")]
     other: Option<Place>,
-    /// Compare it with what it was at this time, such as 2026-01-31T12:00:00Z, or so long ago, such as 90d; what is no
+    /// Compare it with its state at this time, such as 2026-01-31T12:00:00Z, or this long ago, such as 90d; what is no
     /// longer kept is listed as not known, and what was purged since only if the audit has it
     #[arg(long, value_name = "TIME", value_parser = moment_or_age, conflicts_with = "other")]
     at: Option<Timestamp>,

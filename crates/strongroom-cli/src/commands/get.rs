@@ -22,7 +22,7 @@ pub(crate) struct Get {
     /// Show the value
     #[arg(long)]
     reveal: bool,
-    /// With --reveal, of a value in base64: the bytes that it stands for
+    /// With --reveal, for a value in base64: the bytes that it encodes
     #[arg(long, requires = "reveal")]
     bytes: bool,
 }

@@ -15,8 +15,8 @@ use crate::session::Session;
 /// `init` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Init {
-    /// Ask for a passphrase and use it instead of a root key file; without this option, `init` asks which to use when
-    /// it runs on a terminal
+    /// Ask for a passphrase and use it instead of a root key file; without this option, `init` asks which to use if it
+    /// runs on a terminal
     #[arg(long, conflicts_with_all = ["root_key_file", "passphrase_file"])]
     ask_passphrase: bool,
     #[command(flatten)]

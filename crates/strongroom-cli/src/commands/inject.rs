@@ -29,7 +29,7 @@ pub(crate) struct Inject {
     /// Write to this new file, which only its owner can read, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Agree that the values are shown; nothing is filled in without it
+    /// Agree that the values are shown; required to fill in anything
     #[arg(long, required = true)]
     reveal: bool,
 }

@@ -24,7 +24,7 @@ pub(crate) struct List {
     values: bool,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Print the names of the definitions alone, one a line
+    /// Print only the names of the definitions, one per line
     #[arg(long, conflicts_with_all = ["values", "account", "workflow"])]
     names: bool,
 }

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 /// `man` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Man {
-    /// The directory for one page for each command, such as /usr/local/share/man/man1
+    /// The directory for the pages, one per command, such as /usr/local/share/man/man1
     directory: PathBuf,
 }
 

@@ -18,7 +18,7 @@ use crate::suggest;
 /// `resolve` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Resolve {
-    /// One variable; all of them without it
+    /// One variable; all of them by default
     pub(crate) name: Option<DefinitionName>,
     #[command(flatten)]
     path: PathArgs,

@@ -16,7 +16,7 @@ use crate::scope_args::ScopeArgs;
 pub(crate) struct Revert {
     /// The name of the variable
     pub(crate) name: DefinitionName,
-    /// Which version, as `history` lists it
+    /// The version, as `history` lists it
     #[arg(long, value_name = "N")]
     version: u64,
     #[command(flatten)]

@@ -13,9 +13,9 @@ use crate::session::Session;
 /// `search` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Search {
-    /// A part of a name or a description, in small or capital letters; values are not looked at
+    /// A part of a name or a description, in upper or lower case; values are not searched
     text: String,
-    /// Look in every org and environment of the vault
+    /// Search every org and environment of the vault
     #[arg(long)]
     everywhere: bool,
 }

@@ -12,7 +12,7 @@ use crate::session::Session;
 /// `shred` as it is typed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Shred {
-    /// Delete a linked account with its values and credentials, and drop its data keys for good
+    /// Permanently delete a linked account with its values, credentials and data keys
     Account(ShredAccount),
 }
 

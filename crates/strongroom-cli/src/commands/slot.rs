@@ -22,7 +22,7 @@ pub(crate) enum SlotCommand {
     List,
     /// Add a key that opens the vault; asks for a passphrase unless a file is named
     Add(Add),
-    /// Replace the key of a slot; the old key no longer opens the vault, and that of the key in use asks first
+    /// Replace the key of a slot; the old key no longer opens the vault. Asks first if it is the key in use
     Change(Change),
     /// Remove a slot, even if its row is missing; the last usable slot cannot be removed. Asks first if its key is in
     /// use

@@ -22,8 +22,8 @@ pub(crate) struct Undo {
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Bring back the definition of this name that was deleted last, without its values; with --replace-damaged, the
-    /// newest version of a damaged one that can be read
+    /// Bring back the definition of this name that was last deleted, without its values; with --replace-damaged, the
+    /// newest readable version of a damaged one
     #[arg(long, conflicts_with_all = ["account", "workflow"])]
     definition: bool,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct Undo {
 /// What brings back a version takes this.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Replace {
-    /// Put it in the place of a present one that cannot be read or is missing, too: what that held is lost
+    /// Also if the present one cannot be read or is missing; its content is lost
     #[arg(long)]
     pub(super) replace_damaged: bool,
 }

@@ -19,8 +19,8 @@ pub(crate) struct Verify {
     /// Check only the rows of --org and --environment
     #[arg(long)]
     org_only: bool,
-    /// Compare the rows with this file of `checkpoint` too: one that went back is damage; one that is gone or was made
-    /// again is shown, since only you can know whether somebody deleted it
+    /// Also compare the rows with this file of `checkpoint`: an older state of a row is damage; a row that is gone or
+    /// was made again is only shown, since only you can know whether somebody deleted it
     #[arg(long, value_name = "FILE", conflicts_with = "org_only")]
     checkpoint: Option<PathBuf>,
 }

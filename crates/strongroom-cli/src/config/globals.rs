@@ -54,19 +54,19 @@ pub(crate) struct Globals {
     /// The configuration file [default: strongroom/config.toml in the user's configuration directory]
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Leave out the `.strongroom.toml` of the project
+    /// Ignore the `.strongroom.toml` of the project
     ///
-    /// The nearest one, in the working directory or above it, names the `environment`, and the `account` and the
-    /// `prefix` of what a run sees. It counts once `strongroom allow` was run there, until it is changed
+    /// The nearest one, in the working directory or above it, sets the `environment`, and the `account` and the
+    /// `prefix` of what a run sees. It is used once `strongroom allow` was run there, until it is changed
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) no_project: bool,
-    /// Open the store although it is older than this user last saw it, or another vault is in its place
+    /// Open the store although it is older than this user last saw it, or another vault has replaced it
     ///
-    /// It is written down in the file of the store's mark, in the configuration directory, and the mark begins again
-    /// from there
+    /// This is recorded in the file of the store's mark, in the configuration directory, and the mark starts again from
+    /// there
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) accept_rollback: bool,
-    /// Print JSON instead of tables, for errors as well
+    /// Print JSON instead of tables, also for errors
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) json: bool,
 }

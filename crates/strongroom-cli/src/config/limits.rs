@@ -57,8 +57,8 @@ LimitSettings {
     /// Bad keys and tokens at once from one address [default: 100]
     #[arg(long, value_name = "COUNT")]
     failure_rate_burst: NonZeroU32 = "FAILURE_RATE_BURST",
-    /// Proxies of yours in front of the server: the client's address is the one that the outermost of them appended to
-    /// X-Forwarded-For [default: 0, the address of the connection]
+    /// The number of your proxies in front of the server: the client's address is the one that the outermost of them
+    /// appended to X-Forwarded-For [default: 0, the address of the connection]
     #[arg(long, value_name = "COUNT")]
     proxies: usize = "PROXIES",
     /// Requests in progress; one more is refused with 503 [default: 1024]
@@ -78,8 +78,8 @@ LimitSettings {
     /// [default: half of --connections-max, or with --proxies no limit]
     #[arg(long, value_name = "COUNT")]
     address_connections_max: NonZeroUsize = "ADDRESS_CONNECTIONS_MAX",
-    /// Bytes of large answers that clients have not read yet, of one org half as many; one more gets 503
-    /// [default: 268435456]
+    /// Bytes of large responses that clients have not read yet; half as many for one org; one more gets 503 [default:
+    /// 268435456]
     #[arg(long, value_name = "BYTES")]
     answer_bytes_max: NonZeroUsize = "ANSWER_BYTES_MAX",
     /// Bytes in a body; a larger one is refused with 413 [default: 1048576]
@@ -97,10 +97,10 @@ LimitSettings {
     /// Time for the body of a request to arrive; a slower one gets 408 [default: 5s]
     #[arg(long, value_name = "TIME")]
     body_timeout: Time = "BODY_TIMEOUT",
-    /// Time for a client to read something of its answer; then the connection is closed [default: 30s]
+    /// Time for a client to read some of its response; then the connection is closed [default: 30s]
     #[arg(long, value_name = "TIME")]
     send_timeout: Time = "SEND_TIMEOUT",
-    /// Time for which a refusal with 429 is held back [default: 1s]
+    /// Time by which a refusal with 429 is delayed [default: 1s]
     #[arg(long, value_name = "TIME")]
     refusal_pause: Time = "REFUSAL_PAUSE",
     /// Time to finish accepted requests when the server stops [default: 30s]

@@ -18,19 +18,19 @@ use crate::suggest;
 /// Options that only a change takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
-    /// Change the definition that is there; what is not named stays as it is
+    /// Change the existing definition; what is not named stays as it is
     #[arg(long)]
     change: bool,
     /// With --change: show what it would do and which values it would refuse, and write nothing
     #[arg(long, requires = "change")]
     dry_run: bool,
-    /// With --change: change the format although values do not match it; they stay until they are set again
+    /// With --change: change the format even if values do not match it; they stay until they are set again
     #[arg(long, requires = "change")]
     keep_mismatched: bool,
     /// With --change: give it this name
     #[arg(long, value_name = "NAME", requires = "change")]
     rename: Option<DefinitionName>,
-    /// With --change: change this definition too, in the same way; repeat it for several
+    /// With --change: also change this definition, in the same way; repeat it for several
     #[arg(long, value_name = "NAME", requires = "change", conflicts_with = "rename")]
     also: Vec<DefinitionName>,
     /// With --change: remove the default

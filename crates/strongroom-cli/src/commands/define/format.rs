@@ -9,13 +9,13 @@ use crate::failure::Failure;
 /// A format, its parameters and its bounds.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct FormatArgs {
-    /// The form that every value must have
+    /// The format that every value must match
     #[arg(long, value_enum, required_unless_present = "change")]
     format: Option<FormatName>,
-    /// The fewest bytes of a value
+    /// The minimum length of a value in bytes
     #[arg(long, value_name = "N")]
     bytes_min: Option<usize>,
-    /// The most bytes of a value
+    /// The maximum length of a value in bytes
     #[arg(long, value_name = "N")]
     bytes_max: Option<usize>,
     /// For --format enum: an allowed value; repeat it for several
@@ -24,7 +24,7 @@ pub(super) struct FormatArgs {
     /// For --format url_with_scheme: a scheme in lower case; repeat it for several
     #[arg(long = "scheme", value_name = "SCHEME")]
     schemes: Vec<String>,
-    /// For --format pattern: the regular expression that a value must match as a whole
+    /// For --format pattern: the regular expression that a whole value must match
     #[arg(long, value_name = "REGEX")]
     pattern: Option<String>,
     /// For --format pattern: an example that must match; repeat it for several

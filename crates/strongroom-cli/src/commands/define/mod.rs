@@ -36,18 +36,18 @@ pub(crate) struct Define {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// The value that resolves when no scope holds one; never a secret
+    /// The value that it resolves to if no scope holds one; never a secret
     #[arg(long, value_name = "TEXT", conflicts_with = "encrypted")]
     default: Option<String>,
-    /// Report it as missing when it resolves to nothing
+    /// Report it as missing if it resolves to nothing
     #[arg(long)]
     required: bool,
-    /// Keep so many former versions of it and of each of its values, at most 100 [default: 10]; what is too many goes
-    /// with the next write; with 0, what is overwritten is lost
+    /// Keep this many former versions of it and of each of its values, at most 100 [default: 10]; surplus ones are
+    /// deleted with the next write; with 0, overwritten values are lost
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(..=100))]
     keep_versions: Option<u8>,
-    /// Show no former version of a value that was replaced longer ago, such as 90d; it goes with the next write; with
-    /// 0s, what is overwritten is lost
+    /// Show no former version of a value that was replaced longer ago than this, such as 90d; it is deleted with the
+    /// next write; with 0s, overwritten values are lost
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     keep_for: Option<Duration>,
     #[command(flatten)]

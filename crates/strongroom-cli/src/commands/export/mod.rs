@@ -26,11 +26,11 @@ use crate::typo::closest;
 pub(crate) struct Export {
     #[command(flatten)]
     args: RunArgs,
-    /// What reads the file: it gets the values byte for byte, or the export is refused. Without it, lines that all
+    /// The reader of the file: it gets the values byte for byte, or the export is refused. Without it, lines that all
     /// readers of `.env` files read alike
     #[arg(long = "for", value_name = "TARGET", value_enum, conflicts_with = "format")]
     target: Option<Target>,
-    /// What `import` reads: `env`, or json or yaml, which are the same as with --for
+    /// The format that `import` reads: `env`, or json or yaml, which are the same as with --for
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     /// Export only this variable; repeat it for several
@@ -42,11 +42,11 @@ pub(crate) struct Export {
     /// The name of the Secret of --for k8s [default: strongroom]
     #[arg(long, value_name = "NAME", value_parser = secret_name, requires = "target")]
     secret_name: Option<String>,
-    /// Write this variable too, although it can change which code runs, or holds a key of strongroom; repeat it for
+    /// Also write this variable, although it can change which code runs, or holds a key of strongroom; repeat it for
     /// several
     #[arg(long, value_name = "NAME")]
     allow: Vec<String>,
-    /// Agree that the values are shown; nothing is exported without it
+    /// Agree that the values are shown; required for an export
     #[arg(long, required = true)]
     reveal: bool,
 }

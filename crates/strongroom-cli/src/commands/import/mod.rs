@@ -29,26 +29,26 @@ pub(crate) struct Import {
     file: PathBuf,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The format of the file [default: what the name of the file ends in, otherwise env]
+    /// The format of the file [default: by the ending of its name, otherwise env]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
-    /// Accept a standard input without any name
+    /// Accept a standard input without any names
     #[arg(long)]
     empty: bool,
     /// Show what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Set one part after the other where everything is too large for one batch
+    /// Set it in several batches if everything is too large for one
     #[arg(long)]
     in_parts: bool,
     /// Refuse names that are not defined, instead of defining them
     #[arg(long)]
     no_define: bool,
-    /// Define what is plainly a boolean, a short number or a bare URL as that, and without encryption; --dry-run shows
+    /// Define names with obvious booleans, short numbers or bare URLs as those, and without encryption; --dry-run shows
     /// why. Without it, new names are strings and encrypted
     #[arg(long, conflicts_with = "no_define")]
     infer: bool,
-    /// Define all new names as encrypted, whatever --infer proposes
+    /// Define all new names as encrypted, regardless of --infer
     #[arg(long, conflicts_with = "no_define")]
     encrypted: bool,
     /// Define this name without encryption: clients of a server then see its value; repeat it for several

@@ -21,13 +21,13 @@ pub(crate) enum JobCommand {
     List,
     /// Continue one job, or all that are neither paused nor blocked
     Run(Run),
-    /// Keep everyone from running a job on keys
+    /// Pause a job on keys, so that nobody runs it
     Pause(Job),
-    /// Let a paused job run again
+    /// Resume a paused job
     Resume(Job),
-    /// Let a blocked job try its rows again
+    /// Retry the rows of a blocked job
     Retry(Retry),
-    /// Give up a rotation of data keys: the new keys stay in use, and so do the old ones until a later rotation
+    /// Abandon a rotation of data keys: the new keys stay in use, and so do the old ones until a later rotation
     Abandon(Job),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Job {
 pub(crate) struct Retry {
     /// The id of the job, as `strongroom job list` shows it
     id: DocumentId,
-    /// Destroy the old keys even if rows cannot be opened: those rows are lost for good
+    /// Destroy the old keys even if rows cannot be opened: those rows are permanently lost
     #[arg(long)]
     destroy_keys: bool,
 }

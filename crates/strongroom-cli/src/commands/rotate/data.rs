@@ -19,13 +19,13 @@ pub(crate) struct Data {
     /// Only the key of this linked account
     #[arg(long, value_name = "ID")]
     account: Option<LinkedAccountId>,
-    /// The keys of every org and environment, whatever --org and --environment say
+    /// The keys of every org and environment, regardless of --org and --environment
     #[arg(long, conflicts_with = "account")]
     all: bool,
     /// Only keys that have been in use for at least this long, such as 90d
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
-    /// Only keys that seal at least this many rows; with --older-than, one of the two is enough
+    /// Only keys that seal at least this many rows; with --older-than, either is enough
     #[arg(long, value_name = "ROWS")]
     rows_at_least: Option<u64>,
 }

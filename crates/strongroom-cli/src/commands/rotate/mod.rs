@@ -9,9 +9,9 @@ pub(crate) use self::root::Root;
 /// `rotate` as it is typed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Rotate {
-    /// Create new data keys for the org and environment and for its accounts, and seal every row again
+    /// Create new data keys for the org and environment and for its accounts, and reseal every row
     Data(Data),
-    /// Create a new root key and seal every keyring again
+    /// Create a new root key and reseal every keyring
     #[command(after_help = root::HELP)]
     Root(Root),
 }

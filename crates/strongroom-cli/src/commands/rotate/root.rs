@@ -16,10 +16,10 @@ use crate::store::Access;
 /// `rotate root` as it is typed: what to do with each slot other than that of the key which opened the vault.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Root {
-    /// Keep a slot; FILE holds its root key, which has to open this slot
+    /// Keep a slot; FILE holds its root key, which must open this slot
     #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
     slot_key_file: Vec<(SlotId, PathBuf)>,
-    /// Keep a slot; FILE holds its passphrase, which has to open this slot
+    /// Keep a slot; FILE holds its passphrase, which must open this slot
     #[arg(long, value_name = "ID=FILE", value_parser = slot_file)]
     slot_passphrase_file: Vec<(SlotId, PathBuf)>,
     /// Drop a slot: its key no longer opens the vault

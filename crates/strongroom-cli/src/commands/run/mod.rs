@@ -31,18 +31,18 @@ pub(crate) struct Run {
     /// Start from an empty environment instead of this one
     #[arg(long)]
     clear_env: bool,
-    /// Give the command this variable too, although it can change which code runs, or holds a key of strongroom;
+    /// Also give the command this variable, although it can change which code runs, or holds a key of strongroom;
     /// repeat it for several
     #[arg(long, value_name = "NAME")]
     allow: Vec<String>,
-    /// Restart the command when a variable that it gets changes; it has 10 seconds to end
+    /// Restart the command when one of its variables changes; it has 10 seconds to end
     #[arg(long)]
     watch: bool,
     /// With --watch: send this signal instead
     #[cfg(unix)]
     #[arg(long, value_name = "SIGNAL", value_enum, requires = "watch")]
     signal: Option<watch::Notice>,
-    /// With --watch: seconds between two looks
+    /// With --watch: seconds between two checks
     #[arg(long, value_name = "SECONDS", requires = "watch", default_value_t = 2, value_parser = at_least_1())]
     every: u32,
     /// The command and its arguments, executed without a shell

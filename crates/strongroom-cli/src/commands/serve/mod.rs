@@ -40,16 +40,16 @@ use crate::session::Session;
 /// `serve` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7077]
+    /// The address and port to listen on; port 0 selects a free one [default: 127.0.0.1:7077]
     #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     listen: Option<SocketAddr>,
     /// Log on standard error at this level: off, error, warn, info (each request), debug or trace; never a value
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
-    /// How to write the log: lines for people, or one JSON object a line
+    /// The format of the log: lines for people, or one JSON object per line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// Serve over TLS with this certificate and those that lead to its root, in PEM; SIGHUP reads it again
+    /// Serve over TLS with this certificate and its chain to the root, in PEM; SIGHUP reads it again
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -60,7 +60,7 @@ pub(crate) struct Serve {
     /// Let pages of this origin, such as https://console.example, call from a browser; repeat it for several
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     origins: Vec<String>,
-    /// Serve the HTTP calls alone, without the console at `/`
+    /// Serve only the HTTP calls, without the console at `/`
     #[arg(long)]
     no_console: bool,
     /// How long a session token is valid, such as 8h
@@ -70,13 +70,13 @@ pub(crate) struct Serve {
     /// notes wait to be written, is refused, or answered and counted as lost
     #[arg(long, value_name = "IF_FULL", value_enum)]
     note_reads: Option<NoteReads>,
-    /// Leave core dumps and debuggers on for this process, although it holds keys
+    /// Allow core dumps and debuggers for this process, although it holds keys
     #[arg(long)]
     allow_core_dumps: bool,
-    /// Let this process be swapped to disk, although it holds keys
+    /// Allow this process to be swapped to disk, although it holds keys
     #[arg(long)]
     allow_swap: bool,
-    /// What is so without it
+    /// The default
     #[arg(long, hide = true, conflicts_with = "allow_core_dumps")]
     no_core_dumps: bool,
     #[command(flatten)]

@@ -16,12 +16,12 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Traces")]
 pub(super) struct TraceSettings {
-    /// Send a span of each request and of what it did to this address of an OpenTelemetry collector, such as
+    /// Send a span for each request and its effects to this address of an OpenTelemetry collector, such as
     /// http://127.0.0.1:4318/v1/traces; never a value
     #[arg(long, value_name = "URL")]
     otlp_traces_endpoint: Option<String>,
-    /// The part of the traces that is sent, 0 to 1; which ones follows from their ids, so that services with the same
-    /// part send the same traces
+    /// The part of the traces to send, 0 to 1; their ids decide which, so that services with the same part send the
+    /// same traces
     #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = part, requires = "otlp_traces_endpoint")]
     otlp_traces_part: f64,
 }
