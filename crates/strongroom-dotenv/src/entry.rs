@@ -61,17 +61,17 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// A line that names something and left no entry. `Display` is a sentence without any text of the file.
+/// A line whose text did not all become an entry. `Display` is a sentence without any text of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
     /// The line; the first is 1.
     pub line: usize,
-    /// Why it left no entry.
+    /// What was left out.
     pub kind: NoteKind,
 }
 
-/// Why a line left no entry.
+/// What of a line was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoteKind {
@@ -82,6 +82,8 @@ pub enum NoteKind {
     },
     /// A name without a value, such as `NAME` or `export NAME`.
     NoValue,
+    /// A comment behind a value without quotes, which could have been meant as part of it: `pass #1`.
+    Comment,
 }
 
 impl fmt::Display for Note {
@@ -89,6 +91,13 @@ impl fmt::Display for Note {
         match self.kind {
             NoteKind::Overridden { by_line } => write!(f, "line {}: overridden on line {by_line}", self.line),
             NoteKind::NoValue => write!(f, "line {}: a name without a value", self.line),
+            NoteKind::Comment => {
+                write!(
+                    f,
+                    "line {}: ` #` begins a comment; a value that has it is written in quotes",
+                    self.line
+                )
+            }
         }
     }
 }

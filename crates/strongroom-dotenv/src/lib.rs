@@ -20,7 +20,7 @@
 //! entry; each leaves a [`Note`].
 //!
 //! - Without quotes, a value goes to the end of the line or to a `#` after white space, is trimmed, and stands for
-//!   itself.
+//!   itself. What such a `#` cuts off leaves a [`Note`].
 //! - In `'` or `` ` `` it stands for itself, over several lines if need be; a backslash before the same quote makes it
 //!   part of the value.
 //! - In `"` it may span lines too, and `\n`, `\r`, `\t`, `\"`, `\\`, `\$` and `` \` `` are escapes. Any other

@@ -31,7 +31,12 @@ pub fn parse(text: &str) -> Result<EnvFile, ParseError> {
         match statement {
             Statement::Nothing => {}
             Statement::Name => notes.push(Note { line, kind: NoteKind::NoValue }),
-            Statement::Assignment { name, value } => assignments.push((name, value, line)),
+            Statement::Assignment { name, value, cut } => {
+                if cut {
+                    notes.push(Note { line, kind: NoteKind::Comment });
+                }
+                assignments.push((name, value, line));
+            }
         }
         line += line_breaks(rest, after);
         rest = after;
@@ -44,7 +49,12 @@ type Value = Zeroizing<String>;
 enum Statement<'t> {
     Nothing,
     Name,
-    Assignment { name: &'t str, value: Value },
+    /// `cut` if a comment follows that could have been meant as part of the value.
+    Assignment {
+        name: &'t str,
+        value: Value,
+        cut: bool,
+    },
 }
 
 fn last_wins(assignments: Vec<(&str, Value, usize)>, mut notes: Vec<Note>) -> EnvFile {
@@ -75,8 +85,9 @@ fn statement(text: &str) -> Result<(Statement<'_>, &str), ParseErrorKind> {
     };
     // A quoted value may continue after the line, so it is read from the text.
     let (_, value_text) = text.split_at(line.len() - value_in_line.len());
+    let cut = !value_text.trim_start().starts_with(QUOTES) && without_comment(value_in_line) != value_in_line;
     let (value, after) = value(value_text)?;
-    Ok((Statement::Assignment { name, value }, after))
+    Ok((Statement::Assignment { name, value, cut }, after))
 }
 
 /// The name in front of `=`, or of `:` and white space, and what follows; the latter is missing after a bare name.
@@ -109,7 +120,7 @@ fn without_export(statement: &str) -> &str {
 fn value(text: &str) -> Result<(Value, &str), ParseErrorKind> {
     let (line, after_line) = split_line(text);
     let trimmed = line.trim_start();
-    let Some(quote) = trimmed.chars().next().filter(|c| matches!(c, '\'' | '"' | '`')) else {
+    let Some(quote) = trimmed.chars().next().filter(|c| QUOTES.contains(c)) else {
         return Ok((Value::new(without_comment(line).trim().to_owned()), after_line));
     };
     let (_, opened) = text.split_at(line.len() - trimmed.len() + quote.len_utf8());
@@ -216,3 +227,5 @@ fn line_breaks(text: &str, after: &str) -> usize {
     let (read, _) = text.split_at(text.len() - after.len());
     read.matches(['\n', '\r']).count() - read.matches("\r\n").count()
 }
+
+const QUOTES: [char; 3] = ['\'', '"', '`'];

@@ -148,6 +148,13 @@ fn name_without_a_value_leaves_a_note() {
 }
 
 #[test]
+fn a_comment_that_could_have_been_part_of_a_value_is_noted() {
+    let file = parse("A=pass #1\nB='pass' # of B\n# C=1 # 2\nD=b#c\nE= # empty\n").unwrap();
+    let notes: Vec<_> = file.notes.iter().map(|note| (note.line, note.kind)).collect();
+    assert_eq!(notes, [(1, NoteKind::Comment), (5, NoteKind::Comment)]);
+}
+
+#[test]
 fn line_that_assigns_to_no_name_is_an_error() {
     let texts = [
         "=b",
