@@ -4,6 +4,7 @@
 
 mod shell;
 
+use std::io::Read;
 use std::process::Stdio;
 
 use shell::{Ran, Shell};
@@ -40,6 +41,23 @@ fn two_commands_of_a_pipe_use_one_store() {
     }
     assert_eq!(shell.ok(&["get", "B", "--reveal"]), "x");
     assert_eq!(shell.ok(&["get", "A", "--account", "user_1", "--reveal"]), "x");
+}
+
+#[test]
+fn a_reader_that_takes_its_time_holds_no_store() {
+    let shell = Shell::with_vault();
+    // More than a pipe takes at once.
+    let values: String = (0..2).map(|n| format!("A{n}={}\n", "x".repeat(60_000))).collect();
+    shell.pipe(values, &["import", "-"]);
+    let mut export = shell.command(&["export", "--reveal"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = export.stdout.take().unwrap();
+    let mut first = [0];
+    stdout.read_exact(&mut first).unwrap();
+    shell.ok_with("y", &["--wait", "0", "set", "A0"]);
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert!(export.wait().unwrap().success());
+    assert!(rest.len() > 120_000, "{}", rest.len());
 }
 
 #[test]

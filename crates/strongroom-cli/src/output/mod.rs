@@ -25,12 +25,28 @@ use crate::failure::{Exit, Failure};
 pub(crate) struct Output {
     form: Form,
     /// The output held back for later.
-    held: Arc<Mutex<Option<Vec<Piece>>>>,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    bytes_max: usize,
 }
 
 enum Piece {
     Styled(Zeroizing<String>),
     Exact(Zeroizing<Vec<u8>>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Styled(text) => text.len(),
+            Self::Exact(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// Omits the text, which may hold an API key.
@@ -88,26 +104,36 @@ impl Output {
         Self { form: if json { Form::Json } else { Form::People }, held: Arc::default() }
     }
 
-    /// Holds back everything for standard output from now on.
-    pub(crate) fn hold(&self) {
-        self.held().get_or_insert_default();
+    /// Holds back everything for standard output from now on, up to `bytes_max`.
+    pub(crate) fn hold(&self, bytes_max: usize) {
+        self.held().get_or_insert(Held { pieces: Vec::new(), bytes: 0, bytes_max });
     }
 
     /// Writes what was held back, and stops holding back.
     pub(crate) fn release(&self) -> Result<(), Failure> {
-        let pieces = self.held().take().unwrap_or_default();
-        pieces.iter().try_for_each(|piece| match piece {
+        let held = self.held().take();
+        held.iter().flat_map(|held| &held.pieces).try_for_each(|piece| match piece {
             Piece::Styled(text) => self.text(text),
             Piece::Exact(bytes) => self.bytes(bytes),
         })
     }
 
-    /// Whether the piece is held back.
-    fn holds_back(&self, piece: impl FnOnce() -> Piece) -> bool {
-        self.held().as_mut().map(|held| held.push(piece())).is_some()
+    /// Whether the piece was held back, or released with what was held before.
+    fn holds_back(&self, piece: impl FnOnce() -> Piece) -> Result<bool, Failure> {
+        let mut kept = self.held();
+        let Some(held) = kept.as_mut() else { return Ok(false) };
+        let piece = piece();
+        held.bytes = held.bytes.saturating_add(piece.len());
+        held.pieces.push(piece);
+        let is_full = held.bytes > held.bytes_max;
+        drop(kept);
+        if is_full {
+            self.release()?;
+        }
+        Ok(true)
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Vec<Piece>>> {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,7 +218,7 @@ impl Output {
 
     /// The same for bytes that need not be text.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
-        if self.holds_back(|| Piece::Exact(bytes.to_vec().into())) {
+        if self.holds_back(|| Piece::Exact(bytes.to_vec().into()))? {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
@@ -201,7 +227,7 @@ impl Output {
     }
 
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
-        if self.holds_back(|| Piece::Styled(text.to_owned().into())) {
+        if self.holds_back(|| Piece::Styled(text.to_owned().into()))? {
             return Ok(());
         }
         let mut stdout = anstream::stdout().lock();
