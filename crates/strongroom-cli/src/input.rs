@@ -105,9 +105,10 @@ pub(crate) fn can_prompt() -> bool {
 
 /// One typed line, which the terminal does not show.
 pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
-    let ask = || rpassword::prompt_password(text).map(Secret::from);
+    let text = text.to_owned();
+    let ask = move || rpassword::prompt_password(text).map(Secret::from);
     #[cfg(unix)]
-    let typed = crate::terminal::hidden(ask);
+    let typed = crate::terminal::hidden(ask).and_then(|typed| typed);
     #[cfg(not(unix))]
     let typed = ask();
     let typed = typed.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;

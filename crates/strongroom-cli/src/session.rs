@@ -79,10 +79,10 @@ impl Session {
         let vault = opened_here(opened, config, &mark)?;
         mark.accept(&vault, output).await;
         warn_if_moved(&vault, output).await?;
-        // Until the store is closed: nobody waits for it while somebody reads in `less`. Who sees what was written may
-        // rely on it, so all of that waits for the mark as well.
+        // Until the store is closed, so that nobody waits for it while somebody reads in `less`. The result of a write
+        // waits for the mark too: whoever sees it may rely on it.
         output.hold(if config.writes { usize::MAX } else { READ_BYTES_HELD_MAX });
-        // The mark that was accepted is no write of the command's.
+        // Accepting the mark does not count as a write of the command.
         wrote.store(false, Ordering::Relaxed);
         let session = Self { wrote, ..Self::of(vault, config, mark) };
         // The default org may have nothing at first.
@@ -202,8 +202,8 @@ impl Session {
         self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 
-    /// Moves the mark of the store on if the command may have written, makes everything durable, releases the store, and
-    /// then prints what it did. Fails as the command did: one that failed may have written before.
+    /// Advances the mark of the store if the command may have written, makes everything durable, releases the store, and
+    /// then prints the result. Fails as the command did: a failed command may have written before.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && (done.is_ok() || self.wrote.load(Ordering::Relaxed)) {
             self.mark.advance(&self.vault, output).await;
@@ -265,10 +265,10 @@ fn acting(org: Org) -> Org {
 
 const HISTORY_VERSIONS: u8 = 10;
 
-/// An export of a long audit is not kept in memory.
+/// Bounds the memory for the export of a long audit.
 const READ_BYTES_HELD_MAX: usize = 16 << 20;
 
-/// Who runs the command, as the operating system has it.
+/// The user who runs the command, according to the operating system.
 fn os_user() -> String {
     let named = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(user_id)

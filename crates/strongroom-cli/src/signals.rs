@@ -1,17 +1,74 @@
-//! Passes signals on to a command: this process still has work to do when the command has ended.
+//! Signals that do not end this process at once: it passes them on to a command, or first restores a terminal.
 
 use std::io::{self, IsTerminal};
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::flag;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::failure::{Exit, Failure};
 
+/// While it lives, its signals do not end this process; afterwards they do again. Without it an interrupt would be lost
+/// for the rest of the process, since handlers, including tokio's, cannot be removed.
+pub(crate) struct Taken {
+    signals: &'static [i32],
+}
+
+impl Taken {
+    /// `signals` must be among `ALL`, and no other `Taken` may hold one of them.
+    pub(crate) fn begin(signals: &'static [i32]) -> io::Result<Self> {
+        if let Err(error) = &*HANDLERS {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
+        RECEIVED.store(0, Ordering::SeqCst);
+        switch(signals, false);
+        Ok(Self { signals })
+    }
+
+    /// The last signal that was received since.
+    pub(crate) fn received(&self) -> Option<i32> {
+        i32::try_from(RECEIVED.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        switch(self.signals, true);
+    }
+}
+
+fn switch(signals: &[i32], ends: bool) {
+    for (_, switch) in ENDS.iter().filter(|(signal, _)| signals.contains(signal)) {
+        switch.store(ends, Ordering::SeqCst);
+    }
+}
+
+/// Registered once: each registration adds a handler.
+static HANDLERS: LazyLock<io::Result<()>> = LazyLock::new(|| {
+    for (signal, ends) in &*ENDS {
+        flag::register_conditional_default(*signal, Arc::clone(ends))?;
+        flag::register_usize(*signal, Arc::clone(&RECEIVED), usize::try_from(*signal).unwrap_or_default())?;
+    }
+    Ok(())
+});
+static ENDS: LazyLock<[(i32, Arc<AtomicBool>); 8]> =
+    LazyLock::new(|| ALL.map(|signal| (signal, Arc::new(AtomicBool::new(true)))));
+static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
+/// The signals that end a process unless it handles them.
+const ALL: [i32; 8] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGABRT];
+
 /// The signals that this process receives in place of the command.
-pub(crate) struct Signals([(unix::Signal, Signal); 8]);
+pub(crate) struct Signals {
+    listened: [(unix::Signal, Signal); 8],
+    _taken: Taken,
+}
 
 impl Signals {
     /// From now on, none of them ends this process.
@@ -21,7 +78,9 @@ impl Signals {
                 .map_err(|error| Failure::new(Exit::Other, format!("signals cannot be received: {error}")));
             listened.map(|listened| (listened, sent))
         };
-        Ok(Self([
+        let taken = Taken::begin(&ALL)
+            .map_err(|error| Failure::new(Exit::Other, format!("signals cannot be received: {error}")))?;
+        let listened = [
             listen(SignalKind::terminate(), Signal::TERM)?,
             listen(SignalKind::interrupt(), Signal::INT)?,
             listen(SignalKind::quit(), Signal::QUIT)?,
@@ -30,12 +89,13 @@ impl Signals {
             listen(SignalKind::user_defined2(), Signal::USR2)?,
             listen(SignalKind::alarm(), Signal::ALARM)?,
             listen(SignalKind::from_raw(Signal::ABORT.as_raw()), Signal::ABORT)?,
-        ]))
+        ];
+        Ok(Self { listened, _taken: taken })
     }
 
     pub(crate) async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
-            for (listened, sent) in &mut self.0 {
+            for (listened, sent) in &mut self.listened {
                 if listened.poll_recv(context).is_ready() {
                     return std::task::Poll::Ready(*sent);
                 }

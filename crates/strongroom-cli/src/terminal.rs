@@ -2,21 +2,42 @@
 //! is discarded, since the shell would take it for commands and keep it in its history.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::signals::{TICK, Taken};
 
 /// Runs a prompt on a terminal that also hides input typed before the prompt has hidden it: a program answers at once.
-pub(crate) fn hidden<T>(prompt: impl FnOnce() -> T) -> T {
-    let Ok(tty) = File::open("/dev/tty") else { return prompt() };
-    let Ok(before) = tcgetattr(&tty) else { return prompt() };
+/// If a signal ends this process meanwhile, the terminal is restored first.
+pub(crate) fn hidden<T: Send + 'static>(prompt: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let Ok(tty) = File::open("/dev/tty") else { return Ok(prompt()) };
+    let Ok(before) = tcgetattr(&tty) else { return Ok(prompt()) };
+    let taken = Taken::begin(&ENDING)?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     let _ = tcsetattr(&tty, OptionalActions::Now, &silent);
-    let typed = prompt();
+    let (done, typed) = mpsc::channel();
+    // On its own thread, since a signal does not interrupt the read.
+    thread::spawn(move || done.send(prompt()));
+    let typed = loop {
+        match typed.recv_timeout(TICK) {
+            // The prompt reads Ctrl-C as a character and raises the signal itself.
+            typed if taken.received().is_some() => break typed,
+            Err(RecvTimeoutError::Timeout) => {}
+            typed => break typed,
+        }
+    };
     let _ = tcsetattr(&tty, OptionalActions::Now, &before);
-    typed
+    if let Some(signal) = taken.received() {
+        let _ = writeln!(io::stderr());
+        signal_hook::low_level::emulate_default_handler(signal)?;
+    }
+    typed.map_err(io::Error::other)
 }
 
 /// Discards text pasted beyond the line. Returns whether there was any; without a terminal there is none.
@@ -46,3 +67,6 @@ fn discard(tty: &File) -> io::Result<bool> {
 
 /// A terminal passes a long paste on in pieces; nobody types as fast.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// The signals that end a command at its prompt. SIGTSTP needs no handling: the shell restores the terminal.
+const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];

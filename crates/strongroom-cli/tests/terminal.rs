@@ -179,6 +179,42 @@ fn a_value_is_typed_at_a_prompt_that_does_not_show_it() {
 }
 
 #[test]
+fn an_interrupt_at_a_prompt_leaves_a_terminal_that_shows_what_is_typed() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let mut terminal =
+        Terminal::commands(&shell, &format!("trap : INT; {BINARY} set A; echo ended $?; read end"));
+    terminal.answer("Value of A: ", "\u{3}");
+    terminal.wait_for("ended 130");
+    let shown = tcgetattr(&terminal.device).unwrap().local_modes;
+    assert!(shown.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG));
+    terminal.stop();
+}
+
+#[test]
+fn a_command_told_to_end_at_a_prompt_leaves_a_terminal_that_shows_what_is_typed() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let told = "(sleep 1; pkill -TERM -P $$ strongroom) &";
+    let mut terminal = Terminal::commands(&shell, &format!("{told} {BINARY} set A; echo ended $?; read end"));
+    terminal.wait_for("ended 143");
+    assert!(tcgetattr(&terminal.device).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+    terminal.stop();
+}
+
+#[test]
+fn an_interrupt_at_the_question_after_an_editor_ends_the_command() {
+    let shell = Shell::with_vault();
+    shell.define("A", "integer");
+    shell.write("editor", "echo A=x > \"$1\"");
+    let edit = format!("export EDITOR='sh editor'; trap : INT; {BINARY} edit; echo ended $?; read end");
+    let mut terminal = Terminal::commands(&shell, &edit);
+    terminal.say("[Y/n] ", "\u{3}");
+    terminal.wait_for("ended 130");
+    terminal.stop();
+}
+
+#[test]
 fn a_passphrase_is_typed_twice_and_not_shown() {
     let shell = Shell::new();
     let mut terminal = Terminal::run(&shell, "init --ask-passphrase");

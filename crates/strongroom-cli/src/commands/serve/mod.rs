@@ -36,6 +36,8 @@ use crate::marks::KeptMark;
 use crate::output::Output;
 use crate::passphrase::NewPassphrase;
 use crate::session::Session;
+#[cfg(unix)]
+use crate::signals::Taken;
 
 /// `serve` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
@@ -218,7 +220,10 @@ async fn serve(
              while it is served",
         );
     }
-    // From here on there is work to finish; before this, a signal ends the process at once.
+    // From here on there is work to finish; before this, a signal ends the process at once. After a prompt for a
+    // passphrase it still would.
+    #[cfg(unix)]
+    let _taken = Taken::begin(&SERVED).map_err(|error| failed("signals cannot be received", &error))?;
     let (stopped, hung_up) = (stopped()?, hung_up(tls.clone())?);
     let stop = async {
         tokio::select! {
@@ -433,6 +438,10 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
 
+/// The first two stop the server; on the third it reads its certificate again.
+#[cfg(unix)]
+const SERVED: [i32; 3] =
+    [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
 const LOG_TARGET: &str = "strongroom";
 /// As long as the lease of a job that a process was running when it was killed.
 const JOBS_INTERVAL: Duration = Duration::from_secs(30);
