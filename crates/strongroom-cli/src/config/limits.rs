@@ -45,10 +45,11 @@ LimitSettings {
     #[arg(long, value_name = "COUNT")]
     rate_burst: NonZeroU32 = "RATE_BURST",
     /// Requests per second from one account with its session tokens, or `none` for no limit; more are refused with 429
-    /// [default: as --rate-limit, or else 20]
+    /// [default: that of --rate-limit if given, otherwise 20]
     #[arg(long, value_name = "COUNT")]
     token_rate_limit: PerSec = "TOKEN_RATE_LIMIT",
-    /// Requests at once from one account with its session tokens [default: as --rate-burst, or else 100]
+    /// Requests at once from one account with its session tokens
+    /// [default: that of --rate-burst if given, otherwise 100]
     #[arg(long, value_name = "COUNT")]
     token_rate_burst: NonZeroU32 = "TOKEN_RATE_BURST",
     /// Bad keys and tokens per second from one address; more are refused with 429, unchecked [default: 10]

@@ -1,4 +1,4 @@
-//! Requests that break a rule whatever is stored.
+//! Requests that break a rule regardless of what is stored.
 
 use crate::error::Error;
 use crate::format::{BadFormat, FormatError, PatternError};
@@ -6,7 +6,7 @@ use crate::id::{DefinitionId, IdError, Namespace};
 use crate::model::CursorError;
 use crate::scope::UnknownScope;
 
-/// Why a request is invalid, whatever is stored. Nothing was written.
+/// Why a request is invalid, regardless of what is stored. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invalid {

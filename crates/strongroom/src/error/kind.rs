@@ -16,7 +16,7 @@ use crate::store::StoreErrorKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request breaks a rule, whatever is stored. Nothing was written: correct the request.
+    /// The request breaks a rule, regardless of what is stored. Nothing was written: correct the request.
     Invalid,
     /// What the request names does not exist. Nothing was written.
     NotFound,

@@ -31,7 +31,7 @@ pub use wrong_store::WrongStore;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The request breaks a rule, whatever is stored.
+    /// The request breaks a rule, regardless of what is stored.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The store is empty, or holds something other than the requested vault, or half a vault.

@@ -248,7 +248,7 @@ impl Draft<'_> {
         Ok(Some(too_many))
     }
 
-    /// Notes that this batch deletes the value or credential in `row` and keeps its history, which begins with it.
+    /// Notes that this batch deletes the value or credential in `row` and keeps its history, including this version.
     pub(crate) fn note_deletion(
         &mut self,
         subject: &Subject<'_>,

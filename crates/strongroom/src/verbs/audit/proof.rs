@@ -113,7 +113,7 @@ impl AuditDigest {
             }
         }
         let is_missing = |(id, part): (&PartId, &Part)| {
-            // All that there is of it now would be what came later.
+            // A part may be missing only as a whole, and only if it may have been dropped for its age.
             !seen.contains(id) && (met.contains(id) || !part.may_be_gone(dropped))
         };
         match self.parts.iter().find(|part| is_missing(*part)) {
