@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A text is `length(4) | bytes`; an optional text is `00`, or `01` and the text. So each address has only one
-//! encoding, and no two addresses share one (`docs/FORMAT.md`, "What a record is bound to").
+//! encoding, and no two addresses share one (`docs/FORMAT.md`, "Contexts").
 
 use super::{Row, Subject, TenantRow, VaultRow};
 use crate::envelope::{self, StoreId};
