@@ -1,4 +1,4 @@
-//! The rows of a definition: itself, its name, and the count of all.
+//! The rows of a definition: itself, and the count of all.
 
 use std::slice;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use crate::id::{DefinitionId, DefinitionName};
 use crate::keys::{Document, ScopeKeys};
 use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
-use crate::row::{Row, SealedRow, Subject, decode_index, encode_index};
+use crate::row::{Row, SealedRow, Subject};
 use crate::store::{Key, RowRevision, Versioned};
+use crate::tenant::names::read_hint;
 use crate::tenant::{Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions};
 
 impl View<'_> {
@@ -125,23 +126,7 @@ impl Draft<'_> {
         Ok(has_name)
     }
 
-    /// Frees the names, except `kept`, that lead to a definition whose own name nobody can read. Returns whether any
-    /// name leads to it.
-    pub(crate) async fn free_names(&mut self, id: &DefinitionId, kept: Option<&Key>) -> Result<bool, Error> {
-        let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
-        let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
-        let leads_here = |row: &Versioned| read_hint(row).is_ok_and(|found| found == *id);
-        let mut has_name = false;
-        for (key, row) in tenant.rest(&range, page).await?.into_iter().filter(|(_, row)| leads_here(row)) {
-            has_name = true;
-            if kept != Some(&key) {
-                self.delete_as_read(key, row.revision);
-            }
-        }
-        Ok(has_name)
-    }
-
-    /// Deletes the row of a definition as it was read, if there is one, and keeps an older row from coming back.
+    /// Deletes the row of a definition as it was read, if there is one, and keeps an older one from coming back.
     pub(crate) fn delete_definition_row(&mut self, key: Key, read: Option<RowRevision>) {
         self.wrote(key.clone(), DELETED);
         if let Some(read) = read {
@@ -167,25 +152,6 @@ impl Draft<'_> {
         let row = self.tenant().id.definition(&stored.id);
         self.put_sealed(&row, read, &document)?;
         self.wrote(row.key(), stored.revision);
-        Ok(())
-    }
-
-    /// Takes a name for a definition. The batch fails if the name is already taken.
-    pub(crate) fn put_definition_name(&mut self, name: &DefinitionName, id: &DefinitionId) {
-        let key = self.tenant().id.definition_name(name).key();
-        self.put_as_read(key, None, encode_index(id.as_bytes()));
-    }
-
-    /// Frees the name of a definition, unless another definition has taken it. A hostile store can return an old row of
-    /// the definition, with a name that was freed and taken since.
-    pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
-        let name: DefinitionName = definition.stored.definition.name.parse()?;
-        let key = self.tenant().id.definition_name(&name).key();
-        let row = self.tenant().engine.get(key.clone()).await?;
-        let is_other = |row: &Versioned| read_hint(row).is_ok_and(|id| id != definition.stored.id);
-        if let Some(row) = row.filter(|row| !is_other(row)) {
-            self.delete_as_read(key, row.revision);
-        }
         Ok(())
     }
 
@@ -280,16 +246,6 @@ impl Draft<'_> {
         let bytes = bytes.map_err(|_| Error::damaged(place.name(), Damage::Malformed))?;
         Ok((u64::from_be_bytes(bytes), opened.revision))
     }
-}
-
-/// The most names of an org in one environment.
-const NAMES_PAGE: usize = 1_000;
-
-/// The definition that an index row leads to.
-pub(crate) fn read_hint(row: &Versioned) -> Result<DefinitionId, Error> {
-    const ROW: &str = "the index row of a variable definition's name";
-    let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
-    DefinitionId::from_bytes(target).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
 }
 
 /// A change of a definition, without its revisions.

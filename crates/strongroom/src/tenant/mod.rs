@@ -26,6 +26,7 @@ pub(crate) mod history;
 pub(crate) mod indexed;
 pub(crate) mod job;
 pub(crate) mod list;
+pub(crate) mod names;
 pub(crate) mod new_definitions;
 mod observing;
 pub(crate) mod options;

@@ -8,7 +8,7 @@ use crate::id::{DefinitionId, DefinitionName};
 use crate::model::{DefinitionRef, Metadata, Revision, StoredDefinition, VariableDefinition};
 use crate::row::TenantId;
 use crate::store::{Key, RowRevision, Versioned};
-use crate::tenant::definition::read_hint;
+use crate::tenant::names::read_hint;
 use crate::tenant::{Draft, Expiry, Tenant, WriteOptions, check_definition};
 
 /// New definitions that were checked and have ids, but no rows yet.
@@ -64,6 +64,10 @@ impl<'a> NewDefinitions<'a> {
     /// Their ids, in the given order.
     pub(crate) fn ids(&self) -> Vec<DefinitionId> {
         self.definitions.iter().map(|made| made.stored.id).collect()
+    }
+
+    pub(crate) fn names(&self) -> &[DefinitionName] {
+        &self.names
     }
 
     /// The rows that [`put_new_definitions`](Draft::put_new_definitions) needs: that of each name, then the count.

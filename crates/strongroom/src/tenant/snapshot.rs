@@ -104,7 +104,7 @@ impl Tenant {
     }
 
     /// The definition in this very row, if it was opened before.
-    fn known_definition(&self, key: &Key, row: &Versioned) -> Option<Arc<Definition>> {
+    pub(crate) fn known_definition(&self, key: &Key, row: &Versioned) -> Option<Arc<Definition>> {
         let tables = self.engine.caches.tables();
         let known = tables.definitions.get(key.as_bytes()).map(|(definition, _)| definition);
         known.filter(|definition| definition.row_revision == row.revision).map(Arc::clone)

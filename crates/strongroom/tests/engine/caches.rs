@@ -135,8 +135,8 @@ const WARM: &[Counted] = &[
     (
         "rename",
         |org, id| block_on(org.update_definition(id, DefinitionChange::new().name("V2"))).map(drop),
-        // The former name's row says whether it still leads here.
-        (2, 1),
+        // The former name's row says whether it still leads here, and all definitions whether one bears the new name.
+        (3, 1),
     ),
 ];
 

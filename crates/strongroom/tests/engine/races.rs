@@ -7,8 +7,8 @@ use std::thread;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, Error, Expected, Org, PageRequest, Revision, Scope, ScopeKind, ScopePath, Scopes,
-    Upsert, Vault, WriteOptions,
+    DefinitionChange, DefinitionId, Error, Expected, Org, PageRequest, Revision, Scope, ScopeKind, ScopePath,
+    Scopes, Upsert, Vault, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -84,6 +84,51 @@ fn of_those_who_define_one_name_one_wins_and_the_others_learn_its_id() {
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
         for answer in answers {
             assert!(matches!(answer, Ok(known) | Err(Error::DefinitionExists(known)) if known == id));
+        }
+        audit(&store);
+    }
+}
+
+/// Deletes V so often, with its history kept, and defines it again in between; returns the ids.
+async fn delete_definitions(org: &Org, times: usize) -> Result<Vec<DefinitionId>, Error> {
+    let mut ids = Vec::new();
+    for _ in 0..times {
+        let id = org.define(text("V")).await?;
+        org.delete_definition_with(id, WriteOptions::default().keep_history()).await?;
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+#[test]
+fn of_those_who_bring_back_one_definition_one_wins_and_the_others_find_it() {
+    for (store, one, other) in pairs(&base(async |_| Ok(()))) {
+        let id = block_on(delete_definitions(&org(&one), 1)).unwrap()[0];
+        let answers = all_at_once(&one, &other, |_, org| insist(|| block_on(org.undelete_definition(id))));
+        let stored = block_on(org(&one).definition("V")).unwrap().unwrap();
+        assert_eq!(stored.id, id);
+        assert_eq!(
+            answers.iter().filter(|answer| matches!(answer, Ok(Some(back)) if *back == stored)).count(),
+            1
+        );
+        for answer in answers.iter().filter(|answer| answer.is_err()) {
+            assert!(matches!(answer, Err(Error::Unexpected { found }) if *found == Some(stored.revision)));
+        }
+        assert_eq!(answers.iter().flatten().count(), 1, "{answers:?}");
+        audit(&store);
+    }
+}
+
+#[test]
+fn of_those_who_bring_back_definitions_of_one_name_one_wins_and_the_others_learn_its_id() {
+    for (store, one, other) in pairs(&base(async |_| Ok(()))) {
+        let ids = block_on(delete_definitions(&org(&one), THREADS)).unwrap();
+        let answers =
+            all_at_once(&one, &other, |index, org| insist(|| block_on(org.undelete_definition(ids[index]))));
+        let won = block_on(org(&one).definition("V")).unwrap().unwrap().id;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        for answer in answers.into_iter().filter_map(Result::err) {
+            assert!(matches!(answer, Error::DefinitionExists(id) if id == won), "{answer}");
         }
         audit(&store);
     }

@@ -10,7 +10,6 @@ use crate::jobs::narrow::{Narrowing, put_narrowing};
 use crate::jobs::{run_job, until_landed};
 use crate::model::{DefinitionRef, StoredDefinition};
 use crate::scope::Scopes;
-use crate::tenant::definition::read_hint;
 use crate::tenant::{Attempt, Draft, Expiry, Freshness, Needs, WriteOptions, check_definition};
 use crate::verbs::org::Org;
 
@@ -239,11 +238,9 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.put_definition(&after, Some(definition))?;
         if after.definition.name != before.definition.name {
-            if let Some(taken) = taken.pop().flatten() {
-                return Err(Error::DefinitionExists(read_hint(&taken)?));
-            }
+            let taken = taken.pop().flatten();
+            draft.take_definition_name(&name, id, taken.as_ref(), freshness).await?;
             draft.delete_definition_name(definition).await?;
-            draft.put_definition_name(&name, &id);
         }
         let narrowing = match removed {
             Some(removed) => Some(put_narrowing(&mut draft, &after, removed)?),

@@ -14,7 +14,7 @@ use crate::row::body::Sweep;
 use crate::row::{Row, Subject, TenantRow};
 use crate::scope::Scopes;
 use crate::store::{RowRevision, Versioned};
-use crate::tenant::definition::read_hint;
+use crate::tenant::names::leads_to;
 use crate::tenant::{
     Attempt, Draft, Expiry, Freshness, List, Needs, View, WriteOptions, check_definition, fresh_if_stale,
 };
@@ -363,19 +363,16 @@ impl Org {
                 }
             }
         }
-        let is_own = |row: &Versioned| read_hint(row).is_ok_and(|found| found == id);
         let has_name = match is_lost {
-            true => taken.as_ref().is_some_and(is_own),
-            false => after.definition.name == before.definition.name,
+            true => taken.as_ref().is_some_and(|row| leads_to(row, &id)),
+            // If its row is lost, it is made again.
+            false => taken.is_some() && after.definition.name == before.definition.name,
         };
         if !has_name {
-            if let Some(taken) = taken {
-                return Err(Error::DefinitionExists(read_hint(&taken)?));
-            }
+            draft.take_definition_name(&name, id, taken.as_ref(), freshness).await?;
             if let ToRestore::Present(definition) = &found {
                 draft.delete_definition_name(definition).await?;
             }
-            draft.put_definition_name(&name, &id);
         }
         let recheck = if changes_format { Some(draft.put_job(&Sweep::Recheck(id))?) } else { None };
         let narrowing = match removed {
@@ -408,10 +405,11 @@ impl Org {
             return Ok(Attempt::Landed(None));
         };
         let name = check_definition(&stored.definition, &tenant.engine.formats)?;
-        if let Some(taken) = tenant.engine.get(tenant.id.definition_name(&name).key()).await? {
-            return Err(Error::DefinitionExists(read_hint(&taken)?));
+        let taken = tenant.engine.get(tenant.id.definition_name(&name).key()).await?;
+        // If it leads here, somebody else has just brought it back, which this batch runs into.
+        if !taken.as_ref().is_some_and(|row| leads_to(row, &id)) {
+            draft.take_definition_name(&name, id, taken.as_ref(), freshness).await?;
         }
-        draft.put_definition_name(&name, &id);
         draft.put_definition_count(count.as_ref(), 1)?;
         Ok(draft.commit().await?.map(|_| Some(stored)))
     }

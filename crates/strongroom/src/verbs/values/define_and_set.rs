@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::until_landed;
 use crate::model::{ValueWritten, VariableDefinition};
+use crate::store::Page;
 use crate::tenant::{Attempt, Draft, Freshness, Needs, NewDefinitions, NewValue, WriteOptions};
 use crate::verbs::org::Org;
 
@@ -96,7 +97,13 @@ impl Org {
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
         let mut gets = tenant.value_keys(values, &ids);
         gets.extend(made.keys(&tenant.id));
-        let (view, mut rows) = tenant.read(&needs, gets).await?;
+        let (view, mut rows, known) = if made.names().is_empty() {
+            let (view, rows) = tenant.read(&needs, gets).await?;
+            (view, rows, Page::default())
+        } else {
+            let (view, (rows, page)) = tenant.read(&needs, (gets, tenant.scan_of_definitions())).await?;
+            (view, rows, page)
+        };
         let taken = rows.split_off(2 * values.len());
         let existing = tenant.value_rows(&view, values, &ids, rows, (options, freshness)).await?;
         // The names of a shredded org may not be swept yet. They do not count as taken.
@@ -106,6 +113,7 @@ impl Org {
 
         let mut draft = Draft::new(tenant, &view);
         draft.put_new_definitions(made, &taken)?;
+        draft.refuse_borne(made.names(), None, known, freshness).await?;
         let written = put_values(&mut draft, made, values, &existing, options)?;
         draft.put_companions(options).await?;
         let landed = draft.commit().await?;
