@@ -401,7 +401,6 @@ impl Work {
                 | Self::Inject(_)
                 | Self::Export(_)
                 | Self::Run(_)
-                | Self::Verify(_)
                 | Self::Account(AccountCommand::List | AccountCommand::Apps(_) | AccountCommand::Sessions(_))
                 | Self::ApiKey(ApiKeyCommand::List)
                 | Self::Credential(CredentialCommand::List(_) | CredentialCommand::History(_))
@@ -409,6 +408,7 @@ impl Work {
                 | Self::Slot(SlotCommand::List)
                 | Self::Checkpoint(_)
         ) || matches!(self, Self::Audit(audit) if audit.only_reads())
+            || matches!(self, Self::Verify(verify) if verify.only_reads())
     }
 
     /// Whether it shows something of the whole vault that belongs to no org.

@@ -32,6 +32,37 @@ fn lose_an_index_row(shell: &Shell) {
 }
 
 #[test]
+fn a_stray_row_ends_a_checkpoint_until_it_is_swept() {
+    let shell = filled();
+    shell.ok(&["audit", "--on"]);
+    shell.plant(b"\x64junk");
+    let ran = shell.run(&["checkpoint", "file"]);
+    assert!(ran.code == 5 && ran.stderr.contains("verify --sweep"), "{ran:?}");
+    let ran = shell.run(&["verify", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(report["findings"][0]["next"].as_str().unwrap().contains("verify --sweep"), "{report}");
+
+    let asked = shell.run(&["verify", "--sweep"]);
+    assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+    assert_eq!(shell.run(&["verify"]).code, 5, "nothing was deleted");
+    let report = shell.json(&["verify", "--sweep", "--yes"]);
+    assert_eq!((&report["clean"], &report["swept"]), (&true.into(), &1.into()));
+    shell.ok(&["checkpoint", "file"]);
+    assert!(shell.ok(&["audit"]).contains("deleted as stray"));
+}
+
+#[test]
+fn each_finding_says_what_to_do_about_it() {
+    let shell = filled();
+    shell.take_away(&[0x11]);
+    assert!(shell.run(&["verify"]).stderr.contains("strongroom define NAME"));
+    assert_eq!(shell.run(&["define", "PORT"]).code, 4);
+    shell.ok(&["verify"]);
+    shell.damage(&[0x20]);
+    assert!(shell.run(&["verify"]).stderr.contains("undo --replace-damaged"));
+}
+
+#[test]
 fn a_clean_store_is_said_to_be_one() {
     let shell = filled();
     assert!(shell.ok(&["verify"]).contains(": 0 findings"));

@@ -59,6 +59,9 @@ pub struct TaskFinding {
     pub cause: String,
     /// Where it is and what is wrong.
     pub message: String,
+    /// What to do about it, in the words of the command line.
+    #[serde(default)]
+    pub next: String,
 }
 
 /// The tasks of a service. Those that ended are kept until there are too many.

@@ -35,7 +35,7 @@ impl Checkpoint {
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
         let report = session.vault.checkpoint(BufWriter::with_capacity(1 << 20, new.file())).await?;
         if !report.is_clean() {
-            verify::show(&report, output)?;
+            verify::show(&report, None, output)?;
             return Err(verify::unclean(&report));
         }
         new.publish(file).map_err(|error| unwritable(file, &error))?;

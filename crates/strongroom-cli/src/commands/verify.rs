@@ -5,9 +5,11 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom::{Finding, KeyUse, Verification, VerifyReport};
+use strongroom::{Finding, KeyUse, RowName, Verification, VerifyReport};
+use strongroom_http::control;
 
 use crate::client::{Client, NoBody};
+use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure, repeatable};
 use crate::output::{Output, counted};
 use crate::progress::Progress;
@@ -23,11 +25,21 @@ pub(crate) struct Verify {
     /// was made again is only shown, since only you can know whether somebody deleted it
     #[arg(long, value_name = "FILE", conflicts_with = "org_only")]
     checkpoint: Option<PathBuf>,
+    /// Delete the rows that mean nothing to anybody, since they were planted or left behind: keys that no vault has,
+    /// index rows that lead nowhere, and of the audit what nobody can read and no age reaches; each is noted in the
+    /// audit. Not if a later release has used this vault: it may know them
+    #[arg(long, conflicts_with = "checkpoint")]
+    sweep: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
 struct ReportView {
     clean: bool,
+    /// How many stray rows were deleted before; left out unless that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swept: Option<u64>,
     rows: u64,
     findings_total: u64,
     findings: Vec<FindingView>,
@@ -56,6 +68,7 @@ struct FindingView {
     key: Option<String>,
     cause: &'static str,
     message: String,
+    next: &'static str,
 }
 
 #[derive(Serialize)]
@@ -74,16 +87,26 @@ impl Verify {
         self.org_only
     }
 
+    /// Whether it leaves the store as it is.
+    pub(crate) fn only_reads(&self) -> bool {
+        !self.sweep
+    }
+
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let check = match self.org_only {
+        let check = || match self.org_only {
             true => session.org.verification(),
             false => session.vault.verification(),
         };
-        let report = match &self.checkpoint {
-            Some(file) => walk(check.against(BufReader::new(open(file)?))?).await?,
-            None => walk(check).await?,
+        let mut report = match &self.checkpoint {
+            Some(file) => walk(check().against(BufReader::new(open(file)?))?).await?,
+            None => walk(check()).await?,
         };
-        show(&report, output)?;
+        let mut swept = None;
+        if self.sweep {
+            swept = Some(sweep(session, &report, self.consent).await?);
+            report = walk(check()).await?;
+        }
+        show(&report, swept, output)?;
         if report.questions_total > 0 {
             let asked = report.questions_total;
             output.warn(&format!(
@@ -98,7 +121,7 @@ impl Verify {
 impl Verify {
     /// Lets the server check the whole vault.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        if self.org_only || self.checkpoint.is_some() {
+        if self.org_only || self.checkpoint.is_some() || self.sweep {
             return Err(Failure::not_on_server("a server checks the whole vault as it is"));
         }
         let task = client.control_task(client.control_post(&["verify"], &NoBody {})?)?;
@@ -110,7 +133,8 @@ impl Verify {
         if task.findings.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(UNCLEAN))
+        let steps = task.findings.iter().map(|finding| finding.next.as_str());
+        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(steps_of(steps)))
     }
 }
 
@@ -118,12 +142,35 @@ impl Verify {
 pub(super) fn unclean(report: &VerifyReport) -> Failure {
     let sentence =
         format!("damaged or misplaced: {} of {}", report.findings_total, counted(report.rows, "row"));
-    Failure::new(Exit::Key, sentence).next(UNCLEAN)
+    Failure::new(Exit::Key, sentence).next(steps_of(report.findings.iter().map(control::next_of)))
 }
 
-const UNCLEAN: &str = "nothing was changed; `undo --replace-damaged` sets a value or credential back, and a definition \
-                       with --definition; `delete --purge` deletes a value or credential, and a backup from before \
-                       has all of it";
+/// What to do about all that was found: each step once.
+fn steps_of<'s>(steps: impl Iterator<Item = &'s str>) -> String {
+    let mut all = vec!["nothing was changed"];
+    for step in steps {
+        if !all.contains(&step) {
+            all.push(step);
+        }
+    }
+    all.join("; ")
+}
+
+/// Deletes what is stray, if somebody agrees to it. Returns how many rows that were.
+async fn sweep(session: &Session, report: &VerifyReport, consent: Consent) -> Result<u64, Failure> {
+    let stray: Vec<_> = report.findings.iter().filter(|found| found.is_stray()).collect();
+    let Some(first) = stray.first() else { return Ok(0) };
+    let of_audit = |found: &&Finding| matches!(found.path.row, RowName::Event | RowName::ChainHead);
+    if stray.iter().any(of_audit) && !session.vault.settings().await?.audit {
+        return Err(Failure::invalid("rows of the audit are only deleted with a note in it, and it is off")
+            .next("nothing was changed; `strongroom audit --on` turns it on"));
+    }
+    let count = counted(stray.len() as u64, "finding");
+    let seen = stray.iter().map(|found| format!("{found}\n")).collect::<String>();
+    consent.to(Deed::to(format!("delete the stray rows of {count}, the first of them {first}"), seen))?;
+    let deed = async { Ok(session.vault.sweep_stray(report).await?) };
+    session.operate("verify: stray rows deleted", deed).await
+}
 
 fn open(file: &Path) -> Result<File, Failure> {
     File::open(file).map_err(|error| {
@@ -142,9 +189,13 @@ async fn walk(mut check: Verification<'_>) -> Result<VerifyReport, Failure> {
     Ok(check.into_report())
 }
 
-pub(super) fn show(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
+pub(super) fn show(report: &VerifyReport, swept: Option<u64>, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.json(&ReportView::of(report));
+        return output.json(&ReportView { swept, ..ReportView::of(report) });
+    }
+    if let Some(swept) = swept {
+        let stay = report.findings.iter().filter(|found| found.is_stray()).count();
+        output.note(&format!("{} deleted, {} may still be needed", counted(swept, "stray row"), stay));
     }
     if !report.findings.is_empty() || !report.questions.is_empty() {
         let rows = report
@@ -181,6 +232,7 @@ impl ReportView {
     fn of(report: &VerifyReport) -> Self {
         Self {
             clean: report.is_clean(),
+            swept: None,
             rows: report.rows,
             findings_total: report.findings_total,
             findings: report.findings.iter().map(FindingView::of).collect(),
@@ -198,7 +250,8 @@ impl ReportView {
 }
 
 impl FindingView {
-    fn of(Finding { path, cause, .. }: &Finding) -> Self {
+    fn of(finding: &Finding) -> Self {
+        let Finding { path, cause, .. } = finding;
         Self {
             row: path.row.as_str(),
             org_id: path.org.map(|id| id.to_string()),
@@ -211,6 +264,7 @@ impl FindingView {
             key: path.key_name.clone(),
             cause: cause.as_str(),
             message: cause.to_string(),
+            next: control::next_of(finding),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
 use serde_json::Value;
-use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _, WriteBatch};
+use strongroom::store::{Key, KeyRange, ReadBatch, Scan, Store as _, WriteBatch};
 use strongroom_redb::RedbStore;
 use tempfile::TempDir;
 
@@ -157,6 +157,19 @@ impl Shell {
     }
 
     fn change_row(&self, kind: &[u8], change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
+        self.change_rows(kind, |key, row| (key, change(row)));
+    }
+
+    /// Puts junk at a key of its org that ends so.
+    pub(crate) fn plant(&self, end: &[u8]) {
+        // Of the keyring, the kind is all that its key ends with.
+        self.change_rows(&[0x01], |key, _| {
+            let (_, tenant) = key.as_bytes().split_last().unwrap();
+            (Key::from([tenant, end].concat()), Some(b"junk".to_vec()))
+        });
+    }
+
+    fn change_rows(&self, kind: &[u8], change: impl FnOnce(Key, Vec<u8>) -> (Key, Option<Vec<u8>>)) {
         let store = RedbStore::open(self.store()).unwrap();
         let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
         let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
@@ -164,9 +177,9 @@ impl Shell {
         let is_one = |key: &[u8]| key.get(tenant_len..).is_some_and(|rest| rest.starts_with(kind));
         let (key, row) = rows.into_iter().find(|(key, _)| is_one(key.as_bytes())).unwrap();
         let mut batch = WriteBatch::default();
-        match change(row.value) {
-            Some(row) => batch.put(key, row),
-            None => batch.delete(key),
+        match change(key, row.value) {
+            (key, Some(row)) => batch.put(key, row),
+            (key, None) => batch.delete(key),
         }
         block_on(store.commit(Arc::new(batch))).unwrap();
         block_on(store.close()).unwrap();

@@ -11,6 +11,7 @@ use super::accounts::account_id;
 use super::bodies::{Changed, Job, JobAction, NoFields, Page, Rotate};
 use super::operator::{Operator, full};
 use super::queries::PageQuery;
+use super::remedy::next_of;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
@@ -275,6 +276,7 @@ fn findings(report: &VerifyReport) -> Vec<TaskFinding> {
         key: finding.path.key_name.clone(),
         cause: finding.cause.as_str().to_owned(),
         message: finding.to_string(),
+        next: next_of(finding).to_owned(),
     };
     report.findings.iter().take(FINDINGS_MAX).map(one).collect()
 }

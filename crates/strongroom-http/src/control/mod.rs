@@ -15,6 +15,7 @@ mod matrix;
 mod open_sessions;
 mod operator;
 mod queries;
+mod remedy;
 mod resolve;
 mod sessions;
 mod values;
@@ -35,6 +36,7 @@ pub use self::bodies::{
     UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
+pub use self::remedy::next_of;
 pub use crate::reason::Reason;
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};

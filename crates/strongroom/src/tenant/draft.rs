@@ -261,7 +261,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Whether the vault has an audit.
-    pub(super) fn is_audited(&self) -> bool {
+    pub(crate) fn is_audited(&self) -> bool {
         self.pass.is_some_and(|pass| pass.settings.audit)
     }
 

@@ -12,6 +12,7 @@ mod names;
 mod related;
 mod report;
 mod state;
+mod sweep;
 mod tenant_check;
 mod vault_rows;
 
@@ -184,7 +185,7 @@ impl Verification<'_> {
                 Some(tenant) => self.check_tenant(tenant, run, moment).await?,
                 None => {
                     let checked = vault_rows::check(&self.engine, first, row, moment).await?;
-                    self.record(None, checked)?;
+                    self.record(None, checked.read_as(first, row, self.engine.now()))?;
                 }
             }
             if let Some(left) = self.ranges.front_mut() {
@@ -270,7 +271,7 @@ impl Verification<'_> {
     fn record(&mut self, tenant: Option<&Arc<Tenant>>, checked: CheckedRow) -> Result<(), Error> {
         let id = tenant.map(|tenant| &tenant.id);
         self.set_beside_checkpoint(id, &checked)?;
-        let CheckedRow { row_id, state, keys, is_row, .. } = checked;
+        let CheckedRow { row_id, state, keys, is_row, stray, .. } = checked;
         self.report.rows += u64::from(is_row);
         self.report.jobs += u64::from(row_id.is_job());
         match state {
@@ -286,11 +287,12 @@ impl Verification<'_> {
                 self.report.unverifiable += 1;
                 let keyring = RowId::Tenant(TenantRow::Keyring(owner.clone().map(Cow::Owned)));
                 if self.mark_unavailable(owner) {
-                    self.report.find(keyring.path(id), Cause::Damaged(Damage::Missing));
+                    self.report.find(keyring.path(id), Cause::Damaged(Damage::Missing), None);
                 }
             }
             RowState::Bad(causes) => {
-                causes.into_iter().for_each(|cause| self.report.find(row_id.path(id), cause));
+                let path = || row_id.path(id);
+                causes.into_iter().for_each(|cause| self.report.find(path(), cause, stray.clone()));
             }
         }
         let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return Ok(()) };
@@ -334,7 +336,7 @@ impl Verification<'_> {
                     self.report.ask(path_of(key), Cause::PutBack);
                 }
             }
-            Met::WentBack(cause) => self.report.find(path_of(key), cause),
+            Met::WentBack(cause) => self.report.find(path_of(key), cause, None),
             Met::Replaced => self.report.ask(path_of(key), Cause::Replaced),
         }
         Ok(())

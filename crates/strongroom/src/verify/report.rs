@@ -8,6 +8,7 @@ use crate::error::{Damage, Error, Invalid};
 use crate::format::FormatError;
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::scope::ScopeKind;
+use crate::store::{Key, RowRevision};
 
 /// What a verification found: counts, and what is wrong. It holds no value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,14 +54,14 @@ impl VerifyReport {
     pub(super) fn ask(&mut self, path: RowPath, cause: Cause) {
         self.questions_total += 1;
         if self.questions.len() < FINDINGS_MAX {
-            self.questions.push(Finding { path, cause });
+            self.questions.push(Finding { path, cause, stray: None });
         }
     }
 
-    pub(super) fn find(&mut self, path: RowPath, cause: Cause) {
+    pub(super) fn find(&mut self, path: RowPath, cause: Cause, stray: Option<Stray>) {
         self.findings_total += 1;
         if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(Finding { path, cause });
+            self.findings.push(Finding { path, cause, stray });
         }
     }
 }
@@ -99,6 +100,20 @@ pub struct Finding {
     pub path: RowPath,
     /// What is wrong with it.
     pub cause: Cause,
+    /// The row as it was read, if it means nothing to anybody.
+    pub(super) stray: Option<Stray>,
+}
+
+/// A row as it was read.
+pub(super) type Stray = (Key, RowRevision);
+
+impl Finding {
+    /// Whether the row means nothing to anybody: it was planted or left behind, and nothing that is kept is found by
+    /// it. [`Vault::sweep_stray`](crate::Vault::sweep_stray) deletes it.
+    #[must_use]
+    pub fn is_stray(&self) -> bool {
+        self.stray.is_some()
+    }
 }
 
 impl fmt::Display for Finding {

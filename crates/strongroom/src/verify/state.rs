@@ -7,10 +7,11 @@ use smallvec::SmallVec;
 use super::report::{Cause, KeyState};
 use super::tenant_check::Owner;
 use crate::clock::Timestamp;
+use crate::engine::chains::PAUSE_MS_MAX;
 use crate::envelope::DekId;
 use crate::model::Revision;
 use crate::row::{Row, RowPath, TenantId, TenantRow, VaultRow};
-use crate::store::Key;
+use crate::store::{Key, RowRevision, Versioned};
 
 /// The state of a row.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub(super) struct CheckedRow {
     pub(super) revision: Option<Revision>,
     /// When the document in it was last set, if the row opened and says so.
     pub(super) written_at: Option<Timestamp>,
+    /// The row as it was read, if it is stray.
+    pub(super) stray: Option<(Key, RowRevision)>,
 }
 
 /// Which row was checked.
@@ -107,16 +110,46 @@ impl CheckedRow {
     /// A row of the whole store; no data key seals those.
     pub(super) fn of_store(row: Option<VaultRow>, state: RowState) -> Self {
         let row_id = row.map_or(RowId::Foreign, RowId::Vault);
-        Self { row_id, state, keys: SmallVec::new(), is_row: true, revision: None, written_at: None }
+        let keys = SmallVec::new();
+        Self { row_id, state, keys, is_row: true, revision: None, written_at: None, stray: None }
     }
 
     /// A row that is missing.
     pub(super) fn absent(row_id: RowId, state: RowState) -> Self {
-        Self { row_id, state, keys: SmallVec::new(), is_row: false, revision: None, written_at: None }
+        let keys = SmallVec::new();
+        Self { row_id, state, keys, is_row: false, revision: None, written_at: None, stray: None }
+    }
+
+    /// The same with its row as it was read, if that is stray.
+    pub(super) fn read_as(self, key: &Key, row: &Versioned, now: Timestamp) -> Self {
+        let stray = is_stray(&self, now).then(|| (key.clone(), row.revision));
+        Self { stray, ..self }
     }
 
     /// The same with the revision that its sealed row states.
     pub(super) fn at(self, revision: Option<Revision>) -> Self {
         Self { revision, ..self }
+    }
+}
+
+/// Whether a row means nothing to anybody: nothing that is kept is found by it, and nothing is lost with it. Of the
+/// audit that is what no one can read and no age reaches.
+fn is_stray(checked: &CheckedRow, now: Timestamp) -> bool {
+    let RowState::Bad(causes) = &checked.state else { return false };
+    let of = |causes_of: fn(&Cause) -> bool| causes.iter().any(causes_of);
+    let unreadable = || of(|cause| matches!(cause, Cause::Damaged(_) | Cause::UnknownKey(_)));
+    match &checked.row_id {
+        RowId::Foreign => true,
+        RowId::Tenant(TenantRow::DefinitionName(_)) => {
+            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Damaged(_)))
+        }
+        RowId::Tenant(TenantRow::ValueId(_) | TenantRow::DefinitionValue(..)) => {
+            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling))
+        }
+        RowId::Tenant(TenantRow::ChainHead(_)) => unreadable(),
+        RowId::Tenant(TenantRow::Event(id)) => {
+            unreadable() && id.at.as_ms() > now.as_ms().saturating_add(PAUSE_MS_MAX)
+        }
+        RowId::Tenant(_) | RowId::Vault(_) => false,
     }
 }

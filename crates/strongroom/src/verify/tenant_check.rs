@@ -92,7 +92,7 @@ impl TenantCheck {
             let rows = self.tenant.engine.read(chunk.to_vec()).await?;
             related.rows.extend(chunk.iter().cloned().zip(rows));
         }
-        let mut checked = Vec::with_capacity(rows.len() + 1);
+        let (mut checked, now) = (Vec::with_capacity(rows.len() + 1), self.tenant.engine.now());
         for (place, (key, row)) in places.into_iter().zip(rows) {
             let counts = matches!(place, Some(TenantRow::Count | TenantRow::Definition(_)));
             if counts
@@ -120,11 +120,11 @@ impl TenantCheck {
             let state = self.check(place.as_ref(), row, &related);
             // A row that is fine, or whose keys are known to be missing, is not read a second time.
             if state.is_settled(&self.unavailable) {
-                checked.push(self.checked(place, row, state));
+                checked.push(self.checked(place, row, state).read_as(key, row, now));
                 continue;
             }
             let (state, row) = self.confirm(place.as_ref(), key, row).await?;
-            checked.push(self.checked(place, &row, state));
+            checked.push(self.checked(place, &row, state).read_as(key, &row, now));
         }
         Ok(checked)
     }
@@ -145,7 +145,7 @@ impl TenantCheck {
         }
         let revision = place.as_ref().and_then(|place| revision_of(place, row));
         let row_id = place.map_or(RowId::Foreign, RowId::Tenant);
-        CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at }
+        CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at, stray: None }
     }
 
     /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.

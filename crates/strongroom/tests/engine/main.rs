@@ -108,6 +108,7 @@ mod shred_org;
 mod simulation;
 mod slot_faults;
 mod slots;
+mod stray;
 mod sweep_sizes;
 mod turns;
 mod update_definition;

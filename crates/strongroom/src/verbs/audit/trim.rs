@@ -32,8 +32,8 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::UnknownVersion`] for an event of a later release: it and those after it stay. [`Error::Damaged`] and
-    /// [`Error::UnknownKey`] if the org's keys cannot be read; an unreadable event is dropped like any other, and an
-    /// unreadable note is written again. [`Error::Store`].
+    /// [`Error::UnknownKey`] if the org's keys cannot be read; an event that cannot be is dropped like any other, and a
+    /// note that cannot be is written again, also where there is nothing to drop. [`Error::Store`].
     ///
     /// # Cancellation
     /// If dropped, some of the events are gone, and the audit is intact: call it again for the rest.
@@ -74,17 +74,21 @@ async fn drop_page(
     let scan = Scan::new(KeyRange { start: events.start.clone(), end: Some(end) }, PAGE_ROWS);
     let needs = Needs::org_keys().freshness(freshness);
     let (view, ([row], [page])) = tenant.read(&needs, ([tenant.id.audit_floor().key()], [scan])).await?;
-    let Some((last, _)) = page.rows.last() else {
-        return Ok(Attempt::Landed(Page { events: 0, more: false }));
-    };
-    let opened = match row.as_ref().map(|row| tenant.open_audit_floor(&view, row)).transpose() {
-        Ok(opened) => opened.flatten(),
-        // Its content is lost, as if the note had been removed: drops from now on are noted again.
-        Err(error) if freshness.is_lost(&error) => None,
+    let (opened, is_lost) = match row.as_ref().map(|row| tenant.open_audit_floor(&view, row)).transpose() {
+        Ok(opened) => (opened.flatten(), false),
+        // What it said is lost, as if it had been taken away: what is dropped from now on is noted again.
+        Err(error) if freshness.is_lost(&error) => (None, true),
         Err(error) => return Err(error),
     };
+    if page.rows.is_empty() && !is_lost {
+        return Ok(Attempt::Landed(Page { events: 0, more: false }));
+    }
     let (mut floor, revision) = opened.map_or_else(Default::default, |(floor, at)| (floor, Some(at)));
-    let position = if page.more { time_of(last.as_bytes(), &events) } else { until.as_ms() };
+    let last = page.rows.last().map(|(key, _)| key);
+    let position = match last {
+        Some(last) if page.more => time_of(last.as_bytes(), &events),
+        _ => until.as_ms(),
+    };
     let mut draft = Draft::new(tenant, &view);
     if is_first {
         // With the first page: an interrupted call has dropped something too.
@@ -97,7 +101,7 @@ async fn drop_page(
     // A chain that paused for longer is over (`engine::chains`).
     let is_over = |cut: &ChainCut| cut.at_ms.saturating_add(SETTLED_MS) < position;
     let (mut over, mut live): (Vec<_>, Vec<_>) = floor.cut.into_iter().partition(is_over);
-    if live.len() > CHAINS_MAX {
+    if let (Some(last), true) = (last, live.len() > CHAINS_MAX) {
         let going_on = chains_after(tenant, last, &events, position).await?;
         over.extend(live.extract_if(.., |cut| !going_on.contains(&cut.chain)));
     }
