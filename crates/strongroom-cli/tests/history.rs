@@ -269,7 +269,11 @@ fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
         let (here, there) = (shell.run(command), remote.run(command));
         assert_eq!((here.code, there.code), (5, 5), "{command:?}: {}{}", here.stderr, there.stderr);
     }
-    assert!(remote.run(&["undo", "X"]).stderr.contains("--replace-damaged does that"));
+    let (here, there) = (shell.run(&["undo", "X"]), remote.run(&["undo", "X"]));
+    assert!(
+        here.stderr == there.stderr && here.stderr.contains("--replace-damaged puts"),
+        "{here:?}{there:?}"
+    );
     assert!(remote.run(&["delete", "X", "--yes"]).stderr.contains("--purge does that"));
     let blocked = remote.run(&["rotate", "data"]);
     assert!(blocked.code == 5 && blocked.stderr.contains("job retry"), "{}", blocked.stderr);
@@ -308,7 +312,7 @@ fn a_damaged_definition_is_listed_and_replaced_behind_a_server_too() {
     assert!(list.code != 0 && !list.stderr.contains(&id), "{list:?}");
     let undo = ["undo", &id, "--definition"];
     let refused = remote.run(&undo);
-    assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged does that"), "{refused:?}");
+    assert_eq!((refused.code, &refused.stderr), (5, &shell.run(&undo).stderr), "{refused:?}");
     remote.ok(&[&undo[..], &["--replace-damaged"]].concat());
     assert_eq!(remote.ok(&["list", "--names"]), "X\nY\n");
     assert_eq!(server.stop(), 0);
@@ -495,6 +499,10 @@ fn a_present_row_that_is_gone_is_told_and_comes_back_or_goes_with_its_versions()
         let history = run(&["history", "X"]);
         assert!(history.code == 5 && history.stderr.contains("it is missing"), "{history:?}");
         assert!(history.stdout.contains("unreadable") && !history.stdout.contains("current"), "{history:?}");
+        assert!(history.stderr.contains("--replace-damaged"), "it names what brings it back: {history:?}");
+        let account: &[&str] = if command.is_empty() { &[] } else { &["--account", "a"] };
+        let listed = shell.run(&[command, &["history", "X", "--json"], account].concat()).stdout;
+        assert!(listed.contains("\"version\":null") && !listed.contains("\"version\":\"0\""), "{listed}");
         let refused = run(&["undo", "X"]);
         assert!(refused.code == 5 && refused.stderr.contains("--replace-damaged"), "{refused:?}");
         assert_eq!(run(&["undo", "X", "--replace-damaged"]).code, 0);
@@ -707,4 +715,47 @@ fn what_is_not_brought_back_is_refused_with_the_next_step() {
     shell.ok(&["delete", "N", "--definition", "--yes"]);
     let refused = shell.run(&["undo", "N"]);
     assert!(refused.code == 3 && refused.stderr.contains("undo N --definition"), "{refused:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_undo_is_refused_in_the_same_words_behind_a_server() {
+    let shell = Shell::with_vault();
+    shell.define("ONE", "string");
+    shell.define("NONE", "string");
+    shell.define("NUMBER", "string");
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    for value in ["one", "2"] {
+        shell.ok_with(value, &["set", "NUMBER"]);
+    }
+    shell.ok(&["define", "NUMBER", "--change", "--format", "integer"]);
+    shell.ok_with("one", &["set", "ONE"]);
+    shell.ok_with("one", &["credential", "set", "one", "--account", "a"]);
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["credential", "set", "lost", "--account", "a"]);
+    }
+    shell.take_away(&[0x32]);
+    let server = shell::server::Server::start(&shell, &[]);
+    let create = ["api-key", "create", "remote", "--right", "read", "--right", "write", "--right", "reveal"];
+    let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", &key);
+    for command in [
+        &["undo", "ONE"][..],
+        &["undo", "NONE"],
+        &["undo", "NUMBER"],
+        &["undo", "ONE", "--definition"],
+        &["undo", "NEVER", "--definition"],
+        &["revert", "ONE", "--version", "7"],
+        &["credential", "undo", "one", "--account", "a"],
+        &["credential", "undo", "none", "--account", "a"],
+        &["credential", "undo", "lost", "--account", "a"],
+        &["credential", "revert", "one", "--version", "7", "--account", "a"],
+    ] {
+        let (here, there) = (shell.run(command), remote.run(command));
+        assert_eq!((here.code, &here.stderr), (there.code, &there.stderr), "{command:?}");
+        assert!(here.code != 0 && here.stderr.contains("next:"), "{command:?}: {here:?}");
+    }
+    assert!(remote.run(&["undo", "NEVER", "--definition"]).stderr.contains("undo ID --definition"));
+    assert_eq!(server.stop(), 0);
 }

@@ -68,7 +68,7 @@ impl Failure {
         Self { status, code, field, message, reason: usual(status), retry_after: None, names_row: false }
     }
 
-    fn because(self, reason: Reason) -> Self {
+    pub(crate) fn because(self, reason: Reason) -> Self {
         Self { reason, ..self }
     }
 

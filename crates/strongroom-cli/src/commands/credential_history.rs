@@ -6,7 +6,8 @@ use strongroom_http::control::{self, CredentialUndone, RestoreCredential, UndoCr
 
 use super::credential::Place;
 use super::history::{show, views};
-use super::undo::{Replace, lost, overtaken};
+use super::not_back::Wanted;
+use super::undo::Replace;
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::Failure;
@@ -71,7 +72,7 @@ struct Target<'t> {
 
 impl History {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        show(&views(&Target::find(org, &self.key, &self.place).await?.versions), output)
+        show(&views(&Target::find(org, &self.key, &self.place).await?.versions), UNDO, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -82,7 +83,7 @@ impl History {
         if versions.is_empty() {
             return Err(self.place.absent(&self.key));
         }
-        show(&versions, output)
+        show(&versions, UNDO, output)
     }
 }
 
@@ -90,10 +91,7 @@ impl Undo {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let target = Target::find(org, &self.key, &self.place).await?;
         let Some(last) = Version::to_undo(&target.versions) else {
-            let purges = "`strongroom credential delete KEY --purge` removes it";
-            return Err(
-                lost(&target.versions, purges).unwrap_or_else(|| target.gone("the version before this one"))
-            );
+            return Err(Wanted::of_credential(&self.key, &self.place, None).none_of(&target.versions));
         };
         target.restore(last, (self.replace, self.consent), "undo", output).await
     }
@@ -108,8 +106,9 @@ impl Undo {
         let body = UndoCredential { connection: place.connection(), replace_damaged };
         let path = place.path_of(&key, &["undo"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let wanted = Wanted::of_credential(&key, &place, None);
         let restored = client.control_post(&path, &body);
-        done(&restored.map_err(|refused| replace.offer(refused))?, &place, output)
+        done(&restored.map_err(|refused| wanted.refused(refused, || place.absent(&key)))?, &place, output)
     }
 }
 
@@ -118,7 +117,7 @@ impl Revert {
         let target = Target::find(org, &self.key, &self.place).await?;
         let wanted = Version::to_restore(&target.versions, Revision::from_u64(self.version));
         let Some(wanted) = wanted else {
-            return Err(target.gone(&format!("version {}", self.version)));
+            return Err(Wanted::of_credential(&self.key, &self.place, Some(self.version)).not_kept());
         };
         target.restore(wanted, (self.replace, self.consent), "revert", output).await
     }
@@ -129,13 +128,14 @@ impl Revert {
             "set credential {key} of {} to what it was in version {version}",
             place.shown()
         ))?;
+        let wanted = Wanted::of_credential(&key, &place, Some(version));
         let (version, connection) = (version.to_string(), place.connection());
         let Replace { replace_damaged } = replace;
         let body = RestoreCredential { version, connection, replace_damaged };
         let path = place.path_of(&key, &["restore"]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let restored = client.control_post(&path, &body);
-        done(&restored.map_err(|refused| replace.offer(refused))?, &place, output)
+        done(&restored.map_err(|refused| wanted.refused(refused, || place.absent(&key)))?, &place, output)
     }
 }
 
@@ -150,17 +150,7 @@ impl<'t> Target<'t> {
         }
     }
 
-    fn gone(&self, what: &str) -> Failure {
-        let Self { key, place, .. } = self;
-        let nothing = format!(
-            "{what} of credential {key} of {} is not kept, cannot be read, or says that it was deleted",
-            place.shown()
-        );
-        Failure::not_found(nothing)
-            .next("`strongroom credential history` lists the versions; nothing was changed")
-    }
-
-    /// Sets the credential to its value in a version, unless it changed since the versions were read.
+    /// Sets the credential to what it was in a version, unless it changed since the versions were read.
     async fn restore(
         &self,
         wanted: &Version,
@@ -175,7 +165,7 @@ impl<'t> Target<'t> {
             "set credential {key} of {} to what it was from {written} on",
             place.shown()
         ))?;
-        let changed = |error| overtaken(error, &format!("credential {key} of {}", place.shown()));
+        let changed = |error| Wanted::of_credential(self.key, place, None).overtaken(error);
         let written = match self.versions.as_slice() {
             // It gets its former expiry back.
             [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
@@ -200,3 +190,5 @@ fn done(undone: &CredentialUndone, place: &Place, output: &Output) -> Result<(),
         &view,
     )
 }
+
+const UNDO: &str = "credential undo KEY --account ID";

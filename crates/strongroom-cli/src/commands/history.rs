@@ -30,7 +30,7 @@ impl History {
         if versions.is_empty() {
             return Err(Failure::no_value(name, &scope));
         }
-        show(&views(&versions), output)
+        show(&views(&versions), "undo NAME", output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -41,7 +41,7 @@ impl History {
         if versions.is_empty() {
             return Err(Failure::no_value(name, &scope));
         }
-        show(&versions, output)
+        show(&versions, "undo NAME", output)
     }
 }
 
@@ -50,13 +50,24 @@ pub(super) fn views(versions: &[strongroom::Version]) -> Vec<Version> {
     versions.iter().enumerate().map(|(index, version)| Version::of(version, index == 0)).collect()
 }
 
-/// Shows the versions, including those that cannot be read; after those the command fails.
-pub(super) fn show(versions: &[Version], output: &Output) -> Result<(), Failure> {
+/// The versions; one that cannot be read is among them, and the command fails after it. If that is the present one,
+/// `undo` brings another back.
+pub(super) fn show(versions: &[Version], undo: &str, output: &Output) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let rows = versions.iter().map(|one| {
         let note = one.unreadable.as_ref().or(one.note.as_ref()).cloned().unwrap_or_default();
-        [one.version.clone(), one.state.clone(), text(&one.written_at), text(&one.author), note]
+        [text(&one.version), one.state.clone(), text(&one.written_at), text(&one.author), note]
     });
     output.list(["VERSION", "STATE", "WRITTEN", "AUTHOR", "NOTE"], rows, &versions)?;
-    refuse_unreadable(versions.iter().filter_map(|one| one.unreadable.as_deref()), "version")
+    let refused = refuse_unreadable(versions.iter().filter_map(|one| one.unreadable.as_deref()), "version");
+    let is_lost = versions.first().is_some_and(|present| present.unreadable.is_some());
+    match is_lost && versions.iter().any(|one| one.state == "former") {
+        true => refused.map_err(|failure| {
+            failure.next(format!(
+                "the list has the others; `strongroom {undo} --replace-damaged` puts the newest of them that can be \
+                 read in the place of the present one"
+            ))
+        }),
+        false => refused,
+    }
 }

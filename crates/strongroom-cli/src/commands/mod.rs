@@ -31,6 +31,7 @@ pub(crate) mod job;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod migrate;
+mod not_back;
 mod place;
 pub(crate) mod resolve;
 pub(crate) mod restore;

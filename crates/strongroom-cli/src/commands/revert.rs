@@ -3,10 +3,11 @@
 use strongroom::{DefinitionName, Org, Revision, Version};
 use strongroom_http::control::Restore;
 
+use super::not_back::Wanted;
 use super::undo::{Replace, Target, consent_to, ids, present_version, show};
 use crate::client::Client;
 use crate::consent::{Consent, Deed};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::scope_args::ScopeArgs;
 
@@ -33,12 +34,7 @@ impl Revert {
         let target = Target::find(org, name, &scope).await?;
         let wanted = Version::to_restore(&target.versions, Revision::from_u64(self.version));
         let Some(wanted) = wanted else {
-            let nothing = format!(
-                "version {} of {name} at {scope} is not kept, or says that it was deleted",
-                self.version
-            );
-            return Err(Failure::new(Exit::NotFound, nothing)
-                .next("`strongroom history` lists the versions; nothing was changed"));
+            return Err(Wanted::of_value(name, &scope, Some(self.version)).not_kept());
         };
         target.restore(org, wanted, (self.replace, self.consent), "revert", output).await
     }
@@ -56,6 +52,9 @@ impl Revert {
             replace_damaged: self.replace.replace_damaged,
         };
         let restored = client.control_post(&["values", name.as_str(), "restore"], &body);
-        show(&restored.map_err(|refused| self.replace.offer(refused))?, &scope, output)
+        let wanted = Wanted::of_value(name, &scope, Some(self.version));
+        let restored =
+            restored.map_err(|refused| wanted.refused(refused, || Failure::no_value(name, &scope)));
+        show(&restored?, &scope, output)
     }
 }

@@ -5,7 +5,9 @@ use strongroom::{
     DefinitionId, DefinitionName, DefinitionRef, Error, Expected, Org, PageRequest, Scope, StoredDefinition,
     VariableDefinition, Version, WriteOptions,
 };
-use strongroom_http::control::{self, UndeleteDefinition, Undone};
+use strongroom_http::control::{self, Reason, UndeleteDefinition, Undone};
+
+use super::not_back::{Wanted, replaces};
 
 use crate::client::{Call, Client};
 use crate::consent::{Consent, Deed, keeps_nothing};
@@ -65,13 +67,7 @@ impl Undo {
         let (name, scope) = (&self.name, self.scope.scope());
         let target = Target::find(org, name, &scope).await?;
         let Some(last) = Version::to_undo(&target.versions) else {
-            if let Some(failure) = lost(&target.versions, "`strongroom delete NAME --purge` removes it") {
-                return Err(failure);
-            }
-            let nothing =
-                format!("the version of {name} at {scope} before this one is not kept, or cannot be read");
-            return Err(Failure::new(Exit::NotFound, nothing)
-                .next("`strongroom history` lists the versions; nothing was changed"));
+            return Err(Wanted::of_value(name, &scope, None).none_of(&target.versions));
         };
         target.restore(org, last, (self.replace, self.consent), "undo", output).await
     }
@@ -83,7 +79,7 @@ impl Undo {
             let Replace { replace_damaged } = self.replace;
             let body = UndeleteDefinition { replace_damaged };
             let restored = client.control_post::<control::Definition>(&path, &body);
-            let restored = restored.map_err(|refused| self.replace.offer(refused))?;
+            let restored = restored.map_err(|refused| self.not_undeleted(client, refused))?;
             let (name, id) = (restored.name, restored.id);
             if !replace_damaged {
                 return self.undeleted(id, output);
@@ -98,7 +94,39 @@ impl Undo {
         let Replace { replace_damaged } = self.replace;
         let body = control::Undo { linked_account_id, workflow_id, replace_damaged };
         let undone = client.control_post(&["values", name.as_str(), "undo"], &body);
-        show(&undone.map_err(|refused| self.replace.offer(refused))?, &scope, output)
+        let wanted = Wanted::of_value(name, &scope, None);
+        let undone = undone.map_err(|refused| wanted.refused(refused, || Failure::no_value(name, &scope)));
+        show(&undone?, &scope, output)
+    }
+
+    /// What a server says of a definition that it does not bring back.
+    fn not_undeleted(&self, client: &Client, refused: Failure) -> Failure {
+        let is_there = || {
+            let path = ["definitions", self.name.as_str()];
+            client.control_get::<control::Definition>(Call { path: &path, query: &[] }).is_ok()
+        };
+        let is_one_of_deleted = refused.is(Reason::Damaged) && !refused.said().contains("; no");
+        match refused.reason {
+            Some(Reason::AlreadyExists) => self.is_defined(),
+            Some(Reason::DefinitionNotFound) if is_there() => self.is_defined(),
+            Some(Reason::DefinitionNotFound) => self.is_not_kept(false),
+            _ if is_one_of_deleted => self.is_not_kept(true),
+            _ => Wanted::of_definition(&self.name).refused(refused, || self.is_not_kept(false)),
+        }
+    }
+
+    fn is_defined(&self) -> Failure {
+        Failure::invalid(format!("there is a definition {}", self.name))
+            .next("give it another name with `strongroom define NAME --change --rename OTHER` first")
+    }
+
+    fn is_not_kept(&self, has_unreadable: bool) -> Failure {
+        let nothing = format!("no deleted definition {} is kept", self.name);
+        match has_unreadable {
+            false => Failure::not_found(nothing).next(format!("`strongroom define` makes one; {BY_ID}")),
+            true => Failure::new(Exit::Key, format!("{nothing}, unless it is one that cannot be read"))
+                .next(format!("nothing was changed; {BY_ID}, or a backup from before has it whole")),
+        }
     }
 }
 
@@ -109,25 +137,16 @@ impl Undo {
             return self.replace_definition(org, damaged, output).await;
         }
         if org.definition(name).await?.is_some() {
-            return Err(Failure::invalid(format!("there is a definition {name}"))
-                .next("give it another name with `strongroom define NAME --change --rename OTHER` first"));
+            return Err(self.is_defined());
         }
         let Deleted { of_name, unreadable } = Deleted::find(org, name, output).await?;
         let Some(last) = of_name.into_iter().max_by_key(|stored| stored.updated_at.as_ms()) else {
             suggest::refuse_unknown_environment(org).await?;
-            let nothing = format!("no deleted definition {name} is kept");
-            return Err(match unreadable {
-                0 => Failure::not_found(nothing).next("`strongroom define` makes one"),
-                _ => Failure::new(Exit::Key, format!("{nothing}, unless it is one that cannot be read"))
-                    .next(
-                        "nothing was changed; `strongroom undo ID --definition --replace-damaged` brings back the \
-                         newest version of the one with this id, or a backup from before has it whole",
-                    ),
-            });
+            return Err(self.is_not_kept(unreadable > 0));
         };
         self.consent.to_reversible(&format!("define {name} as it was"))?;
         let restored = org.undelete_definition(last.id).await;
-        match restored.map_err(|error| overtaken(error, &format!("the definition {name}")))? {
+        match restored.map_err(|error| Wanted::of_definition(name).overtaken(error))? {
             Some(restored) => self.undeleted(restored.id.to_string(), output),
             None => Err(Failure::undefined(name)),
         }
@@ -146,7 +165,7 @@ impl Undo {
             return match newest.and_then(|newest| newest.unreadable.as_ref()) {
                 None => Ok(None),
                 Some(_) if self.replace.replace_damaged => Ok(Some(reference)),
-                Some(why) => Err(Failure::new(Exit::Key, why.clone()).next(REPLACES)),
+                Some(why) => Err(replaces(why)),
             };
         }
         Ok(None)
@@ -159,16 +178,13 @@ impl Undo {
         output: &Output,
     ) -> Result<(), Failure> {
         let versions = pages::all(async |page| org.definition_history(damaged.clone(), page).await).await?;
-        let Some(last) = Version::to_undo(&versions) else {
-            let purges = "`strongroom delete ID --definition --purge` removes it";
-            return Err(lost(&versions, purges).unwrap_or_else(|| Failure::undefined(&self.name)));
-        };
+        let wanted = Wanted::of_definition(&self.name);
+        let Some(last) = Version::to_undo(&versions) else { return Err(wanted.none_of(&versions)) };
         let written = time(last.written_at);
         self.consent.to_reversible(&format!("define {} as it was from {written} on", self.name))?;
         let options = WriteOptions::expecting(Expected::Unreadable).note("undo");
         let restored = org.restore_definition_with(damaged, last.revision, options).await;
-        let restored =
-            restored.map_err(|error| overtaken(error, &format!("the definition {}", self.name)))?;
+        let restored = restored.map_err(|error| wanted.overtaken(error))?;
         let (name, id) = (restored.definition.name.as_str(), restored.id.to_string());
         output.done(&format!("{name} is defined as it was from {written} on"), &Undeleted { name, id })
     }
@@ -235,7 +251,7 @@ impl<'t> Target<'t> {
         consent_to(consent, Deed::to(deed, seen.unwrap_or_default()), self.keeps)?;
         let options = WriteOptions::expecting(as_listed).note(note);
         let restored = org.restore_value_with(self.definition, scope, wanted.revision, options).await;
-        let restored = restored.map_err(|error| overtaken(error, &format!("{name} at {scope}")))?;
+        let restored = restored.map_err(|error| Wanted::of_value(name, scope, None).overtaken(error))?;
         let view = Undone {
             name: name.to_string(),
             scope: scope.kind(),
@@ -254,42 +270,15 @@ impl Replace {
     pub(super) fn as_listed(self, versions: &[Version]) -> Result<Expected, Failure> {
         let Some(newest) = versions.first() else { return Ok(Expected::Absent) };
         match &newest.unreadable {
-            Some(why) if !self.replace_damaged => Err(Failure::new(Exit::Key, why.clone()).next(REPLACES)),
+            Some(why) if !self.replace_damaged => Err(replaces(why)),
             Some(_) | None => Ok(newest.as_expected()),
         }
     }
-
-    /// A server's refusal, with the option that overrides it.
-    pub(super) fn offer(self, refused: Failure) -> Failure {
-        if self.replace_damaged { refused } else { refused.if_damaged("--replace-damaged does that") }
-    }
 }
 
-/// Why no version replaces a present one that is damaged or missing; `None` if it is neither.
-pub(super) fn lost(versions: &[Version], purges: &str) -> Option<Failure> {
-    let why = versions.first()?.unreadable.as_ref()?;
-    let next = format!(
-        "nothing was changed; no former version is kept that can be read: a backup from before has it whole, and \
-         {purges}"
-    );
-    Some(Failure::new(Exit::Key, why.clone()).next(next))
-}
-
-/// The failure to write a version because somebody else was faster, so that the list is out of date.
-pub(super) fn overtaken(error: Error, what: &str) -> Failure {
-    if let Error::InvalidValue { rule, .. } = error {
-        return Failure::invalid(format!("that version of {what} was refused: {rule}"))
-            .next("nothing was changed; `strongroom show NAME` shows what a value must be");
-    }
-    if !matches!(error, Error::Unexpected { .. } | Error::VersionNotFound(_)) {
-        return error.into();
-    }
-    Failure::invalid(format!("{what} was changed by somebody else at the same time"))
-        .next("nothing was written; look at its history, and run the command again if it is still meant")
-}
-
-const REPLACES: &str =
-    "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost";
+/// A definition of which the note of its deletion is lost has a name that nobody knows.
+const BY_ID: &str = "`strongroom undo ID --definition --replace-damaged` brings back the newest version of one that \
+                     `strongroom verify` names by its id, since what says its name is damaged or missing";
 
 /// No definition has this name; it may be the name of a deleted one.
 async fn undefined(org: &Org, name: &DefinitionName) -> Failure {

@@ -104,7 +104,13 @@ impl Failure {
             .next("run it where the store is, with --store")
     }
 
-    /// Whether a server refused it for this reason.
+    /// What a server said, without that it was one.
+    pub(crate) fn said(&self) -> &str {
+        let of_server = self.message.strip_prefix("the server returned ");
+        of_server.and_then(|rest| rest.split_once(": ")).map_or(&self.message, |(_, said)| said)
+    }
+
+    /// Whether a server refused it for this.
     pub(crate) fn is(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
     }

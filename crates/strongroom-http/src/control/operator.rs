@@ -243,6 +243,10 @@ pub(super) const REPLACES: &str =
 
 /// The failure of a write of a version if somebody else was faster, so that the list is out of date.
 pub(super) fn overtaken(error: Error) -> Failure {
+    if let Error::InvalidValue { rule, .. } = &error {
+        return Failure::bad_request(format!("that version was refused: {rule}"))
+            .because(Reason::InvalidValue);
+    }
     if !matches!(error, Error::Unexpected { .. } | Error::VersionNotFound(_)) {
         return full(error);
     }

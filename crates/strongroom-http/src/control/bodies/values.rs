@@ -162,8 +162,8 @@ pub struct MissingValue {
 /// One version of a value or credential.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Version {
-    /// The version, for `restore`.
-    pub version: String,
+    /// The version, for `restore`; `null` for a present one that is missing.
+    pub version: Option<String>,
     /// `current`, `former` or `deleted`; `unreadable` for one that cannot be read.
     pub state: String,
     /// When it was written; `null` for one that cannot be read.
@@ -357,7 +357,9 @@ impl Version {
             (false, false) => "former",
         };
         Self {
-            version: version.revision.as_u64().to_string(),
+            version: Some(version.revision.as_u64())
+                .filter(|number| *number != 0 || version.unreadable.is_none())
+                .map(|number| number.to_string()),
             state: state.to_owned(),
             written_at: version.unreadable.is_none().then(|| time::iso(version.written_at)),
             author: metadata.author().map(str::to_owned),
