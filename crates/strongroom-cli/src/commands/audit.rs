@@ -256,7 +256,7 @@ fn refuse_lacking(digest: &AuditDigest, output: &Output) -> Result<(), Failure> 
     if lacks.is_empty() {
         return Ok(());
     }
-    // For a gap, the event after it is named, which is in the export.
+    // Of a gap, the events around it are named, which are in the export.
     lacks.iter().for_each(|lack| output.warn(&format!("found in the audit: {lack}")));
     let sentence =
         format!("the audit was not whole when it was exported: {}", counted(lacks.len() as u64, "finding"));

@@ -1,18 +1,18 @@
 //! `diff`: how two places differ, or how one place differs from an earlier time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use strongroom::{
-    AuditFilter, Clock as _, DefinitionId, Error, ErrorKind, EventKind, Org, Origin, PageRequest, Resolved,
-    Scope, ScopePath, ScopedValue, Secret, StoredDefinition, SystemClock, Timestamp, VariableDefinition,
-    Version,
+    AuditFilter, Clock as _, DefinitionId, Error, ErrorKind, Org, Origin, PageRequest, Resolved, Scope,
+    ScopePath, ScopedValue, Secret, StoredDefinition, SystemClock, Timestamp, VariableDefinition, Version,
 };
 
-use super::audit::{SWITCHES, moment_or_age, refuse_unreadable};
+use super::audit::{moment_or_age, refuse_unreadable};
+use super::noted::{noted_since, was_switched_elsewhere};
 use super::place::{OtherKey, Place};
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, time};
 use crate::pages;
 use crate::scope_args::account_of;
@@ -101,11 +101,12 @@ impl Diff {
                 place.refuse_unknown_scope(session, &named).await?;
             }
         }
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut gaps) = (Vec::new(), Vec::new());
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
-                let PlaceAt { sides, unreadable_events } = place_at(session, &one, at, output).await?;
-                unreadable = unreadable_events;
+                let PlaceAt { sides, unreadable_events, gaps: found } =
+                    place_at(session, &one, at, output).await?;
+                (unreadable, gaps) = (unreadable_events, found);
                 (sides, format!("{} at {}", one.as_str(), time(at)))
             }
             (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
@@ -113,7 +114,13 @@ impl Diff {
             (None, None) => (Vec::new(), String::new()),
         };
         show((one.as_str(), sides(session, &one).await?), (&b, other), output)?;
-        refuse_unreadable(unreadable.iter().map(String::as_str), "event")
+        refuse_unreadable(unreadable.iter().map(String::as_str), "event")?;
+        match gaps.first() {
+            Some(gap) => Err(Failure::new(Exit::Key, format!("the audit has a gap since then: {gap}")).next(
+                "what was purged in it is not known and not listed; an earlier export or a backup may have the events",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// With keys that may reveal, unless all values are plain.
@@ -247,7 +254,8 @@ async fn place_at(
     let before = AuditFilter::all().until(at);
     let has_audit = session.vault.settings().await?.audit;
     let mut noted = noted_since(&org, &place.scope, at).await?;
-    if noted.was_switched || !noted.unreadable.is_empty() {
+    noted.was_switched |= was_switched_elsewhere(session, &org, at).await?;
+    if noted.was_switched || !noted.unreadable.is_empty() || !noted.gaps.is_empty() {
         output.warn(NOT_LISTED);
     } else if !has_audit || org.audit(&before, PageRequest::first(1)).await?.items.is_empty() {
         output.note(NOT_LISTED);
@@ -270,7 +278,11 @@ async fn place_at(
         let id = stored.id;
         noted.definitions.remove(&id);
         let Some((name, definition)) = definition_at(&org, stored, at).await? else { continue };
-        // A value from a less specific scope or the default does not belong to this place.
+        let is_allowed = |definition: &Held<VariableDefinition>| match definition {
+            Held::Known(definition) => definition.scopes.allows(place.scope.kind()),
+            Held::NotKnown | Held::Nothing => true,
+        };
+        // What a less specific scope or the default would have filled in is not of this place.
         let is_here = |resolved: &Resolved| resolved.scope == Origin::Scope(place.scope.clone());
         let value = match org.resolve_at(id, &path, at).await {
             Err(Error::VersionNotFound(_)) => Held::NotKnown,
@@ -280,7 +292,7 @@ async fn place_at(
             }
             found => match found?.filter(is_here) {
                 Some(resolved) => Held::Known(resolved.value),
-                None if noted.had_value(id, &definition, &place.scope) => Held::NotKnown,
+                None if noted.had_value(id, is_allowed(&definition)) => Held::NotKnown,
                 None => Held::Nothing,
             },
         };
@@ -288,7 +300,7 @@ async fn place_at(
     }
     let purged = noted.definitions.into_values().filter_map(|(name, was_there)| was_there.then_some(name));
     sides.extend(purged.map(|name| (name, Side { definition: Held::NotKnown, value: Held::NotKnown })));
-    Ok(PlaceAt { sides, unreadable_events: noted.unreadable })
+    Ok(PlaceAt { sides, unreadable_events: noted.unreadable, gaps: noted.gaps })
 }
 
 /// What a place held at a moment.
@@ -296,76 +308,8 @@ struct PlaceAt {
     sides: Named,
     /// Why each unreadable event since then cannot be read.
     unreadable_events: Vec<String>,
-}
-
-/// What the audit says about a place since a time: whether each written value and definition was there before.
-#[derive(Default)]
-struct Noted {
-    values: HashMap<DefinitionId, bool>,
-    definitions: HashMap<DefinitionId, (String, bool)>,
-    /// Definitions that were deleted with all their values, which have no events of their own.
-    deleted: HashSet<DefinitionId>,
-    /// Whether the place was deleted, with all its values.
-    place_deleted: bool,
-    /// Whether the audit was turned on or off, so that it lacks what was written while it was off.
-    was_switched: bool,
-    /// Why each unreadable event cannot be read.
-    unreadable: Vec<String>,
-}
-
-impl Noted {
-    /// Whether there was a value, or may have been one that was deleted with its definition or account.
-    fn had_value(&self, id: DefinitionId, definition: &Held<VariableDefinition>, scope: &Scope) -> bool {
-        let was_allowed = match definition {
-            Held::Known(definition) => definition.scopes.allows(scope.kind()),
-            Held::NotKnown | Held::Nothing => true,
-        };
-        let went = was_allowed && (self.place_deleted || self.deleted.contains(&id));
-        went || self.values.get(&id) == Some(&true)
-    }
-}
-
-async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Result<Noted, Failure> {
-    let since = AuditFilter::all().since(Timestamp::from_ms(at.as_ms().saturating_add(1)));
-    let (account, workflow) = match scope {
-        Scope::Org => (None, None),
-        Scope::LinkedAccount(id) => (Some(id), None),
-        Scope::Workflow(id) => (None, Some(id)),
-    };
-    let mut noted = Noted::default();
-    for event in pages::all(async |page| org.audit(&since, page).await).await? {
-        noted.unreadable.extend(event.unreadable);
-        for change in event.changes {
-            if change.kind == EventKind::VaultOperated
-                && change.name.as_deref().is_some_and(|what| SWITCHES.contains(&what))
-            {
-                noted.was_switched = true;
-            }
-            if change.kind == EventKind::AccountDeleted && change.linked_account.as_ref() == account {
-                noted.place_deleted = true;
-            }
-            let Some(id) = change.definition_id else { continue };
-            if change.kind == EventKind::DefinitionDeleted {
-                noted.deleted.insert(id);
-            }
-            // The first write since then shows whether there was something before.
-            let was_there = change.before.is_some();
-            match change.kind {
-                EventKind::ValueSet | EventKind::ValueDeleted
-                    if (change.linked_account.as_ref(), change.workflow.as_ref()) == (account, workflow) =>
-                {
-                    noted.values.entry(id).or_insert(was_there);
-                }
-                EventKind::DefinitionCreated
-                | EventKind::DefinitionUpdated
-                | EventKind::DefinitionDeleted => {
-                    noted.definitions.entry(id).or_insert((change.name.unwrap_or_default(), was_there));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(noted)
+    /// Where events since then are missing.
+    gaps: Vec<String>,
 }
 
 /// The name of a definition and its content at a moment; `None` if it did not exist.

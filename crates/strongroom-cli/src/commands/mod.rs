@@ -32,6 +32,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod migrate;
 mod not_back;
+mod noted;
 mod place;
 pub(crate) mod resolve;
 pub(crate) mod restore;

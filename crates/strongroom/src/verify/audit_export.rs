@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Verification;
+use super::report::{Cause, Finding};
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::model::{ChainId, EventId};
@@ -43,10 +44,10 @@ impl Org {
     /// [`Error::BackupFile`] if the writer fails; [`Error::Store`].
     pub async fn export_audit(&self, writer: &mut impl Write) -> Result<AuditDigest, Error> {
         let run = async {
-            let mut digest = write_events(&self.tenant, writer).await?;
+            let (mut digest, gaps) = write_events(&self.tenant, writer).await?;
             let all = [self.tenant.id.audit()];
             let report = Verification::of(&self.tenant.engine, all).finish().await?;
-            report.findings.iter().for_each(|finding| digest.note_lack(finding.to_string()));
+            report.findings.iter().for_each(|finding| digest.note_lack(gaps.in_words(finding)));
             let more = report.findings_total.saturating_sub(report.findings.len() as u64);
             if more > 0 {
                 digest.note_lack(format!("and {more} more"));
@@ -57,9 +58,48 @@ impl Org {
     }
 }
 
+/// Where events are missing: of each event, and each chain, which event of the chain is the last before.
+#[derive(Default)]
+struct Gaps {
+    last: BTreeMap<ChainId, EventId>,
+    /// By the text of the id of the event after the gap: how many are missing, and the event before.
+    before: BTreeMap<String, (u64, Option<EventId>)>,
+}
+
+impl Gaps {
+    /// Takes in the next event, in the order of keys.
+    fn take_in(&mut self, id: &EventId) {
+        let before = self.last.insert(id.chain, *id);
+        let missing =
+            id.sequence.saturating_sub(before.map_or(0, |before| before.sequence)).saturating_sub(1);
+        // Those before the first one may have been dropped for their age: then there is no finding.
+        if missing > 0 && self.before.len() < GAPS_MAX {
+            self.before.insert(id.to_string(), (missing, before));
+        }
+    }
+
+    /// What was found, with between which events something is missing.
+    fn in_words(&self, finding: &Finding) -> String {
+        let named = finding.path.name.as_deref().filter(|_| finding.cause == Cause::BrokenChain);
+        let of_event = named.and_then(|name| self.before.get(name));
+        let of_chain = || {
+            let is_it = |chain: &&ChainId| named.is_some_and(|name| name == hex::encode(chain));
+            self.last.keys().find(is_it).and_then(|chain| self.last.get(chain))
+        };
+        match of_event {
+            Some((missing, Some(before))) => {
+                format!("{finding}: {missing} between event {before} and this one")
+            }
+            Some((missing, None)) => format!("{finding}: the first {missing} of its chain"),
+            None => of_chain()
+                .map_or_else(|| finding.to_string(), |last| format!("{finding}: those after event {last}")),
+        }
+    }
+}
+
 /// Writes the events that can be read.
-async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditDigest, Error> {
-    let events = tenant.id.events();
+async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<(AuditDigest, Gaps), Error> {
+    let (events, mut gaps) = (tenant.id.events(), Gaps::default());
     let landed = landed(tenant, &events).await?;
     let (mut digest, mut rest) = (AuditDigest::default(), events.clone());
     // With keys that may be out of date, events would seem to be damaged.
@@ -73,7 +113,8 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditD
             else {
                 continue;
             };
-            // The verification reports those that cannot be read.
+            gaps.take_in(&id);
+            // The verification names those that cannot be read.
             let (body, hash) = match tenant.open_event_body(&view, &id, row) {
                 Ok(Some(opened)) => opened,
                 Ok(None) => continue,
@@ -89,7 +130,7 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<AuditD
         }
     }
     writer.flush().map_err(Error::BackupFile)?;
-    Ok(digest)
+    Ok((digest, gaps))
 }
 
 /// The last event of each chain that has landed. An event lands after those before it in its chain, so every later
@@ -112,5 +153,7 @@ async fn landed(tenant: &Tenant, events: &KeyRange) -> Result<BTreeMap<ChainId, 
     }
 }
 
+/// Of how many gaps it is known where they are: of each with a finding, as a report keeps no more.
+const GAPS_MAX: usize = 1_000;
 const PAGE_ROWS: usize = 500;
 const KEYS_PAGE: usize = 1_000;
