@@ -41,6 +41,17 @@ pub(crate) async fn readable_definitions(org: &Org) -> Result<(Vec<StoredDefinit
     Ok((readable, unreadable))
 }
 
+/// The values at one scope that can be read, and why the others cannot.
+pub(crate) async fn readable_values(
+    org: &Org,
+    scope: &Scope,
+) -> Result<(Vec<ScopedValue>, Vec<String>), Error> {
+    let found = all(async |page| org.each_value(scope, page).await).await?;
+    let (readable, unreadable): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+    let why = unreadable.into_iter().filter_map(Result::err).map(|error| error.to_string());
+    Ok((readable.into_iter().flatten().collect(), why.collect()))
+}
+
 /// All values at one scope.
 pub(crate) async fn values(org: &Org, scope: &Scope) -> Result<Vec<ScopedValue>, Error> {
     all(async |page| org.values(scope, page).await).await

@@ -290,6 +290,7 @@ fn a_damaged_definition_is_listed_and_replaced_behind_a_server_too() {
     shell.ok(&["define", "X", "--change", "--description", "second"]);
     let id = shell.json(&["show", "X"])["id"].as_str().unwrap().to_owned();
     shell.define("Y", "string");
+    shell.ok_with("one", &["set", "Y"]);
     shell.damage(&[0x10]);
     let server = shell::server::Server::start(&shell, &[]);
     let create = ["api-key", "create", "remote", "--right", "read", "--right", "write"];
@@ -298,18 +299,21 @@ fn a_damaged_definition_is_listed_and_replaced_behind_a_server_too() {
     let remote = remote.variable("STRONGROOM_API_KEY", &key);
     let list = remote.run(&["list", "--names"]);
     assert!(list.code == 5 && list.stdout == "Y\n" && list.stderr.contains(&id), "{list:?}");
-    assert_eq!(
-        remote.run(&["search", "Y"]).code,
-        5,
-        "what has no place for it is not short of it in silence"
-    );
-    let create = [&create[..], &["--only", "X*"]].concat();
+    for command in [&["search", "Y"][..], &["list", "--values"]] {
+        let (here, there) = (shell.run(command), remote.run(command));
+        assert!(here.code == 5 && there.code == 5, "{command:?}: {here:?}{there:?}");
+        for ran in [here, there] {
+            assert!(ran.stdout.contains('Y') && ran.stderr.contains(&id), "{command:?}: {ran:?}");
+        }
+    }
+    let create = [&create[..], &["--only", "Y*"]].concat();
     let create = [&["api-key", "create", "narrow"], &create[3..]].concat();
     let narrow = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
     let narrow =
         Shell::new().variable("STRONGROOM_URL", server.text("url")).variable("STRONGROOM_API_KEY", &narrow);
-    let list = narrow.run(&["list"]);
-    assert!(list.code != 0 && !list.stderr.contains(&id), "{list:?}");
+    let list = narrow.run(&["list", "--names"]);
+    assert!(list.code == 5 && list.stdout == "Y\n", "{list:?}");
+    assert!(!list.stderr.contains(&id), "a narrowed key is not told which: {list:?}");
     let undo = ["undo", &id, "--definition"];
     let refused = remote.run(&undo);
     assert_eq!((refused.code, &refused.stderr), (5, &shell.run(&undo).stderr), "{refused:?}");
@@ -758,4 +762,27 @@ fn an_undo_is_refused_in_the_same_words_behind_a_server() {
     }
     assert!(remote.run(&["undo", "NEVER", "--definition"]).stderr.contains("undo ID --definition"));
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_diff_with_a_time_says_where_the_audit_has_a_gap_since_then() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    let at = shell.json(&["show", "X"])["created_at"].as_str().unwrap().to_owned();
+    shell.ok(&["audit", "--off", "--environment", "other"]);
+    shell.ok(&["audit", "--on", "--environment", "other"]);
+    shell.ok_with("one", &["set", "X"]);
+    let ran = shell.run(&["diff", "--at", &at]);
+    assert!(ran.code == 0 && ran.stderr.contains("without a whole audit"), "switched elsewhere: {ran:?}");
+
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    for name in ["X", "Y"] {
+        shell.define(name, "string");
+    }
+    shell.ok(&["diff", "--at", "1h"]);
+    shell.take_away(&[0x60]);
+    let ran = shell.run(&["diff", "--at", "1h"]);
+    assert!(ran.code == 5 && ran.stderr.contains("has a gap"), "{ran:?}");
 }

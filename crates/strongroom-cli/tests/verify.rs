@@ -56,7 +56,7 @@ fn each_finding_says_what_to_do_about_it() {
     let shell = filled();
     shell.take_away(&[0x11]);
     assert!(shell.run(&["verify"]).stderr.contains("strongroom define NAME"));
-    assert_eq!(shell.run(&["define", "PORT"]).code, 4);
+    assert_eq!(shell.run(&["define", "PORT", "--format", "integer"]).code, 4);
     shell.ok(&["verify"]);
     shell.damage(&[0x20]);
     assert!(shell.run(&["verify"]).stderr.contains("undo --replace-damaged"));

@@ -271,8 +271,7 @@ impl Failure {
 
     /// 500, for a key that may not see the row that cannot be read.
     pub(crate) fn unreadable() -> Self {
-        let message = "A row that this call reads cannot be read: a key that is not narrowed is told which";
-        Self { message: message.into(), ..Self::internal().because(Reason::Damaged) }
+        Self { message: UNREADABLE.into(), ..Self::internal().because(Reason::Damaged) }
     }
 
     /// Puts the code of a 404 into `error_code`, as three calls do.
@@ -423,5 +422,8 @@ fn message(error: &Error) -> Cow<'static, str> {
     fixed.into()
 }
 
+/// What a narrowed key is told of a row that cannot be read.
+pub(crate) const UNREADABLE: &str =
+    "A row that this call reads cannot be read: a key that is not narrowed is told which";
 const MOVED: &str = "The vault was moved to another store: its writes go to the service of that store";
 const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

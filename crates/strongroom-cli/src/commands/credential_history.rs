@@ -150,7 +150,7 @@ impl<'t> Target<'t> {
         }
     }
 
-    /// Sets the credential to what it was in a version, unless it changed since the versions were read.
+    /// Sets the credential to its value in a version, unless it changed since the versions were read.
     async fn restore(
         &self,
         wanted: &Version,

@@ -282,7 +282,7 @@ async fn place_at(
             Held::Known(definition) => definition.scopes.allows(place.scope.kind()),
             Held::NotKnown | Held::Nothing => true,
         };
-        // What a less specific scope or the default would have filled in is not of this place.
+        // A value from a less specific scope or the default does not belong to this place.
         let is_here = |resolved: &Resolved| resolved.scope == Origin::Scope(place.scope.clone());
         let value = match org.resolve_at(id, &path, at).await {
             Err(Error::VersionNotFound(_)) => Held::NotKnown,

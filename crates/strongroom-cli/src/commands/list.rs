@@ -62,7 +62,7 @@ struct ValueView {
 impl List {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let org = &session.org;
-        let (definitions, unreadable) = pages::readable_definitions(org).await?;
+        let (definitions, mut unreadable) = pages::readable_definitions(org).await?;
         if definitions.is_empty()
             && unreadable.is_empty()
             && let Some(other) = suggest::other_environment(&session.vault, &session.org).await
@@ -77,8 +77,9 @@ impl List {
         };
         let by_id: HashMap<DefinitionId, StoredDefinition> =
             definitions.into_iter().map(|stored| (stored.id, stored)).collect();
-        let values = pages::values(org, &scope).await?;
-        if let (Scope::LinkedAccount(account), true) = (&scope, values.is_empty())
+        let (values, damaged) = pages::readable_values(org, &scope).await?;
+        unreadable.extend(damaged);
+        if let (Scope::LinkedAccount(account), true) = (&scope, values.is_empty() && unreadable.is_empty())
             && org.linked_account(account).await?.is_none()
         {
             return Err(suggest::no_account(org, account).await);
@@ -87,7 +88,8 @@ impl List {
         let views = values.iter().filter_map(|value| {
             by_id.get(&value.definition_id).map(|stored| ValueView::of(value, stored, scope.kind()))
         });
-        show_values(views.collect(), output)
+        show_values(views.collect(), output)?;
+        refuse_short(&unreadable, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -102,19 +104,21 @@ impl List {
         };
         let query: Vec<_> = scope_field(&scope).into_iter().collect();
         let by_control = |client: &Client| {
-            let all: Vec<control::Value> = client.control_items(Call { path: &["values"], query: &query })?;
-            Ok(all.into_iter().map(ValueView::of_control).collect())
+            let (all, unreadable): (Vec<control::Value>, _) =
+                client.control_list(Call { path: &["values"], query: &query })?;
+            Ok((all.into_iter().map(ValueView::of_control).collect(), unreadable))
         };
         let by_document = |client: &Client| {
             let path = ["env", "values", scope.kind().as_str()];
             let docs: Vec<ListedValue> = client.pages(Call { path: &path, query: &query })?;
-            Ok(docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind())).collect())
+            Ok((docs.into_iter().map(|doc| ValueView::of_doc(doc, scope.kind())).collect(), Vec::new()))
         };
-        let views: Vec<ValueView> = client.either(by_control, by_document)?;
-        if let (Scope::LinkedAccount(account), true) = (&scope, views.is_empty()) {
+        let (views, unreadable): (Vec<ValueView>, Vec<String>) = client.either(by_control, by_document)?;
+        if let (Scope::LinkedAccount(account), true) = (&scope, views.is_empty() && unreadable.is_empty()) {
             client.refuse_unknown_account(account)?;
         }
-        show_values(views, output)
+        show_values(views, output)?;
+        refuse_short(&unreadable, output)
     }
 
     /// Shows the definitions that can be read; then the command fails if there are others.
@@ -127,16 +131,7 @@ impl List {
             true => show_names(views.into_iter().map(|view| view.name), output)?,
             false => show_definitions(views, output)?,
         }
-        if unreadable.len() > 1 {
-            unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
-        }
-        let refused = refuse_unreadable(unreadable.iter().map(String::as_str), "definition");
-        refused.map_err(|failure| {
-            failure.next(
-                "the list has the others; `strongroom undo ID --definition --replace-damaged` puts the newest \
-                 version of one in its place, `strongroom delete ID --definition --purge` deletes it with its values",
-            )
-        })
+        refuse_short(&unreadable, output)
     }
 
     /// `None` to list definitions.
@@ -249,6 +244,21 @@ impl ValueView {
             updated_at: doc.updated_at,
         }
     }
+}
+
+/// Fails after a list that is short of what cannot be read, and names that.
+pub(super) fn refuse_short(unreadable: &[String], output: &Output) -> Result<(), Failure> {
+    if unreadable.len() > 1 {
+        unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
+    }
+    let refused = refuse_unreadable(unreadable.iter().map(String::as_str), "row");
+    refused.map_err(|failure| {
+        failure.next(
+            "the list has the others; `strongroom undo ID --definition --replace-damaged` puts the newest version of a \
+             definition in its place, `strongroom delete ID --definition --purge` deletes it with its values; `undo \
+             NAME` and `delete NAME` do the same for a value",
+        )
+    })
 }
 
 fn show_names(names: impl Iterator<Item = String>, output: &Output) -> Result<(), Failure> {

@@ -10,8 +10,8 @@ use crate::failure::{Exit, Failure};
 pub(super) struct Wanted {
     /// Such as `X at the org`.
     pub(super) what: String,
-    /// Such as `version 7`.
-    version: String,
+    /// Which version; `None` for the one before its last change.
+    version: Option<u64>,
     /// The command that lists its versions.
     history: &'static str,
     /// What removes it, if no version of it can be read.
@@ -22,27 +22,29 @@ impl Wanted {
     /// A value in this version, or in the one before its last change.
     pub(super) fn of_value(name: &DefinitionName, scope: &Scope, version: Option<u64>) -> Self {
         let (history, purges) = ("history", "`strongroom delete NAME --purge` removes it");
-        Self { what: format!("{name} at {scope}"), version: words(version), history, purges }
+        Self { what: format!("{name} at {scope}"), version, history, purges }
     }
 
     pub(super) fn of_credential(key: &CredentialKey, place: &Place, version: Option<u64>) -> Self {
         let (history, purges) =
             ("credential history", "`strongroom credential delete KEY --purge` removes it");
         let what = format!("credential {key} of {}", place.shown());
-        Self { what, version: words(version), history, purges }
+        Self { what, version, history, purges }
     }
 
     pub(super) fn of_definition(name: &DefinitionName) -> Self {
         let purges = "`strongroom delete ID --definition --purge` removes it";
-        Self { what: format!("the definition {name}"), version: words(None), history: "audit", purges }
+        Self { what: format!("the definition {name}"), version: None, history: "audit", purges }
     }
 
     pub(super) fn not_kept(&self) -> Failure {
         let Self { what, version, history, .. } = self;
-        Failure::not_found(format!(
-            "{version} of {what} is not kept, cannot be read, or says that it was deleted"
-        ))
-        .next(format!("`strongroom {history}` lists the versions; nothing was changed"))
+        let version = match version {
+            Some(version) => format!("version {version} of {what}"),
+            None => format!("the version of {what} before this one"),
+        };
+        Failure::not_found(format!("{version} is not kept, cannot be read, or says that it was deleted"))
+            .next(format!("`strongroom {history}` lists the versions; nothing was changed"))
     }
 
     /// Why none of some versions, the newest first, is to be brought back: no former one takes the place of a present
@@ -62,7 +64,7 @@ impl Wanted {
         ))
     }
 
-    /// The failure of a write of a version: somebody else was faster, so that what was listed is no longer so.
+    /// The failure to write a version because somebody else was faster, so that the list is out of date.
     pub(super) fn overtaken(&self, error: Error) -> Failure {
         match error {
             Error::InvalidValue { rule, .. } => self.invalid(&rule.to_string()),
@@ -106,8 +108,4 @@ pub(super) fn replaces(why: &str) -> Failure {
     Failure::new(Exit::Key, why).next(
         "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost",
     )
-}
-
-fn words(version: Option<u64>) -> String {
-    version.map_or_else(|| "the version before this one".to_owned(), |version| format!("version {version}"))
 }

@@ -10,25 +10,26 @@ use crate::failure::Failure;
 use crate::pages;
 use crate::session::Session;
 
-/// What the audit says of a place since a time: of each value and definition that was written, whether it was there.
+/// What the audit says about a place since a time: whether each written value and definition was there before.
 #[derive(Default)]
 pub(super) struct Noted {
     values: HashMap<DefinitionId, bool>,
     pub(super) definitions: HashMap<DefinitionId, (String, bool)>,
-    /// Those that were deleted, and all their values with them, which have no events of their own.
+    /// Definitions that were deleted with all their values, which have no events of their own.
     deleted: HashSet<DefinitionId>,
-    /// That the place was deleted, with all its values.
+    /// Whether the place was deleted, with all its values.
     place_deleted: bool,
-    /// That the audit was turned on or off, so that it lacks what was written while it was off.
+    /// Whether the audit was turned on or off, so that it lacks what was written while it was off.
     pub(super) was_switched: bool,
-    /// Why each event that cannot be read cannot.
+    /// Why each unreadable event cannot be read.
     pub(super) unreadable: Vec<String>,
     /// Where events are missing.
     pub(super) gaps: Vec<String>,
 }
 
 impl Noted {
-    /// Whether there was a value, or may have been one that went with its definition or account, if it was allowed.
+    /// Whether there was a value, or may have been one that was deleted with its definition or account, if it was
+    /// allowed.
     pub(super) fn had_value(&self, id: DefinitionId, was_allowed: bool) -> bool {
         let went = was_allowed && (self.place_deleted || self.deleted.contains(&id));
         went || self.values.get(&id) == Some(&true)
@@ -59,7 +60,7 @@ pub(super) async fn noted_since(org: &Org, scope: &Scope, at: Timestamp) -> Resu
             if change.kind == EventKind::DefinitionDeleted {
                 noted.deleted.insert(id);
             }
-            // The first write since then says whether there was something before.
+            // The first write since then shows whether there was something before.
             let was_there = change.before.is_some();
             match change.kind {
                 EventKind::ValueSet | EventKind::ValueDeleted

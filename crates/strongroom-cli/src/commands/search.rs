@@ -4,6 +4,7 @@ use serde::Serialize;
 use strongroom::{LinkedAccount, Org, StoredDefinition};
 use strongroom_http::control;
 
+use super::list::refuse_short;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -40,39 +41,46 @@ impl Search {
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         if !self.everywhere {
-            let found = self.look_in(&session.org).await?;
-            return show(&found, output);
+            let (found, unreadable) = self.look_in(&session.org).await?;
+            show(&found, output)?;
+            return refuse_short(&unreadable, output);
         }
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         for (org, environment) in pages::environments(&session.vault).await? {
             let at = session.org_at(org, environment);
             match self.look_in(&at).await {
-                Ok(more) => found.extend(more),
+                Ok((more, damaged)) => {
+                    found.extend(more);
+                    unreadable.extend(damaged);
+                }
                 // Its keys may be destroyed; the others are still searched.
                 Err(failure) => {
                     output.warn(&format!("{} {}: {}", at.id(), at.environment(), failure.message));
                 }
             }
         }
-        show(&found, output)
+        show(&found, output)?;
+        refuse_short(&unreadable, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.everywhere {
             return Err(Failure::not_on_server("an API key is of one org and environment"));
         }
-        let definitions: Vec<control::Definition> =
-            client.control_items(Call { path: &["definitions"], query: &[] })?;
+        let (definitions, unreadable): (Vec<control::Definition>, _) =
+            client.control_list(Call { path: &["definitions"], query: &[] })?;
         let accounts: Vec<control::AccountView> =
             client.control_items(Call { path: &["accounts"], query: &[] })?;
         let definitions = definitions.into_iter().map(|one| Found::variable(one.name, one.description));
         let accounts = accounts.into_iter().map(|one| Found::account(one.linked_account_id, one.name));
-        show(&self.sorted(definitions.chain(accounts)), output)
+        show(&self.sorted(definitions.chain(accounts)), output)?;
+        refuse_short(&unreadable, output)
     }
 
-    async fn look_in(&self, org: &Org) -> Result<Vec<Found>, Failure> {
-        let definitions = pages::definitions(org).await?.into_iter();
-        let definitions = definitions.map(|StoredDefinition { definition, .. }| {
+    /// What was found, and why what could not be read could not.
+    async fn look_in(&self, org: &Org) -> Result<(Vec<Found>, Vec<String>), Failure> {
+        let (definitions, unreadable) = pages::readable_definitions(org).await?;
+        let definitions = definitions.into_iter().map(|StoredDefinition { definition, .. }| {
             Found::variable(definition.name, definition.description)
         });
         let accounts = pages::all(async |page| org.linked_accounts(page).await).await?.into_iter();
@@ -83,7 +91,7 @@ impl Search {
         for one in &mut found {
             (one.org_id, one.environment) = (Some(place.0.clone()), Some(place.1.clone()));
         }
-        Ok(found)
+        Ok((found, unreadable))
     }
 
     fn sorted(&self, all: impl Iterator<Item = Found>) -> Vec<Found> {

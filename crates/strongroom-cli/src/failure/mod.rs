@@ -110,7 +110,7 @@ impl Failure {
         of_server.and_then(|rest| rest.split_once(": ")).map_or(&self.message, |(_, said)| said)
     }
 
-    /// Whether a server refused it for this.
+    /// Whether a server refused it for this reason.
     pub(crate) fn is(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
     }

@@ -1,5 +1,7 @@
 //! Definitions: list, show, define, change with its plan, delete.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::Json;
 use strongroom::{
     AuditNote, DefinitionFilter, DefinitionId, DefinitionName, DefinitionRef, Error, Expected, FormatChange,
@@ -47,15 +49,20 @@ pub(crate) async fn list(
     operator.may(Right::Read)?;
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
     if grant.is_narrowed() {
-        // Nobody knows whether the key may see a definition that cannot be read, nor may it learn its name: the list
-        // fails.
-        let (found, next) = visible!(
-            grant,
-            query.place()?,
-            |page| org.definitions(&filter, page),
-            |stored: &StoredDefinition| grant.takes_name(&stored.definition.name)
-        );
-        return Ok(Json(Page::new(found.into_iter().map(Definition::of).collect(), next)));
+        // One that cannot be read may be one that the key sees or not, and its name is not for it.
+        let is_short = AtomicBool::new(false);
+        let (found, next) =
+            visible!(grant, query.place()?, |page| org.each_definition(&filter, page), |found: &Result<
+                StoredDefinition,
+                Error,
+            >| {
+                match found {
+                    Ok(stored) => grant.takes_name(&stored.definition.name),
+                    Err(_) => note_short(&is_short),
+                }
+            });
+        let readable = found.into_iter().flatten().map(Definition::of);
+        return Ok(Json(Page::new(readable.collect(), next).short_of_unnamed(is_short.into_inner())));
     }
     let found = org.each_definition(&filter, query.request()?).await.map_err(full)?;
     let mut page = Page::new(Vec::new(), found.next.map(|cursor| cursor.to_string()));
@@ -258,10 +265,20 @@ pub(super) async fn find(org: &Org, text: &str) -> Result<StoredDefinition, Fail
     org.definition(&name(text)?).await.map_err(full)?.ok_or_else(Failure::definition_not_found)
 }
 
-/// All definitions. An org never has more of them in one environment than fit on a page of the engine.
-pub(super) async fn all(org: &Org) -> Result<Vec<StoredDefinition>, Failure> {
+/// All definitions that can be read, and why the others cannot. An org has no more of them in one environment than a
+/// page of the engine takes.
+pub(super) async fn readable(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<Error>), Failure> {
     let page = PageRequest::first(PageRequest::LIMIT_MAX);
-    Ok(org.definitions(&DefinitionFilter::all(), page).await.map_err(full)?.items)
+    let found = org.each_definition(&DefinitionFilter::all(), page).await.map_err(full)?.items;
+    let (readable, unreadable): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+    Ok((readable.into_iter().flatten().collect(), unreadable.into_iter().filter_map(Result::err).collect()))
+}
+
+/// Notes that a list is short of something that cannot be read, which a narrowed key is not shown.
+pub(super) fn note_short(is_short: &AtomicBool) -> bool {
+    // Relaxed: it is read by the task that wrote it.
+    is_short.store(true, Ordering::Relaxed);
+    false
 }
 
 async fn mismatches(

@@ -26,8 +26,8 @@ pub fn next_of(finding: &Finding) -> &'static str {
             "`undo --replace-damaged` sets a value or credential back, and `delete --purge` deletes what is left of it"
         }
         (RowName::AuditFloor, _) => {
-            "`strongroom audit --drop-before TIME` writes the note of dropped events again; what it counted is then told \
-             of the chains of events"
+            "`strongroom audit --drop-before TIME` writes the note of dropped events again; what it counted is then \
+             told of the chains of events"
         }
         (RowName::AuditHead, Cause::Damaged(_) | Cause::UnknownKey(_)) => {
             "the next command that writes begins the head of the audit again"

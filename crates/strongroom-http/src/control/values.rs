@@ -1,6 +1,7 @@
 //! Values: list, get, set, delete, many at once, history, undo and restore.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 
 use axum::Json;
 use strongroom::{
@@ -36,19 +37,25 @@ pub(crate) async fn list(
     let (scope, reveal) = (query.scope()?, query.reveals()?);
     operator.may_at(if reveal { Right::Reveal } else { Right::Read }, &scope)?;
     let (org, grant) = (&operator.org, operator.grant());
-    let before = by_id(org).await?;
+    let (before, unreadable) = by_id(org).await?;
     let takes = |definitions: &Definitions, value: &ScopedValue| {
         definitions.get(&value.definition_id).is_some_and(|stored| grant.takes_name(&stored.definition.name))
     };
+    let is_short = AtomicBool::new(grant.is_narrowed() && !unreadable.is_empty());
     let (found, next) = visible!(
         grant,
         query.place()?,
-        |page| org.values(&scope, page),
-        |value: &ScopedValue| takes(&before, value),
-        |value| value.value.expose().len()
+        |page| org.each_value(&scope, page),
+        |found: &Result<ScopedValue, Error>| match found {
+            Ok(value) => takes(&before, value),
+            Err(_) => !grant.is_narrowed() || definitions::note_short(&is_short),
+        },
+        |found| found.as_ref().map_or(0, |value| value.value.expose().len())
     );
+    let (found, damaged): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+    let found: Vec<ScopedValue> = found.into_iter().flatten().collect();
     // Read again after the values: if a definition was marked as encrypted before a value was set, that is respected.
-    let definitions = by_id(org).await?;
+    let (definitions, _) = by_id(org).await?;
     let taken = found.iter().filter(|value| takes(&definitions, value));
     let taken: Vec<_> =
         taken.filter_map(|value| Some((value, definitions.get(&value.definition_id)?))).collect();
@@ -56,7 +63,14 @@ pub(crate) async fn list(
     let shown = shown.map(|(value, stored)| AuditNote::value_read(value).named(&stored.definition.name));
     operator.note(reveal, shown.collect()).await?;
     let items = taken.into_iter().map(|(value, stored)| Value::of(value, stored, reveal)).collect();
-    Ok(Json(Page::new(items, next)))
+    let mut page = Page::new(items, next).short_of_unnamed(is_short.into_inner());
+    // Of definitions with the first page.
+    let unreadable = unreadable.into_iter().filter(|_| !grant.is_narrowed() && !query.is_continued());
+    for error in unreadable.chain(damaged.into_iter().filter_map(Result::err)) {
+        tracing::error!(%error, "something is left out of a list of values");
+        page.unreadable.push(error.to_string());
+    }
+    Ok(Json(page))
 }
 
 /// The value of a variable at exactly one scope
@@ -303,8 +317,10 @@ pub(crate) async fn restore(
 /// All definitions by their ids.
 type Definitions = HashMap<DefinitionId, StoredDefinition>;
 
-async fn by_id(org: &Org) -> Result<Definitions, Failure> {
-    Ok(definitions::all(org).await?.into_iter().map(|stored| (stored.id, stored)).collect())
+/// Those that can be read, and why the others cannot.
+async fn by_id(org: &Org) -> Result<(Definitions, Vec<Error>), Failure> {
+    let (readable, unreadable) = definitions::readable(org).await?;
+    Ok((readable.into_iter().map(|stored| (stored.id, stored)).collect(), unreadable))
 }
 
 /// The versions of a value, if the key may set it, the newest first, with its definition.

@@ -126,7 +126,7 @@ impl Draft<'_> {
         Ok(has_name)
     }
 
-    /// Deletes the row of a definition as it was read, if there is one, and keeps an older one from coming back.
+    /// Deletes the row of a definition as it was read, if there is one, and keeps an older row from coming back.
     pub(crate) fn delete_definition_row(&mut self, key: Key, read: Option<RowRevision>) {
         self.wrote(key.clone(), DELETED);
         if let Some(read) = read {

@@ -36,6 +36,7 @@ mod read_run;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod value;
+mod value_list;
 pub(crate) mod variables;
 pub(crate) mod view;
 

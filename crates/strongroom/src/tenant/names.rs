@@ -17,7 +17,7 @@ impl Tenant {
     }
 
     /// Opens a definition that was listed, and caches it: the next one that is made has to look at all of them again.
-    fn open_listed(
+    pub(crate) fn open_listed(
         &self,
         view: &View<'_>,
         key: &Key,
@@ -95,8 +95,8 @@ impl Draft<'_> {
         self.put_as_read(key, None, encode_index(id.as_bytes()));
     }
 
-    /// Frees the name of a definition, unless another definition has it. A hostile store can return an old row of the
-    /// definition, with a name that was freed and taken since.
+    /// Frees the name of a definition, unless another definition has taken it. A hostile store can return an old row of
+    /// the definition, with a name that was freed and taken since.
     pub(crate) async fn delete_definition_name(&mut self, definition: &Definition) -> Result<(), Error> {
         let name: DefinitionName = definition.stored.definition.name.parse()?;
         let key = self.tenant().id.definition_name(&name).key();
@@ -108,8 +108,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Frees the names that lead to a definition whose own name nobody can read, but for `kept`. Returns whether any
-    /// leads to it.
+    /// Frees the names, except `kept`, that lead to a definition whose own name nobody can read. Returns whether any
+    /// name leads to it.
     pub(crate) async fn free_names(&mut self, id: &DefinitionId, kept: Option<&Key>) -> Result<bool, Error> {
         let (tenant, range) = (self.tenant(), self.tenant().id.definition_names());
         let page = tenant.engine.scan(range.clone(), NAMES_PAGE).await?;
@@ -136,5 +136,5 @@ pub(crate) fn read_hint(row: &Versioned) -> Result<DefinitionId, Error> {
     DefinitionId::from_bytes(target).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
 }
 
-/// As many names as an org and environment has.
+/// The most names of an org in one environment.
 const NAMES_PAGE: usize = 1_000;

@@ -1,7 +1,6 @@
 //! The rows of a value: itself, its id, and its place in its definition's index.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,18 +12,16 @@ use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DocumentId, LinkedAccountId};
 use crate::keys::{Document, active_key};
 use crate::model::{
-    AuditChange, DefinitionRef, EventKind, Expected, Found, Listing, Metadata, PageRequest, Revision,
-    ScopedValue, Standing, StoredDefinition, Upsert, ValueWritten,
+    AuditChange, DefinitionRef, EventKind, Expected, Found, Metadata, Revision, ScopedValue, Standing,
+    StoredDefinition, Upsert, ValueWritten,
 };
 use crate::row::body::{Times, ValueBody};
-use crate::row::{Row, RowKind, SealedRow, Subject, decode_index, encode_index, value_definition};
+use crate::row::{Row, RowKind, SealedRow, Subject, decode_index, encode_index};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::former::SURPLUS_MAX;
-use crate::tenant::{
-    Draft, Existing, Freshness, List, Needs, Tenant, ValueRows, View, WriteOptions, find_definition,
-};
+use crate::tenant::{Draft, Existing, Freshness, Needs, Tenant, ValueRows, View, WriteOptions};
 
 /// A definition and the rows of its values at some scopes, as they were at one point.
 pub(crate) struct ValuesRead<'a> {
@@ -136,34 +133,6 @@ impl Tenant {
                 _ => return Ok(found),
             }
         }
-    }
-
-    /// One page of the values of a scope; if there is a list of names, only of the variables with those names. Skips
-    /// rows of a deleted definition.
-    pub(crate) async fn list_values(
-        &self,
-        scope: &Scope,
-        page: &PageRequest,
-        names: Option<&BTreeSet<String>>,
-    ) -> Result<Listing<ScopedValue>, Error> {
-        // From the cache if possible: the page itself is one read.
-        let definitions = self.catalog().await?;
-        let range = self.id.values(scope);
-        let list = List::new("values", &range).of_account(scope.linked_account());
-        let known = |key: &Key| {
-            let known = find_definition(&definitions, &value_definition(key)?)?;
-            names.is_none_or(|names| names.contains(&known.stored.definition.name)).then_some(known.stored.id)
-        };
-        self.list_known(
-            list,
-            page,
-            |key| known(key).is_some(),
-            |view, key, row| match known(key) {
-                Some(id) => self.open_value(view, scope, &id, row),
-                None => Ok(None),
-            },
-        )
-        .await
     }
 }
 

@@ -114,7 +114,7 @@ async fn write_events(tenant: &Tenant, writer: &mut impl Write) -> Result<(Audit
                 continue;
             };
             gaps.take_in(&id);
-            // The verification names those that cannot be read.
+            // The verification reports those that cannot be read.
             let (body, hash) = match tenant.open_event_body(&view, &id, row) {
                 Ok(Some(opened)) => opened,
                 Ok(None) => continue,

@@ -10,6 +10,8 @@ mod values;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::error::UNREADABLE;
+
 pub use accounts::{
     AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
     CredentialUndone, NewAccount, NewCredential, RestoreCredential, Revoked, UndoCredential, Usage,
@@ -49,8 +51,9 @@ pub struct Page<T> {
     /// The `after` of the next page; `null` at the end of the list. No item is skipped or shown twice, even if others
     /// are deleted meanwhile.
     pub next: Option<String>,
-    /// In a list of definitions or API keys: why those of this page that cannot be read are not among the items. Absent
-    /// if there are none.
+    /// Of a list of definitions, values or API keys: why each of those of this part that cannot be read is not among
+    /// the items.
+    /// Left out if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
 }
@@ -93,6 +96,12 @@ impl<T> Page<T> {
 
     pub(super) fn new(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next, unreadable: Vec::new() }
+    }
+
+    /// The same for a narrowed key, which is not told what a list is short of.
+    pub(super) fn short_of_unnamed(mut self, is_short: bool) -> Self {
+        self.unreadable.extend(is_short.then(|| UNREADABLE.to_owned()));
+        self
     }
 }
 

@@ -76,7 +76,7 @@ async fn drop_page(
     let (view, ([row], [page])) = tenant.read(&needs, ([tenant.id.audit_floor().key()], [scan])).await?;
     let (opened, is_lost) = match row.as_ref().map(|row| tenant.open_audit_floor(&view, row)).transpose() {
         Ok(opened) => (opened.flatten(), false),
-        // What it said is lost, as if it had been taken away: what is dropped from now on is noted again.
+        // Its content is lost, as if the note had been removed: drops from now on are noted again.
         Err(error) if freshness.is_lost(&error) => (None, true),
         Err(error) => return Err(error),
     };

@@ -88,7 +88,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid::Cursor`](crate::Invalid::Cursor).
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor); [`Error::Damaged`], [`Error::UnknownKey`] and
+    /// [`Error::UnknownVersion`]: what cannot be read fails the whole list. [`each_value`](Self::each_value) has the
+    /// others.
     pub async fn values(
         &self,
         scope: impl Into<Cow<'_, Scope>>,
@@ -97,7 +99,34 @@ impl Org {
         self.values_known(scope, page, None).await
     }
 
-    /// The same, only for the variables with these names if there is a list.
+    /// The same, but what cannot be read keeps no other out of the list: in the place of a value is the error that says
+    /// which one it is and why. Those of a definition that cannot be read are left out, which
+    /// [`each_definition`](Self::each_definition) names.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_port(async |org| {
+    /// use strongroom::{PageRequest, Scope};
+    /// org.set_value("PORT", Scope::Org, "8080").await?;
+    /// let page = org.each_value(Scope::Org, PageRequest::default()).await?;
+    /// let (readable, damaged): (Vec<_>, Vec<_>) = page.items.into_iter().partition(Result::is_ok);
+    /// assert_eq!((readable.len(), damaged.len()), (1, 0));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid::Cursor`](crate::Invalid::Cursor); [`Error::Damaged`] and [`Error::UnknownVersion`] if the keys cannot
+    /// be read; [`Error::Store`].
+    pub async fn each_value(
+        &self,
+        scope: impl Into<Cow<'_, Scope>>,
+        page: PageRequest,
+    ) -> Result<Listing<Result<ScopedValue, Error>>, Error> {
+        let scope = scope.into();
+        let list = self.tenant.each_value(&scope, &page);
+        self.tenant.observed(Call::of("each_value").at(&scope), list).await
+    }
+
+    /// The same as [`values`](Self::values) of the variables of these names alone, if there is a list.
     pub(crate) async fn values_known(
         &self,
         scope: impl Into<Cow<'_, Scope>>,
