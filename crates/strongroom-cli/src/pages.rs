@@ -1,8 +1,8 @@
 //! Lists that come in pages.
 
 use strongroom::{
-    Cursor, DefinitionFilter, Environment, Error, Listing, Org, OrgId, PageRequest, Scope, ScopedValue,
-    StoredDefinition, Vault,
+    Cursor, DefinitionFilter, Environment, Error, LinkedAccount, Listing, Org, OrgId, PageRequest, Scope,
+    ScopedValue, StoredDefinition, Vault,
 };
 
 /// The items of all pages of a list.
@@ -31,14 +31,24 @@ pub(crate) async fn definitions(org: &Org) -> Result<Vec<StoredDefinition>, Erro
 /// The definitions that can be read, and why the others cannot.
 pub(crate) async fn readable_definitions(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<String>), Error> {
     let filter = DefinitionFilter::all();
+    Ok(apart(all(async |page| org.each_definition(&filter, page).await).await?))
+}
+
+/// The linked accounts of an org that can be read, and why the others cannot.
+pub(crate) async fn readable_accounts(org: &Org) -> Result<(Vec<LinkedAccount>, Vec<String>), Error> {
+    let found = all(async |page| org.each_linked_account(page).await).await?;
+    Ok(apart(found.into_iter().map(|(_, account)| account)))
+}
+
+fn apart<T>(found: impl IntoIterator<Item = Result<T, Error>>) -> (Vec<T>, Vec<String>) {
     let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-    for found in all(async |page| org.each_definition(&filter, page).await).await? {
-        match found {
-            Ok(stored) => readable.push(stored),
+    for one in found {
+        match one {
+            Ok(one) => readable.push(one),
             Err(error) => unreadable.push(error.to_string()),
         }
     }
-    Ok((readable, unreadable))
+    (readable, unreadable)
 }
 
 /// The values at one scope that can be read, and why the others cannot.

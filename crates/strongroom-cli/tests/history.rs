@@ -244,6 +244,39 @@ fn a_version_takes_the_place_of_what_cannot_be_read_where_that_is_asked_for() {
 
 #[test]
 #[cfg(unix)]
+fn an_account_that_cannot_be_read_is_named_beside_the_others_and_deleted_by_who_says_purge() {
+    for is_remote in [false, true] {
+        let shell = Shell::with_vault();
+        for id in ["user_1", "user_2"] {
+            shell.ok(&["account", "create", id, "--default-app"]);
+        }
+        shell.ok_with("c", &["credential", "set", "token", "--account", "user_1"]);
+        let key = shell.json(&["api-key", "create", "desk", "--right", "admin", "--right", "read"]);
+        shell.damage(&[&[0x30], &b"user_1"[..]].concat());
+        let server = shell::server::Server::start(&shell, &[]);
+        let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        let remote = remote.variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap());
+        let run = |command: &[&str]| if is_remote { remote.run(command) } else { shell.run(command) };
+
+        for command in [&["account", "list"][..], &["search", "user"]] {
+            let listed = run(command);
+            assert!(listed.code == 5 && listed.stdout.contains("user_2"), "{listed:?}");
+            assert!(listed.stderr.contains("linked account user_1"), "{listed:?}");
+        }
+        let refused = run(&["account", "delete", "user_1", "--yes"]);
+        assert!(refused.code == 5 && refused.stderr.contains("--purge"), "{refused:?}");
+        assert_eq!(run(&["account", "delete", "user_1", "--purge"]).code, 2);
+        let deleted = run(&["account", "delete", "user_1", "--purge", "--yes"]);
+        assert_eq!(deleted.code, 0, "{deleted:?}");
+        assert_eq!(run(&["account", "list"]).code, 0);
+        assert_eq!(shell.run(&["account", "delete", "user_1", "--purge", "--yes"]).code, 3);
+        shell.ok(&["verify"]);
+        server.stop();
+    }
+}
+
+#[test]
+#[cfg(unix)]
 fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
     let shell = Shell::with_vault();
     shell.define("X", "string");

@@ -615,7 +615,7 @@ async fn the_sessions_of_an_account_are_listed_and_end_one_by_one() {
     let issue = fixture.call("POST", "/session-token?force_refresh=true");
     let other: String = issue.json(r#"{"linked_account_id":"a"}"#).await.field("token");
     let desk = Desk::with(&fixture, [Right::Admin, Right::Read]).await;
-    let listed = desk.get("/accounts/a/sessions").await;
+    let listed = desk.get("/accounts/a/sessions").await["items"].take();
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 2);
     let oldest = ids[0];
@@ -631,7 +631,7 @@ async fn the_sessions_of_an_account_are_listed_and_end_one_by_one() {
         fixture.call_with_token(token, "GET", "/session/active-linked-account").send().await.status.as_u16()
     };
     assert_eq!((status(&first).await, status(&other).await, status(&of_b).await), (401, 200, 200));
-    assert_eq!(desk.get("/accounts/a/sessions").await.as_array().unwrap().len(), 1);
+    assert_eq!(desk.get("/accounts/a/sessions").await["items"].as_array().unwrap().len(), 1);
     // The list is a hint: one that a store does not show keeps no session from its end.
     let lists = fixture.org.reserved_records("account-session".parse().unwrap());
     assert!(lists.delete(&"a".parse().unwrap()).await.unwrap());
@@ -784,7 +784,7 @@ async fn sessions_that_the_store_hid_while_all_were_ended_are_ended_when_it_show
             call.send().await.status.as_u16()
         };
         assert_eq!(status(&first).await, 401, "{path} {is_again}");
-        assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
+        assert_eq!(desk.get("/accounts/a/sessions").await["items"], json!([]));
         for account in ["a", "b"] {
             assert_eq!(status(&token(account).await).await, 200, "a new one");
         }
@@ -1355,7 +1355,7 @@ async fn what_the_body_of_any_call_says_is_never_passed_over() {
     let after =
         (fixture.org.usage().await.unwrap(), desk.get("/api-keys").await["items"].as_array().map(Vec::len));
     assert_eq!(before, after);
-    assert_eq!(desk.get("/accounts/a/sessions").await.as_array().unwrap().len(), 1);
+    assert_eq!(desk.get("/accounts/a/sessions").await["items"].as_array().unwrap().len(), 1);
     // Refused by what it declares: nothing waits for it.
     let endless = axum::body::Body::from_stream(Endless);
     let call =
@@ -1452,8 +1452,17 @@ async fn with_rows() -> (Arc<MemoryStore>, Fixture) {
 
 /// Alters the rows that are not among these.
 async fn damage_since(store: &Arc<MemoryStore>, before: &[(Key, Vec<u8>)]) {
+    damage(store, |key| !before.iter().any(|(known, _)| known == key)).await;
+}
+
+fn holds(key: &Key, part: &[u8]) -> bool {
+    key.as_bytes().windows(part.len()).any(|window| window == part)
+}
+
+/// Alters the rows of these keys.
+async fn damage(store: &Arc<MemoryStore>, is_it: impl Fn(&Key) -> bool) {
     for (key, mut value) in rows(store).await {
-        if !before.iter().any(|(known, _)| *known == key) {
+        if is_it(&key) {
             *value.last_mut().unwrap() ^= 1;
             let mut batch = WriteBatch::default();
             batch.put(key, value);
@@ -1480,6 +1489,148 @@ async fn a_value_that_cannot_be_read_is_in_the_way_only_of_who_asks_for_it() {
     let narrowed = Desk::granted(&fixture, Grant::of([Right::Read]).only_names(["A*"]).unwrap()).await;
     assert_eq!(narrowed.get("/resolve").await["values"].as_array().unwrap().len(), 1);
     assert_eq!(narrowed.get("/matrix").await["rows"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_one_cell_of_the_matrix() {
+    let (store, fixture) = with_rows().await;
+    for name in ["A", "B"] {
+        fixture.define_string(name).await;
+        fixture.org.set_value(name, Scope::Org, "x").await.unwrap();
+    }
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+    }
+    fixture.org.set_value("A", Scope::LinkedAccount("a".parse().unwrap()), "y").await.unwrap();
+    let before = rows(&store).await;
+    fixture.org.set_value("B", Scope::LinkedAccount("a".parse().unwrap()), "y").await.unwrap();
+    damage_since(&store, &before).await;
+    let states = |matrix: &Value| -> Vec<Vec<String>> {
+        let of_row = |row: &Value| {
+            row["cells"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|cell| cell["state"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        matrix["rows"].as_array().unwrap().iter().map(of_row).collect()
+    };
+    let all = Desk::with(&fixture, [Right::Read]).await.get("/matrix").await;
+    assert_eq!(states(&all), [["set", "set", "inherited"], ["set", "unreadable", "inherited"]]);
+    assert_eq!(all["rows"][0]["cells"][1], json!({"state": "set", "value": "y", "overrides": ["org"]}));
+    let narrowed = Grant::of([Right::Read]).only_accounts(["a".parse().unwrap()]).unwrap();
+    let narrowed = Desk::granted(&fixture, narrowed).await.get("/matrix").await;
+    assert_eq!(states(&narrowed), [["set"], ["unreadable"]]);
+}
+
+#[tokio::test]
+async fn a_definition_that_cannot_be_read_leaves_the_other_rows_of_the_matrix() {
+    let (store, fixture) = with_rows().await;
+    fixture.define_string("A").await;
+    let before = rows(&store).await;
+    let lost = fixture.org.define(VariableDefinition::new("LOST", VarFormat::String)).await.unwrap();
+    damage_since(&store, &before).await;
+    fixture.define_string("B").await;
+    fixture.org.set_value("B", Scope::Org, "x").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    let matrix = desk.get("/matrix").await;
+    let names: Vec<_> = matrix["rows"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
+    assert_eq!(names, ["A", "B"]);
+    assert_eq!(matrix["rows"][1]["cells"][0]["value"], "x");
+    let told = matrix["unreadable"].as_array().unwrap();
+    assert!(told.len() == 1 && told[0].as_str().unwrap().contains(&lost.to_string()), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_named_beside_the_others_and_deleted_only_if_that_is_asked_for() {
+    let (store, fixture) = with_rows().await;
+    fixture.define_string("A").await;
+    fixture.register("b").await;
+    let before = rows(&store).await;
+    fixture.register("a").await;
+    damage_since(&store, &before).await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Admin]).await;
+    let accounts = desk.get("/accounts").await;
+    let ids: Vec<_> =
+        accounts["items"].as_array().unwrap().iter().map(|one| &one["linked_account_id"]).collect();
+    assert_eq!(ids, ["b"]);
+    let matrix = desk.get("/matrix").await;
+    assert_eq!(matrix["columns"].as_array().unwrap().len(), 2);
+    for list in [&accounts, &matrix, &desk.get("/matrix?linked_account_id=a").await] {
+        let told = list["unreadable"].as_array().unwrap();
+        assert!(told.len() == 1 && told[0].as_str().unwrap().contains("linked account a"), "{told:?}");
+    }
+    let refused = desk.send("DELETE", "/accounts/a", &Value::Null).await;
+    assert_eq!((refused.status.as_u16(), refused.reason.as_deref()), (500, Some("damaged")));
+    assert!(refused.body.contains("purge=true"), "{}", refused.body);
+    assert_eq!(desk.ok("DELETE", "/accounts/a?purge=true", Value::Null).await["deleted"], true);
+    assert_eq!(desk.get("/accounts").await.get("unreadable"), None);
+    fixture.register("a").await;
+}
+
+/// A service with a session of the account `a`, whose list of sessions cannot be read.
+async fn with_damaged_sessions() -> (Fixture, String) {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    fixture.register("b").await;
+    let token = fixture.token("a").await;
+    fixture.token("b").await;
+    damage(&store, |key| holds(key, b"account-session\0a")).await;
+    (fixture, token)
+}
+
+#[tokio::test]
+async fn a_list_of_sessions_that_cannot_be_read_says_so_and_is_made_anew_when_they_are_ended() {
+    let (fixture, token) = with_damaged_sessions().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Admin]).await;
+    let sessions = desk.get("/accounts/a/sessions").await;
+    assert_eq!(sessions["items"].as_array().unwrap().len(), 1);
+    assert_eq!(sessions["unreadable"].as_array().unwrap().len(), 1, "{sessions}");
+    let issue = async || {
+        let call = fixture.call("POST", "/session-token?force_refresh=true");
+        call.json(r#"{"linked_account_id":"a"}"#).await.status
+    };
+    assert_eq!(issue().await, 500, "who ended which is not known");
+    assert_eq!(desk.ok("POST", "/accounts/a/revoke-sessions", json!({})).await["revoked"], 1);
+    let active = fixture.call_with_token(&token, "GET", "/session/active-linked-account").send().await;
+    assert_eq!(active.status, 401);
+    assert_eq!(desk.get("/accounts/a/sessions").await, json!({"items": [], "next": null}));
+    assert_eq!(issue().await, 200);
+}
+
+#[tokio::test]
+async fn an_account_whose_list_of_sessions_cannot_be_read_is_deleted_with_them() {
+    let (fixture, _) = with_damaged_sessions().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Admin]).await;
+    desk.ok("DELETE", "/accounts/a", Value::Null).await;
+    for namespace in ["session", "account-session"] {
+        let records = fixture.org.reserved_records(namespace.parse().unwrap());
+        assert_eq!(records.list(PageRequest::default()).await.unwrap().items.len(), 1, "{namespace}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_is_named_and_ended_by_its_id_or_with_all() {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    fixture.token("a").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Admin]).await;
+    for path in ["/accounts/a/sessions/{id}", "/revoke-sessions"] {
+        let listed = desk.get("/accounts/a/sessions").await;
+        let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+        damage(&store, |key| holds(key, id.as_bytes())).await;
+        let listed = desk.get("/accounts/a/sessions").await;
+        assert_eq!(listed["items"], json!([]));
+        assert!(listed["unreadable"][0].as_str().unwrap().contains(&id), "{listed}");
+        let done = match path {
+            "/revoke-sessions" => desk.ok("POST", path, json!({})).await,
+            path => desk.ok("DELETE", &path.replace("{id}", &id), Value::Null).await,
+        };
+        assert_eq!(done["revoked"], 1);
+        assert_eq!(desk.get("/accounts/a/sessions").await, json!({"items": [], "next": null}));
+        fixture.token("a").await;
+    }
 }
 
 #[tokio::test]
@@ -1570,7 +1721,7 @@ async fn a_session_of_an_account_that_had_the_id_before_is_not_listed() {
     let desk = Desk::with(&fixture, [Right::Admin]).await;
     desk.send("GET", "/accounts/a/sessions", &Value::Null).await.is_not_found("Linked account not found");
     fixture.register("a").await;
-    assert_eq!(desk.get("/accounts/a/sessions").await, json!([]));
+    assert_eq!(desk.get("/accounts/a/sessions").await["items"], json!([]));
 }
 
 #[tokio::test]

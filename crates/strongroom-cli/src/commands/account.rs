@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use strongroom::{Clock as _, Error, LinkedAccount, LinkedAccountId, Org, SystemClock, Timestamp};
+use strongroom::{Clock as _, Error, ErrorKind, LinkedAccount, LinkedAccountId, Org, SystemClock, Timestamp};
 use strongroom_http::control::{self, OpenSessions};
 
 use super::account_apps::{AddApp, Apps, RemoveApp};
+use super::audit::refuse_left_out;
 use crate::client::docs::Account;
 use crate::client::{Call, Client, NoBody};
 use crate::consent::{Consent, Deed};
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::holdings::Holdings;
 use crate::output::{Output, counted, time, unless_unknown};
 use crate::pages;
@@ -70,6 +71,9 @@ pub(crate) struct Create {
 pub(crate) struct Delete {
     /// The id of the linked account
     id: LinkedAccountId,
+    /// Delete it also if it cannot be read
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -128,10 +132,13 @@ impl AccountCommand {
             Self::Apps(apps) => apps.run(org, output).await,
             Self::RemoveApp(remove) => remove.run(org, output).await,
             Self::List => {
-                let accounts = pages::all(async |page| org.linked_accounts(page).await).await?;
-                show(accounts.into_iter().map(AccountView::of).collect(), output)
+                let (accounts, unreadable) = pages::readable_accounts(org).await?;
+                show((accounts.into_iter().map(AccountView::of).collect(), unreadable), output)
             }
             Self::Delete(delete) => {
+                if let (false, Err(error)) = (delete.purge, org.linked_account(&delete.id).await) {
+                    return Err(unless_purged(error));
+                }
                 let holdings = Holdings::of(org, &delete.id).await?;
                 let deed = format!("delete linked account {}, {holdings}", delete.id);
                 delete.consent.to(Deed::to(deed, holdings.seen))?;
@@ -143,7 +150,7 @@ impl AccountCommand {
                     return Err(suggest::no_account(org, &id).await);
                 }
                 let now = Timestamp::from_ms(SystemClock.now_ms());
-                show_sessions(&OpenSessions::of(org)?.of_account(&id, now).await?, output)
+                show_sessions(&id, &OpenSessions::of(org)?.of_account(&id, now).await?, output)
             }
             Self::EndSessions(EndSessions { id, .. }) => {
                 let sessions = OpenSessions::of(org)?;
@@ -165,13 +172,13 @@ impl AccountCommand {
             Self::RemoveApp(remove) => remove.on_server(client, output),
             Self::List => {
                 let by_control = |client: &Client| {
-                    let all: Vec<control::AccountView> =
-                        client.control_items(Call { path: &["accounts"], query: &[] })?;
-                    Ok(all.into_iter().map(AccountView::of_control).collect())
+                    let (all, unreadable): (Vec<control::AccountView>, _) =
+                        client.control_list(Call { path: &["accounts"], query: &[] })?;
+                    Ok((all.into_iter().map(AccountView::of_control).collect(), unreadable))
                 };
                 let by_document = |client: &Client| {
                     let docs: Vec<Account> = client.pages(Call { path: &["linked-account"], query: &[] })?;
-                    Ok(docs.into_iter().map(AccountView::of_doc).collect())
+                    Ok((docs.into_iter().map(AccountView::of_doc).collect(), Vec::new()))
                 };
                 show(client.either(by_control, by_document)?, output)
             }
@@ -180,8 +187,10 @@ impl AccountCommand {
                 let holdings = delete.holdings(client)?;
                 let deed = format!("delete linked account {id}, {holdings}");
                 delete.consent.to(Deed::to(deed, holdings.seen))?;
+                let query = [("purge", delete.purges())];
                 let by_control = |client: &Client| {
-                    client.control_delete(Call { path: &["accounts", id], query: &[] }).map(|IgnoredAny| ())
+                    let deleted = client.control_delete(Call { path: &["accounts", id], query: &query });
+                    deleted.map(|IgnoredAny| ())
                 };
                 let by_document =
                     |client: &Client| client.delete(Call { path: &["linked-account", id], query: &[] });
@@ -190,9 +199,8 @@ impl AccountCommand {
             }
             Self::Sessions(OfAccount { id }) => {
                 let path = ["accounts", id.as_str(), "sessions"];
-                let sessions: Vec<control::AccountSession> =
-                    client.control_get(Call { path: &path, query: &[] })?;
-                show_sessions(&sessions, output)
+                let sessions = client.control_get(Call { path: &path, query: &[] })?;
+                show_sessions(&id, &sessions, output)
             }
             Self::EndSessions(EndSessions { id, .. }) => {
                 let done: control::Revoked = match &id {
@@ -207,9 +215,25 @@ impl AccountCommand {
     }
 }
 
-fn show_sessions(sessions: &[control::AccountSession], output: &Output) -> Result<(), Failure> {
-    let rows = sessions.iter().map(|one| [one.id.clone(), one.issued_at.clone(), one.expires_at.clone()]);
-    output.list(["ID", "ISSUED", "EXPIRES"], rows, &sessions)
+/// Those that can be read; then the command fails if there are others.
+fn show_sessions(
+    id: &LinkedAccountId,
+    sessions: &control::Page<control::AccountSession>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let control::Page { items, unreadable, .. } = sessions;
+    let rows = items.iter().map(|one| [one.id.clone(), one.issued_at.clone(), one.expires_at.clone()]);
+    output.list(["ID", "ISSUED", "EXPIRES"], rows, &items)?;
+    let id = word(id.as_str());
+    let step = format!("`strongroom account end-sessions {id}` ends all of them and lists new ones again");
+    refuse_left_out(unreadable, "session", &step, output)
+}
+
+/// What cannot be read is deleted only by who says so.
+fn unless_purged(error: Error) -> Failure {
+    let is_damaged = error.kind() == ErrorKind::Damaged;
+    let failure = Failure::from(error);
+    if is_damaged { failure.next(format!("nothing was deleted; {PURGES}")) } else { failure }
 }
 
 fn ended(ended: usize, output: &Output) -> Result<(), Failure> {
@@ -264,8 +288,9 @@ impl Delete {
     fn holdings(&self, client: &Client) -> Result<Holdings, Failure> {
         let id = self.id.as_str();
         let by_control = |client: &Client| {
-            let call = Call { path: &["accounts", id], query: &[("dry_run", "true")] };
-            let plan: control::Deletion = client.control_delete(call)?;
+            let query = [("dry_run", "true"), ("purge", self.purges())];
+            let plan = client.control_delete(Call { path: &["accounts", id], query: &query });
+            let plan: control::Deletion = plan.map_err(|refused| refused.if_damaged(PURGES))?;
             let count = |count: usize| u64::try_from(count).ok();
             // A key that may delete need not be allowed to read.
             let account =
@@ -278,6 +303,10 @@ impl Delete {
             Ok(Holdings { values: None, credentials: None, seen: account.id })
         };
         client.either(by_control, by_document)
+    }
+
+    fn purges(&self) -> &'static str {
+        if self.purge { "true" } else { "false" }
     }
 
     fn done(&self, output: &Output) -> Result<(), Failure> {
@@ -319,7 +348,8 @@ impl AccountView {
     }
 }
 
-fn show(mut views: Vec<AccountView>, output: &Output) -> Result<(), Failure> {
+/// Those that can be read; then the command fails if there are others.
+fn show((mut views, unreadable): (Vec<AccountView>, Vec<String>), output: &Output) -> Result<(), Failure> {
     views.sort_by(|one, other| one.linked_account_id.cmp(&other.linked_account_id));
     let rows = views.iter().map(|view| {
         [
@@ -329,5 +359,9 @@ fn show(mut views: Vec<AccountView>, output: &Output) -> Result<(), Failure> {
             unless_unknown(view.updated_at.clone()),
         ]
     });
-    output.list(["ID", "NAME", "CREATED", "UPDATED"], rows, &views)
+    output.list(["ID", "NAME", "CREATED", "UPDATED"], rows, &views)?;
+    refuse_left_out(&unreadable, "linked account", PURGES, output)
 }
+
+const PURGES: &str =
+    "`strongroom account delete ID --purge` deletes one that cannot be read with all that it has";

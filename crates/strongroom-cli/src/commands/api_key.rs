@@ -10,7 +10,7 @@ use strongroom_http::{
 };
 use zeroize::Zeroizing;
 
-use super::audit::refuse_unreadable;
+use super::audit::{refuse_left_out, refuse_unreadable};
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::Failure;
@@ -454,14 +454,8 @@ fn show((mut views, unreadable): (Vec<KeyView>, Vec<String>), output: &Output) -
         ]
     });
     output.list(["ID", "NAME", "RIGHTS", "ONLY", "CREATED", "EXPIRES", "LAST USED"], rows, &views)?;
-    if unreadable.len() > 1 {
-        unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
-    }
-    refuse_unreadable(unreadable.iter().map(String::as_str), "API key").map_err(|failure| {
-        failure.next(
-            "the list has the others; `strongroom api-key revoke ID` deletes one, which is refused as it is",
-        )
-    })
+    let step = "`strongroom api-key revoke ID` deletes one, which is refused as it is";
+    refuse_left_out(&unreadable, "API key", step, output)
 }
 
 fn absent(id: &DocumentId) -> Failure {

@@ -227,6 +227,20 @@ pub(super) fn refuse_unreadable<'w>(
     ))
 }
 
+/// Fails after a list that leaves out what cannot be read: it says why for each, and what to do.
+pub(super) fn refuse_left_out(
+    unreadable: &[String],
+    what: &str,
+    step: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    if unreadable.len() > 1 {
+        unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
+    }
+    let refused = refuse_unreadable(unreadable.iter().map(String::as_str), what);
+    refused.map_err(|failure| failure.next(format!("the list has the others; {step}")))
+}
+
 /// Writes the events, then their digest: a digest without its events would refuse every file.
 async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> {
     let unwritable = |error: &io::Error| {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use strongroom::{DefinitionId, Scope, ScopeKind, ScopedValue, Scopes, StoredDefinition};
 use strongroom_http::control;
 
-use super::audit::refuse_unreadable;
+use super::audit::refuse_left_out;
 use crate::client::docs::{Definition, ListedValue};
 use crate::client::{Call, Client};
 use crate::failure::Failure;
@@ -248,17 +248,7 @@ impl ValueView {
 
 /// Fails after a list that is short of what cannot be read, and names that.
 pub(super) fn refuse_short(unreadable: &[String], output: &Output) -> Result<(), Failure> {
-    if unreadable.len() > 1 {
-        unreadable.iter().for_each(|why| output.warn(&format!("left out: {why}")));
-    }
-    let refused = refuse_unreadable(unreadable.iter().map(String::as_str), "row");
-    refused.map_err(|failure| {
-        failure.next(
-            "the list has the others; `strongroom undo ID --definition --replace-damaged` puts the newest version of a \
-             definition in its place, `strongroom delete ID --definition --purge` deletes it with its values; `undo \
-             NAME` and `delete NAME` do the same for a value",
-        )
-    })
+    refuse_left_out(unreadable, "row", REPAIR, output)
 }
 
 fn show_names(names: impl Iterator<Item = String>, output: &Output) -> Result<(), Failure> {
@@ -295,3 +285,7 @@ fn show_values(mut views: Vec<ValueView>, output: &Output) -> Result<(), Failure
     });
     output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &views)
 }
+
+const REPAIR: &str = "`strongroom undo ID --definition --replace-damaged` puts the newest version of a definition in its \
+                      place, `strongroom delete ID --definition --purge` deletes it with its values; `undo NAME` and \
+                      `delete NAME` do the same for a value";

@@ -4,7 +4,7 @@ use serde::Serialize;
 use strongroom::{LinkedAccount, Org, StoredDefinition};
 use strongroom_http::control;
 
-use super::list::refuse_short;
+use super::audit::refuse_left_out;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -40,51 +40,49 @@ impl Search {
     }
 
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        if !self.everywhere {
-            let (found, unreadable) = self.look_in(&session.org).await?;
-            show(&found, output)?;
-            return refuse_short(&unreadable, output);
-        }
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        if !self.everywhere {
+            found = self.look_in(&session.org, &mut unreadable).await?;
+            return show(&found, &unreadable, output);
+        }
         for (org, environment) in pages::environments(&session.vault).await? {
             let at = session.org_at(org, environment);
-            match self.look_in(&at).await {
-                Ok((more, damaged)) => {
-                    found.extend(more);
-                    unreadable.extend(damaged);
-                }
+            match self.look_in(&at, &mut unreadable).await {
+                Ok(more) => found.extend(more),
                 // Its keys may be destroyed; the others are still searched.
                 Err(failure) => {
                     output.warn(&format!("{} {}: {}", at.id(), at.environment(), failure.message));
                 }
             }
         }
-        show(&found, output)?;
-        refuse_short(&unreadable, output)
+        show(&found, &unreadable, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.everywhere {
             return Err(Failure::not_on_server("an API key is of one org and environment"));
         }
-        let (definitions, unreadable): (Vec<control::Definition>, _) =
+        let (definitions, mut unreadable): (Vec<control::Definition>, _) =
             client.control_list(Call { path: &["definitions"], query: &[] })?;
-        let accounts: Vec<control::AccountView> =
-            client.control_items(Call { path: &["accounts"], query: &[] })?;
+        let (accounts, others): (Vec<control::AccountView>, _) =
+            client.control_list(Call { path: &["accounts"], query: &[] })?;
+        unreadable.extend(others);
         let definitions = definitions.into_iter().map(|one| Found::variable(one.name, one.description));
         let accounts = accounts.into_iter().map(|one| Found::account(one.linked_account_id, one.name));
-        show(&self.sorted(definitions.chain(accounts)), output)?;
-        refuse_short(&unreadable, output)
+        show(&self.sorted(definitions.chain(accounts)), &unreadable, output)
     }
 
-    /// What was found, and why what could not be read could not.
-    async fn look_in(&self, org: &Org) -> Result<(Vec<Found>, Vec<String>), Failure> {
-        let (definitions, unreadable) = pages::readable_definitions(org).await?;
+    /// What is found in an org; why what cannot be read there is not looked at is added to `unreadable`.
+    async fn look_in(&self, org: &Org, unreadable: &mut Vec<String>) -> Result<Vec<Found>, Failure> {
+        let (definitions, others) = pages::readable_definitions(org).await?;
+        unreadable.extend(others);
         let definitions = definitions.into_iter().map(|StoredDefinition { definition, .. }| {
             Found::variable(definition.name, definition.description)
         });
-        let accounts = pages::all(async |page| org.linked_accounts(page).await).await?.into_iter();
+        let (accounts, others) = pages::readable_accounts(org).await?;
+        unreadable.extend(others);
         let accounts = accounts
+            .into_iter()
             .map(|LinkedAccount { account_id, name, .. }| Found::account(account_id.to_string(), name));
         let place = (org.id().to_string(), org.environment().to_string());
         let mut found = self.sorted(definitions.chain(accounts));
@@ -114,12 +112,15 @@ impl Found {
     }
 }
 
-fn show(found: &[Found], output: &Output) -> Result<(), Failure> {
+/// What was found; then the command fails if something could not be looked at.
+fn show(found: &[Found], unreadable: &[String], output: &Output) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let rows = found.iter().map(|one| {
         let place = [text(&one.org_id), text(&one.environment)];
         let [org, environment] = place;
         [one.kind.to_owned(), one.name.clone(), text(&one.description), org, environment]
     });
-    output.list(["KIND", "NAME", "DESCRIPTION", "ORG", "ENVIRONMENT"], rows, &found)
+    output.list(["KIND", "NAME", "DESCRIPTION", "ORG", "ENVIRONMENT"], rows, &found)?;
+    let step = "`strongroom list` and `strongroom account list` say what to do about it";
+    refuse_left_out(unreadable, "row", step, output)
 }

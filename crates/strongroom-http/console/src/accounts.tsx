@@ -4,7 +4,7 @@ import { useMe } from "./app";
 import { go, link, useAction, useLoad } from "./hooks";
 import { useList } from "./list";
 import type { Account, Credential, Deletion, Page, Session, Usage } from "./types";
-import { bytes, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time } from "./ui";
+import { bytes, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time, Unreadable } from "./ui";
 import { History } from "./variable";
 
 export function Accounts({ open }: { open: string | undefined }) {
@@ -30,6 +30,7 @@ export function Accounts({ open }: { open: string | undefined }) {
         <button type="submit" class="button" disabled={wanted.trim() === ""}>Open</button>
       </form>
       <Problem text={list.error} again={list.again} />
+      <Unreadable why={list.unreadable} names="strongroom account list" />
       {list.items === undefined ? list.error === undefined && <Loading /> : list.items.length === 0 ? (
         <Empty title="No accounts yet"><p>An account is a customer of yours. It can override the org’s values and has credentials of its own.</p></Empty>
       ) : (
@@ -115,7 +116,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
           {shown.connections?.map((connection) => (
             <Credentials key={connection.integration} path={`${path}/credentials/${part(connection.integration)}`} name={connection.integration} since={connection.created_at} onChange={usage.again} />
           ))}
-          {may("admin") && <Sessions path={`${path}/sessions`} again={ended} />}
+          {may("admin") && <Sessions id={id} path={`${path}/sessions`} again={ended} />}
           {may("admin") && (
             <section class="block">
               <h3>End or delete</h3>
@@ -159,8 +160,8 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
 }
 
 // Loaded again whenever `again` changes.
-function Sessions({ path, again }: { path: string; again: number }) {
-  const sessions = useLoad((signal) => get<Session[]>(path, {}, signal), [path, again]);
+function Sessions({ id, path, again }: { id: string; path: string; again: number }) {
+  const sessions = useLoad((signal) => get<Page<Session>>(path, {}, signal), [path, again]);
   const { busy, error, run } = useAction();
   const end = (id: string) => run(async () => {
     await remove(`${path}/${part(id)}`);
@@ -172,9 +173,10 @@ function Sessions({ path, again }: { path: string; again: number }) {
       <h3>Sessions</h3>
       <Problem text={sessions.error} again={sessions.again} />
       <Problem text={error} />
-      {sessions.data?.length === 0 && <p class="dim">None.</p>}
+      <Unreadable why={sessions.data?.unreadable} names={`strongroom account sessions ${id}`} />
+      {sessions.data?.items.length === 0 && <p class="dim">None.</p>}
       <ul class="credentials">
-        {sessions.data?.map((session) => (
+        {sessions.data?.items.map((session) => (
           <li key={session.id}>
             <div class="row">
               <span class="mono">{session.id}</span>

@@ -5,7 +5,8 @@ const OWN_PAGE = { "x-strongroom-console": "1" };
 const BASE = "/api/admin/v1";
 
 export class Refused extends Error {
-  constructor(readonly status: number, message: string) {
+  /** `reason` is the service's word for why. */
+  constructor(readonly status: number, message: string, readonly reason?: string) {
     super(message);
   }
 }
@@ -87,8 +88,8 @@ async function answer<T>(response: Response): Promise<T> {
     throw new Refused(response.status, `The service answered ${response.status} with something that is not JSON.`);
   }
   if (response.ok) return body as T;
-  const message = (body as { message?: unknown } | null)?.message;
-  throw new Refused(response.status, typeof message === "string" ? sentence(message) : `The service answered ${response.status}.`);
+  const { message, reason } = (body ?? {}) as { message?: unknown; reason?: string };
+  throw new Refused(response.status, typeof message === "string" ? sentence(message) : `The service answered ${response.status}.`, reason);
 }
 
 function search(query: Query): string {

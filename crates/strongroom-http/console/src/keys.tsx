@@ -4,7 +4,7 @@ import { useMe } from "./app";
 import { useAction } from "./hooks";
 import { useList } from "./list";
 import type { ApiKey } from "./types";
-import { Badge, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time } from "./ui";
+import { Badge, Confirm, Day, Dialog, Empty, Field, Icon, Loading, plural, Problem, say, Secret, Time, Unreadable } from "./ui";
 
 const RIGHTS: [string, string][] = [
   ["documented", "the calls under /api/v2/public"],
@@ -39,6 +39,7 @@ export function Keys() {
         <button type="button" class="button primary" onClick={() => setMaking(true)}><Icon name="plus" /> New API key</button>
       </div>
       <Problem text={list.error} again={list.again} />
+      <Unreadable why={list.unreadable} names="strongroom api-key list" />
       {list.items === undefined ? list.error === undefined && <Loading /> : list.items.length === 0 ? <Empty title="No API keys" /> : (
         <div class="table-box" tabIndex={0} role="region" aria-label="API keys">
           <table class="list">

@@ -3,6 +3,8 @@
 export interface Page<T> {
   items: T[];
   next: string | null;
+  /** Why each of those that cannot be read is not among the items; left out if there are none. */
+  unreadable?: string[];
 }
 
 export interface Status {
@@ -28,7 +30,7 @@ export interface Column {
 }
 
 export interface Cell {
-  state: "set" | "inherited" | "default" | "missing" | "none";
+  state: "set" | "inherited" | "default" | "missing" | "none" | "unreadable";
   value?: string;
   overrides?: string[];
 }
@@ -48,6 +50,8 @@ export interface Matrix {
   rows: Row[];
   next: string | null;
   next_columns: string | null;
+  /** Why each definition or account that cannot be read is not there; left out if there are none. */
+  unreadable?: string[];
 }
 
 export interface Definition {

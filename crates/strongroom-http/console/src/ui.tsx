@@ -42,6 +42,20 @@ export function Problem({ text, again }: { text: string | undefined; again?: () 
   );
 }
 
+/** What a list leaves out since it cannot be read, and which command names it with what to do. */
+export function Unreadable({ why = [], names }: { why: string[] | undefined; names: string }) {
+  if (why.length === 0) return null;
+  return (
+    <div class="problem" role="alert">
+      <div>
+        <p>Not shown, since {why.length === 1 ? "it" : "they"} cannot be read:</p>
+        <ul>{why.map((one) => <li key={one}>{one}</li>)}</ul>
+        <p><code>{names}</code> says how to repair or remove what is left.</p>
+      </div>
+    </div>
+  );
+}
+
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">

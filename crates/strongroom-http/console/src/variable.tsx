@@ -142,14 +142,15 @@ function AtScope({ definition, scope, turn, onChange }: { definition: Definition
   const where = scope.workflow_id ?? scope.linked_account_id ?? "the org";
   const kind = scope.workflow_id !== undefined ? "workflow" : scope.linked_account_id !== undefined ? "linked_account" : "org";
   const current = useLoad(
-    (signal) => get<Value>(path, { ...scope }, signal).catch((error) => {
-      if (error instanceof Refused && error.status === 404) return null;
+    (signal) => get<Value>(path, { ...scope }, signal).then((value) => ({ value, damage: undefined }), (error) => {
+      if (error instanceof Refused && error.status === 404) return { value: null, damage: undefined };
+      if (error instanceof Refused && error.reason === "damaged") return { value: undefined, damage: error.message };
       throw error;
     }),
     [path, where, turn],
   );
   const [asking, ask] = useState(false);
-  const value = current.data;
+  const { value, damage } = current.data ?? {};
   if (!definition.scopes.includes(kind)) {
     return <section class="block"><h3>Value of {where}</h3><p class="dim">The definition allows no value here.</p></section>;
   }
@@ -157,6 +158,13 @@ function AtScope({ definition, scope, turn, onChange }: { definition: Definition
     <section class="block">
       <h3>Value of {where === "the org" ? where : <span class="mono">{where}</span>}</h3>
       <Problem text={current.error} again={current.again} />
+      <Problem text={damage} />
+      {damage !== undefined && (
+        <p>
+          It cannot be read. {may("write") && <>Restore one of its versions, or remove it and set it again. </>}
+          <code>strongroom verify</code> names all damaged rows, and a backup has them whole.
+        </p>
+      )}
       {value === null && <p class="dim">None is set here.</p>}
       {value && (
         <>
@@ -167,24 +175,23 @@ function AtScope({ definition, scope, turn, onChange }: { definition: Definition
         </>
       )}
       {value !== undefined && may("write") && (
-        <>
-          <Edit key={`${value?.version ?? ""}`} definition={definition} scope={scope} value={value} onChange={onChange} />
-          {value !== null && <button type="button" class="button small danger-text" onClick={() => ask(true)}>Remove this value</button>}
-        </>
+        <Edit key={`${value?.version ?? ""}`} definition={definition} scope={scope} value={value} onChange={onChange} />
       )}
+      {(value || damage !== undefined) && may("write") && <button type="button" class="button small danger-text" onClick={() => ask(true)}>Remove this value</button>}
       <History path={path} scope={scope} turn={turn} onChange={onChange} />
       {asking && (
         <Confirm
           title="Remove the value?" action="Remove"
           onClose={() => ask(false)}
           onConfirm={async () => {
-            await remove(path, { ...scope });
+            // One that cannot be read goes with its versions, or not at all.
+            await remove(path, { ...scope, purge: damage !== undefined || undefined });
             ask(false);
             say("The value is removed");
             onChange();
           }}
         >
-          <p>{where === "the org" ? "Accounts without a value of their own will see the default, or none." : <><span class="mono">{where}</span> will see the next less specific value, if there is one.</>} The history keeps it: it can be brought back.</p>
+          <p>{where === "the org" ? "Accounts without a value of their own will see the default, or none." : <><span class="mono">{where}</span> will see the next less specific value, if there is one.</>} {damage === undefined ? "The history keeps it: it can be brought back." : "Its versions go with it, for good."}</p>
         </Confirm>
       )}
     </section>
@@ -260,23 +267,27 @@ export function History({ path, scope, turn, onChange }: { path: string; scope: 
     [path, scope.linked_account_id, scope.workflow_id, limit, turn],
   );
   const { busy, error: refused, run } = useAction();
-  const undo = () => run(async () => {
-    await post(`${path}/undo`, scope);
+  const [asking, ask] = useState<() => Promise<void>>();
+  const versions = data?.items ?? [];
+  const damaged = versions[0]?.state === "unreadable" && { replace_damaged: true };
+  // What cannot be read may be readable to somebody else: nothing takes its place unasked.
+  const bring = (work: () => Promise<void>) => damaged ? ask(() => work) : void run(work);
+  const undo = () => bring(async () => {
+    await post(`${path}/undo`, { ...scope, ...damaged });
     say("The earlier value is back");
     onChange();
   });
-  const restore = (version: Version) => run(async () => {
-    await post(`${path}/restore`, { ...scope, version: version.version });
+  const restore = (version: Version) => bring(async () => {
+    await post(`${path}/restore`, { ...scope, version: version.version, ...damaged });
     say("The version is back");
     onChange();
   });
-  const versions = data?.items ?? [];
   const canUndo = versions.slice(1).some((version) => version.state !== "deleted");
   return (
     <div class="history">
       <div class="row">
         <h4>History</h4>
-        {may("write") && canUndo && <button type="button" class="button small" disabled={busy} onClick={() => void undo()}><Icon name="undo" /> Undo the last change</button>}
+        {may("write") && canUndo && <button type="button" class="button small" disabled={busy} onClick={undo}><Icon name="undo" /> Undo the last change</button>}
       </div>
       <Problem text={error} again={again} />
       <Problem text={refused} />
@@ -292,12 +303,23 @@ export function History({ path, scope, turn, onChange }: { path: string; scope: 
               {version.note !== null && <p class="note">“{version.note}”</p>}
             </div>
             {may("write") && version.state === "former" && (
-              <button type="button" class="button small" disabled={busy} aria-label={`Restore version ${version.version}`} onClick={() => void restore(version)}>Restore</button>
+              <button type="button" class="button small" disabled={busy} aria-label={`Restore version ${version.version}`} onClick={() => restore(version)}>Restore</button>
             )}
           </li>
         ))}
       </ol>
       {data?.next != null && <button type="button" class="button small" onClick={() => setLimit(limit + 50)}>Older versions</button>}
+      {asking !== undefined && (
+        <Confirm
+          title="Replace what cannot be read?" action="Replace" onClose={() => ask(undefined)}
+          onConfirm={async () => {
+            await asking();
+            ask(undefined);
+          }}
+        >
+          <p>The earlier version takes the place of the present one. What that held is lost here; a backup may have it.</p>
+        </Confirm>
+      )}
     </div>
   );
 }

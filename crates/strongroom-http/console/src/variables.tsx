@@ -5,7 +5,7 @@ import { useMe } from "./app";
 import { Define } from "./define";
 import { go, useLoad, useSettled } from "./hooks";
 import type { Cell, Column, Matrix, Row } from "./types";
-import { Badge, Empty, Icon, Loading, Problem } from "./ui";
+import { Badge, Empty, Icon, Loading, Problem, Unreadable } from "./ui";
 import { Variable } from "./variable";
 
 /** Variables as rows, the org and its accounts as columns. */
@@ -63,6 +63,7 @@ export function Variables({ open, at, workflow, only }: {
         <Legend />
       </div>
       <Problem text={error} again={again} />
+      <Unreadable why={data?.unreadable} names="strongroom list" />
       {data === undefined
         ? error === undefined && <Loading />
         : data.rows.length === 0
@@ -107,6 +108,7 @@ async function page({ search, account, missing, after, columnsAfter }: Wanted, s
     const more = await get<Matrix>("/matrix", { ...query, after: found.next }, signal);
     found.rows.push(...more.rows);
     found.next = more.next;
+    found.unreadable = [...(found.unreadable ?? []), ...(more.unreadable ?? [])];
   }
   return found;
 }
@@ -196,6 +198,7 @@ function Heading({ column }: { column: Column }) {
 
 function Content({ row, cell }: { row: Row; cell: Cell }) {
   if (cell.state === "missing") return <span class="text">missing</span>;
+  if (cell.state === "unreadable") return <><span class="text">unreadable</span><span class="from"><span class="hidden">, </span>open it to repair it</span></>;
   if (cell.state === "none") return <><span class="text" aria-hidden="true">–</span><span class="hidden">no value</span></>;
   const overridden = cell.overrides ?? [];
   return (
@@ -217,7 +220,7 @@ function Legend() {
       <li class="set">set here</li>
       <li class="over">overrides</li>
       <li class="inherited">from org or default</li>
-      <li class="missing">missing</li>
+      <li class="missing">missing or unreadable</li>
     </ul>
   );
 }

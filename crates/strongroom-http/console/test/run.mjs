@@ -163,6 +163,29 @@ function flows() {
       await contains(dialog.locator(".steps > li.shadowed").first(), "Account user_12345");
       assert.equal((await call("GET", "/values/API_BASE_URL?workflow_id=wf_1")).value, "https://wf.example.com");
     },
+    async "what cannot be read says so in its cell, and a version of it takes its place if that is confirmed"() {
+      const path = "/values/API_BASE_URL?linked_account_id=user_12345";
+      const sent = await spoil(path);
+      await at("#/variables");
+      await one("user_12345");
+      const cell = page.getByRole("button", { name: /^API_BASE_URL for user_12345: unreadable/ });
+      await cell.waitFor();
+      await page.getByRole("alert").getByText("the row of variable definition 1 is damaged").waitFor();
+      await page.getByRole("button", { name: /API_BASE_URL for the org: https/ }).waitFor();
+      for (const screen of SCREENS.slice(0, 2)) await examineOn(screen, "unreadable");
+      await cell.click();
+      const dialog = page.getByRole("dialog", { name: "Variable API_BASE_URL" });
+      await dialog.getByText("Restore one of its versions").waitFor();
+      await dialog.getByRole("button", { name: "Remove this value" }).waitFor();
+      for (const screen of SCREENS.slice(0, 2)) await examineOn(screen, "unreadable value");
+      await dialog.getByRole("button", { name: /^Restore version/ }).last().click();
+      assert.deepEqual(sent, []);
+      await page.getByRole("button", { name: "Replace", exact: true }).click();
+      await text("The version is back");
+      assert.deepEqual(sent.map((body) => body.replace_damaged), [true]);
+      await page.unrouteAll({ behavior: "wait" });
+      assert.equal((await call("GET", path)).value, "https://eu.example.com");
+    },
     async "a secret comes when it is asked for, and is gone after 30 seconds"() {
       await at("#/variables/DATABASE_PASSWORD");
       const shown = () => page.content().then((content) => content.includes(SECRET));
@@ -351,9 +374,7 @@ function flows() {
     },
     async "nothing serious for axe, and no page wider than the screen, in both widths, dark and light"() {
       for (const screen of SCREENS) {
-        await page.setViewportSize(screen);
-        // Nothing moves: what is half faded in has another contrast.
-        await page.emulateMedia({ colorScheme: screen.colorScheme, reducedMotion: "reduce" });
+        await show(screen);
         // Each with what is there once it is loaded.
         const places = {
           "#/variables": ".grid", "#/variables/API_BASE_URL?account=user_12345": ".versions > li",
@@ -445,6 +466,48 @@ async function rows(count) {
 
 async function contains(locator, ...wanted) {
   for (const part of wanted) await locator.getByText(part).first().waitFor();
+}
+
+/** Answers as the service does where the row of a value and that of a definition are damaged; what is sent to restore. */
+async function spoil(value) {
+  const sent = [];
+  const [name, query] = value.split("?");
+  const account = new URLSearchParams(query).get("linked_account_id");
+  const answer = (path, change) => page.route((url) => url.pathname === `/api/admin/v1${path}`, async (route) => {
+    if (route.request().method() !== "GET") return route.fallback();
+    const response = await route.fetch();
+    const body = await response.json();
+    await route.fulfill({ response, ...change(body, new URL(route.request().url())) });
+  });
+  await answer("/matrix", (json) => {
+    const column = json.columns.findIndex((column) => column.linked_account_id === account);
+    const row = json.rows.find((row) => name === `/values/${row.name}`);
+    if (row && column >= 0) row.cells[column] = { state: "unreadable" };
+    return { json: { ...json, unreadable: ["the row of variable definition 1 is damaged"] } };
+  });
+  await answer(name, (json, url) => url.searchParams.get("linked_account_id") === account
+    ? { status: 500, json: { message: "the row of the value is damaged", reason: "damaged" } } : { json });
+  await answer(`${name}/history`, (json) => {
+    json.items[0].state = "unreadable";
+    return { json };
+  });
+  await page.route(`**${name}/restore`, (route) => {
+    sent.push(route.request().postDataJSON());
+    return route.continue();
+  });
+  return sent;
+}
+
+/** Shows the page on a screen of this size and colours, on which nothing moves: what is half faded in has another contrast. */
+async function show(screen) {
+  await page.setViewportSize(screen);
+  await page.emulateMedia({ colorScheme: screen.colorScheme, reducedMotion: "reduce" });
+}
+
+async function examineOn(screen, name) {
+  await show(screen);
+  await examine(`${name} ${screen.width} ${screen.colorScheme}`);
+  await show(SCREENS[0]);
 }
 
 async function examine(name) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Record,
-    RecordKey, Records, Timestamp, WriteOptions,
+    Account, DocumentId, Error, ErrorKind, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest,
+    Record, RecordKey, Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -16,7 +16,8 @@ use super::{own_records, random};
 /// The sessions of one org in one environment.
 ///
 /// A session is a row under its `jti`. A second namespace lists the sessions of each account, so that one can be
-/// reused, and all of them are deleted with the account. Only the rows decide what is valid; the list is a hint.
+/// reused, and all of them are deleted with the account. Only the rows decide what is valid; the list is a hint. If
+/// it cannot be read, no session is issued, since it also says which ones were ended.
 pub(crate) struct Sessions {
     org: Org,
     sessions: Records,
@@ -46,6 +47,15 @@ struct AccountSessions {
     sessions: Vec<ListedSession>,
     /// The second up to which they were ended together: tokens that any server issues afterwards are later.
     ended: u64,
+}
+
+/// The sessions of an account that are taken.
+#[derive(Default)]
+pub(crate) struct TakenSessions {
+    /// Oldest first.
+    pub(crate) sessions: Vec<ListedSession>,
+    /// What cannot be read of them, each with why.
+    pub(crate) unreadable: Vec<String>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -144,20 +154,59 @@ impl Sessions {
         &self,
         account: &LinkedAccountId,
         now: Timestamp,
-    ) -> Result<Vec<ListedSession>, Error> {
-        let (now, mut valid) = (secs(now), Vec::new());
+    ) -> Result<TakenSessions, Error> {
+        let (now, mut taken) = (secs(now), TakenSessions::default());
         // A session of an earlier account with the same id does not belong to this one.
-        let Some(known) = self.org.linked_account(account).await? else { return Ok(valid) };
-        let listed = self.listed(account, now).await?;
+        let Some(known) = self.org.linked_account(account).await? else { return Ok(taken) };
+        let listed = match self.listed(account, now).await {
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                taken
+                    .unreadable
+                    .push(format!("the list of the sessions of {account} cannot be read: {error}"));
+                self.unlisted(account).await?
+            }
+            listed => listed?,
+        };
         let ended = self.ended(account, now);
         for session in listed {
             let is_in_time = session.exp.saturating_add(SKEW_SECS) > now && session.iat > ended;
-            let is_taken = session.account == known.id && is_in_time;
-            if is_taken && self.sessions.get(&session.jti.parse()?).await?.is_some() {
-                valid.push(session);
+            if session.account != known.id || !is_in_time {
+                continue;
+            }
+            match self.sessions.get(&session.jti.parse()?).await {
+                Ok(Some(_)) => taken.sessions.push(session),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    taken.unreadable.push(format!("session {} cannot be read: {error}", session.jti));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(valid)
+        Ok(taken)
+    }
+
+    /// The sessions of an account by their own rows, oldest first, where its list cannot be read. All accounts' are
+    /// looked through.
+    async fn unlisted(&self, account: &LinkedAccountId) -> Result<Vec<ListedSession>, Error> {
+        let (mut sessions, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+        loop {
+            let found = self.sessions.each(page).await?;
+            for record in found.items.into_iter().filter_map(|(_, record)| record.ok()) {
+                let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
+                sessions.extend(row.filter(|row| row.linked_account_id == *account).map(|row| {
+                    ListedSession {
+                        jti: record.key.to_string(),
+                        iat: secs(record.created_at),
+                        exp: row.exp,
+                        account: row.account,
+                    }
+                }));
+            }
+            let Some(next) = found.next else { break };
+            page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+        }
+        sessions.sort_by_key(|session| session.iat);
+        Ok(sessions)
     }
 
     /// Revokes one session of an account; returns whether it was valid.
@@ -166,10 +215,13 @@ impl Sessions {
     }
 
     /// Revokes a session of this account; returns whether there was one. A session that the store does not show is
-    /// revoked in this process anyway; one of another account is not found.
+    /// revoked in this process anyway, and so is one that cannot be read; one of another account is not found.
     pub(crate) async fn revoke_of(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
         let Ok(key) = jti.parse::<RecordKey>() else { return Ok(false) };
-        let record = self.sessions.get(&key).await?;
+        let record = match self.sessions.get(&key).await {
+            Err(error) if error.kind() == ErrorKind::Damaged => None,
+            record => record?,
+        };
         let row = record.and_then(|record| serde_json::from_str::<SessionRow>(record.value.expose()).ok());
         if row.is_some_and(|row| row.linked_account_id != *account) {
             return Ok(false);
@@ -197,22 +249,24 @@ impl Sessions {
         }
         self.note_ended(until, now).await?;
         loop {
-            let found = self.sessions.list(page).await?;
-            for record in &found.items {
-                let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
+            let found = self.sessions.each(page).await?;
+            for (key, record) in &found.items {
+                let row = record.as_ref().ok();
+                let row: Option<SessionRow> =
+                    row.and_then(|record| serde_json::from_str(record.value.expose()).ok());
                 let sessions = match row {
                     Some(row) => self.sessions.about(row.linked_account_id),
                     None => self.sessions.clone(),
                 };
-                revoked += usize::from(sessions.delete(&record.key).await?);
+                revoked += usize::from(sessions.delete(key).await?);
             }
             let Some(next) = found.next else { return Ok(revoked) };
             page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
         }
     }
 
-    /// Notes in the list of an account that its sessions are ended, and returns them. An account that is not registered
-    /// gets no list, which would outlast it.
+    /// Notes in the list of an account that its sessions are ended, and returns them. A list that cannot be
+    /// read is replaced. An account that is not registered gets no list, which would outlast it.
     async fn note_ended_of(
         &self,
         account: &LinkedAccountId,
@@ -221,9 +275,18 @@ impl Sessions {
     ) -> Result<Vec<ListedSession>, Error> {
         let known = self.org.linked_account(account).await?;
         let key: RecordKey = account.as_str().parse()?;
+        let mut unlisted = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
-            let record = self.by_account.get(&key).await?;
+            let record = match self.by_account.get(&key).await {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    unlisted = self.unlisted(account).await?;
+                    self.by_account.about(account.clone()).delete(&key).await?;
+                    None
+                }
+                record => record?,
+            };
             let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
+            list.sessions.extend(unlisted.iter().cloned());
             let Some(known) = &known else { return Ok(list.sessions) };
             list.ended = until.max(ended_again(list.ended, now));
             self.signing_keys.end(&self.org, Some(account), list.ended, now);
@@ -254,17 +317,25 @@ impl Sessions {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// The sessions and their list, to be deleted with the account. The delete fails with [`Error::Unexpected`] if a
-    /// session was listed meanwhile.
+    /// The sessions and their list, even one that cannot be read, to be deleted with the account. The delete fails with
+    /// [`Error::Unexpected`] if a session was listed meanwhile.
     pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
-        let list = self.by_account.get(&key).await?;
+        let list = self.by_account.get(&key).await;
         let (by_account, sessions) =
             (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
-        let removal = by_account.removal(key).expecting(as_read(list.as_ref()));
+        let removal = by_account.removal(key);
+        let (removal, listed) = match list {
+            // While it cannot be read, none is issued that would have to go too.
+            Err(error) if error.kind() == ErrorKind::Damaged => (removal, self.unlisted(account).await?),
+            list => {
+                let list = list?;
+                let listed = list.as_ref().map(|list| read_list(list.value.expose())).unwrap_or_default();
+                (removal.expecting(as_read(list.as_ref())), listed.sessions)
+            }
+        };
         let mut options = WriteOptions::default().with_record(removal);
-        let list = list.map(|list| read_list(list.value.expose())).unwrap_or_default();
-        for session in list.sessions {
+        for session in listed {
             options = options.with_record(sessions.removal(session.jti.parse()?));
         }
         Ok(options)

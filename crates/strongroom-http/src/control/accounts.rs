@@ -1,14 +1,14 @@
 //! Linked accounts, and how much is stored.
 
 use axum::Json;
-use strongroom::{Error, PageRequest};
+use strongroom::{Error, ErrorKind, LinkedAccount, PageRequest};
 
 use super::BASE;
 use super::bodies::{AccountView, Connection, Deleted, Deletion, NewAccount, NoFields, Page, Usage};
 use super::credentials::{Connected, Integrated};
 use super::definitions::walk;
 use super::operator::{Operator, full};
-use super::queries::{DryRunQuery, PageQuery};
+use super::queries::{DeleteAccountQuery, PageQuery};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
@@ -26,19 +26,48 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<AccountView>>, Failure> {
     operator.may(Right::Read)?;
-    let (request, granted) = (query.request()?, operator.grant().accounts());
-    if granted.is_empty() {
-        let found = operator.org.linked_accounts(request).await.map_err(full)?;
-        return Ok(Json(Page::of(found, |account| operator.shown(account))));
+    let Page { items, next, unreadable } = readable(&operator, query.request()?).await?;
+    let items = items.into_iter().map(|account| operator.shown(account)).collect();
+    Ok(Json(Page { items, next, unreadable }))
+}
+
+/// A page of the accounts that the key reaches. One that cannot be read is left out, and why it cannot be is told.
+pub(super) async fn readable(operator: &Operator, page: PageRequest) -> Result<Page<LinkedAccount>, Failure> {
+    let (org, granted) = (&operator.org, operator.grant().accounts());
+    let mut page = match granted {
+        [] => {
+            let found = org.each_linked_account(page).await.map_err(full)?;
+            Page::of(found, |(_, account)| account.map(Some))
+        }
+        // One by one: the cursor of a page of all accounts would name one that the key does not reach.
+        granted => {
+            let mut found = Vec::with_capacity(granted.len());
+            for id in granted {
+                found.push(org.linked_account(id).await);
+            }
+            Page::new(found, None)
+        }
+    };
+    let mut readable = Page::new(Vec::new(), page.next.take());
+    for found in page.items {
+        readable.take(found)?;
     }
-    // One by one: the cursor of a page of all accounts would name one that the key does not reach.
-    let mut items = Vec::new();
-    for id in granted {
-        items.extend(
-            operator.org.linked_account(id).await.map_err(full)?.map(|account| operator.shown(account)),
-        );
+    Ok(readable)
+}
+
+impl Page<LinkedAccount> {
+    /// Adds an account, if there is one, or why it cannot be read.
+    pub(super) fn take(&mut self, found: Result<Option<LinkedAccount>, Error>) -> Result<(), Failure> {
+        match found {
+            Ok(found) => self.items.extend(found),
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                tracing::error!(%error, "a linked account is left out of a list");
+                self.unreadable.push(error.to_string());
+            }
+            Err(error) => return Err(full(error)),
+        }
+        Ok(())
     }
-    Ok(Json(Page::new(items, None)))
 }
 
 /// One linked account with the default connections of its integrations; a key narrowed to some names does not see them
@@ -161,22 +190,33 @@ pub(crate) async fn delete_connection(operator: Operator, of: Connected) -> Resu
 }
 
 /// Deletes a linked account with its values, credentials, sessions and keys
+///
+/// One whose own row cannot be read is deleted only with `purge`: nobody sees whose account it is.
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}", tag = "control: accounts",
-    params(("id" = String, Path), DryRunQuery),
+    params(("id" = String, Path), DeleteAccountQuery),
     responses((status = 200, body = Deletion), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn delete(
     operator: Operator,
     Segment(text): Segment,
-    Query(query): Query<DryRunQuery>,
+    Query(query): Query<DeleteAccountQuery>,
 ) -> Result<Json<Deletion>, Failure> {
     operator.may_all(Right::Admin)?;
     let (id, org) = (account_id(&text)?, &operator.org);
     let usage = org.account(id.clone()).usage().await.map_err(full)?;
     let (values, credentials) = (count(usage.values), count(usage.credentials));
-    if org.linked_account(&id).await.map_err(full)?.is_none() && values == 0 {
-        return Err(not_found());
+    match org.linked_account(&id).await {
+        Ok(None) if values == 0 => return Err(not_found()),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::Damaged => {
+            if !query.purges()? {
+                return Err(
+                    full(error).adding("nothing was deleted; purge=true deletes it with all that it has")
+                );
+            }
+        }
+        Err(error) => return Err(full(error)),
     }
     let deleted = !query.is_dry()?;
     if deleted {

@@ -14,7 +14,7 @@ use super::bodies::{
 };
 use super::operator::{Operator, REPLACES, full};
 use super::queries::{DryRunQuery, PageQuery, name};
-use super::visible::visible;
+use super::visible::{Place, visible};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
@@ -47,12 +47,18 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Definition>>, Failure> {
     operator.may(Right::Read)?;
+    let Page { items, next, unreadable } = readable(&operator, query.place()?).await?;
+    Ok(Json(Page { items: items.into_iter().map(Definition::of).collect(), next, unreadable }))
+}
+
+/// A page of the definitions that the key sees. One that cannot be read is left out, and why it cannot be is told.
+pub(super) async fn readable(operator: &Operator, place: Place) -> Result<Page<StoredDefinition>, Failure> {
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
     if grant.is_narrowed() {
         // One that cannot be read may be one that the key sees or not, and its name is not for it.
         let is_short = AtomicBool::new(false);
         let (found, next) =
-            visible!(grant, query.place()?, |page| org.each_definition(&filter, page), |found: &Result<
+            visible!(grant, place, |page| org.each_definition(&filter, page), |found: &Result<
                 StoredDefinition,
                 Error,
             >| {
@@ -61,21 +67,21 @@ pub(crate) async fn list(
                     Err(_) => note_short(&is_short),
                 }
             });
-        let readable = found.into_iter().flatten().map(Definition::of);
-        return Ok(Json(Page::new(readable.collect(), next).short_of_unnamed(is_short.into_inner())));
+        let readable = found.into_iter().flatten();
+        return Ok(Page::new(readable.collect(), next).short_of_unnamed(is_short.into_inner()));
     }
-    let found = org.each_definition(&filter, query.request()?).await.map_err(full)?;
+    let found = org.each_definition(&filter, place.request(place.limit)).await.map_err(full)?;
     let mut page = Page::new(Vec::new(), found.next.map(|cursor| cursor.to_string()));
     for one in found.items {
         match one {
-            Ok(stored) => page.items.push(Definition::of(stored)),
+            Ok(stored) => page.items.push(stored),
             Err(error) => {
                 tracing::error!(%error, "a definition is left out of a list");
                 page.unreadable.push(error.to_string());
             }
         }
     }
-    Ok(Json(page))
+    Ok(page)
 }
 
 /// Shows a definition with all its rules for values

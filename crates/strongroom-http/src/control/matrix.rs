@@ -4,19 +4,18 @@ use std::collections::HashMap;
 
 use axum::Json;
 use strongroom::{
-    AuditNote, DefinitionFilter, DefinitionId, LinkedAccount, LinkedAccountId, Listing, Org, Origin,
-    PageRequest, Resolved, Scope, ScopeKind, ScopePath, StoredDefinition,
+    AuditNote, DefinitionId, Error, ErrorKind, LinkedAccount, Origin, Resolved, Scope, ScopeKind, ScopePath,
+    StoredDefinition,
 };
 
 use super::BASE;
-use super::bodies::{Cell, Column, EntryState, Matrix, MatrixRow};
+use super::bodies::{Cell, Column, EntryState, Matrix, MatrixRow, Page};
 use super::operator::{Operator, full, path_of};
 use super::queries::MatrixQuery;
-use super::visible::visible;
+use super::{accounts, definitions};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
-use crate::reason::Reason;
 use crate::request::Query;
 
 /// Variables as rows and scopes as columns: what is set where, what overrides what, and what is missing
@@ -32,28 +31,23 @@ pub(crate) async fn matrix(
     Query(query): Query<MatrixQuery>,
 ) -> Result<Json<Matrix>, Failure> {
     operator.may(Right::Read)?;
-    let org = &operator.org;
-    let (filter, grant) = (DefinitionFilter::all(), operator.grant());
-    let (definitions, next) =
-        visible!(grant, query.rows()?, |page| org.definitions(&filter, page), |stored: &StoredDefinition| {
-            grant.takes_name(&stored.definition.name)
-        });
-    // A narrowed key must not notice the other variables, not even that one of them cannot be read.
-    let names = definitions.iter().map(|stored| stored.definition.name.clone());
-    let names: Option<Vec<_>> = (!grant.names().is_empty()).then(|| names.collect());
-    let (accounts, next_columns) = accounts(&operator, &query).await?;
+    let Page { items: definitions, next, mut unreadable } =
+        definitions::readable(&operator, query.rows()?).await?;
+    let rows = Rows { operator: &operator, definitions: &definitions };
+    let accounts = columns(&operator, &query).await?;
+    unreadable.extend(accounts.unreadable);
 
     // In the view of a narrowed key, what belongs to no account appears only as inherited by the account.
     let shows_org = operator.grant().takes_account(None);
-    let mut columns = Vec::with_capacity(accounts.len() + 1);
+    let mut columns = Vec::with_capacity(accounts.items.len() + 1);
     if shows_org {
         let column = Column { scope: ScopeKind::Org, linked_account_id: None, name: None };
-        let found = seen(org, ScopePath::org(), names.as_deref(), column.scope).await?;
+        let found = rows.seen(ScopePath::org(), column.scope).await?;
         columns.push((column, found));
     }
-    for account in accounts {
+    for account in accounts.items {
         let path = path_of(Some(account.account_id.clone()), None);
-        let found = seen(org, path, names.as_deref(), ScopeKind::LinkedAccount).await?;
+        let found = rows.seen(path, ScopeKind::LinkedAccount).await?;
         columns.push((Column::of(account), found));
         // An embedded store never yields.
         tokio::task::yield_now().await;
@@ -71,7 +65,7 @@ pub(crate) async fn matrix(
     let shown = notes.into_iter().zip(&rows).filter(|(_, row)| row.has(|cell| cell.value.is_some()));
     operator.note(false, shown.map(|(note, _)| note).collect()).await?;
     let columns = columns.into_iter().map(|(column, _)| column).collect();
-    Ok(Json(Matrix { columns, rows, next, next_columns }))
+    Ok(Json(Matrix { columns, rows, next, next_columns: accounts.next, unreadable }))
 }
 
 /// What a run sees, by definition. Values are cut before the next column is read, so that those of only one run are in
@@ -79,51 +73,65 @@ pub(crate) async fn matrix(
 /// are held.
 type Seen = HashMap<DefinitionId, Cell>;
 
-/// Only of these variables, if there is a list.
-async fn seen(
-    org: &Org,
-    path: ScopePath,
-    names: Option<&[String]>,
-    column: ScopeKind,
-) -> Result<Seen, Failure> {
-    let found = match names {
-        Some(names) => org.reader(path).only(names.iter().map(String::as_str)).resolve_all().await,
-        None => org.resolve_all(&path).await,
-    };
-    let found = found.map_err(full)?;
-    Ok(found.values.iter().map(|one| (one.definition_id, Cell::of(one, column))).collect())
+/// The variables of the rows, and who asks.
+struct Rows<'r> {
+    operator: &'r Operator,
+    definitions: &'r [StoredDefinition],
 }
 
-/// The accounts of the columns, and where the next ones begin.
-async fn accounts(
-    operator: &Operator,
-    query: &MatrixQuery,
-) -> Result<(Vec<LinkedAccount>, Option<String>), Failure> {
-    let org = &operator.org;
+impl Rows<'_> {
+    async fn seen(&self, path: ScopePath, column: ScopeKind) -> Result<Seen, Failure> {
+        let run = self.operator.org.reader(path.clone());
+        // To a narrowed key, what other variables hold is not there, nor that it cannot be read.
+        let found = match self.operator.grant().names() {
+            [] => run.resolve_all().await,
+            _ => {
+                run.only(self.definitions.iter().map(|one| one.definition.name.as_str())).resolve_all().await
+            }
+        };
+        match found {
+            Ok(found) => {
+                Ok(found.values.iter().map(|one| (one.definition_id, Cell::of(one, column))).collect())
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged => self.seen_each(&path, column).await,
+            Err(error) => Err(full(error)),
+        }
+    }
+
+    /// The same where a row cannot be read: by itself, each variable fails only for a row of its own.
+    async fn seen_each(&self, path: &ScopePath, column: ScopeKind) -> Result<Seen, Failure> {
+        let mut seen = Seen::new();
+        for stored in self.definitions {
+            let cell = match self.operator.org.resolve(stored.id, path).await {
+                Ok(Some(found)) => Cell::of(&found, column),
+                Ok(None) | Err(Error::DefinitionNotFound(_)) => continue,
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    tracing::error!(%error, "a value is shown as unreadable");
+                    Cell::empty(EntryState::Unreadable)
+                }
+                Err(error) => return Err(full(error)),
+            };
+            seen.insert(stored.id, cell);
+            // An embedded store never yields by itself.
+            tokio::task::yield_now().await;
+        }
+        Ok(seen)
+    }
+}
+
+/// The accounts of the columns.
+async fn columns(operator: &Operator, query: &MatrixQuery) -> Result<Page<LinkedAccount>, Failure> {
+    let mut page = Page::new(Vec::new(), None);
     if let Some(id) = query.account()? {
         operator.may_account(Right::Read, Some(&id))?;
-        return Ok((vec![registered(org, &id).await?], None));
+        page.take(operator.org.linked_account(&id).await)?;
+        let is_there = !page.items.is_empty() || !page.unreadable.is_empty();
+        return if is_there { Ok(page) } else { Err(accounts::not_found()) };
     }
-    let granted = operator.grant().accounts();
-    if !granted.is_empty() {
-        let mut found = Vec::new();
-        for id in granted {
-            found.extend(org.linked_account(id).await.map_err(full)?);
-        }
-        return Ok((found, None));
+    match query.columns()? {
+        Some(request) => accounts::readable(operator, request).await,
+        None => Ok(page),
     }
-    let Some(page) = query.columns()? else { return Ok((Vec::new(), None)) };
-    let Listing { items, next, .. } = list(org, page).await?;
-    Ok((items, next.map(|cursor| cursor.to_string())))
-}
-
-async fn list(org: &Org, page: PageRequest) -> Result<Listing<LinkedAccount>, Failure> {
-    org.linked_accounts(page).await.map_err(full)
-}
-
-async fn registered(org: &Org, id: &LinkedAccountId) -> Result<LinkedAccount, Failure> {
-    let found = org.linked_account(id).await.map_err(full)?;
-    found.ok_or_else(|| Failure::absent(Reason::AccountNotFound, "Linked account not found"))
 }
 
 impl Column {

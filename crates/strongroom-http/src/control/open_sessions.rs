@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strongroom::{Clock as _, Error, LinkedAccountId, Org, SystemClock, Timestamp};
 
-use super::bodies::AccountSession;
+use super::bodies::{AccountSession, Page};
 use crate::auth::Sessions;
 
 /// The sessions of the linked accounts of one org in one environment. Once they are ended, a service that has the vault
@@ -21,7 +21,7 @@ impl OpenSessions {
         Sessions::new(org.clone(), Arc::default()).map(Self)
     }
 
-    /// Those of one account whose tokens are valid now, oldest first: at most 16.
+    /// Those of one account whose tokens are valid now, oldest first: at most 16, in one page.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Locked`], [`Error::RootRotated`], [`Error::Damaged`].
@@ -29,11 +29,12 @@ impl OpenSessions {
         &self,
         account: &LinkedAccountId,
         now: Timestamp,
-    ) -> Result<Vec<AccountSession>, Error> {
-        Ok(self.0.of_account(account, now).await?.iter().map(AccountSession::of).collect())
+    ) -> Result<Page<AccountSession>, Error> {
+        Ok(AccountSession::page(&self.0.of_account(account, now).await?))
     }
 
-    /// Ends those of one account, and returns how many there were. A session that is issued meanwhile may stay.
+    /// Ends those of one account, and returns how many there were. A list that cannot be read is replaced. A session
+    /// that is issued meanwhile may stay.
     ///
     /// # Errors
     /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].

@@ -164,6 +164,19 @@ pub(super) struct DryRunQuery {
     dry_run: Option<String>,
 }
 
+/// How to delete a linked account.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteAccountQuery {
+    /// Says what would be deleted, and deletes nothing.
+    #[param(required = false, value_type = bool, default = false)]
+    dry_run: Option<String>,
+    /// Deletes it also if its own row cannot be read.
+    #[param(required = false, value_type = bool, default = false)]
+    purge: Option<String>,
+}
+
 /// Which events, and which page of their list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -346,6 +359,16 @@ impl RevokeKeyQuery {
 impl DryRunQuery {
     pub(super) fn is_dry(&self) -> Result<bool, Failure> {
         flag("dry_run", self.dry_run.as_deref())
+    }
+}
+
+impl DeleteAccountQuery {
+    pub(super) fn is_dry(&self) -> Result<bool, Failure> {
+        flag("dry_run", self.dry_run.as_deref())
+    }
+
+    pub(super) fn purges(&self) -> Result<bool, Failure> {
+        flag("purge", self.purge.as_deref())
     }
 }
 

@@ -7,7 +7,7 @@ use strongroom::LinkedAccountId;
 
 use super::BASE;
 use super::accounts::{account_id, not_found};
-use super::bodies::{AccountSession, NoFields, Revoked};
+use super::bodies::{AccountSession, NoFields, Page, Revoked};
 use super::operator::{Operator, full};
 use crate::auth::Right;
 use crate::error::Failure;
@@ -21,18 +21,18 @@ use crate::request::{Body, Segment};
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/sessions", tag = "control: sessions",
     params(("id" = String, Path)),
-    responses((status = 200, body = Vec<AccountSession>), Refusals), security(("api_key" = [])),
+    responses((status = 200, body = Page<AccountSession>), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn list(
     operator: Operator,
     Segment(text): Segment,
-) -> Result<Json<Vec<AccountSession>>, Failure> {
+) -> Result<Json<Page<AccountSession>>, Failure> {
     let id = account_id(&text)?;
     operator.may_all(Right::Admin)?;
     operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     let sessions = operator.service.sessions(&operator.org)?;
-    let valid = sessions.of_account(&id, operator.service.now()).await.map_err(full)?;
-    Ok(Json(valid.iter().map(AccountSession::of).collect()))
+    let taken = sessions.of_account(&id, operator.service.now()).await.map_err(full)?;
+    Ok(Json(AccountSession::page(&taken)))
 }
 
 /// Ends one session of a linked account

@@ -188,21 +188,23 @@ impl Draft<'_> {
     }
 
     /// Marks an account as being deleted, in place of whatever its row holds when the batch lands: the account's own
-    /// writers cannot hold up the delete by changing the row.
+    /// writers cannot hold up the delete by changing the row. `before` is the revision of the account that
+    /// was read in `row`, if there is one.
     pub(crate) fn mark_account(
         &mut self,
         account: &LinkedAccountId,
         body: &AccountBody,
-        read: Option<&Loaded<AccountBody>>,
+        before: Option<Revision>,
+        row: Option<&Versioned>,
     ) -> Result<(), Error> {
-        let revision = match read {
-            Some(loaded) => loaded.revision.leap(),
+        let revision = match before {
+            Some(before) => before.leap(),
             None => Revision::first()?,
         };
         let document = Document { id: None, revision, body: &body.encode() };
-        let row = self.tenant().id.account(account);
-        let len = self.put_sealed_over(&row, &document)?;
-        self.charge(&row.key(), read.map(|loaded| loaded.row_len), Some(len));
+        let place = self.tenant().id.account(account);
+        let len = self.put_sealed_over(&place, &document)?;
+        self.charge(&place.key(), row.map(|row| row.value.len()), Some(len));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A value row that cannot be read stands in nobody's way: it can be deleted, and a sweep takes it.
+//! A row of a value or an account that cannot be read stands in nobody's way: it can be deleted, and a sweep takes it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, DocumentId, Error, Expected, Org, Revision, Scope, ScopePath, WriteOptions,
+    AuditChange, AuditFilter, DefinitionChange, DocumentId, Error, EventKind, Expected, Org, PageRequest,
+    Revision, Scope, ScopePath, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -26,9 +27,11 @@ fn filled() -> (Rows, DocumentId) {
 
 /// The same with that row altered, in each way that it can no longer be read.
 fn damaged(whole: &Rows) -> Vec<Arc<MemoryStore>> {
-    let is_it = |key: &&Vec<u8>| {
-        RowKey::parse(key).kind == Kind::Value && RowKey::parse(key).rest.starts_with(b"\x01a\0")
-    };
+    altered(whole, Kind::Value, b"\x01a\0")
+}
+
+fn altered(whole: &Rows, kind: Kind, rest: &[u8]) -> Vec<Arc<MemoryStore>> {
+    let is_it = |key: &&Vec<u8>| RowKey::parse(key).kind == kind && RowKey::parse(key).rest.starts_with(rest);
     let key = whole.keys().find(is_it).unwrap();
     let row = &whole[key];
     let ways = [Vec::new(), b"junk".to_vec(), row[..row.len() - 1].to_vec(), [&row[..], &[0]].concat()];
@@ -163,4 +166,75 @@ fn a_name_that_was_given_away_is_not_taken_back_by_an_older_row() {
     let deleted = org_of(&load(&replayed));
     block_on(deleted.delete_definition(old)).unwrap();
     assert_eq!(leads(&deleted), Some(new));
+}
+
+/// Accounts `a` and `b`, each with a value and a credential, the row of `a` damaged in each way.
+fn damaged_account() -> Vec<Arc<MemoryStore>> {
+    let (store, vault) = empty();
+    let org = org(&vault);
+    block_on(async {
+        vault.change_settings(|settings| settings.audit = true).await?;
+        org.define(text("V")).await?;
+        for id in ["a", "b"] {
+            org.create_account(account(id)).with_credential("k", "c").await?;
+            org.set_value("V", of_account(id), "v").await?;
+        }
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    altered(&rows(&store), Kind::Account, b"a")
+}
+
+#[test]
+fn an_account_that_cannot_be_read_keeps_no_other_out_of_a_list_that_says_so() {
+    for store in damaged_account() {
+        let org = org(&open(store));
+        let strict = block_on(org.linked_accounts(PageRequest::default())).map(drop);
+        assert!(matches!(strict, Err(Error::Damaged { .. })));
+        let each = block_on(org.each_linked_account(PageRequest::default())).unwrap().items;
+        let [(first, Err(Error::Damaged { row, .. })), (other, Ok(known))] = each.as_slice() else {
+            panic!("{each:?}")
+        };
+        assert_eq!((first, other, &known.account_id), (&account("a"), &account("b"), &account("b")));
+        assert!(row.contains("account a"), "{row}");
+    }
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_deleted_with_what_is_its_own() {
+    for store in damaged_account() {
+        let vault = open(Arc::clone(&store));
+        let org = org(&vault);
+        block_on(org.delete_account(&account("a"))).unwrap();
+        let left = rows(&store);
+        let of_a = |key: &&Vec<u8>| {
+            let RowKey { kind, rest, .. } = RowKey::parse(key);
+            let own = [Kind::Account, Kind::Integration, Kind::Credential];
+            own.contains(&kind) && rest.starts_with(b"a")
+                || kind == Kind::Value && rest.starts_with(b"\x01a\0")
+        };
+        assert_eq!(left.keys().filter(of_a).count(), 0);
+        assert!(block_on(org.account(account("b")).credential("k")).unwrap().is_some());
+        audit(&store);
+        let events = block_on(org.audit(&AuditFilter::all(), PageRequest::default())).unwrap().items;
+        let is_told = |change: &AuditChange| {
+            change.kind == EventKind::AccountDeleted && change.linked_account == Some(account("a"))
+        };
+        assert!(events.iter().flat_map(|event| &event.changes).any(is_told));
+        block_on(org.create_account(account("a")).into_future()).unwrap();
+        assert!(block_on(org.value("V", of_account("a"))).unwrap().is_none());
+        audit(&store);
+    }
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_not_deleted_on_a_condition() {
+    for store in damaged_account() {
+        let before = rows(&store);
+        let org = org(&open(Arc::clone(&store)));
+        let options = WriteOptions::expecting(Expected::Revision(Revision::from_u64(1)));
+        let refused = block_on(org.delete_account_with(&account("a"), options));
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        assert_eq!(rows(&store), before);
+    }
 }

@@ -5,8 +5,8 @@ use strongroom::{Integration, LinkedAccount};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::opaque;
-use crate::auth::ListedSession;
+use super::{Page, opaque};
+use crate::auth::{ListedSession, TakenSessions};
 use crate::time;
 
 /// A linked account.
@@ -230,7 +230,13 @@ opaque!(
 );
 
 impl AccountSession {
-    pub(crate) fn of(session: &ListedSession) -> Self {
+    /// All of an account, in one page.
+    pub(crate) fn page(taken: &TakenSessions) -> Page<Self> {
+        let page = Page::new(taken.sessions.iter().map(Self::of).collect(), None);
+        Page { unreadable: taken.unreadable.clone(), ..page }
+    }
+
+    fn of(session: &ListedSession) -> Self {
         let (issued, expires) = session.times();
         Self { id: session.id().to_owned(), issued_at: time::iso(issued), expires_at: time::iso(expires) }
     }

@@ -18,6 +18,9 @@ pub struct Matrix {
     pub next: Option<String>,
     /// The `columns_after` of the next accounts; `null` at the end.
     pub next_columns: Option<String>,
+    /// Why each definition of these rows that cannot be read has no row. Left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 /// One column.
@@ -81,6 +84,8 @@ pub enum EntryState {
     Missing,
     /// There is none.
     None,
+    /// A row that decides it cannot be read.
+    Unreadable,
 }
 
 opaque!(Matrix, Column, MatrixRow, Cell);
@@ -93,6 +98,7 @@ impl std::fmt::Debug for EntryState {
             Self::Default => "Default",
             Self::Missing => "Missing",
             Self::None => "None",
+            Self::Unreadable => "Unreadable",
         })
     }
 }

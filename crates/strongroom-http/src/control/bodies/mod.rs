@@ -51,9 +51,8 @@ pub struct Page<T> {
     /// The `after` of the next page; `null` at the end of the list. No item is skipped or shown twice, even if others
     /// are deleted meanwhile.
     pub next: Option<String>,
-    /// Of a list of definitions, values or API keys: why each of those of this part that cannot be read is not among
-    /// the items.
-    /// Left out if there are none.
+    /// In a list of definitions, values, linked accounts, sessions or API keys: why those of this page that cannot be
+    /// read are not among the items. Absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
 }

@@ -23,7 +23,7 @@ impl Org {
     /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
     /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. The
     /// account's writers cannot hold up the delete, however many there are. An account that was never registered can be
-    /// deleted too, if it has values.
+    /// deleted too, if it has values, and so can one whose row cannot be opened.
     ///
     /// A [bound](crate::Account::bound) handle writes nothing after the first batch. Any other handle can set a value
     /// of an account that is not registered, so it can also do so after a delete.
@@ -37,7 +37,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::AccountNotFound`]. An error during the sweep is returned too, but then the account is already gone.
+    /// [`Error::AccountNotFound`]; [`Error::UnknownVersion`] for one of a later release. An error during the sweep is
+    /// returned too, but then the account is already gone.
     ///
     /// # Cancellation
     /// If dropped, either nothing has happened, or the account is gone for every reader. The rows that are left are
@@ -61,7 +62,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of `delete_account`, and [`Error::Unexpected`].
+    /// Those of `delete_account`, and [`Error::Unexpected`]; [`Error::Damaged`] for a condition on an account whose row
+    /// cannot be opened.
     pub async fn delete_account_with(
         &self,
         account: &LinkedAccountId,
@@ -97,9 +99,10 @@ impl Org {
         let needs = [account];
         let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
         let (view, [row]) = tenant.read(&needs, [tenant.id.account(account).key()]).await?;
-        let loaded = match &row {
-            Some(row) => tenant.open_account(&view, account, row)?,
-            None => None,
+        let opened = row.as_ref().map(|row| tenant.open_account(&view, account, row)).transpose();
+        let (loaded, is_lost) = match opened {
+            Err(error) if options.expected == Expected::Any && freshness.is_lost(&error) => (None, true),
+            opened => (opened?.flatten(), false),
         };
         let live = loaded.as_ref().filter(|loaded| loaded.body.deleting.is_none());
         let keys = view.keys(Some(account));
@@ -109,7 +112,7 @@ impl Org {
             OnDeleted::Fail => keys.is_some_and(|keys| keys.keyring.active().is_some()),
             OnDeleted::Repeat => keys.is_some(),
         };
-        if live.is_none() && !is_there {
+        if live.is_none() && !is_there && !is_lost {
             return Err(Error::AccountNotFound(account.clone()));
         }
         options.check(live.map(|loaded| loaded.revision))?;
@@ -127,7 +130,8 @@ impl Org {
         body.deleting = Some(*job.as_bytes());
         // Without a condition, mark the row whatever it then holds: its writers could otherwise hold up the delete.
         if options.expected == Expected::Any {
-            draft.mark_account(account, &body, loaded.as_ref())?;
+            let revision = loaded.as_ref().map(|loaded| loaded.revision);
+            draft.mark_account(account, &body, revision, row.as_ref())?;
         } else {
             draft.put_account(account, &body, loaded.as_ref())?;
         }

@@ -43,20 +43,55 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
+    /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`]: one that cannot be read fails the whole
+    /// list. [`each_linked_account`](Self::each_linked_account) has the others.
     pub async fn linked_accounts(&self, page: PageRequest) -> Result<Listing<LinkedAccount>, Error> {
-        let run = async {
-            let tenant = &*self.tenant;
-            let range = tenant.id.accounts();
-            tenant
-                .list(List::new("linked_accounts", &range), &page, |view, key, row| {
-                    let account: LinkedAccountId = listed_id(&range, key)?;
-                    let loaded = tenant.open_account(view, &account, row)?;
-                    Ok(loaded.and_then(|loaded| loaded.into_model(account)))
-                })
-                .await
-        };
-        self.tenant.observed(Call::of("linked_accounts"), run).await
+        let range = self.tenant.id.accounts();
+        let list = self.list_accounts(List::new(ACCOUNTS, &range), &page, |_, found| found);
+        self.tenant.observed(Call::of("linked_accounts"), list).await
+    }
+
+    /// The same, each with its id, but one that cannot be read keeps no other out of the list: in its place is why.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// org.create_account("user_12345".parse()?).await?;
+    /// let page = org.each_linked_account(strongroom::PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().all(|(id, found)| id.as_str() == "user_12345" && found.is_ok()));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the org's keys cannot be read; [`Error::Store`].
+    pub async fn each_linked_account(
+        &self,
+        page: PageRequest,
+    ) -> Result<Listing<(LinkedAccountId, Result<LinkedAccount, Error>)>, Error> {
+        let range = self.tenant.id.accounts();
+        // By keys that may be out of date, all of them would seem to be damaged.
+        let list = List::new(ACCOUNTS, &range).fresh();
+        let list = self.list_accounts(list, &page, |id, found| match found {
+            Err(error) if error.is_damage() => Ok(Some((id, Err(error)))),
+            found => Ok(found?.map(|found| (id, Ok(found)))),
+        });
+        self.tenant.observed(Call::of("each_linked_account"), list).await
+    }
+
+    async fn list_accounts<T>(
+        &self,
+        list: List<'_>,
+        page: &PageRequest,
+        take: impl Fn(LinkedAccountId, Result<Option<LinkedAccount>, Error>) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
+        let (tenant, range) = (&*self.tenant, self.tenant.id.accounts());
+        tenant
+            .list(list, page, |view, key, row| {
+                let account: LinkedAccountId = listed_id(&range, key)?;
+                let loaded = tenant.open_account(view, &account, row);
+                let found = loaded.map(|loaded| loaded.and_then(|loaded| loaded.into_model(account.clone())));
+                take(account, found)
+            })
+            .await
     }
 
     pub(crate) async fn try_linked_account(
@@ -72,3 +107,6 @@ impl Org {
         Ok(loaded.and_then(|loaded| loaded.into_model(account.clone())))
     }
 }
+
+/// The list of all accounts.
+const ACCOUNTS: &str = "linked_accounts";
