@@ -246,12 +246,13 @@ fn options(config: &Config) -> VaultOptions {
     VaultOptions::default().history_versions(HISTORY_VERSIONS).quotas(config.quotas.quotas())
 }
 
-/// The same, with each verb counted, and included in the trace of its request.
+/// The same for a server: each verb is counted, and included in the trace of its request. If another process rotates
+/// the root key, no request fails, as long as the key of the server opens the new root too.
 fn observed(config: &Config, metrics: &Metrics) -> VaultOptions {
     let counts = metrics.vault().clone();
     #[cfg(feature = "otlp")]
     let counts = (counts, strongroom_http::VerbSpans);
-    options(config).observer(counts)
+    options(config).observer(counts).follow_root_rotations()
 }
 
 /// Writes of the handle have the user who runs the command as their author, or no author if the user name is not a

@@ -208,12 +208,40 @@ fn two_servers_do_not_share_one_embedded_store() {
 }
 
 #[test]
-fn a_root_key_that_was_rotated_beside_a_server_is_taken_up() {
+fn a_root_key_that_was_rotated_beside_a_server_costs_no_call() {
+    let (shell, server) = served("redb");
+    shell.define("PORT", "integer");
+    let id = shell.json(&["show", "PORT"])["id"].as_str().unwrap().to_owned();
+    let own = [("x-api-key", server.api_key())];
+    for value in ["80", "81"] {
+        shell.ok(&["rotate", "root"]);
+        let body = format!(r#"{{"variable_definition_id":"{id}","value":"{value}"}}"#);
+        assert_eq!(server.send("POST", "/api/v2/public/env/values", &own, &body).0, 200);
+        shell.ok(&["rotate", "root"]);
+        assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some(value));
+        shell.ok(&["rotate", "root"]);
+        // It makes keys, which the root seals.
+        let account =
+            format!(r#"{{"account_id":"user_{value}","your_app":{{"auth_credentials":{{"k":"c"}}}}}}"#);
+        assert_eq!(server.send("POST", "/api/v2/public/linked-account", &own, &account).0, 200);
+        shell.ok(&["rotate", "root"]);
+        assert_eq!(server.send("GET", "/readyz", &[], "").0, 200);
+    }
+    shell.ok(&["verify"]);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_root_key_that_only_another_key_opens_is_taken_up_once_the_server_has_that() {
     let (shell, server) = served("redb");
     shell.define("PORT", "integer");
     shell.ok_with("80", &["set", "PORT"]);
     assert_eq!(seen(&server, &shell, "PORT").as_deref(), Some("80"));
-    shell.ok(&["rotate", "root"]);
+    let slots = shell.json(&["slot", "list"]);
+    let leaked = slots[0]["id"].as_str().unwrap();
+    shell.ok(&["slot", "add", "--new-root-key-file", "new.key"]);
+    shell.ok(&["--root-key-file", "new.key", "rotate", "root", "--drop", leaked]);
+    fs::copy(shell.path("new.key"), shell.key_of("vault")).unwrap();
     let id = shell.json(&["show", "PORT"])["id"].as_str().unwrap().to_owned();
     let body = format!(r#"{{"variable_definition_id":"{id}","value":"81"}}"#);
     let set = || server.send("POST", "/api/v2/public/env/values", &[("x-api-key", server.api_key())], &body);
