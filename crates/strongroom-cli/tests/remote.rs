@@ -103,6 +103,35 @@ fn an_account_and_its_credentials_are_kept() {
 }
 
 #[test]
+fn a_server_that_never_answers_is_waited_for_as_long_as_wait_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shell = Shell::new().variable("STRONGROOM_URL", &url).variable("STRONGROOM_API_KEY", "tk_1");
+    for command in [&["list"][..], &["backup", "all.backup"]] {
+        let began = std::time::Instant::now();
+        let ran = shell.run(&[&["--wait", "1"], command].concat());
+        assert!(ran.code == 6 && ran.stderr.contains("did not answer in time"), "{ran:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{command:?}");
+    }
+}
+
+#[test]
+fn jobs_that_a_server_has_left_are_counted() {
+    let shell = Shell::with_vault();
+    shell.define("X", "string");
+    shell.ok_with("x", &["set", "X"]);
+    shell.damage(&[0x20]);
+    assert_eq!(shell.run(&["rotate", "data"]).code, 5);
+    let server = Server::start(&shell, &[]);
+    let key = shell.json(&["api-key", "create", "desk", "--right", "operate"]);
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap());
+    let ran = remote.ok(&["job", "run"]);
+    assert!(ran.contains("0 jobs were finished, and 1 are left"), "{ran}");
+    server.stop();
+}
+
+#[test]
 fn a_credential_has_a_history_and_comes_back() {
     let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
     shell.ok(&["account", "create", "a", "--default-app"]);

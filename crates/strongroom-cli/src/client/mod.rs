@@ -41,6 +41,8 @@ pub(crate) struct Client {
     /// The base of the control calls.
     control: String,
     key: Secret,
+    /// For each answer.
+    wait: Duration,
 }
 
 /// One call: the segments of its path below the contract's base, and query parameters.
@@ -64,7 +66,7 @@ impl Client {
         let key = keys::api_key(&server.api_key, output)?;
         // A redirect would send the key wherever the response says.
         let config = Agent::config_builder().max_redirects(0).max_redirects_will_error(false);
-        let mut config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT));
+        let mut config = config.http_status_as_error(false).timeout_global(Some(server.wait));
         let url = server.url.trim_end_matches('/');
         let (base, control) = (format!("{url}/api/v2/public"), format!("{url}{}", control::BASE));
         if is_this_machine(&base) {
@@ -77,14 +79,14 @@ impl Client {
         if let Some(file) = &server.ca_file {
             config = config.tls_config(trust::only(file)?);
         }
-        Ok(Self { agent: config.build().into(), base, control, key })
+        Ok(Self { agent: config.build().into(), base, control, key, wait: server.wait })
     }
 
     /// The same server with the API key of another file.
     pub(crate) fn with_key_of(&self, file: PathBuf, output: &Output) -> Result<Self, Failure> {
         let key = keys::api_key(&ApiKeySource::File(file), output)?;
         let (base, control) = (self.base.clone(), self.control.clone());
-        Ok(Self { agent: self.agent.clone(), base, control, key })
+        Ok(Self { agent: self.agent.clone(), base, control, key, wait: self.wait })
     }
 
     /// Every definition, with all that it requires of a value.
@@ -223,8 +225,9 @@ impl Client {
 
     /// Writes the body of a control call to `out`, and returns how many bytes it has.
     pub(crate) fn control_download(&self, path: &[&str], mut out: impl io::Write) -> Result<u64, Failure> {
-        // Without a time limit: a backup may be large.
-        let request = self.agent.get(join(&self.control, path)).config().timeout_global(None).build();
+        // Without a limit for the whole, since a backup may be large, but with one for each part.
+        let config = self.agent.get(join(&self.control, path)).config().timeout_global(None);
+        let request = config.timeout_connect(Some(self.wait)).timeout_per_read(Some(self.wait)).build();
         let response = request.header(KEY_HEADER, self.key.expose()).call();
         let mut response = response.map_err(|error| unreachable(&error))?;
         if !response.status().is_success() {
@@ -399,6 +402,10 @@ fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result
 }
 
 fn unreachable(error: &Error) -> Failure {
+    if matches!(error, Error::Timeout(_)) {
+        return Failure::new(Exit::Store, "the server did not answer in time")
+            .next("what was to be written may be all the same; --wait SECONDS waits longer");
+    }
     let text = error.to_string();
     let next =
         step_of_certificate(&text).unwrap_or("check --url, and that `strongroom serve` is running there");
@@ -435,7 +442,6 @@ const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 const KEY_HEADER: &str = "x-api-key";
 /// Between two reads of a task's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that the contract allows.
 const PAGE_LIMIT: &str = "100";
 

@@ -14,9 +14,11 @@ pub(crate) struct Globals {
     /// detected [default: strongroom/vault in the user's data directory]
     #[arg(long, global = true, hide_short_help = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
-    /// How long to wait for a store that another process has open
-    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", default_value_t = 5)]
-    pub(crate) wait: u64,
+    /// How long to wait for a store that another process has open, or for each answer of a server [default: 5 and 60]
+    ///
+    /// What a server does in many steps, such as a rotation, may take longer: the command asks how far it is
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS")]
+    pub(crate) wait: Option<u64>,
     /// A file with the root key
     ///
     /// 64 hex digits or base64 [default: one for this store, in strongroom/keys in the user's configuration directory]

@@ -58,6 +58,8 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) api_key: ApiKeySource,
+    /// For each answer.
+    pub(crate) wait: Duration,
     #[cfg(feature = "tls")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -72,8 +74,10 @@ impl Config {
         let project = if globals.no_project { Project::default() } else { Project::find()? };
         let layers = [Layer::of_options(globals), environment, Layer::of_project(&project), file];
         let config = Self::of_layers(layers)?;
-        let store = config.store.waiting(Duration::from_secs(globals.wait));
-        if config.server.is_some() && (globals.org.is_some() || globals.environment.is_some()) {
+        let wait = globals.wait.map(Duration::from_secs);
+        let store = config.store.waiting(wait.unwrap_or(STORE_WAIT));
+        let server = config.server.map(|server| Server { wait: wait.unwrap_or(server.wait), ..server });
+        if server.is_some() && (globals.org.is_some() || globals.environment.is_some()) {
             let refused = Failure::usage(
                 "--org and --environment choose within a store, and the API key decides on a server",
             );
@@ -82,7 +86,7 @@ impl Config {
             );
         }
         let (named_org, accepts_rollback) = (globals.org, globals.accept_rollback);
-        Ok(Self { named_org, accepts_rollback, store, project, ..config })
+        Ok(Self { named_org, accepts_rollback, store, server, project, ..config })
     }
 
     fn of_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Self, Failure> {
@@ -162,6 +166,7 @@ impl Server {
         Ok(Self {
             url,
             api_key,
+            wait: ANSWER_WAIT,
             #[cfg(feature = "tls")]
             ca_file: None,
         })
@@ -206,6 +211,8 @@ fn as_usage(error: IdError) -> Failure {
     Failure::usage(error.to_string())
 }
 
+const STORE_WAIT: Duration = Duration::from_secs(5);
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// The org of a user who needs only one.
 const DEFAULT_ORG: &str = "000000000000000000000001";
 /// Only reachable from this machine.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use strongroom::{DataKeys, DocumentId, Error, JobOutcome, KeyJob, OnUnreadable, Vault, VerifyReport};
+use strongroom::{
+    DataKeys, DocumentId, Error, JobOutcome, KeyJob, OnUnreadable, PageRequest, Vault, VerifyReport,
+};
 
 use super::BASE;
 use super::accounts::account_id;
@@ -46,7 +48,14 @@ pub(crate) async fn run(
     let run = async {
         start(&operator, "jobs", move |_| async move {
             let finished = vault.run_jobs().await?;
-            Ok(Outcome::done(format!("{finished} jobs were finished")))
+            let left = vault.jobs(PageRequest::first(PageRequest::LIMIT_MAX)).await?.items.len();
+            Ok(Outcome::done(match left {
+                0 => format!("{finished} jobs were finished"),
+                left => format!(
+                    "{finished} jobs were finished, and {left} are left: each is paused, blocked or being run, by this \
+                     server itself or another process"
+                ),
+            }))
         })
     };
     operator.operate("job run", run).await
