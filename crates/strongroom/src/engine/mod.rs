@@ -84,6 +84,8 @@ pub(crate) struct Engine {
     pub(crate) chains: Chains,
     /// Whose turn it is at rows that writers race for.
     pub(crate) turns: Turns,
+    /// Which waiter for a refresh reads the store on behalf of all.
+    pub(crate) lookouts: Turns,
     /// The readers of hints about which tenants moved.
     pub(crate) watchers: Watchers,
     /// The plan that its writes go to, instead of the store.

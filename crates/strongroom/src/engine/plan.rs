@@ -86,6 +86,7 @@ impl Engine {
             runs: Runs::default(),
             chains: Chains::default(),
             turns: Turns::default(),
+            lookouts: Turns::default(),
             watchers: Watchers::default(),
         };
         Ok((engine, plan))

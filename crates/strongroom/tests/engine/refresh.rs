@@ -75,6 +75,47 @@ fn threads_of_two_engines_exchange_once_an_expiry() {
 }
 
 #[test]
+fn of_the_tasks_of_an_engine_that_wait_for_a_refresh_one_looks_at_the_store() {
+    run(async {
+        let store = Faulty::new(Hooked::new(Arc::new(MemoryStore::new())).shared());
+        let app = app(&vault(store.clone(), VaultOptions::default()).await?).await?;
+        let provider = Provider::default();
+        provider.connect(&app).await?;
+        let calls = (0..TASKS).map(|_| {
+            let (app, provider) = (&app, &provider);
+            async move { app.refresh(app.get_all().await?, &refresh(), provider.exchange(POLLS)).await }
+        });
+        let before = store.reads_len();
+        let done = join_all(calls).await.into_iter().collect::<Result<Vec<Refreshed>, Error>>()?;
+        assert!(done.iter().all(|done| token(&done.credentials, "access") == "access-1"));
+        // What each has seen, that it is under way, and what came of it; and one pause takes two polls.
+        let reads = store.reads_len() - before;
+        assert!(reads > POLLS / 2 && reads < POLLS + 5 * TASKS, "{reads}");
+        Ok(())
+    });
+}
+
+#[test]
+fn when_the_task_that_looks_for_others_is_dropped_the_next_one_does() {
+    with_provider(async |app, provider, _| {
+        let call = async || app.refresh(app.get_all().await?, &refresh(), provider.exchange(POLLS)).await;
+        let (holder, waits, other) = (call(), call(), call());
+        pin_mut!(holder, other);
+        assert!(poll_immediate(holder.as_mut()).await.is_none());
+        {
+            pin_mut!(waits);
+            for _ in 0..10 {
+                assert!(poll_immediate(waits.as_mut()).await.is_none());
+                assert!(poll_immediate(other.as_mut()).await.is_none());
+            }
+        }
+        let (held, waited) = join(holder, other).await;
+        assert_eq!((held?.by, waited?.by), (RefreshedBy::ThisCall, RefreshedBy::Another));
+        Ok(())
+    });
+}
+
+#[test]
 fn without_contention_it_costs_two_commits_and_no_read() {
     run(async {
         let store = Faulty::new(Hooked::new(Arc::new(MemoryStore::new())).shared());
@@ -619,3 +660,4 @@ pub(crate) const REJECTED: RefreshError = RefreshError::Rejected { since: Timest
 pub(crate) const UNCERTAIN: RefreshState = RefreshState::Uncertain { since: Timestamp::from_ms(0) };
 const EXPIRIES: usize = 100;
 const TASKS: usize = 16;
+const POLLS: usize = 1_000;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::refresh::{Ending, Lease, Patience, Refreshed};
+use super::patience::Patience;
+use super::refresh::{Ending, Lease, Refreshed};
 use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;

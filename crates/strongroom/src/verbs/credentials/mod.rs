@@ -3,6 +3,7 @@
 pub(crate) mod history;
 mod landing;
 pub(crate) mod many;
+mod patience;
 pub(crate) mod refresh;
 mod search;
 mod seen;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::patience::{Lookout, Patience};
 use super::seen::Stale;
 use super::{AppCredentials, AppRows, Credentials};
 use crate::clock::Timestamp;
@@ -231,6 +232,9 @@ impl AppCredentials {
     /// was awaited gave nothing, the wait ends with an error: the waiters must not each try what has just failed.
     async fn settled(&self, patience: &mut Patience<'_>, stale: &Stale) -> Result<Credentials, Error> {
         let mut awaited: Option<RefreshNote> = None;
+        let ids = &self.account.org().tenant.id;
+        let row = ids.integration(self.account.id(), &self.app).key();
+        let mut lookout = Lookout::at(row, &self.account.org().tenant.engine.lookouts);
         loop {
             let now = self.read_again().await?;
             let same = |note: &RefreshNote| awaited.is_some_and(|awaited| awaited.is_of(note));
@@ -247,7 +251,7 @@ impl AppCredentials {
                 }
                 _ => return Ok(now),
             }
-            if !patience.pause().await {
+            if !lookout.next_look(patience).await {
                 return Err(RefreshError::StillStale.into());
             }
         }
@@ -421,32 +425,6 @@ impl fmt::Debug for AppRows {
     }
 }
 
-/// Growing pauses, for as long as a caller is willing to wait. The pauses are counted rather than read from a clock,
-/// which may be set meanwhile.
-pub(super) struct Patience<'r> {
-    refresh: &'r Refresh,
-    left: Duration,
-    pause: Duration,
-}
-
-impl<'r> Patience<'r> {
-    pub(super) fn new(refresh: &'r Refresh, wait: Duration) -> Self {
-        Self { refresh, left: wait, pause: PAUSE_MIN }
-    }
-
-    /// Waits a little. Returns `false` at once if the time is over.
-    pub(super) async fn pause(&mut self) -> bool {
-        let pause = self.pause.min(self.left);
-        if pause.is_zero() {
-            return false;
-        }
-        self.refresh.sleep.sleep(pause).await;
-        self.left -= pause;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        true
-    }
-}
-
 /// Refuses a lease longer than the lifetime of the provider's tokens: waiters would see the next token expire before
 /// they learn of it. The lifetime is that from the last refresh: a token that the host has set may have been valid for
 /// long already. A token that has expired is refreshed in any case.
@@ -471,7 +449,3 @@ fn after(moment: Timestamp, duration: Duration) -> Timestamp {
 const EXPECTED_MAX: usize = 64;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
-/// Short enough that a waiter adds little to a quick exchange.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// Long enough that many waiters do not load the store.
-const PAUSE_MAX: Duration = Duration::from_millis(500);

@@ -492,6 +492,7 @@ impl VaultOptions {
             runs: Runs::default(),
             chains: Chains::default(),
             turns: Turns::default(),
+            lookouts: Turns::default(),
             watchers: Watchers::default(),
             plan: None,
         };
