@@ -10,6 +10,7 @@ use crate::caller::{Caller, KeyCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
 use crate::page::{PageNumber, Paged};
+use crate::reason::Reason;
 use crate::request::{
     AccountHeader, AccountQuery, Body, Query, Segment, Stated, StatedBody, json_text, present,
 };
@@ -112,7 +113,8 @@ pub(crate) async fn delete(
         .or_body(body.linked_account_id.as_deref());
     let account = caller.require_linked_account(&stated)?;
     if !account.delete_credential(&key).await.map_err(|error| caller.failure(error))? {
-        return Err(Failure::not_found(format!("Auth credential key '{key}' not found")));
+        let message = format!("Auth credential key '{key}' not found");
+        return Err(Failure::absent(Reason::CredentialNotFound, message));
     }
     let message = format!("Auth credential '{key}' deleted successfully");
     Ok(Json(CredentialDeleted { success: true, message }))

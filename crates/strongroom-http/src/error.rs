@@ -20,7 +20,7 @@ pub(crate) struct Failure {
     code: ErrorCode,
     field: CodeField,
     message: Cow<'static, str>,
-    /// Only in the responses to control calls.
+    /// In the body of the response to a control call, and in a header of each refusal.
     reason: Reason,
     retry_after: Option<Duration>,
     /// Whether it names a row, which may be one that was not requested.
@@ -159,14 +159,9 @@ impl Failure {
         Self { message: format!("{}; {step}", self.message).into(), ..self }
     }
 
-    /// 404: nothing has this name.
-    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message)
-    }
-
-    /// 404 of a control call, which says what kind of thing is missing.
+    /// 404: nothing has this name. The reason says what kind of thing is missing.
     pub(crate) fn absent(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::not_found(message).because(reason)
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::ResourceNotFound, message).because(reason)
     }
 
     /// 404 of a variable definition.
@@ -332,6 +327,12 @@ impl IntoResponse for Failure {
             let whole_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_secs.max(1)));
         }
+        // Why a service fails is for its operator.
+        if let (true, Ok(reason)) =
+            (self.status.is_client_error(), HeaderValue::try_from(format!("{:?}", self.reason)))
+        {
+            response.headers_mut().insert(REASON_HEADER, reason);
+        }
         // For the layers around the call.
         response.extensions_mut().insert(self);
         response
@@ -363,8 +364,8 @@ impl From<Error> for Failure {
                 tracing::error!(%error, "a write found the disk full");
                 Self::disk_full()
             }
-            404 => Self::not_found(message(&error)),
-            _ => Self::bad_request(message(&error)),
+            404 => Self::absent(Reason::of(&error), message(&error)),
+            _ => Self::bad_request(message(&error)).because(Reason::of(&error)),
         }
     }
 }
@@ -377,6 +378,8 @@ fn log_failed(error: &Error) {
     }
 }
 
+/// Why a call is refused, in a word of [`Reason`]. The contract has no field for it.
+const REASON_HEADER: &str = "x-strongroom-reason";
 const NEXT_OF_DAMAGE: &str = "`strongroom verify` names all damaged rows; `undo --replace-damaged` puts a version in \
                               the place of a value or credential, and a backup has all of them";
 

@@ -1,4 +1,4 @@
-//! Why a control call was refused, in a word for programs.
+//! Why a call was refused, in a word for programs.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::disk::is_full_disk;
 
-/// Why a control call was refused. The status gives the class and the message is for people; this is for programs.
+/// Why a call was refused. The status gives the class and the message is for people; this is for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Reason)]

@@ -11,6 +11,7 @@ use crate::auth::Reuse;
 use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
+use crate::reason::Reason;
 use crate::request::{AccountHeader, Body, Query, Stated};
 use crate::service::Service;
 
@@ -73,6 +74,7 @@ pub(crate) async fn issue(
         Failure::linked_account(format!(
             "No linked account found for account id : {id} in environment {environment}"
         ))
+        .because(Reason::AccountNotFound)
     };
     let known = account.info().await?.ok_or_else(not_found)?;
     let issued = sessions.issue(&known, query.reuse()?, service.inner.session_secs, service.now()).await;

@@ -1,4 +1,4 @@
-//! Why a control call is refused, in a word for programs.
+//! Why a call is refused, in a word for programs.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -57,6 +57,41 @@ async fn no_refusal_of_a_documented_call_has_more_than_the_contract_says() {
     let refused = fixture.call("GET", "/env/definitions/6500a1b2c3d4e5f6a7b8c9d0").send().await;
     refused.is_coded_not_found("Variable definition not found");
     fixture.call("GET", "/nothing").send().await.is_not_found("Route not found");
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_documented_call_says_why_in_a_header() {
+    let fixture = Fixture::new().await;
+    let x = fixture.define_string("X").await;
+    let n = fixture.define(VariableDefinition::new("N", VarFormat::Integer)).await;
+    fixture.register("a").await;
+    let account = |call: &str| format!("/linked-account/{call}?linked_account_id=a");
+    for (method, path, body, reason) in [
+        ("GET", "/env/definitions/6500a1b2c3d4e5f6a7b8c9d0".to_owned(), Value::Null, "definition_not_found"),
+        ("GET", format!("/env/value/{x}"), Value::Null, "value_not_found"),
+        ("GET", "/linked-account/nobody".to_owned(), Value::Null, "account_not_found"),
+        ("POST", "/session-token".to_owned(), json!({"linked_account_id": "nobody"}), "account_not_found"),
+        ("DELETE", account("default-app/auth-credentials/k"), Value::Null, "credential_not_found"),
+        (
+            "POST",
+            "/env/values".to_owned(),
+            json!({"variable_definition_id": n, "value": "x"}),
+            "invalid_value",
+        ),
+        (
+            "POST",
+            "/env/definitions".to_owned(),
+            json!({"name": "X", "var_format": "string"}),
+            "already_exists",
+        ),
+        ("GET", "/nothing".to_owned(), Value::Null, "no_such_call"),
+    ] {
+        let call = fixture.call(method, &path);
+        let refused = if body.is_null() { call.send().await } else { call.json(&body.to_string()).await };
+        assert_eq!(refused.header("x-strongroom-reason"), reason, "{method} {path}: {}", refused.body);
+    }
+    let nobody = fixture.call_anonymously("GET", "/env/definitions").send().await;
+    assert_eq!(nobody.header("x-strongroom-reason"), "bad_key");
 }
 
 #[test]

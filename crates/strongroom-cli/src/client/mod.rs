@@ -231,9 +231,8 @@ impl Client {
         let response = request.header(KEY_HEADER, self.key.expose()).call();
         let mut response = response.map_err(|error| unreachable(&error))?;
         if !response.status().is_success() {
-            let status = response.status();
             let body = response.body_mut().read_to_vec().unwrap_or_default();
-            return Err(Refusal::failure(status, serde_json::from_slice(&body).ok()));
+            return Err(Refusal::of(&response, &body));
         }
         let written = io::copy(&mut response.body_mut().as_reader(), &mut out);
         written.map_err(|error| {
@@ -393,12 +392,11 @@ fn join(base: &str, path: &[&str]) -> String {
 
 fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result<T, Failure> {
     let mut response = response.map_err(|error| unreachable(&error))?;
-    let status = response.status();
     let body = Zeroizing::new(response.body_mut().read_to_vec().unwrap_or_default());
-    if !status.is_success() {
-        return Err(Refusal::failure(status, serde_json::from_slice(&body).ok()));
+    if !response.status().is_success() {
+        return Err(Refusal::of(&response, &body));
     }
-    serde_json::from_slice(&body).map_err(|_| Refusal::failure(status, None))
+    serde_json::from_slice(&body).map_err(|_| Refusal::of(&response, &[]))
 }
 
 fn unreachable(error: &Error) -> Failure {

@@ -1,9 +1,10 @@
-//! The failure for a response that refuses a call: from the reason, which a control call returns, or from the status
-//! and the contract's fixed sentences if a documented call is refused.
+//! The failure for a response that refuses a call: from the reason, a word in the body of a control call and in a
+//! header of every refusal, or from the status.
 
 use serde::Deserialize;
 use strongroom_http::control::{Reason, Task};
-use ureq::http::StatusCode;
+use ureq::Body;
+use ureq::http::{Response, StatusCode};
 
 use crate::failure::{Exit, Failure};
 
@@ -17,7 +18,13 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// The failure for a response other than the expected one.
-    pub(super) fn failure(status: StatusCode, body: Option<Self>) -> Failure {
+    pub(super) fn of(response: &Response<Body>, body: &[u8]) -> Failure {
+        let said = response.headers().get(REASON_HEADER).and_then(|said| said.to_str().ok());
+        let said = said.and_then(|said| serde_json::from_value(said.into()).ok());
+        Self::failure(response.status(), said, serde_json::from_slice(body).ok())
+    }
+
+    fn failure(status: StatusCode, said: Option<Reason>, body: Option<Self>) -> Failure {
         let Some(Self { message, reason }) = body else {
             let message =
                 format!("the server returned {} without a body that this client knows", status.as_u16());
@@ -25,8 +32,8 @@ impl Refusal {
             let is_other = status == StatusCode::NOT_FOUND;
             return of(if is_other { Reason::NoSuchCall } else { by_status(status) }, message);
         };
-        let reason = reason.filter(|reason| *reason != Reason::Unknown);
-        let reason = reason.or_else(|| by_sentence(&message)).unwrap_or_else(|| by_status(status));
+        let reason = reason.or(said).filter(|reason| *reason != Reason::Unknown);
+        let reason = reason.unwrap_or_else(|| by_status(status));
         of(reason, format!("the server returned {}: {message}", status.as_u16()))
     }
 
@@ -119,21 +126,6 @@ fn step(reason: Reason) -> &'static str {
     }
 }
 
-/// The reason in a documented call's message. The contract has no field for it, but fixes these sentences.
-fn by_sentence(said: &str) -> Option<Reason> {
-    const SENTENCES: [(&str, Reason); 8] = [
-        ("Route not found", Reason::NoSuchCall),
-        ("Variable definition not found", Reason::DefinitionNotFound),
-        ("Variable value not found", Reason::ValueNotFound),
-        ("Linked Account with account id", Reason::AccountNotFound),
-        ("No linked account found for account id", Reason::AccountNotFound),
-        ("Default app integration not found", Reason::ConnectionNotFound),
-        ("Auth credential key ", Reason::CredentialNotFound),
-        ("value does not match the variable format", Reason::InvalidValue),
-    ];
-    SENTENCES.iter().find(|(sentence, _)| said.starts_with(sentence)).map(|(_, reason)| *reason)
-}
-
 /// The most common reason for refusals with this status.
 fn by_status(status: StatusCode) -> Reason {
     match status {
@@ -149,3 +141,5 @@ fn by_status(status: StatusCode) -> Reason {
         _ => Reason::Internal,
     }
 }
+
+const REASON_HEADER: &str = "x-strongroom-reason";

@@ -17,6 +17,7 @@ use self::wire::{
 use crate::caller::{Caller, KeyCaller, TokenCaller};
 use crate::error::Failure;
 use crate::openapi::{BASE, Failures};
+use crate::reason::Reason;
 use crate::request::{AccountHeader, AccountQuery, Body, Query, Segment, Stated, StatedBody, json_text};
 use crate::service::Service;
 
@@ -251,9 +252,10 @@ async fn all_integrations(account: &Account) -> Result<Vec<Integration>, Error> 
 
 fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {
     let (id, environment) = (org.id(), org.environment());
-    Failure::not_found(format!(
+    let message = format!(
         "Linked Account with account id {account} for org {id} in environment {environment} not found"
-    ))
+    );
+    Failure::absent(Reason::AccountNotFound, message)
 }
 
 const ATTEMPTS_MAX: u32 = 16;
