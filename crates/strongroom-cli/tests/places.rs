@@ -22,6 +22,17 @@ fn vault(store: &str) -> Shell {
 }
 
 #[test]
+fn what_precedes_a_slash_is_an_org_and_never_part_of_a_new_environment() {
+    let shell = vault("redb:v");
+    for place in ["00000000000000000000000A/prod", "0000000000000000000001/prod", "prod/eu"] {
+        let ran = shell.run(&["copy", "test", place]);
+        assert_eq!(ran.code, 2, "{place}");
+        assert!(ran.stderr.contains("24"), "{}", ran.stderr);
+    }
+    assert_eq!(shell.json(&["environments"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn what_was_copied_does_not_differ_on_any_kind_of_store() {
     for store in ["redb:v", "sled:v", "sqlite:v"] {
         let shell = vault(store);

@@ -186,9 +186,11 @@ impl FromStr for Place {
         if tenant.contains('@') {
             return Err("a scope is written @account:ID or @workflow:ID".to_owned());
         }
-        // An environment may have a slash in its name, but not after an org id.
-        let named = tenant.split_once('/').and_then(|(org, rest)| Some((org.parse().ok()?, rest)));
-        let (org, environment) = named.map_or((None, tenant), |(org, rest)| (Some(org), rest));
+        // What precedes a slash is always an org: a mistyped id must not become the name of an environment.
+        let (org, environment) = match tenant.split_once('/') {
+            Some((org, environment)) => (Some(org.parse().map_err(|_| NO_ORG)?), environment),
+            None => (None, tenant),
+        };
         let environment = match environment {
             "" if scope != Scope::Org => None,
             named => Some(named.parse().map_err(as_text)?),
@@ -197,6 +199,8 @@ impl FromStr for Place {
     }
 }
 
+const NO_ORG: &str = "before the slash is an org id of 24 lowercase hexadecimal digits; an environment with a slash in \
+                      its name is written after one";
 const SCOPES: [&str; 2] = ["@account", "@workflow"];
 
 #[cfg(test)]
@@ -212,10 +216,21 @@ mod tests {
             (full.environment.unwrap().as_str(), full.scope.to_string()),
             ("prod", read("x@account:a@b.example").scope.to_string())
         );
-        assert!(read("test").org.is_none() && matches!(read("a/b@workflow:w").scope, Scope::Workflow(_)));
+        assert!(read("test").org.is_none() && matches!(read("b@workflow:w").scope, Scope::Workflow(_)));
+        assert_eq!(read("00000000000000000000000a/b/c").environment.unwrap().as_str(), "b/c");
         assert!(read("@workflow:w").environment.is_none());
-        for bad in ["", "test@account:", "@workflow", "@account:", "test@", "prod@acount:a", "test@workflow"]
-        {
+        for bad in [
+            "",
+            "test@account:",
+            "@workflow",
+            "@account:",
+            "test@",
+            "prod@acount:a",
+            "test@workflow",
+            "0000000000000000000000A/prod",
+            "000000000000000000000a/prod",
+            "a/b",
+        ] {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }
     }
