@@ -198,7 +198,7 @@ impl Args {
         };
         loop {
             let done = match &config.server {
-                Some(server) => work.clone().on_server(server, &config.project, output),
+                Some(server) => work.clone().on_server(server, output),
                 None => work.clone().on_store(&config, output),
             };
             match done {
@@ -416,13 +416,10 @@ impl Work {
         matches!(self, Self::Orgs(_) | Self::Slot(_) | Self::Job(_))
     }
 
-    fn on_server(self, server: &Server, project: &Project, output: &Output) -> Result<ExitCode, Failure> {
+    fn on_server(self, server: &Server, output: &Output) -> Result<ExitCode, Failure> {
         let client = || {
             let client = Client::open(server, output)?;
-            match &project.environment {
-                Some(environment) => client.refuse_other_environment(environment.as_str()).map(|()| client),
-                None => Ok(client),
-            }
+            client.refuse_elsewhere(server).map(|()| client)
         };
         let named = self.variables();
         let done = match self {

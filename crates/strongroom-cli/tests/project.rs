@@ -185,7 +185,7 @@ fn a_key_of_another_environment_than_the_project_names_is_refused() {
     let ran = shell.run(&["list"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("the API key of test") && ran.stderr.contains("--no-project"),
+        ran.stderr.contains("the API key is of test") && ran.stderr.contains("--no-project"),
         "{}",
         ran.stderr
     );

@@ -384,6 +384,24 @@ fn a_store_or_a_server_but_not_both() {
 }
 
 #[test]
+fn a_key_of_another_org_or_environment_than_the_settings_name_is_refused() {
+    let Remote { shell, server } = Remote::with_rights(&["read", "write"]);
+    let list = |name: &str, named: &str| shell.command(&["list"]).env(name, named).output().unwrap();
+    for (name, named) in [("STRONGROOM_ENVIRONMENT", "prod"), ("STRONGROOM_ORG", "00000000000000000000000a")]
+    {
+        let refused = list(name, named);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(named) && said.contains(name), "{said}");
+    }
+    for (name, named) in [("STRONGROOM_ENVIRONMENT", "test"), ("STRONGROOM_ORG", "000000000000000000000001")]
+    {
+        assert!(list(name, named).status.success(), "{name}");
+    }
+    drop(server);
+}
+
+#[test]
 fn a_key_that_may_read_shows_what_is_not_encrypted_and_names_the_right_for_the_rest() {
     let Remote { shell, server } = Remote::with_rights(&["read", "write"]);
     let with = [("x-api-key", server.api_key())];

@@ -96,15 +96,28 @@ impl Client {
         all.into_iter().map(docs::definition).collect()
     }
 
-    /// Fails if the key belongs to an environment other than the one that the project names.
-    pub(crate) fn refuse_other_environment(&self, named: &str) -> Result<(), Failure> {
-        let status: control::Status = self.control_get(Call { path: &["status"], query: &[] })?;
-        if status.environment == named {
+    /// Fails if the key belongs to an org or environment other than the settings name.
+    pub(crate) fn refuse_elsewhere(&self, server: &Server) -> Result<(), Failure> {
+        let Server { org, environment, .. } = server;
+        if org.is_none() && environment.is_none() {
             return Ok(());
         }
-        let found = status.environment;
-        Err(Failure::usage(format!("the project is of environment {named}, and the API key of {found}"))
-            .next("use a key of that environment; --no-project leaves out what the project says"))
+        let status: control::Status = self.control_get(Call { path: &["status"], query: &[] })?;
+        let other_org = org.as_ref().filter(|named| named.to_string() != status.org_id);
+        let other = environment.as_ref().filter(|named| named.as_str() != status.environment);
+        let differs = match (other_org, other) {
+            (None, None) => return Ok(()),
+            (Some(named), _) => {
+                format!("the settings name org {named}, and the API key is of {}", status.org_id)
+            }
+            (None, Some(named)) => {
+                format!("the settings name environment {named}, and the API key is of {}", status.environment)
+            }
+        };
+        Err(Failure::usage(differs).next(
+            "nothing was done; use a key of that one, or take it out of STRONGROOM_ORG, STRONGROOM_ENVIRONMENT, the \
+             configuration or the project (--no-project)",
+        ))
     }
 
     /// What `control` returns; if the key lacks the right to it, what `documented` returns: keys may have either.

@@ -60,6 +60,9 @@ pub(crate) struct Server {
     pub(crate) api_key: ApiKeySource,
     /// For each answer.
     pub(crate) wait: Duration,
+    /// What the settings name; the API key must belong to them.
+    pub(crate) org: Option<OrgId>,
+    pub(crate) environment: Option<Environment>,
     #[cfg(feature = "tls")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -113,6 +116,8 @@ impl Config {
         }
         let server = match works_on {
             Some(WorksOn::Server) => Some(Server {
+                org: merged.org,
+                environment: merged.environment.clone(),
                 #[cfg(feature = "tls")]
                 ca_file: merged.ca_file,
                 ..Server::of(merged.url, api_key)?
@@ -167,6 +172,8 @@ impl Server {
             url,
             api_key,
             wait: ANSWER_WAIT,
+            org: None,
+            environment: None,
             #[cfg(feature = "tls")]
             ca_file: None,
         })
