@@ -92,9 +92,14 @@ impl KeptMark {
             return;
         }
         // From the mark as it is kept now: another process of this user may have advanced it since.
-        let marked = match self.kept_now() {
+        let mark = async || match self.kept_now() {
             Some(kept) if kept.store_id() == vault.store_id() => vault.mark_after(kept).await,
             _ => vault.mark().await,
+        };
+        // The server through which the store was reached may have ended. A count that advances twice does no harm.
+        let marked = match mark().await {
+            Err(Error::Indeterminate(_)) => mark().await,
+            marked => marked,
         };
         let error = match marked {
             Ok(mark) => match self.keep(mark) {

@@ -308,6 +308,41 @@ fn forty_commands_at_once_all_succeed_and_none_complains() {
 }
 
 #[test]
+fn a_command_outlasts_the_server_through_which_it_reached_the_store() {
+    let (shell, mut server) = served("redb");
+    let names: Vec<String> = (0..20).map(|n| format!("N{n}")).collect();
+    shell.write("a.env", names.iter().map(|name| format!("{name}=x\n")).collect::<String>());
+    shell.ok(&["import", "a.env"]);
+    for round in ["1", "2", "3"] {
+        let (ended, first) = std::sync::mpsc::channel();
+        let set = |name: &str, ended: std::sync::mpsc::Sender<()>| {
+            let ran = shell.pipe(round, &["set", name]);
+            let _ = ended.send(());
+            ran
+        };
+        std::thread::scope(|scope| {
+            let all: Vec<_> = names
+                .iter()
+                .map(|name| (ended.clone(), name))
+                .map(|(ended, name)| scope.spawn(move || set(name, ended)))
+                .collect();
+            // The others are on their way.
+            first.recv().unwrap();
+            server.stop();
+            for ran in all {
+                let ran = ran.join().unwrap();
+                assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+            }
+        });
+        for name in &names {
+            assert_eq!(shell.ok(&["get", name, "--reveal"]), round);
+        }
+        server = Server::start(&shell, &[]);
+    }
+    server.stop();
+}
+
+#[test]
 fn a_revoked_key_leaves_no_session_if_that_is_asked() {
     let (shell, server) = served("redb");
     shell.ok(&["account", "create", "user_1"]);

@@ -3,6 +3,8 @@
 
 #[cfg(unix)]
 pub(crate) mod door;
+#[cfg(unix)]
+mod left;
 #[cfg(feature = "memory")]
 mod memory;
 pub(crate) mod noticed;
@@ -102,7 +104,7 @@ fn is_sqlite(path: &Path) -> bool {
 }
 
 /// The text of `--store`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Spec {
     kind: Option<&'static str>,
     life: Life,
@@ -163,9 +165,19 @@ impl Spec {
         self.is_kept() && self.kinds().any(|kind| (kind.is_at)(&self.place))
     }
 
+    /// Whether this user may not look whether there is a store.
+    fn is_out_of_reach(&self) -> bool {
+        // A store can be a directory that this user may see but not enter.
+        [self.place.metadata(), self.place.join("db").metadata()]
+            .iter()
+            .any(|found| found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied))
+    }
+
     /// Whether there is no store of any kind.
     pub(crate) fn is_missing(&self) -> bool {
-        self.is_kept() && !KINDS.iter().any(|kind| kind.life == self.life && (kind.is_at)(&self.place))
+        self.is_kept()
+            && !self.is_out_of_reach()
+            && !KINDS.iter().any(|kind| kind.life == self.life && (kind.is_at)(&self.place))
     }
 
     /// Opens the existing store, or creates one of the first kind that fits. A store that a server has open is reached
@@ -175,7 +187,24 @@ impl Spec {
     }
 
     fn open_for(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
+        let kept = |served| -> Arc<dyn Store> { self.outlasting(served, access) };
+        self.open_by(|kind| kind.open_for(access, &self.place), || Ok(self.through_door()?.map(kept)))
+    }
+
+    /// For a command whose server has ended meanwhile.
+    #[cfg(unix)]
+    fn open_once_more(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
         self.open_by(|kind| kind.open_for(access, &self.place), || self.through_door())
+    }
+
+    #[cfg(unix)]
+    fn outlasting(&self, served: Arc<dyn Store>, access: Access) -> Arc<dyn Store> {
+        Arc::new(left::LeftStore::new(self.clone(), access, served))
+    }
+
+    #[cfg(not(unix))]
+    fn outlasting(&self, served: Arc<dyn Store>, _: Access) -> Arc<dyn Store> {
+        served
     }
 
     /// The same for a process that serves the store itself. A store in files reopens itself after a full disk or a
@@ -257,6 +286,12 @@ impl Spec {
             let named = self.kind.unwrap_or_default();
             return Err(Failure::new(Exit::Store, format!("{self} is a store of kind {found}, not {named}"))
                 .next(format!("--store {found}:{self} opens it")));
+        }
+        if self.is_out_of_reach() {
+            return Err(Failure::new(Exit::Store, format!("this user may not look for a store at {self}"))
+                .next(
+                    "run the command as the user who owns it, or correct the permissions of its directories",
+                ));
         }
         Err(Failure::new(Exit::Store, format!("there is no store at {}", repeatable::file(&self.place)))
             .next("`strongroom init` creates one, --store names another"))

@@ -28,10 +28,10 @@ impl<S: Store> NoticedStore<S> {
     }
 }
 
-/// Up to 4 ms at first and 256 ms later, different in each process, so that processes that collided do not collide
+/// Up to 4 ms at first and 1 s later, different in each process, so that processes that collided do not collide
 /// again.
 fn pause(lost: u32) -> Duration {
-    let range_ms = 4 << lost.min(6);
+    let range_ms = 4 << lost.min(8);
     let spread = process::id().wrapping_add(lost << 20).wrapping_mul(2_654_435_761) >> 16;
     Duration::from_millis(u64::from(spread % range_ms))
 }
