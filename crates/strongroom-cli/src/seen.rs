@@ -4,7 +4,7 @@ use strongroom::{DefinitionName, Org, Secret};
 use strongroom_http::control::Resolution;
 
 use crate::client::{Call, Client};
-use crate::failure::Failure;
+use crate::failure::{Failure, repeatable};
 use crate::output::Output;
 use crate::scope_args::{PathArgs, RunArgs};
 use crate::suggest;
@@ -32,11 +32,13 @@ impl AllSeen {
         if found.values.is_empty() {
             suggest::refuse_unknown_environment(org).await?;
         }
+        let has_any = !found.values.is_empty();
         let values = found.values.into_iter().filter_map(|one| {
             let name = args.name_in_run(&one.name)?.to_owned();
             Some(Seen { name, value: one.value })
         });
-        Ok(Self { values: values.collect(), missing_required: missing(found.missing_required, args) })
+        let seen = Self { values: values.collect(), missing_required: missing(found.missing_required, args) };
+        seen.refuse_vain_prefix(has_any, args)
     }
 
     /// From a server, with a key that may reveal. With `only`, no others are requested, since each value that is shown
@@ -47,7 +49,9 @@ impl AllSeen {
         only: &[DefinitionName],
     ) -> Result<Self, Failure> {
         if only.is_empty() {
-            return Ok(Self::of_resolution(resolve_on_server(client, &args.path, None, "true")?, args));
+            let found = resolve_on_server(client, &args.path, None, "true")?;
+            let has_any = !found.values.is_empty();
+            return Self::of_resolution(found, args).refuse_vain_prefix(has_any, args);
         }
         let mut all = Self { values: Vec::new(), missing_required: Vec::new() };
         for name in only {
@@ -64,6 +68,18 @@ impl AllSeen {
             Some(Seen { name: args.name_in_run(&one.name)?.to_owned(), value })
         });
         Self { values: values.collect(), missing_required: missing(found.missing_required, args) }
+    }
+
+    /// Fails if there are variables, but none with the prefix: it is probably mistyped.
+    fn refuse_vain_prefix(self, has_any: bool, args: &RunArgs) -> Result<Self, Failure> {
+        match &args.prefix {
+            Some(prefix) if has_any && self.values.is_empty() && self.missing_required.is_empty() => {
+                let prefix = repeatable::name(prefix).unwrap_or("that prefix");
+                Err(Failure::not_found(format!("no variable of this run begins with {prefix}"))
+                    .next("nothing was done; `strongroom resolve` lists the variables"))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// Fails if a required variable has no value.

@@ -256,6 +256,21 @@ mod watched {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_prefix_with_which_no_variable_begins_is_refused() {
+    let shell = Shell::with_vault();
+    shell.ok(&["run", "--prefix", "SMPT_", "--", "true"]);
+    shell.define("SMTP_HOST", "string");
+    shell.ok_with("x", &["set", "SMTP_HOST"]);
+    for command in
+        [&["run", "--prefix", "SMPT_", "--", "true"][..], &["export", "--reveal", "--prefix", "SMPT_"]]
+    {
+        let ran = shell.run(command);
+        assert_eq!(ran.code, 3, "{command:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("SMPT_"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn an_environment_that_is_too_large_is_named_with_its_largest_variables() {
     let shell = Shell::with_vault();
     let lines = (0..40).map(|n| format!("V{n}={}\n", "x".repeat(60_000 + n))).collect::<String>();

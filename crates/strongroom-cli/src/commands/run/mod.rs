@@ -225,14 +225,19 @@ fn news(last: &mut Option<Vec<Seen>>, seen: Vec<Seen>) -> Option<Vec<Seen>> {
     Some(seen)
 }
 
+const LEFT_OUT: &str = "nothing was run; --prefix TEXT gives the command a part of the variables, and `strongroom get \
+                        NAME --reveal` one when it needs it";
+
 /// An environment cannot hold `=` in a name, or NUL.
 fn refuse_unfit(resolved: &Seen) -> Result<(), Failure> {
     if resolved.name.contains('=') {
-        return Err(Failure::invalid(format!("{} cannot name an environment variable", resolved.name)));
+        return Err(
+            Failure::invalid(format!("{} cannot name an environment variable", resolved.name)).next(LEFT_OUT)
+        );
     }
     if resolved.value.expose().contains('\0') {
         let message = format!("the value of {} holds a NUL, which an environment cannot", resolved.name);
-        return Err(Failure::invalid(message));
+        return Err(Failure::invalid(message).next(LEFT_OUT));
     }
     Ok(())
 }
@@ -265,7 +270,7 @@ fn too_large(child: &Command) -> Failure {
              the largest are {largest}"
         ),
     )
-    .next("--prefix TEXT gives it a part of them; `strongroom get NAME --reveal` gives it one when it needs it")
+    .next(LEFT_OUT)
 }
 
 #[cfg(unix)]
