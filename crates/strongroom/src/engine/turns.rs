@@ -62,7 +62,7 @@ impl<'t> Contest<'t> {
 
     /// Whether the next try lets verbs that have a turn go first. A verb that has done so often enough has waited long
     /// enough.
-    pub(crate) fn lets_pass(&self) -> bool {
+    pub(crate) fn must_wait(&self) -> bool {
         self.taken.is_empty() && self.tries < TRIES_THAT_WAIT
     }
 
@@ -86,7 +86,7 @@ impl Turns {
 
     /// Waits for those that have the turn at a row that a batch expects, or wait for it by now. Returns whether there
     /// were any.
-    pub(crate) async fn let_pass(&self, batch: &WriteBatch) -> bool {
+    pub(crate) async fn wait_for_holders(&self, batch: &WriteBatch) -> bool {
         let taken = self.taken(batch);
         // Each once: two verbs that wait until nobody has the turn would hand it to each other forever.
         for row in &taken {
@@ -213,9 +213,9 @@ mod tests {
         let mut batch = WriteBatch::default();
         batch.expect(Key::from(b"c".as_slice()), Expect::Absent);
         batch.put(Key::from(b"a".as_slice()), Vec::new());
-        assert!(!block_on(turns.let_pass(&batch)));
+        assert!(!block_on(turns.wait_for_holders(&batch)));
         batch.expect(Key::from(b"b".as_slice()), Expect::Absent);
-        let mut waits = pin!(turns.let_pass(&batch));
+        let mut waits = pin!(turns.wait_for_holders(&batch));
         assert!(poll(waits.as_mut()).is_pending());
         drop(taken);
         assert!(matches!(poll(waits), Poll::Ready(true)));
@@ -227,7 +227,7 @@ mod tests {
         let taken = block_on(turns.take(&rows(&["a"])));
         let mut batch = WriteBatch::default();
         batch.expect(Key::from(b"a".as_slice()), Expect::Absent);
-        let (mut one, mut two) = (pin!(turns.let_pass(&batch)), pin!(turns.let_pass(&batch)));
+        let (mut one, mut two) = (pin!(turns.wait_for_holders(&batch)), pin!(turns.wait_for_holders(&batch)));
         assert!(poll(one.as_mut()).is_pending() && poll(two.as_mut()).is_pending());
         drop(taken);
         assert!(matches!((poll(one), poll(two)), (Poll::Ready(true), Poll::Ready(true))));

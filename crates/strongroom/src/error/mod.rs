@@ -16,7 +16,7 @@ use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
 use crate::row::RowError;
 use crate::scope::{Scope, ScopeKind};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 pub use invalid::Invalid;
 pub use key_file::KeyFileError;
@@ -193,7 +193,7 @@ pub enum Error {
         dek_id: DekId,
     },
     /// A row was altered, cut short, moved or replaced. Nothing was written.
-    #[error("{row} is damaged: {cause}; restore it from a backup")]
+    #[error("{row} is damaged: {cause}; restore a former version of it, or a backup")]
     Damaged {
         /// Which row.
         row: String,
@@ -344,6 +344,13 @@ impl Error {
         self.is_damage() || matches!(self, Self::Contended(_) | Self::RolledBack { .. })
     }
 
+    /// For what a type allows and the code rules out: a write of one document landed and returned none.
+    pub(crate) fn no_result() -> Self {
+        let message =
+            "a write that landed returned no result, which is a fault of strongroom: please report it";
+        Self::Store(StoreError::new(StoreErrorKind::Corrupt, message))
+    }
+
     /// The error for a damaged row.
     pub(crate) fn damaged(row: impl Into<String>, cause: Damage) -> Self {
         Self::Damaged { row: row.into(), cause }
@@ -400,7 +407,6 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::store::StoreErrorKind;
 
     #[test]
     fn the_text_of_an_error_does_not_repeat_its_cause() {

@@ -33,7 +33,7 @@ where
             Err(error) if freshness == Freshness::Cached && error.may_be_stale() => {}
             Err(error) => return Err(error),
         }
-        freshness = if contest.lets_pass() { Freshness::Fresh } else { Freshness::InTurn };
+        freshness = if contest.must_wait() { Freshness::Fresh } else { Freshness::InTurn };
     }
     Err(Error::Contended(ATTEMPTS_MAX))
 }

@@ -31,8 +31,8 @@ pub struct Version {
 
 impl Version {
     /// The version that undoes the last change: among versions as [`Org::value_history`](crate::Org::value_history)
-    /// lists them, the newest first, the newest former one that is not a deletion. `None` if there is none, if it cannot
-    /// be read, or if a version in between was not kept, so that an older one is not the previous state.
+    /// lists them, the newest first, the newest former one that is not a deletion. `None` if there is none, if it
+    /// cannot be read, or if a version in between was not kept, so that an older one is not the previous state.
     ///
     /// If the first one is damaged or missing, its own claims count for nothing: then this is the newest former version
     /// that can be read.

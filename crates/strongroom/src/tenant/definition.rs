@@ -14,7 +14,9 @@ use crate::row::body::{decode_definition, encode_definition};
 use crate::row::{Row, SealedRow, Subject};
 use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::names::read_hint;
-use crate::tenant::{Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions};
+use crate::tenant::{
+    Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions, fresh_if_stale,
+};
 
 impl View<'_> {
     /// The definition at `index` of [`Needs::definitions`](super::Needs::definitions), which must be the one that
@@ -257,10 +259,7 @@ fn change_of(kind: EventKind, stored: &StoredDefinition) -> AuditChange {
 impl Tenant {
     /// The definition with this id or name.
     pub(crate) async fn definition(&self, reference: &DefinitionRef<'_>) -> Result<Arc<Definition>, Error> {
-        match self.look_up(reference, Freshness::Cached).await {
-            Err(error) if error.may_be_stale() => self.look_up(reference, Freshness::Fresh).await,
-            answer => answer,
-        }
+        fresh_if_stale(|freshness| self.look_up(reference, freshness)).await
     }
 
     /// The id of a definition. For a name it is a hint, from a cache or an index row: the definition must still have

@@ -275,7 +275,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Sets whether the batch waits for verbs that have the turn at a row that it expects.
-    pub(crate) fn lets_pass(&mut self, waits: bool) {
+    pub(crate) fn set_waits(&mut self, waits: bool) {
         self.waits = waits;
     }
 
@@ -312,7 +312,7 @@ impl<'t> Draft<'t> {
             engine.pass().await?;
             return Ok(Attempt::AGAIN);
         };
-        if self.waits && engine.turns.let_pass(&self.batch).await {
+        if self.waits && engine.turns.wait_for_holders(&self.batch).await {
             return Ok(Attempt::AGAIN);
         }
         if pass.settings.generations {
@@ -378,13 +378,15 @@ impl<'t> Draft<'t> {
         self.vacant.push(key);
     }
 
-    /// Notes history rows, for which the batch has no room, to be deleted once it has landed.
-    pub(crate) fn delete_after(&mut self, keys: impl Iterator<Item = Key>) {
+    /// Notes history rows, for which the batch has no room, to be deleted once it has landed. If that fails, so does
+    /// the verb.
+    pub(crate) fn delete_after_landing(&mut self, keys: impl Iterator<Item = Key>) {
         self.rest.extend(keys);
     }
 
-    /// Notes former versions, for which the batch has no room, to be deleted once it has landed. That may fail.
-    pub(crate) fn delete_if_landed(&mut self, keys: impl Iterator<Item = Key>) {
+    /// Notes former versions, for which the batch has no room, to be deleted once it has landed. A failure is ignored:
+    /// the next write finds them again.
+    pub(crate) fn try_delete_after_landing(&mut self, keys: impl Iterator<Item = Key>) {
         self.surplus.extend(keys);
     }
 }

@@ -147,12 +147,12 @@ impl Tenant {
         let rows = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows;
         let kept = usize::from(self.versions_kept(&stored.definition));
         let added = usize::from(current.is_some());
-        let too_many = rows.len().saturating_sub(kept.saturating_sub(added));
+        let surplus_count = rows.len().saturating_sub(kept.saturating_sub(added));
         let mut surplus = Vec::new();
         // The oldest come last. Each was replaced when the one before it in the list was written.
         for (index, (key, _)) in rows.iter().enumerate().rev() {
             let Some(Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else { break };
-            if surplus.len() >= too_many {
+            if surplus.len() >= surplus_count {
                 let next = index.checked_sub(1).and_then(|index| rows.get(index));
                 let (place, row) = match (next, current) {
                     (Some((key, row)), _) => (self.id.parse(key), row),
@@ -243,9 +243,9 @@ impl Draft<'_> {
         let place = tenant.id.former(subject, document.revision);
         let len = self.put_sealed_over(&place, document)?;
         self.charge(&place.key(), None, Some(len));
-        let too_many = tenant.id.former(subject, document.revision.before(u64::from(kept))).key();
-        self.delete_former(too_many.clone());
-        Ok(Some(too_many))
+        let dropped = tenant.id.former(subject, document.revision.before(u64::from(kept))).key();
+        self.delete_former(dropped.clone());
+        Ok(Some(dropped))
     }
 
     /// Notes that this batch deletes the value or credential in `row` and keeps its history, including this version.
@@ -389,7 +389,7 @@ impl Draft<'_> {
     pub(crate) fn delete_history(&mut self, mut rows: Vec<(Key, Versioned)>) -> bool {
         let mut was_deleted = false;
         let rest = rows.split_off(rows.len().min(HISTORY_ROWS_MAX));
-        self.delete_after(rest.into_iter().map(|(key, _)| key));
+        self.delete_after_landing(rest.into_iter().map(|(key, _)| key));
         for (key, row) in rows {
             let is_deletion =
                 matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));

@@ -255,8 +255,8 @@ impl Draft<'_> {
                 continued
             }
             (Some((existing, former)), _) => {
-                let too_many = self.keep_former(&subject, &former.as_document(), kept)?;
-                self.delete_surplus(&rows.surplus, too_many.as_ref());
+                let dropped = self.keep_former(&subject, &former.as_document(), kept)?;
+                self.delete_surplus(&rows.surplus, dropped.as_ref());
                 // The value matches the format now, so an older grandfathered mark is dropped.
                 if definition.stored.format_changes > 0 {
                     self.put_definition_value(&new.scope, &definition_id);
@@ -304,7 +304,7 @@ impl Draft<'_> {
     pub(super) fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
         let mut others = surplus.iter().filter(|key| gone != Some(key)).cloned();
         others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
-        self.delete_if_landed(others);
+        self.try_delete_after_landing(others);
     }
 
     /// Replaces a value or a deletion that cannot be opened, or a value that is gone: the new value continues this

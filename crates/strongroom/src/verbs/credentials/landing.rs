@@ -61,7 +61,7 @@ impl AppCredentials {
                 contest.leave();
                 return self.out_of_time(rows, &landing).await;
             }
-            let read = match self.try_land(&rows, &landing, contest.lets_pass()).await {
+            let read = match self.try_land(&rows, &landing, contest.must_wait()).await {
                 Ok(Attempt::Landed(written)) => return landing.landed(current, written),
                 Ok(Attempt::Lost(lost)) => {
                     is_stale = false;
@@ -142,7 +142,7 @@ impl AppCredentials {
         &self,
         rows: &AppRows,
         landing: &Landing<'_>,
-        lets_pass: bool,
+        waits: bool,
     ) -> Result<Attempt<Vec<CredentialWritten>>, Error> {
         let owner = [self.account.id()];
         let tenant = &*self.account.org().tenant;
@@ -151,7 +151,7 @@ impl AppCredentials {
         let mut draft = Draft::new(tenant, &view);
         // No quota refuses an answer: the provider has used up the token that it was given.
         draft.makes_room();
-        draft.lets_pass(lets_pass);
+        draft.set_waits(waits);
         // A credential that exists was not deleted: only look up those that are added.
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };

@@ -141,7 +141,7 @@ impl AppCredentials {
         let expected = std::mem::take(&mut options.expected);
         let new = [NewCredential::new(key_name, value).expecting(expected)];
         let mut written = self.write(&new, Extent::Given, &options).await?.written;
-        written.pop().ok_or(Error::Contended(0))
+        written.pop().ok_or_else(Error::no_result)
     }
 
     /// The credential with this key name, if there is one.

@@ -63,7 +63,7 @@ impl Org {
     ) -> Result<DefinitionId, Error> {
         options.check(None)?;
         let written = self.define_and_set_with(slice::from_ref(&definition), &[], options).await?;
-        written.definitions.first().copied().ok_or(Error::Contended(0))
+        written.definitions.first().copied().ok_or_else(Error::no_result)
     }
 
     /// The definition with this id or name.

@@ -127,7 +127,7 @@ impl Records {
         match self.apply(self.write(key.clone(), value), &options).await? {
             RecordChange::Put(written) => Ok(written),
             // A write with a value is a put.
-            RecordChange::Deleted | RecordChange::Absent | RecordChange::Expected => Err(Error::Contended(0)),
+            RecordChange::Deleted | RecordChange::Absent | RecordChange::Expected => Err(Error::no_result()),
         }
     }
 

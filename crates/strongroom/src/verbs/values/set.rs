@@ -72,7 +72,7 @@ impl Org {
     ) -> Result<ValueWritten, Error> {
         let value = NewValue::new(definition.into(), scope.into(), value);
         let mut written = self.set_values_with(&[value], options).await?;
-        written.pop().ok_or(Error::Contended(0))
+        written.pop().ok_or_else(Error::no_result)
     }
 
     /// Sets values in one batch: all of them, or none.
