@@ -33,16 +33,16 @@ impl Consent {
     /// The same for an action that can be undone: without a terminal to ask on, it is done.
     pub(crate) fn to_reversible(self, deed: impl Into<Deed>) -> Result<(), Failure> {
         let deed = deed.into();
-        if self.yes || !input::can_prompt() || self.was_given_to(&deed) {
+        if !input::can_prompt() || self.is_given_to(&deed) {
             return Ok(());
         }
         let asked = Failure::usage(format!("this would {}", deed.what));
         Err(Failure { question: Some(Box::new(deed)), ..asked })
     }
 
-    /// Whether a person agreed to it before the command began again.
-    pub(crate) fn was_given_to(self, deed: &Deed) -> bool {
-        AGREED.lock().unwrap_or_else(PoisonError::into_inner).contains(deed)
+    /// Whether it was agreed to, with --yes or before the command began again.
+    pub(crate) fn is_given_to(self, deed: &Deed) -> bool {
+        self.yes || AGREED.lock().unwrap_or_else(PoisonError::into_inner).contains(deed)
     }
 }
 

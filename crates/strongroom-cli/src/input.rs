@@ -111,13 +111,18 @@ pub(crate) fn prompt(text: &str) -> Result<Secret, Failure> {
     let typed = crate::terminal::hidden(ask).and_then(|typed| typed);
     #[cfg(not(unix))]
     let typed = ask();
-    let typed = typed.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
+    let typed = typed.map_err(|error| unanswered(&error))?;
     #[cfg(unix)]
     if crate::terminal::discard_rest() {
         return Err(Failure::invalid("several lines were pasted, and a prompt takes one")
             .next("nothing was written; keep several lines in a file and add `< FILE`"));
     }
     Ok(typed)
+}
+
+/// Also after Ctrl-D.
+fn unanswered(error: &io::Error) -> Failure {
+    Failure::new(Exit::Other, format!("nothing was typed at the prompt: {error}")).next("nothing was changed")
 }
 
 /// Says what is about to happen and asks on the terminal; only `y` or `yes` agrees.
@@ -130,7 +135,7 @@ pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{} {question}", printable(said))
         .and_then(|()| io::stdin().read_line(&mut answer));
-    asked.map_err(|error| Failure::new(Exit::Other, format!("the prompt failed: {error}")))?;
+    asked.map_err(|error| unanswered(&error))?;
     #[cfg(unix)]
     if crate::terminal::discard_rest() {
         return Err(Failure::invalid("several lines were pasted, and the answer is one")

@@ -152,7 +152,9 @@ pub(crate) fn asked_twice(new: NewPassphrase) -> Result<Secret, Failure> {
     }
     new.check(&passphrase)?;
     if input::prompt("Once more: ")?.expose() != passphrase.expose() {
-        return Err(Failure::usage("the two passphrases differ"));
+        return Err(
+            Failure::usage("the two passphrases differ").next("nothing was changed; run the command again")
+        );
     }
     Ok(passphrase)
 }

@@ -202,8 +202,8 @@ impl Session {
         self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 
-    /// Advances the mark of the store if the command may have written, makes everything durable, releases the store, and
-    /// then prints the result. Fails as the command did: a failed command may have written before.
+    /// Advances the mark of the store if the command may have written, makes everything durable, releases the store,
+    /// and then prints the result. Fails as the command did: a failed command may have written before.
     pub(crate) async fn finish<T>(mut self, done: Result<T, Failure>, output: &Output) -> Result<T, Failure> {
         if self.writes && (done.is_ok() || self.wrote.load(Ordering::Relaxed)) {
             self.mark.advance(&self.vault, output).await;

@@ -34,7 +34,7 @@ pub struct InvalidName {
 
 /// A name or value that the reader of the file would not read back as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("pair {index} has a name or a value that the reader of the file would read otherwise")]
+#[error("pair {index} has a name or a value that the reader of the file would not read back unchanged")]
 #[non_exhaustive]
 pub struct Unwritable {
     /// The place of the pair; the first is 0.

@@ -193,6 +193,6 @@ const NO_ADDRESS: &str = "the nodes are given as https://HOST:PORT or http://HOS
 const NO_TLS: &str = "this program was built without TLS: build strongroom-etcd with its feature `tls`";
 const IN_THE_CLEAR: &str =
     "a password is not sent in the clear: name the nodes by https, or ones on this machine";
-const COMMON_NAME: &str = "where the cluster has users, its gateway takes no certificate of a client that has a common \
-     name: show one without";
+const COMMON_NAME: &str = "with user authentication on, the gateway of etcd refuses client certificates with a common \
+     name: use one without";
 const LOG_IN: &str = "/v3/auth/authenticate";

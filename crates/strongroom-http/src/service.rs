@@ -13,7 +13,7 @@ use axum::http::HeaderValue;
 use strongroom::{AuditNote, Clock, Environment, Error, IdError, Org, OrgId, SystemClock, Timestamp, Vault};
 use tokio::sync::Semaphore;
 
-use crate::auth::{AdmittedKeys, Sessions, SigningKeys};
+use crate::auth::{AdmittedKeys, SESSION_SECS, Sessions, SigningKeys};
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::load::Load;
@@ -444,4 +444,3 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 /// The pause after a failed attempt.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
-const SESSION_SECS: u64 = 24 * 60 * 60;

@@ -47,7 +47,7 @@ pub(crate) struct Create {
     #[arg(long = "account", value_name = "ID")]
     accounts: Vec<LinkedAccountId>,
     /// Refuse it after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
     expires_in: Option<Duration>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Rotate {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Option<Duration>,
     /// Refuse the new key after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
     expires_in: Option<Duration>,
 }
 
@@ -153,7 +153,7 @@ impl Create {
             names: (!self.names.is_empty()).then_some(self.names),
             linked_account_ids: (!self.accounts.is_empty())
                 .then(|| self.accounts.iter().map(ToString::to_string).collect()),
-            expires_at: self.expires_in.map(after).transpose()?.map(time),
+            expires_at: self.expires_in.map(time_from_now).transpose()?.map(time),
         })
     }
 
@@ -173,7 +173,7 @@ impl Create {
         }
         let mut key = NewApiKey::named(self.name).with(grant);
         if let Some(life) = self.expires_in {
-            key = key.expires_at(after(life)?);
+            key = key.expires_at(time_from_now(life)?);
         }
         show_created(ApiKeys::of(org)?.create(key).await?, org, output)
     }
@@ -181,9 +181,9 @@ impl Create {
 
 impl Rotate {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let (id, until) = (self.id, after(self.grace.unwrap_or_default())?);
-        let expires_at = self.expires_in.map(after).transpose()?;
-        let (keys, now) = (ApiKeys::of(org)?, after(Duration::ZERO)?);
+        let (id, until) = (self.id, time_from_now(self.grace.unwrap_or_default())?);
+        let expires_at = self.expires_in.map(time_from_now).transpose()?;
+        let (keys, now) = (ApiKeys::of(org)?, time_from_now(Duration::ZERO)?);
         let old = keys.info(&id).await?;
         if old.as_ref().is_some_and(|old| old.expires_at.is_some_and(|moment| moment <= now)) {
             return Err(Failure::invalid("the API key has expired")
@@ -201,10 +201,11 @@ impl Rotate {
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let (id, expires_at) = (self.id.to_string(), self.expires_in.map(after).transpose()?.map(time));
+        let (id, expires_at) =
+            (self.id.to_string(), self.expires_in.map(time_from_now).transpose()?.map(time));
         let grace = match self.grace {
             Some(grace) if grace < OWN_GRACE_MIN && own_id(client)? == id => {
-                let why = "this command calls with that key, which makes another one if the new one is lost on its way";
+                let why = "this command uses that key, which must stay valid in case the new one is lost on its way";
                 return Err(Failure::usage(why).next(
                     "give --grace 60s at least, and `strongroom api-key revoke` it once the new one is kept",
                 ));
@@ -469,12 +470,12 @@ fn right(text: &str) -> Result<Right, UnknownRight> {
 const DATE_LEN: usize = 10;
 
 /// A duration that is not zero.
-fn some_time(text: &str) -> Result<Duration, String> {
+fn lifetime(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("a key of no time is refused at once".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("the lifetime must be longer than zero".to_owned()) } else { Ok(time) }
 }
 
-fn after(life: Duration) -> Result<Timestamp, Failure> {
+fn time_from_now(life: Duration) -> Result<Timestamp, Failure> {
     let moment =
         SystemTime::now().checked_add(life).and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
     let ms = moment.and_then(|moment| u64::try_from(moment.as_millis()).ok());

@@ -96,7 +96,7 @@ impl Backup {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let file = &self.file;
         if self.backup_key_file.is_some() {
-            return Err(Failure::not_on_server("a server gives away only the whole vault"));
+            return Err(Failure::not_on_server("a server backs up only the whole vault"));
         }
         if file.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!("{} exists already", repeatable::file(file)))

@@ -112,7 +112,7 @@ impl Copy {
         if replaced > 0 && !self.dry_run {
             let deed = format!("replace {} at {}", counted(replaced, "value"), self.to.as_str());
             let deed = Deed::to(deed, plan.replaced());
-            if !self.consent.was_given_to(&deed) {
+            if !self.consent.is_given_to(&deed) {
                 plan.preview(output)?;
             }
             self.consent.to(deed)?;

@@ -105,7 +105,7 @@ impl Edit {
     fn ask(&self, plan: &Plan, scope: &Scope, output: &Output) -> Result<(), Failure> {
         let count = plan.count("create") + plan.count("update");
         let deed = Deed::to(format!("set {} at {scope}", counted(count, "value")), plan.replaced());
-        if !self.consent.was_given_to(&deed) {
+        if !self.consent.is_given_to(&deed) {
             plan.preview(output)?;
         }
         self.consent.to(deed)
@@ -369,10 +369,13 @@ fn overwrite(file: &mut fs::File) -> io::Result<()> {
     file.sync_data()
 }
 
-/// The directory for drafts: in memory, if the user has a directory there.
+/// The directory for drafts: in memory where there is one, so that a killed command leaves nothing on a disk.
 pub(super) fn directory() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|path| path.is_dir() && refuse_foreign(path, Exit::Other).is_ok())
+        .or_else(|| {
+            Some(PathBuf::from("/dev/shm")).filter(|memory| cfg!(target_os = "linux") && memory.is_dir())
+        })
         .unwrap_or_else(env::temp_dir)
 }

@@ -79,7 +79,7 @@ impl Environments {
 }
 
 fn of_key(client: &Client, output: &Output) -> Result<Status, Failure> {
-    output.note("an API key is of one org and environment; the store has the others");
+    output.note("an API key belongs to one org and environment; the store itself lists the others");
     client.control_get(Call { path: &["status"], query: &[] })
 }
 

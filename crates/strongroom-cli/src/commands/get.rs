@@ -109,7 +109,7 @@ impl Get {
         }
         let bytes = value.to_bytes().map_err(|_| {
             Failure::invalid(format!("the value of {} is not base64", self.name))
-                .next("--reveal without --bytes shows the text")
+                .next("leave out --bytes to see the text")
         })?;
         output.bytes(bytes.expose())
     }

@@ -74,6 +74,7 @@ impl ShredAccount {
 fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result<(), Failure> {
     let mut text = match receipt.keys.len() {
         0 => format!("shredded linked account {id}; the store showed no data key of its own\n"),
+        1 => format!("shredded linked account {id}: 1 data key is no longer accepted\n"),
         keys => format!("shredded linked account {id}: {keys} data keys are no longer accepted\n"),
     };
     text.push_str(&worth(&receipt.effect));
@@ -86,7 +87,7 @@ fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result
 }
 
 /// What may remain of an account that is gone.
-const LEFT: &str = "what is left of it, since it is gone";
+const LEFT: &str = "there is no such account now, only what an earlier one of this id may have left";
 
 /// How far the shred can be relied on, one reason per line.
 fn worth(effect: &ShredEffect) -> String {

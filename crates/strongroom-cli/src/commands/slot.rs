@@ -198,7 +198,9 @@ impl SlotCommand {
                 let _: control::Deleted = client.control_delete(Call { path: &path, query: &query })?;
                 output.done(&format!("removed key slot {id}"), &Removed { id: id.to_string(), removed: true })
             }
-            Self::Add(_) | Self::Change(_) => Err(Failure::not_on_server("a key of the vault never travels")),
+            Self::Add(_) | Self::Change(_) => {
+                Err(Failure::not_on_server("keys of the vault are never sent to a server"))
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ impl Verify {
 /// The failure of a store in which something is wrong.
 pub(super) fn unclean(report: &VerifyReport) -> Failure {
     let sentence =
-        format!("damaged or misplaced: {} of {}", report.findings_total, counted(report.rows, "row"));
+        format!("{} in {} checked", counted(report.findings_total, "finding"), counted(report.rows, "row"));
     Failure::new(Exit::Key, sentence).next(steps_of(report.findings.iter().map(control::next_of)))
 }
 

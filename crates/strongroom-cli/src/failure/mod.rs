@@ -153,6 +153,9 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::ReaderGone, "the reader of the output has gone");
         }
-        Self::new(Exit::Other, format!("the output could not be written: {error}"))
+        Self::new(Exit::Other, format!("the output could not be written: {error}")).next(
+            "give it another place to write to; a change is made already, and an API key that nobody saw is revoked by \
+             its id in `strongroom api-key list`",
+        )
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use admitted::{AdmittedKeys, KeyDigest};
 pub(crate) use api_key::{API_KEY, Admitted, in_request};
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, MadeKeys, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
-pub(crate) use session::{ListedSession, Reuse, Sessions, TakenSessions};
+pub(crate) use session::{ListedSession, Reuse, SESSION_SECS, Sessions, TakenSessions};
 pub(crate) use signing_keys::{Signature, SigningKeys};
 pub(crate) use standing::Standing;
 pub(crate) use token::Claims;

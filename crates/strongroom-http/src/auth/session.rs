@@ -497,6 +497,8 @@ fn json(row: &impl Serialize) -> String {
     serde_json::to_string(row).unwrap_or_default()
 }
 
+/// How long a session token is valid unless the service says otherwise.
+pub(crate) const SESSION_SECS: u64 = 24 * 60 * 60;
 const SIGNING_KEY: &str = "hs256";
 /// The record beside the key: the second up to which all sessions were ended.
 const ENDED: &str = "sessions-ended";

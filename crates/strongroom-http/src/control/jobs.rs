@@ -268,7 +268,7 @@ async fn verify_to_end(vault: &Vault, reporter: &Reporter) -> Result<Outcome, Er
 fn verdict(report: &VerifyReport) -> String {
     match report.is_clean() {
         true => format!("{} rows are whole", report.rows),
-        false => format!("{} of {} rows are damaged or misplaced", report.findings_total, report.rows),
+        false => format!("{} findings in {} rows checked", report.findings_total, report.rows),
     }
 }
 

@@ -162,7 +162,7 @@ impl Operator {
     }
 }
 
-/// When a key expires that was made by one that expires at `own`.
+/// The expiry of a key that is created by a key expiring at `own`: never later.
 pub(super) fn bounded(
     own: Option<Timestamp>,
     asked: Option<Timestamp>,
@@ -171,7 +171,7 @@ pub(super) fn bounded(
         (Some(own), Some(asked)) if asked > own => {
             let own = time::iso(own);
             Err(Failure::bad_request(format!(
-                "this API key expires at {own}, and makes none that lasts longer"
+                "this API key expires at {own}; keys that it creates cannot expire later"
             )))
         }
         (own, asked) => Ok(asked.or(own)),
