@@ -116,6 +116,52 @@ fn another_tools_output_is_read_as_what_it_is() {
 }
 
 #[test]
+fn bytes_pass_through_a_kubernetes_secret_in_both_directions() {
+    let manifest = |data: &str| format!("apiVersion: v1\nkind: Secret\ndata:\n{data}");
+    let raw = |shell: &Shell, name: &str| {
+        shell
+            .command(&["get", name, "--reveal", "--bytes"])
+            .output()
+            .map(|ran| ran.stdout)
+            .unwrap_or_default()
+    };
+    let shell = Shell::with_vault();
+    shell.define("JKS", "bytes");
+    shell.define("PLAIN", "bytes");
+    let data =
+        "  JKS: YWJjZA==\n  KEYTAB: |\n    /wAB\n  NUL: YQBi\n  TEXT: YWJjZA==\nstringData:\n  PLAIN: abcd\n";
+    shell.write("a.yaml", manifest(data));
+    let ran = shell.run(&["import", "a.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("KEYTAB, NUL: not text, so defined as `bytes`"), "{}", ran.stderr);
+    for (name, bytes) in
+        [("JKS", &b"abcd"[..]), ("KEYTAB", b"\xff\0\x01"), ("NUL", b"a\0b"), ("PLAIN", b"abcd")]
+    {
+        assert_eq!(raw(&shell, name), bytes, "{name}");
+    }
+    assert_eq!(shell.ok(&["get", "TEXT", "--reveal"]), "abcd", "a name that is not defined holds text");
+    let exported = shell.ok(&["export", "--for", "k8s", "--reveal"]);
+    for line in ["\"JKS\": \"YWJjZA==\"", "\"KEYTAB\": \"/wAB\"", "\"TEXT\": \"YWJjZA==\""] {
+        assert!(exported.contains(line), "{line} in {exported}");
+    }
+    shell.write("b.yaml", exported);
+    assert_eq!(shell.json(&["import", "b.yaml"])["unchanged"], 5);
+}
+
+#[test]
+fn what_is_not_text_is_refused_for_a_variable_that_holds_text() {
+    let shell = Shell::with_vault();
+    shell.define("KEYTAB", "string");
+    shell.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nbinaryData:\n  KEYTAB: /wAB\n");
+    let ran = shell.run(&["import", "a.yaml"]);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stdout.contains("not text") && ran.stderr.contains("--format bytes"), "{ran:?}");
+    shell.write("b.json", r#"{"ARN": "arn:x", "Name": "n", "VersionId": "v", "SecretBinary": "/wAB"}"#);
+    let ran = shell.run(&["import", "b.json"]);
+    assert!(ran.code == 4 && ran.stderr.contains("SecretBinary"), "{ran:?}");
+}
+
+#[test]
 fn a_reference_is_kept_with_a_note() {
     let shell = Shell::with_vault();
     shell.write("a.env", "HOST=h\nURL=\"http://${HOST}/\"\n");

@@ -68,6 +68,19 @@ fn bytes_cross_the_wire_in_base64() {
 }
 
 #[test]
+fn bytes_pass_through_a_kubernetes_secret_on_a_server_too() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("JKS", "bytes");
+    shell.write("a.yaml", "apiVersion: v1\nkind: Secret\ndata:\n  JKS: YWJjZA==\n  KEYTAB: /wAB\n");
+    shell.ok(&["import", "a.yaml"]);
+    let exported = shell.ok(&["export", "--for", "k8s", "--reveal"]);
+    assert!(
+        exported.contains("\"JKS\": \"YWJjZA==\"") && exported.contains("\"KEYTAB\": \"/wAB\""),
+        "{exported}"
+    );
+}
+
+#[test]
 fn a_variable_is_defined_set_resolved_listed_and_deleted() {
     let Remote { shell, server: _server } = Remote::start();
     for name in ["A,b c?&#%/é", "PORT"] {

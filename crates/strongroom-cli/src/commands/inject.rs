@@ -22,7 +22,8 @@ use crate::typo::closest;
 /// `inject` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Inject {
-    /// The template, in which `{{ NAME }}` stands for a value; `-` is standard input
+    /// The template, in which `{{ NAME }}` stands for a value, in base64 if its format is `bytes`; `-` is standard
+    /// input
     template: PathBuf,
     #[command(flatten)]
     args: RunArgs,

@@ -3,10 +3,11 @@
 mod target;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org};
+use strongroom::{DefinitionName, Org, VarFormat, VariableDefinition};
 
 use self::target::Target;
 use super::dangerous_names;
@@ -16,6 +17,7 @@ use crate::config::Project;
 use crate::failure::{Failure, word};
 use crate::files;
 use crate::output::{Output, counted};
+use crate::pages;
 use crate::scope_args::RunArgs;
 use crate::seen::{AllSeen, Seen, warn_missing};
 use crate::suggest;
@@ -101,7 +103,13 @@ impl Export {
             }
             return Err(unseen(name, &values));
         }
-        self.write(values, output)
+        let bytes = match self.target {
+            Some(Target::K8s) => {
+                self.bytes_among(pages::definitions(org).await?.into_iter().map(|one| one.definition))
+            }
+            _ => BTreeSet::new(),
+        };
+        self.write(values, &bytes, output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -109,11 +117,23 @@ impl Export {
         warn_missing(&missing_required, output);
         match self.keep_only(&mut values) {
             Some(name) => Err(unseen(name, &values)),
-            None => self.write(values, output),
+            None => {
+                let bytes = match self.target {
+                    Some(Target::K8s) => self.bytes_among(client.definitions()?),
+                    _ => BTreeSet::new(),
+                };
+                self.write(values, &bytes, output)
+            }
         }
     }
 
-    fn write(&self, mut values: Vec<Seen>, output: &Output) -> Result<(), Failure> {
+    /// The names of those of format `bytes`, as the run has them.
+    fn bytes_among(&self, all: impl IntoIterator<Item = VariableDefinition>) -> BTreeSet<String> {
+        let all = all.into_iter().filter(|definition| definition.var_format == VarFormat::Bytes);
+        all.filter_map(|definition| self.args.name_in_run(&definition.name).map(str::to_owned)).collect()
+    }
+
+    fn write(&self, mut values: Vec<Seen>, bytes: &BTreeSet<String>, output: &Output) -> Result<(), Failure> {
         // The order of ids differs between vaults; names can be compared.
         values.sort_by(|one, other| one.name.cmp(&other.name));
         let reader = self.reader(output);
@@ -122,7 +142,7 @@ impl Export {
             dangerous_names::refuse(names, &self.allow, "nothing was exported")?;
         }
         let text = match reader {
-            Reads::Target(target) => target.write(&values, self.secret_name.as_deref())?,
+            Reads::Target(target) => target.write(&values, bytes, self.secret_name.as_deref())?,
             Reads::Import => target::for_import(&values)?,
             Reads::Any => target::for_every_reader(&values)?,
         };

@@ -1,11 +1,12 @@
 //! The readers of an export, and the text that each reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
+use strongroom::VarFormat;
 use strongroom_dotenv::{Reader, write_for};
 use zeroize::Zeroizing;
 
@@ -35,7 +36,7 @@ pub(crate) enum Target {
     Json,
     /// One YAML mapping
     Yaml,
-    /// The manifest of a Kubernetes Secret
+    /// The manifest of a Kubernetes Secret. A variable of format `bytes` is its bytes there; all others get base64
     #[value(name = "k8s")]
     K8s,
     /// What a step of GitHub Actions appends to $GITHUB_ENV. Its log shows the values unless they are masked
@@ -43,8 +44,14 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// The text, as secret as the values. `secret` is the name of a Kubernetes Secret.
-    pub(super) fn write(self, values: &[Seen], secret: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+    /// The text, as secret as the values. `secret` is the name of a Kubernetes Secret, and `bytes` are the variables
+    /// that it holds as bytes.
+    pub(super) fn write(
+        self,
+        values: &[Seen],
+        bytes: &BTreeSet<String>,
+        secret: Option<&str>,
+    ) -> Result<Zeroizing<String>, Failure> {
         if secret.is_some() && self != Self::K8s {
             return Err(Failure::usage(format!(
                 "--secret-name names a Secret, and {} has none",
@@ -58,7 +65,7 @@ impl Target {
             // There is room for the line end.
             Rules::Json => Ok(Zeroizing::new(compact_json(&pairs(values))? + "\n")),
             Rules::Yaml => Ok(yaml::mapping(pairs(values), "")),
-            Rules::Secret => Ok(k8s_secret(values, secret.unwrap_or("strongroom"))),
+            Rules::Secret => Ok(k8s_secret(values, bytes, secret.unwrap_or("strongroom"))),
         }
     }
 
@@ -181,11 +188,15 @@ fn pairs(values: &[Seen]) -> BTreeMap<&str, &str> {
 }
 
 /// Base64 accepts every byte, including those that YAML cannot hold.
-fn k8s_secret(values: &[Seen], name: &str) -> Zeroizing<String> {
-    let encoded: Vec<_> = values
-        .iter()
-        .map(|one| (one.name.as_str(), Zeroizing::new(STANDARD.encode(one.value.expose()))))
-        .collect();
+fn k8s_secret(values: &[Seen], bytes: &BTreeSet<String>, name: &str) -> Zeroizing<String> {
+    let encoded = values.iter().map(|one| {
+        let text = one.value.expose();
+        // A value from before a change of the format may be text.
+        let is_encoded = bytes.contains(&one.name) && VarFormat::Bytes.validate(text).is_ok();
+        let encoded = if is_encoded { text.to_owned() } else { STANDARD.encode(text) };
+        (one.name.as_str(), Zeroizing::new(encoded))
+    });
+    let encoded: Vec<_> = encoded.collect();
     let data = yaml::mapping(encoded.iter().map(|(name, value)| (*name, value.as_str())), "  ");
     let mut text = Zeroizing::new(String::with_capacity(data.len() + name.len() + MANIFEST_BYTES));
     // Infallible: a `String` takes everything.

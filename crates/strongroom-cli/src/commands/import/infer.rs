@@ -15,6 +15,12 @@ impl Proposal {
         Self { definition: VariableDefinition::new(name, VarFormat::String).encrypted(), why }
     }
 
+    /// Encrypted bytes, for what is not text.
+    pub(super) fn of_bytes(name: &str) -> Self {
+        let definition = VariableDefinition::new(name, VarFormat::Bytes).encrypted();
+        Self { definition, why: "bytes, since it is not text" }
+    }
+
     /// Errs on the side of secret: a value is plain only if it has a format of its own and no sign of a secret in its
     /// name or value.
     pub(super) fn of(name: &str, value: &str) -> Self {

@@ -8,7 +8,7 @@ mod source;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use strongroom::VariableDefinition;
+use strongroom::{VarFormat, VariableDefinition};
 
 use self::infer::Proposal;
 pub(super) use self::plan::Plan;
@@ -74,8 +74,9 @@ pub(super) struct How {
 }
 
 impl How {
-    fn propose(&self, name: &str, value: &str) -> Proposal {
+    fn propose(&self, name: &str, value: &str, is_bytes: bool) -> Proposal {
         let mut proposal = match self.infer {
+            _ if is_bytes => Proposal::of_bytes(name),
             true => Proposal::of(name, value),
             false => Proposal::of_secret(name, "encrypted, as all names without --plain"),
         };
@@ -123,6 +124,7 @@ impl Import {
             suggest::note_new_account(org, account, output).await;
         }
         let plan = Plan::of(org, scope, entries, &self.unknown()).await?;
+        note_bytes(&plan, output);
         let invalid = plan.count("invalid");
         if invalid > 0 {
             plan.report(self.dry_run, output)?;
@@ -144,19 +146,26 @@ impl Import {
             return Err(Failure::not_on_server("a server takes a file as a whole"));
         }
         let entries = self.read(output)?;
-        let known: Vec<String> =
-            client.definitions()?.into_iter().map(|definition| definition.name).collect();
+        let definitions = client.definitions()?;
+        let formats: HashMap<&str, &VarFormat> =
+            definitions.iter().map(|one| (one.name.as_str(), &one.var_format)).collect();
+        let entries = entries.into_iter().map(|entry| {
+            let present = formats.get(entry.name.as_str()).copied();
+            entry.for_format(present)
+        });
+        let known: Vec<_> = definitions.iter().map(|definition| definition.name.clone()).collect();
         let scope = self.scope.scope();
         if let Some(account) = account_of(&scope) {
             client.note_new_account(account, output);
         }
-        let mut plan = Plan::for_server(&scope, entries, &known, &self.unknown())?;
+        let mut plan = Plan::for_server(&scope, entries.collect(), &known, &self.unknown())?;
         let uncompared = plan.try_on(client)?;
         if uncompared > 0 {
             let values = counted(uncompared, "value");
             output
                 .note(&format!("{values} could not be compared with what is there without the right reveal"));
         }
+        note_bytes(&plan, output);
         let invalid = plan.count("invalid");
         if invalid > 0 {
             plan.report(self.dry_run, output)?;
@@ -173,7 +182,13 @@ impl Import {
     /// The proposals of --infer may be wrong, which shows when the next version of the file arrives.
     fn say_how_to_undo(&self, plan: &Plan, output: &Output) {
         let is_asked = |name: &&str| self.plain.iter().any(|plain| plain == name);
-        let names: Vec<_> = plan.inferred().filter(|name| !is_asked(name)).map(word).collect();
+        // Bytes are no guess.
+        let inferred = plan.new_names(|new| match new.var_format {
+            VarFormat::Bytes => false,
+            VarFormat::String => !new.encrypted,
+            _ => true,
+        });
+        let names: Vec<_> = inferred.filter(|name| !is_asked(name)).map(word).collect();
         if let Some((first, others)) = names.split_first().filter(|_| self.infer && !self.dry_run) {
             let also: String = others.iter().map(|name| format!(" --also {name}")).collect();
             output.note(&format!(
@@ -190,8 +205,20 @@ impl Import {
     }
 }
 
+/// Bytes are seen as base64 by everything that takes text.
+fn note_bytes(plan: &Plan, output: &Output) {
+    let names: Vec<_> = plan.new_names(|new| new.var_format == VarFormat::Bytes).collect();
+    if !names.is_empty() {
+        output.note(&format!(
+            "{}: not text, so defined as `bytes`, which `run` gives in base64",
+            names.join(", ")
+        ));
+    }
+}
+
 fn invalid_values(count: usize) -> Failure {
     Failure::invalid(format!("{count} cannot be set, so nothing was written")).next(
-        "change the file or the definitions: `strongroom define NAME --change --format string` takes a format back",
+        "change the file or the definitions: `strongroom define NAME --change --format string` takes a format back, \
+         and --format bytes takes what is not text",
     )
 }

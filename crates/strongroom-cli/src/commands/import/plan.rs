@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionId, DefinitionName, Error, Expected, NewValue, Org, Scope, ScopedValue, Secret,
-    StoredDefinition, VarFormat, VariableDefinition,
+    StoredDefinition, VariableDefinition,
 };
 
 use strongroom_http::control::{Batch, BatchDone, BatchValue};
@@ -78,14 +78,17 @@ impl Plan {
         let values: HashMap<DefinitionId, ScopedValue> =
             pages::values(org, &scope).await?.into_iter().map(|value| (value.definition_id, value)).collect();
         let mut rows = Vec::with_capacity(entries.len());
-        for Entry { name, value, line, .. } in entries {
-            let row = match (value.and_then(|value| fit(&name, value)), definitions.get(name.as_str())) {
+        for entry in entries {
+            let stored = definitions.get(entry.name.as_str());
+            let Entry { name, value, is_bytes, line, .. } =
+                entry.for_format(stored.map(|stored| &stored.definition.var_format));
+            let row = match (value.and_then(|value| fit(&name, value)), stored) {
                 (Err(reason), _) => Row::invalid(name, reason),
                 (Ok(value), Some(stored)) => {
                     let existing = values.get(&stored.id);
                     Row::of_known(org, &scope, stored, existing, value).await?
                 }
-                (Ok(value), None) => Row::of_unknown(name, value, unknown),
+                (Ok(value), None) => Row::of_unknown(name, value, is_bytes, unknown),
             };
             rows.push(row.at(line));
         }
@@ -99,13 +102,13 @@ impl Plan {
         replaced.map(|row| format!("{} {:?} {:?}\n", row.name, row.expected, row.version)).collect()
     }
 
-    /// The new names that are not defined as encrypted strings.
-    pub(super) fn inferred(&self) -> impl Iterator<Item = &str> {
-        let is_inferred = |row: &&Row| {
-            let definition = row.definition.as_ref().filter(|_| row.is_new);
-            definition.is_some_and(|new| !new.encrypted || new.var_format != VarFormat::String)
-        };
-        self.rows.iter().filter(is_inferred).map(|row| row.name.as_str())
+    /// The names that are defined this way.
+    pub(super) fn new_names(
+        &self,
+        is_one: impl Fn(&VariableDefinition) -> bool,
+    ) -> impl Iterator<Item = &str> {
+        let is_one = move |row: &&Row| row.is_new && row.definition.as_ref().is_some_and(&is_one);
+        self.rows.iter().filter(is_one).map(|row| row.name.as_str())
     }
 
     /// A plan that does nothing.
@@ -133,7 +136,7 @@ impl Plan {
         known: &[String],
         unknown: &Unknown,
     ) -> Result<Self, Failure> {
-        let row = |Entry { name, value, line, .. }: Entry| {
+        let row = |Entry { name, value, is_bytes, line, .. }: Entry| {
             let row = match value.and_then(|value| fit(&name, value)) {
                 Err(reason) => Row::invalid(name, reason),
                 Ok(value) if known.contains(&name) => Row {
@@ -146,7 +149,7 @@ impl Plan {
                     expected: Expected::Any,
                     version: None,
                 },
-                Ok(value) => Row::of_unknown(name, value, unknown),
+                Ok(value) => Row::of_unknown(name, value, is_bytes, unknown),
             };
             row.at(line)
         };
@@ -311,7 +314,7 @@ impl Row {
         self
     }
 
-    fn of_unknown(name: String, value: Secret, unknown: &Unknown) -> Self {
+    fn of_unknown(name: String, value: Secret, is_bytes: bool, unknown: &Unknown) -> Self {
         if let Err(error) = name.parse::<DefinitionName>() {
             return Self::invalid(name, error.to_string());
         }
@@ -322,7 +325,7 @@ impl Row {
         let (definition, why) = match unknown {
             Unknown::Refuse => return Self::invalid(name, "it is not defined"),
             Unknown::Define(how) => {
-                let Proposal { definition, why } = how.propose(&name, value.expose());
+                let Proposal { definition, why } = how.propose(&name, value.expose(), is_bytes);
                 (definition, Some(why))
             }
             Unknown::DefineAs(known) => match known.get(&name) {

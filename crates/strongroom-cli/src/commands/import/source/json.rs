@@ -66,6 +66,12 @@ impl Document {
             ));
         }
         let is_aws = object.0.iter().all(|(name, _)| AWS_FIELDS.contains(&name.as_str()));
+        if is_aws && object.get("SecretBinary").is_some() {
+            return Err(Refusal::Other(
+                "an AWS secret of bytes, without a name for them",
+                "choose a name of format bytes: `jq -j .SecretBinary FILE | strongroom set NAME`",
+            ));
+        }
         if let Some(secret) = object.text("SecretString").filter(|_| is_aws) {
             let inner = serde_json::from_str::<Object<'_>>(&secret);
             let inner =
@@ -183,17 +189,18 @@ fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
     let text = |field: &str| object.object(field).map(|all| all.entries()).unwrap_or_default();
     match object.text("kind").as_deref().map(String::as_str) {
         Some("Secret") => {
-            let decoded = text("data")
-                .into_iter()
-                .map(|entry| Entry { value: entry.value.and_then(|text| decode(&text)), ..entry });
-            let mut entries: Vec<_> = decoded.collect();
+            let mut entries: Vec<_> = text("data").into_iter().map(decoded).collect();
             // As in the cluster, plain text takes precedence over encoded text.
             let plain = text("stringData");
             entries.retain(|entry| plain.iter().all(|one| one.name != entry.name));
-            entries.extend(plain);
+            entries.extend(plain.into_iter().map(with_bytes));
             Document::of_kind("a Kubernetes Secret", entries)
         }
-        Some("ConfigMap") => Document::of_kind("a Kubernetes ConfigMap", text("data")),
+        Some("ConfigMap") => {
+            let plain = text("data").into_iter().map(with_bytes);
+            let entries = plain.chain(text("binaryData").into_iter().map(decoded));
+            Document::of_kind("a Kubernetes ConfigMap", entries.collect())
+        }
         Some("List" | "SecretList" | "ConfigMapList") => Err(Refusal::Other(
             "a list of Kubernetes documents",
             "import them one by one, with `kubectl get` of each",
@@ -202,9 +209,27 @@ fn of_kubernetes(object: &Object<'_>) -> Result<Document, Refusal> {
     }
 }
 
-fn decode(text: &Secret) -> Result<Secret, &'static str> {
-    let bytes = STANDARD.decode(text.expose()).map(Zeroizing::new).map_err(|_| "it is not base64")?;
-    crate::input::text(bytes).ok_or("it is not UTF-8")
+/// An entry whose text is base64.
+fn decoded(entry: Entry) -> Entry {
+    // Kubernetes ignores line breaks in it.
+    let decode = |text: Secret| {
+        let text = Zeroizing::new(text.expose().replace(['\n', '\r'], ""));
+        STANDARD.decode(text.as_str()).map(Zeroizing::new).map_err(|_| "it is not base64")
+    };
+    match entry.value.and_then(decode) {
+        Err(reason) => Entry { value: Err(reason), ..entry },
+        Ok(bytes) => Entry {
+            bytes: Some(Secret::from_bytes(&bytes)),
+            value: crate::input::text(bytes).ok_or("it is not text, which only the format bytes takes"),
+            ..entry
+        },
+    }
+}
+
+/// An entry whose text a pod sees as it is.
+fn with_bytes(entry: Entry) -> Entry {
+    let bytes = entry.value.as_ref().ok().map(|text| Secret::from_bytes(text.expose().as_bytes()));
+    Entry { bytes, ..entry }
 }
 
 /// Items that each have a name and a value, in the fields of the usual tools.
@@ -312,7 +337,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("label", "value"),
 ];
 /// The fields that `get-secret-value` prints.
-const AWS_FIELDS: &[&str] = &["ARN", "Name", "VersionId", "SecretString", "VersionStages", "CreatedDate"];
+const AWS_FIELDS: &[&str] =
+    &["ARN", "Name", "VersionId", "SecretString", "SecretBinary", "VersionStages", "CreatedDate"];
 /// What an item of 1Password has besides its fields.
 const ITEM_FIELDS: &[&str] = &["category", "vault", "title", "sections"];
 const NULL: &str = "null is not a value";

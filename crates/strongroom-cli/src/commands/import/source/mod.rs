@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use strongroom::Secret;
+use strongroom::{Secret, VarFormat};
 use zeroize::Zeroizing;
 
 use self::json::{DECRYPT_SOPS, Document, Refusal};
@@ -21,6 +21,10 @@ use crate::output::Output;
 pub(crate) struct Entry {
     pub(super) name: String,
     pub(super) value: Result<Secret, &'static str>,
+    /// The same as a variable of format `bytes` has it, from a file that says which bytes it means.
+    bytes: Option<Secret>,
+    /// Whether the value is taken as bytes.
+    pub(super) is_bytes: bool,
     /// The line in a `.env` file.
     pub(super) line: Option<usize>,
     /// Whether the value is an object or a list, whose text is kept.
@@ -29,7 +33,21 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(in crate::commands) fn new(name: &str, value: Result<Secret, &'static str>) -> Self {
-        Self { name: name.to_owned(), value, line: None, is_nested: false }
+        Self { name: name.to_owned(), value, bytes: None, is_bytes: false, line: None, is_nested: false }
+    }
+
+    /// Takes the bytes for a variable of that format, and for a new one whose content is not text.
+    pub(super) fn for_format(mut self, present: Option<&VarFormat>) -> Self {
+        let is_text = self.value.as_ref().is_ok_and(|text| !text.expose().contains('\0'));
+        self.is_bytes = match present {
+            Some(format) => *format == VarFormat::Bytes,
+            None => !is_text,
+        };
+        self.is_bytes &= self.bytes.is_some();
+        match self.bytes.take().filter(|_| self.is_bytes) {
+            Some(bytes) => Self { value: Ok(bytes), ..self },
+            None => self,
+        }
     }
 }
 
