@@ -286,6 +286,6 @@ fn show_values(mut views: Vec<ValueView>, output: &Output) -> Result<(), Failure
     output.list(["NAME", "VALUE", "ENCRYPTED", "UPDATED"], rows, &views)
 }
 
-const REPAIR: &str = "`strongroom undo ID --definition --replace-damaged` puts the newest version of a definition in its \
-                      place, `strongroom delete ID --definition --purge` deletes it with its values; `undo NAME` and \
-                      `delete NAME` do the same for a value";
+const REPAIR: &str = "`strongroom undo ID --definition --replace-damaged` puts the newest version of a definition in \
+                      its place, `strongroom delete ID --definition --purge` deletes it with its values; `undo NAME` \
+                      and `delete NAME` do the same for a value";

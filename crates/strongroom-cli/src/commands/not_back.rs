@@ -106,6 +106,6 @@ impl Wanted {
 /// A present one that is damaged or missing is only replaced for who asks for that.
 pub(super) fn replaces(why: &str) -> Failure {
     Failure::new(Exit::Key, why).next(
-        "nothing was changed; --replace-damaged puts the version in its place, and what it held is lost",
+        "nothing was changed; --replace-damaged puts this version in its place; the damaged content is lost",
     )
 }

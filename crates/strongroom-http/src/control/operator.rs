@@ -239,7 +239,7 @@ pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Fa
 }
 
 pub(super) const REPLACES: &str =
-    "nothing was changed: replace_damaged puts the version in its place, and what it held is lost";
+    "nothing was changed: replace_damaged puts this version in its place; the damaged content is lost";
 
 /// The failure of a write of a version if somebody else was faster, so that the list is out of date.
 pub(super) fn overtaken(error: Error) -> Failure {
