@@ -89,7 +89,7 @@ impl Search {
         for one in &mut found {
             (one.org_id, one.environment) = (Some(place.0.clone()), Some(place.1.clone()));
         }
-        Ok((found, unreadable))
+        Ok(found)
     }
 
     fn sorted(&self, all: impl Iterator<Item = Found>) -> Vec<Found> {

@@ -47,12 +47,15 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Definition>>, Failure> {
     operator.may(Right::Read)?;
-    let Page { items, next, unreadable } = readable(&operator, query.place()?).await?;
+    let Page { items, next, unreadable } = readable_page(&operator, query.place()?).await?;
     Ok(Json(Page { items: items.into_iter().map(Definition::of).collect(), next, unreadable }))
 }
 
 /// A page of the definitions that the key sees. One that cannot be read is left out, and why it cannot be is told.
-pub(super) async fn readable(operator: &Operator, place: Place) -> Result<Page<StoredDefinition>, Failure> {
+pub(super) async fn readable_page(
+    operator: &Operator,
+    place: Place,
+) -> Result<Page<StoredDefinition>, Failure> {
     let (org, filter, grant) = (&operator.org, DefinitionFilter::all(), operator.grant());
     if grant.is_narrowed() {
         // One that cannot be read may be one that the key sees or not, and its name is not for it.
@@ -273,7 +276,7 @@ pub(super) async fn find(org: &Org, text: &str) -> Result<StoredDefinition, Fail
 
 /// All definitions that can be read, and why the others cannot. An org has no more of them in one environment than a
 /// page of the engine takes.
-pub(super) async fn readable(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<Error>), Failure> {
+pub(super) async fn all_readable(org: &Org) -> Result<(Vec<StoredDefinition>, Vec<Error>), Failure> {
     let page = PageRequest::first(PageRequest::LIMIT_MAX);
     let found = org.each_definition(&DefinitionFilter::all(), page).await.map_err(full)?.items;
     let (readable, unreadable): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);

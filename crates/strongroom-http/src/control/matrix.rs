@@ -32,7 +32,7 @@ pub(crate) async fn matrix(
 ) -> Result<Json<Matrix>, Failure> {
     operator.may(Right::Read)?;
     let Page { items: definitions, next, mut unreadable } =
-        definitions::readable(&operator, query.rows()?).await?;
+        definitions::readable_page(&operator, query.rows()?).await?;
     let rows = Rows { operator: &operator, definitions: &definitions };
     let accounts = columns(&operator, &query).await?;
     unreadable.extend(accounts.unreadable);

@@ -319,7 +319,7 @@ type Definitions = HashMap<DefinitionId, StoredDefinition>;
 
 /// Those that can be read, and why the others cannot.
 async fn by_id(org: &Org) -> Result<(Definitions, Vec<Error>), Failure> {
-    let (readable, unreadable) = definitions::readable(org).await?;
+    let (readable, unreadable) = definitions::all_readable(org).await?;
     Ok((readable.into_iter().map(|stored| (stored.id, stored)).collect(), unreadable))
 }
 
