@@ -463,6 +463,13 @@ fn an_import_writes_no_value_that_is_there_already_as_far_as_the_key_may_compare
     assert!(ran.stdout.contains("0 create, 1 update, 1 unchanged"), "{ran:?}");
     assert!(ran.stderr.contains("without the right reveal"), "{}", ran.stderr);
     assert_eq!((versions("HOST"), versions("PASSWORD")), (1, 2), "a key that may not see it cannot guess it");
+    let ran = writer.run(&["import", "a.env"]);
+    assert!(ran.stdout.contains("0 create, 1 update, 1 unchanged"), "the answer is the same: {ran:?}");
+    assert_eq!(versions("PASSWORD"), 2, "what the key set itself is not pushed out by the same import");
+    shell.ok_with("other", &["set", "PASSWORD"]);
+    writer.ok(&["undo", "PASSWORD"]);
+    writer.ok(&["import", "a.env"]);
+    assert_eq!(versions("PASSWORD"), 5, "nor is what it brought back compared");
 }
 
 #[test]

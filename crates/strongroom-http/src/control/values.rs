@@ -187,7 +187,7 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
         };
         refused.extend(reason(checked)?.map(|reason| MissingValue { name: one.name.clone(), reason }));
     }
-    let Compared { unchanged, uncompared } = match body.compare && refused.is_empty() {
+    let Compared { unchanged, uncompared, kept } = match body.compare && refused.is_empty() {
         true => compare(&operator, &scope, &body.values).await?,
         false => Compared::default(),
     };
@@ -196,16 +196,23 @@ pub(crate) async fn batch(operator: Operator, Body(body): Body<Batch>) -> Result
         return Ok(Json(BatchDone { applied: false, refused, unchanged, uncompared, defined: 0, values }));
     }
     let same: HashSet<&str> = unchanged.iter().map(String::as_str).collect();
-    let is_new = |name: &str| !same.contains(name);
+    let is_new = |name: &str| !same.contains(name) && !kept.contains_key(name);
     let (bodies, values): (Vec<_>, Vec<_>) =
         body.values.iter().zip(values).filter(|(one, _)| is_new(&one.name)).unzip();
     let done = operator.org.define_and_set(&definitions, &values).await.map_err(full)?;
-    let values = bodies.iter().zip(&done.values).map(|(one, written)| Applied {
-        name: one.name.clone(),
+    let updated = |name: &String, revision: Revision| Applied {
+        name: name.clone(),
+        action: "updated".to_owned(),
+        version: revision.as_u64().to_string(),
+    };
+    let mut values: Vec<_> = kept.iter().map(|(name, revision)| updated(name, *revision)).collect();
+    values.extend(bodies.iter().zip(&done.values).map(|(one, written)| Applied {
         action: written.action.as_str().to_owned(),
-        version: written.revision.as_u64().to_string(),
-    });
-    let (values, defined) = (values.collect(), done.definitions.len());
+        ..updated(&one.name, written.revision)
+    }));
+    let place = |name: &str| body.values.iter().position(|one| one.name == name);
+    values.sort_by_cached_key(|one| place(&one.name));
+    let defined = done.definitions.len();
     Ok(Json(BatchDone { applied: true, refused, unchanged, uncompared, defined, values }))
 }
 
@@ -215,10 +222,12 @@ struct Compared {
     unchanged: Vec<String>,
     /// How many values the key may not see.
     uncompared: usize,
+    /// Those of them that stay: the key set the same itself.
+    kept: HashMap<String, Revision>,
 }
 
-/// Compares only values that the key may also read: whoever learns that a value is the same has guessed it. Encrypted
-/// values are noted as shown.
+/// Says only of values that the key may also read whether they are the same: whoever learns that has guessed the value.
+/// Encrypted values are noted as shown. Others stay if the key set the same itself, which the answer does not say.
 async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> Result<Compared, Failure> {
     let (org, mut done) = (&operator.org, Compared::default());
     let may =
@@ -241,6 +250,9 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
         let encrypted = stored.definition.encrypted;
         if !may(Right::Reveal, &one.name) && (encrypted || !may(Right::Read, &one.name)) {
             done.uncompared += 1;
+            if is_own(org, &found) && found.value.expose() == one.value.as_str() {
+                done.kept.insert(one.name.clone(), found.revision);
+            }
             continue;
         }
         shown.extend(encrypted.then(|| AuditNote::value_read(&found).named(&one.name)));
@@ -250,6 +262,13 @@ async fn compare(operator: &Operator, scope: &Scope, values: &[BatchValue]) -> R
     }
     operator.note_shown(&shown).await?;
     Ok(done)
+}
+
+/// Whether the key of `org` has sent this value itself, so that it learns nothing from a comparison. What it brought
+/// back has a note.
+fn is_own(org: &Org, found: &ScopedValue) -> bool {
+    let author = org.actor().map(|actor| actor.name().as_str());
+    author.is_some() && found.metadata.author() == author && found.metadata.note().is_none()
 }
 
 /// Lists the versions of a value, the newest first, without their content

@@ -130,7 +130,8 @@ pub struct BatchDone {
     /// see are compared: all with the right `reveal`, otherwise those that are not encrypted with the right `read`.
     #[serde(default)]
     pub unchanged: Vec<String>,
-    /// How many values of existing definitions could not be compared.
+    /// How many values of existing definitions could not be compared. Those that the key last set itself to the same
+    /// are listed as updated, and keep their version.
     #[serde(default)]
     pub uncompared: usize,
     /// How many definitions were added.
