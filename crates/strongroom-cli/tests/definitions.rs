@@ -133,6 +133,46 @@ fn what_is_not_named_stays_as_it_is() {
 }
 
 #[test]
+fn the_other_bound_and_the_examples_stay_and_a_list_is_replaced() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "N", "--format", "string", "--bytes-max", "5"]);
+    let ran = shell.run(&["define", "N", "--change", "--bytes-min", "2"]);
+    assert!(ran.stdout.contains("0-5 bytes to 2-5 bytes"), "{ran:?}");
+    let bounds = || {
+        let shown = shell.json(&["show", "N"]);
+        (shown["bytes_min"].clone(), shown["bytes_max"].clone())
+    };
+    assert_eq!(bounds(), (json!(2), json!(5)));
+    assert!(
+        ran.stderr.contains("`strongroom define N --change --bytes-min 0 --bytes-max 5` takes"),
+        "{ran:?}"
+    );
+    shell.ok(&["define", "N", "--change", "--bytes-max", "9"]);
+    assert_eq!(bounds(), (json!(2), json!(9)));
+
+    shell.ok(&["define", "L", "--format", "enum", "--one-of", "a", "--one-of", "b c"]);
+    let change = ["define", "L", "--change", "--one-of", "d"];
+    let dry = shell.json(&[&change[..], &["--dry-run"]].concat());
+    assert_eq!(dry["changes"], json!(["format enum (a, b c) to enum (d)"]));
+    let ran = shell.run(&change);
+    let back = "define L --change --format enum --one-of a --one-of 'b c'";
+    assert!(ran.stderr.contains(back), "{ran:?}");
+
+    let example = ["--must-match", "k_1", "--must-not-match", "x"];
+    shell.ok(&[&["define", "P", "--format", "pattern", "--pattern", "k_[0-9]"], &example[..]].concat());
+    let examples = || {
+        let shown = shell.json(&["show", "P"])["parameters"].to_string();
+        (shown.contains("k_1"), shown.contains("\"x\""))
+    };
+    shell.ok(&["define", "P", "--change", "--pattern", "k_[0-9]+"]);
+    assert_eq!(examples(), (true, true));
+    let ran = shell.run(&["define", "P", "--change", "--pattern", "j_[0-9]+"]);
+    assert!(ran.code == 4 && ran.stderr.contains("--format pattern to drop them"), "{ran:?}");
+    shell.ok(&["define", "P", "--change", "--pattern", "j_[0-9]+", "--must-match", "j_1"]);
+    assert_eq!(examples(), (false, true));
+}
+
+#[test]
 fn a_scope_with_a_value_stays_allowed() {
     let shell = Shell::with_vault();
     shell.define("A", "string");

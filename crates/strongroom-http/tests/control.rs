@@ -221,6 +221,16 @@ async fn a_batch_that_compares_leaves_conditions_to_the_write() {
     assert!(twice.status == 400 || twice.body.contains("\"updated\""), "{}", twice.body);
 }
 
+#[tokio::test]
+async fn a_bound_that_is_not_named_stays() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    desk.ok("POST", "/definitions", json!({"name": "N", "bytes_max": 5})).await;
+    let changed = desk.ok("PATCH", "/definitions/N", json!({"bytes_min": 2})).await;
+    let definition = &changed["definition"];
+    assert_eq!((&definition["bytes_min"], &definition["bytes_max"]), (&json!(2), &json!(5)));
+}
+
 async fn reveals(fixture: &Fixture) -> usize {
     let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
     let kinds = [EventKind::ValueRead, EventKind::CredentialRead];

@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionChange, DefinitionName, Expected, FormatChange, OnMismatch, Org, ScopeKind, Scopes,
-    StoredDefinition, VariableDefinition, WriteOptions,
+    DefinitionChange, DefinitionName, Expected, FormatChange, LengthBounds, OnMismatch, Org, ScopeKind,
+    Scopes, StoredDefinition, VariableDefinition, WriteOptions,
 };
 
 use strongroom_http::control;
 
+use super::format::described;
 use super::{Define, scopes_of};
 use crate::client::{Client, docs};
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 use crate::output::{self, Output, counted};
 use crate::pages;
 use crate::suggest;
@@ -18,7 +19,7 @@ use crate::suggest;
 /// Options that only a change takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
-    /// Change the existing definition; what is not named stays as it is
+    /// Change the existing definition; what is not named stays as it is, and a list that is named is replaced
     #[arg(long)]
     change: bool,
     /// With --change: show what it would do and which values it would refuse, and write nothing
@@ -53,6 +54,9 @@ struct Plan {
     changes: Vec<String>,
     /// Values that the change does not allow. They are not shown.
     refused: Vec<Refused>,
+    /// The options that take the change of the format and its bounds back.
+    #[serde(skip)]
+    back: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -149,7 +153,7 @@ impl Define {
             true => Some(None),
             false => text.clone().map(Some),
         };
-        let length = self.format.length()?;
+        let length = self.format.length(present.length)?;
         let body = control::DefinitionChange {
             name: self.change.rename.as_ref().map(ToString::to_string),
             var_format: self.format.named(Some(&present.var_format))?,
@@ -167,7 +171,7 @@ impl Define {
         };
         let made: control::Plan = client.control_patch(&path, &body)?;
         let refused = made.refused.iter().map(|one| Refused::of_server(one, &self.scopes)).collect();
-        let plan = Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused };
+        let plan = self.with_changes(changes, &present, refused)?;
         Ok(Some((plan, made.applied)))
     }
 
@@ -185,7 +189,8 @@ impl Define {
     /// `None` if neither the format nor its bounds change.
     fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
         let present = &stored.definition.var_format;
-        let (format, length) = (self.format.named(Some(present))?, self.format.length()?);
+        let (format, length) =
+            (self.format.named(Some(present))?, self.format.length(stored.definition.length)?);
         if format.is_none() && length.is_none() {
             return Ok(None);
         }
@@ -256,34 +261,43 @@ impl Define {
                 by_scope: true,
             }));
         }
-        let changes = self.changes(&stored.definition)?;
-        Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused })
+        self.with_changes(self.changes(&stored.definition)?, &stored.definition, refused)
+    }
+
+    fn with_changes(
+        &self,
+        changes: Vec<String>,
+        old: &VariableDefinition,
+        refused: Vec<Refused>,
+    ) -> Result<Plan, Failure> {
+        let back = self.format.back(old)?;
+        Ok(Plan { name: self.name.to_string(), dry_run: self.change.dry_run, changes, refused, back })
     }
 
     /// The differences.
     fn changes(&self, old: &VariableDefinition) -> Result<Vec<String>, Failure> {
         let format = self.format.named(Some(&old.var_format))?.filter(|format| *format != old.var_format);
-        let length = self.format.length()?.filter(|bounds| Some(*bounds) != old.length);
+        let length = self.format.length(old.length)?.filter(|bounds| Some(*bounds) != old.length);
         let scopes = scopes_of(&self.scopes).filter(|scopes| *scopes != old.scopes);
         let rename = self.change.rename.as_ref().filter(|name| name.as_str() != old.name);
-        let text = |new: &Option<String>, removed: bool, old: &Option<String>| match removed {
-            true => old.is_some(),
-            false => new.is_some() && new != old,
+        let text = |field: &str, new: &Option<String>, removed: bool, old: &Option<String>| {
+            let changes = if removed { old.is_some() } else { new.is_some() && new != old };
+            let new = new.as_deref().filter(|_| !removed);
+            changes.then(|| format!("{field} {} to {}", quoted(old.as_deref()), quoted(new)))
         };
         let versions = self.keep_versions.filter(|count| Some(*count) != old.history_versions);
         let age = self.keep_for.filter(|age| Some(age.as_secs()) != old.history_age_secs);
         let required = self.required && !old.required || self.change.optional && old.required;
         Ok([
-            format.map(|new| match new.name() == old.var_format.name() {
-                true => format!("the parameters of {new}"),
-                false => format!("format {} to {new}", old.var_format),
+            format.map(|new| format!("format {} to {}", described(&old.var_format), described(&new))),
+            length.map(|new| match old.length {
+                Some(old) => format!("{} to {}", in_bytes(old), in_bytes(new)),
+                None => format!("any length to {}", in_bytes(new)),
             }),
-            length.map(|bounds| format!("{} to {} bytes", bounds.min(), bounds.max())),
             rename.map(|new| format!("name to {new}")),
-            scopes.map(|new| format!("scopes to {}", names(new))),
-            text(&self.description, self.change.no_description, &old.description)
-                .then(|| "description".to_owned()),
-            text(&self.default, self.change.no_default, &old.default).then(|| "default".to_owned()),
+            scopes.map(|new| format!("scopes {} to {}", names(old.scopes), names(new))),
+            text("description", &self.description, self.change.no_description, &old.description),
+            text("default", &self.default, self.change.no_default, &old.default),
             required.then(|| if old.required { "optional" } else { "required" }.to_owned()),
             (self.encrypted && !old.encrypted).then(|| "encrypted, which cannot be undone".to_owned()),
             versions.map(|count| format!("{} kept", counted(count, "former version"))),
@@ -349,6 +363,14 @@ impl Plan {
 
 /// One JSON document, even for several definitions.
 fn made(plans: &[&Plan], output: &Output) -> Result<(), Failure> {
+    for Plan { name, back, .. } in plans {
+        if let Some(back) = back {
+            let name = word(name);
+            output.note(&format!(
+                "`strongroom define {name} --change{back}` takes the change of the format back"
+            ));
+        }
+    }
     match plans {
         [one] => output.done(&one.sentence(), one),
         several => {
@@ -370,6 +392,14 @@ fn in_the_way(count: usize, name: &str) -> Failure {
     let message = format!("{} of {name} would be refused, so nothing was written", counted(count, "value"));
     Failure::invalid(message)
         .next("set or delete them first; --keep-mismatched leaves those of another format until they are set")
+}
+
+fn in_bytes(bounds: LengthBounds) -> String {
+    format!("{}-{} bytes", bounds.min(), bounds.max())
+}
+
+fn quoted(text: Option<&str>) -> String {
+    text.map_or_else(|| "none".to_owned(), |text| format!("{text:?}"))
 }
 
 /// The names of the scopes.

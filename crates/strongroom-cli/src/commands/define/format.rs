@@ -1,10 +1,10 @@
 //! The options that name a format.
 
 use clap::ValueEnum;
-use strongroom::format::{BadFormat, EnumFormat, PatternDraft, PatternFormat, UrlSchemes};
-use strongroom::{LengthBounds, VarFormat};
+use strongroom::format::{BadFormat, EnumFormat, PatternDraft, PatternFormat, UrlSchemes, VALUE_BYTES_MAX};
+use strongroom::{LengthBounds, VarFormat, VariableDefinition};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, word};
 
 /// A format, its parameters and its bounds.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,13 +18,15 @@ pub(super) struct FormatArgs {
     /// The maximum length of a value in bytes
     #[arg(long, value_name = "N")]
     bytes_max: Option<usize>,
-    /// For --format enum: an allowed value; repeat it for several
+    /// For --format enum: an allowed value; repeat it for several. With --change, these replace all present ones
     #[arg(long = "one-of", value_name = "TEXT")]
     one_of: Vec<String>,
-    /// For --format url_with_scheme: a scheme in lower case; repeat it for several
+    /// For --format url_with_scheme: a scheme in lower case; repeat it for several. With --change, these replace all
+    /// present ones
     #[arg(long = "scheme", value_name = "SCHEME")]
     schemes: Vec<String>,
-    /// For --format pattern: the regular expression that a whole value must match
+    /// For --format pattern: the regular expression that a whole value must match. With --change and without --format,
+    /// examples that are not named stay
     #[arg(long, value_name = "REGEX")]
     pattern: Option<String>,
     /// For --format pattern: an example that must match; repeat it for several
@@ -83,22 +85,42 @@ impl FormatArgs {
             FormatName::UrlWithScheme => {
                 VarFormat::UrlWithScheme(UrlSchemes::new(&self.schemes).map_err(refused)?)
             }
-            FormatName::Pattern => VarFormat::Pattern(self.pattern_format()?),
+            FormatName::Pattern => VarFormat::Pattern(self.pattern_format(present)?),
             simple => simple.wire_name().parse().map_err(refused)?,
         }))
     }
 
-    fn pattern_format(&self) -> Result<PatternFormat, Failure> {
+    fn pattern_format(&self, present: Option<&VarFormat>) -> Result<PatternFormat, Failure> {
         let Some(pattern) = &self.pattern else {
             return Err(Failure::usage("--format pattern needs --pattern"));
         };
+        let kept = match present {
+            Some(VarFormat::Pattern(present)) if self.format.is_none() => Some(present),
+            _ => None,
+        };
+        let (mut matching, mut others) = (self.must_match.clone(), self.must_not_match.clone());
+        if let Some(kept) = kept {
+            if matching.is_empty() {
+                matching.extend(kept.must_match().map(str::to_owned));
+            }
+            if others.is_empty() {
+                others.extend(kept.must_not_match().map(str::to_owned));
+            }
+        }
         let mut draft = PatternFormat::draft(pattern);
-        draft = self.must_match.iter().fold(draft, PatternDraft::must_match);
-        draft = self.must_not_match.iter().fold(draft, PatternDraft::must_not_match);
-        if self.unicode {
+        draft = matching.into_iter().fold(draft, PatternDraft::must_match);
+        draft = others.into_iter().fold(draft, PatternDraft::must_not_match);
+        if self.unicode || kept.is_some_and(PatternFormat::is_unicode) {
             draft = draft.unicode();
         }
-        draft.vet().map_err(refused)
+        let failed = |error| match kept {
+            Some(_) => refused(error).next(
+                "the present examples apply too: name others with --must-match and --must-not-match, or add \
+                 --format pattern to drop them",
+            ),
+            None => refused(error),
+        };
+        draft.vet().map_err(failed)
     }
 
     /// The present format, if parameters of it were given.
@@ -130,9 +152,14 @@ impl FormatArgs {
         Ok(())
     }
 
-    /// The bounds that were named, if any.
-    pub(super) fn length(&self) -> Result<Option<LengthBounds>, Failure> {
-        let bounds = match (self.bytes_min, self.bytes_max) {
+    /// The bounds if one was named; the other stays as it is.
+    pub(super) fn length(&self, present: Option<LengthBounds>) -> Result<Option<LengthBounds>, Failure> {
+        if self.bytes_min.is_none() && self.bytes_max.is_none() {
+            return Ok(None);
+        }
+        let min = self.bytes_min.or(present.map(|bounds| bounds.min()));
+        let max = self.bytes_max.or(present.map(|bounds| bounds.max()));
+        let bounds = match (min, max) {
             (None, None) => return Ok(None),
             (min, Some(max)) => LengthBounds::new(min.unwrap_or(0)..=max),
             (Some(min), None) => LengthBounds::new(min..),
@@ -141,10 +168,67 @@ impl FormatArgs {
     }
 }
 
+impl FormatArgs {
+    /// The options that take this change of a definition's format and bounds back.
+    pub(super) fn back(&self, old: &VariableDefinition) -> Result<Option<String>, Failure> {
+        let format = self.named(Some(&old.var_format))?.filter(|format| *format != old.var_format);
+        let length = self.length(old.length)?.filter(|bounds| Some(*bounds) != old.length);
+        let format = format.map_or(Some(String::new()), |_| options(&old.var_format));
+        let length = length.map_or_else(String::new, |_| {
+            let (min, max) = old.length.map_or((0, VALUE_BYTES_MAX), |old| (old.min(), old.max()));
+            format!(" --bytes-min {min} --bytes-max {max}")
+        });
+        Ok(format.map(|format| format + &length).filter(|back| !back.is_empty()))
+    }
+}
+
 impl FormatName {
     fn wire_name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
+}
+
+/// A format with its parameters, for people to read.
+pub(super) fn described(format: &VarFormat) -> String {
+    let list = |texts: Vec<&str>| texts.join(", ");
+    match format {
+        VarFormat::Enum(one_of) => format!("enum ({})", list(one_of.values().collect())),
+        VarFormat::UrlWithScheme(schemes) => {
+            format!("url_with_scheme ({})", list(schemes.schemes().collect()))
+        }
+        VarFormat::Pattern(pattern) => {
+            let examples = [
+                ("; matches ", pattern.must_match().collect::<Vec<_>>()),
+                ("; does not match ", pattern.must_not_match().collect()),
+            ];
+            let examples = examples.into_iter().filter(|(_, texts)| !texts.is_empty());
+            let examples: String = examples.map(|(what, texts)| format!("{what}{}", list(texts))).collect();
+            let unicode = if pattern.is_unicode() { "; unicode" } else { "" };
+            format!("pattern ({}{unicode}{examples})", pattern.pattern())
+        }
+        other => other.name().to_owned(),
+    }
+}
+
+/// The options that name this format again; `None` if there are none.
+fn options(format: &VarFormat) -> Option<String> {
+    FormatName::from_str(format.name(), false).ok()?;
+    let each = |option: &str, texts: Vec<&str>| {
+        texts.into_iter().map(|text| format!(" {option} {}", word(text))).collect::<String>()
+    };
+    let parameters = match format {
+        VarFormat::Enum(list) => each("--one-of", list.values().collect()),
+        VarFormat::UrlWithScheme(schemes) => each("--scheme", schemes.schemes().collect()),
+        VarFormat::Pattern(pattern) => [
+            each("--pattern", vec![pattern.pattern()]),
+            if pattern.is_unicode() { " --unicode".to_owned() } else { String::new() },
+            each("--must-match", pattern.must_match().collect()),
+            each("--must-not-match", pattern.must_not_match().collect()),
+        ]
+        .concat(),
+        _ => String::new(),
+    };
+    Some(format!(" --format {}{parameters}", format.name()))
 }
 
 fn refused(error: impl Into<BadFormat>) -> Failure {

@@ -118,7 +118,7 @@ impl Define {
 
     fn into_definition(self) -> Result<VariableDefinition, Failure> {
         let mut definition = VariableDefinition::new(self.name.as_str(), self.format.var_format()?);
-        definition.length = self.format.length()?;
+        definition.length = self.format.length(None)?;
         definition.encrypted = self.encrypted;
         definition.required = self.required;
         definition.description = self.description;

@@ -246,10 +246,14 @@ impl DefinitionChange {
     /// The change of the format or of its bounds; `None` if neither changes.
     pub(crate) fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
         let old = &stored.definition;
-        let length = bounds(self.bytes_min, self.bytes_max)?;
-        if self.var_format.is_none() && length.is_none() {
+        let is_bounded = self.bytes_min.is_some() || self.bytes_max.is_some();
+        if self.var_format.is_none() && !is_bounded {
             return Ok(None);
         }
+        // A bound that is absent stays as it is.
+        let min = self.bytes_min.or(old.length.map(|old| old.min()).filter(|_| is_bounded));
+        let max = self.bytes_max.or(old.length.map(|old| old.max()).filter(|_| is_bounded));
+        let length = bounds(min, max)?;
         let mut change = FormatChange::to(self.var_format.clone().unwrap_or_else(|| old.var_format.clone()));
         if let Some(bounds) = length.or(old.length) {
             change = change.length(bounds);
