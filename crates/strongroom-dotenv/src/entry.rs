@@ -61,17 +61,18 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// A line whose text did not all become an entry. `Display` is a sentence without any text of the file.
+/// A line whose text did not all become an entry, or that others read otherwise. `Display` is a sentence without any
+/// text of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
     /// The line; the first is 1.
     pub line: usize,
-    /// What was left out.
+    /// What was left out, or is read otherwise.
     pub kind: NoteKind,
 }
 
-/// What of a line was left out.
+/// What of a line was left out, or is read otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoteKind {
@@ -84,6 +85,10 @@ pub enum NoteKind {
     NoValue,
     /// A comment behind a value without quotes, which could have been meant as part of it: `pass #1`.
     Comment,
+    /// A `$NAME`, `${NAME}`, `$(command)` or backtick that stays as it is, where others replace it.
+    Reference,
+    /// Quotes, backslashes or several words that stay as they are, where a shell reads them otherwise: `'p'q`, `a\ b`.
+    ShellSyntax,
 }
 
 impl fmt::Display for Note {
@@ -97,6 +102,13 @@ impl fmt::Display for Note {
                     "line {}: ` #` begins a comment; a value that has it is written in quotes",
                     self.line
                 )
+            }
+            NoteKind::Reference => {
+                write!(f, "line {}: `$` and backticks are kept as they are, not replaced", self.line)
+            }
+            NoteKind::ShellSyntax => {
+                let what = "a shell reads the quotes, backslashes or further words of the value otherwise";
+                write!(f, "line {}: {what}: check it", self.line)
             }
         }
     }

@@ -21,6 +21,9 @@ pub enum ParseErrorKind {
     /// The value starts with a quote, and where it ends is missing or ambiguous.
     #[error("the quotes of the value do not pair")]
     UnpairedQuote,
+    /// Another statement follows a value in quotes, as in `A="b"; C="d"`.
+    #[error("a second statement follows the value: put each on a line of its own")]
+    SecondStatement,
 }
 
 /// A name that cannot stand in a `.env` file.

@@ -2,8 +2,8 @@
 //!
 //! There is no standard for `.env`, and readers differ. This one takes what python-dotenv and Node's dotenv agree on;
 //! where they do not, it takes the reading that keeps what was written, and where every reading would be a guess it
-//! refuses the line by its number. No interpolation: `$NAME` stays as written. No value appears in an error, a note
-//! or a `Debug` output.
+//! refuses the line by its number. No interpolation: `$NAME` stays as written, with a [`Note`]. No value appears in an
+//! error, a note or a `Debug` output.
 //!
 //! ```
 //! let file = strongroom_dotenv::parse("API_URL=https://example.com/#top\nAPI_SECRET='pa$$ word'\n")?;
@@ -27,7 +27,8 @@
 //!   backslash stands for itself.
 //! - After a closing quote only white space and a comment may follow. If something else does, or if only an escaped
 //!   quote closes the line, the value is what stands between the outer quotes of that line, as written:
-//!   `"{"a": 1}"`, `"C:\dir\"`. With no outer pair the quotes belong to the value: `"a"b`.
+//!   `"{"a": 1}"`, `"C:\dir\"`. With no outer pair the quotes belong to the value: `"a"b`. Both leave a [`Note`]. A
+//!   second statement behind the quote is an error.
 //! - A line break in quotes is LF, whatever the file uses; a CR is written `"\r"`.
 //!
 //! # Where readers differ
@@ -45,6 +46,11 @@
 //! | `A: b` | `b` | dropped | `b` |
 //! | `A` | a note | no value | dropped |
 //! | `A="b"c` | `"b"c` | dropped | `"b"c` |
+//! | `A="b"; C="d"` | error | dropped | `b"; C="d` |
+//! | `A="b" C=d` | error | dropped | `"b" C=d` |
+//! | `A=b; C=d` | `b; C=d`, a note | `b; C=d` | `b; C=d` |
+//! | `A=b\ c` | `b\ c`, a note | `b\ c` | `b\ c` |
+//! | `A=$B`, `A="$(b)"` | as written, a note | as written | as written |
 //! | `A="{"a": 1}"` | `{"a": 1}` | dropped | `{"a": 1}` |
 //! | `A="{"#a": 1}"` | `{"#a": 1}` | `{` | `{` |
 //! | `A='C:\dir\'` | `C:\dir\` | dropped | `C:\dir\` |

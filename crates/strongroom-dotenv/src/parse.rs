@@ -11,7 +11,8 @@ use crate::{Entry, EnvFile, Note, NoteKind, ParseError, ParseErrorKind};
 ///
 /// # Errors
 /// [`ParseErrorKind::NotAnAssignment`] for a line that is neither blank, a comment nor an assignment;
-/// [`ParseErrorKind::UnpairedQuote`] for a value whose end is missing or ambiguous.
+/// [`ParseErrorKind::UnpairedQuote`] for a value whose end is missing or ambiguous;
+/// [`ParseErrorKind::SecondStatement`] for a quoted value in front of another statement.
 ///
 /// # Examples
 /// ```
@@ -31,10 +32,8 @@ pub fn parse(text: &str) -> Result<EnvFile, ParseError> {
         match statement {
             Statement::Nothing => {}
             Statement::Name => notes.push(Note { line, kind: NoteKind::NoValue }),
-            Statement::Assignment { name, value, cut } => {
-                if cut {
-                    notes.push(Note { line, kind: NoteKind::Comment });
-                }
+            Statement::Assignment { name, value, noted } => {
+                notes.extend(noted.into_iter().map(|kind| Note { line, kind }));
                 assignments.push((name, value, line));
             }
         }
@@ -49,11 +48,11 @@ type Value = Zeroizing<String>;
 enum Statement<'t> {
     Nothing,
     Name,
-    /// `cut` if a comment follows that could have been meant as part of the value.
+    /// `noted` is what other readers may take otherwise.
     Assignment {
         name: &'t str,
         value: Value,
-        cut: bool,
+        noted: Vec<NoteKind>,
     },
 }
 
@@ -85,9 +84,8 @@ fn statement(text: &str) -> Result<(Statement<'_>, &str), ParseErrorKind> {
     };
     // A quoted value may continue after the line, so it is read from the text.
     let (_, value_text) = text.split_at(line.len() - value_in_line.len());
-    let cut = !value_text.trim_start().starts_with(QUOTES) && without_comment(value_in_line) != value_in_line;
-    let (value, after) = value(value_text)?;
-    Ok((Statement::Assignment { name, value, cut }, after))
+    let (value, after, noted) = value(value_text)?;
+    Ok((Statement::Assignment { name, value, noted }, after))
 }
 
 /// The name in front of `=`, or of `:` and white space, and what follows; the latter is missing after a bare name.
@@ -116,27 +114,86 @@ fn without_export(statement: &str) -> &str {
     rest.map(str::trim_start).filter(|rest| rest.starts_with(is_name_char)).unwrap_or(statement)
 }
 
-/// The value that `text` starts with, and the text from the next line on.
-fn value(text: &str) -> Result<(Value, &str), ParseErrorKind> {
+/// The value that `text` starts with, the text from the next line on, and what to note.
+fn value(text: &str) -> Result<(Value, &str, Vec<NoteKind>), ParseErrorKind> {
     let (line, after_line) = split_line(text);
     let trimmed = line.trim_start();
+    let noted =
+        |kinds: &[(bool, NoteKind)]| kinds.iter().filter(|(is, _)| *is).map(|(_, kind)| *kind).collect();
     let Some(quote) = trimmed.chars().next().filter(|c| QUOTES.contains(c)) else {
-        return Ok((Value::new(without_comment(line).trim().to_owned()), after_line));
+        let bare = without_comment(line);
+        let noted = noted(&[
+            (bare != line, NoteKind::Comment),
+            (refers(bare, false), NoteKind::Reference),
+            (is_shell_syntax(bare), NoteKind::ShellSyntax),
+        ]);
+        return Ok((Value::new(bare.trim().to_owned()), after_line, noted));
     };
     let (_, opened) = text.split_at(line.len() - trimmed.len() + quote.len_utf8());
-    if let Some(found) = quoted(opened, quote) {
-        return Ok(found);
+    if let Some((inner, after)) = quoted(opened, quote) {
+        let noted = noted(&[(quote == '"' && refers(inner, true), NoteKind::Reference)]);
+        return Ok((unescape(inner, quote), after, noted));
     }
-    Ok((unpaired(trimmed, quote)?, after_line))
+    refuse_second_statement(opened, quote)?;
+    Ok((unpaired(trimmed, quote)?, after_line, vec![NoteKind::ShellSyntax]))
 }
 
-/// A value in quotes that close where a value can end; `text` starts after the opening one.
-fn quoted(text: &str, quote: char) -> Option<(Value, &str)> {
+/// What stands in quotes that close where a value can end, and the text from the next line on; `text` starts after the
+/// opening one.
+fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
     let (inner, tail) = text.split_at(closing(text, quote)?);
     let (tail, after) = split_line(tail.strip_prefix(quote)?);
     // A `#` right behind the quote is no comment if the quote comes again: '{'#a': 1}'.
     let ends = is_blank_or_comment(tail) || tail.starts_with('#') && !tail.contains(quote);
-    ends.then(|| (unescape(inner, quote), after))
+    ends.then_some((inner, after))
+}
+
+/// Fails if the quotes close in front of another statement: python-dotenv drops the line, Node's dotenv takes all of
+/// it for the value, and a shell reads two.
+fn refuse_second_statement(text: &str, quote: char) -> Result<(), ParseErrorKind> {
+    let (line, _) = split_line(text);
+    let tail = closing(line, quote).and_then(|at| line.split_at(at).1.strip_prefix(quote));
+    let is_statement = |tail: &str| {
+        let next = tail.trim_start();
+        next.starts_with([';', '&']) || next.len() < tail.len() && assigns(without_export(next))
+    };
+    if tail.is_some_and(is_statement) { Err(ParseErrorKind::SecondStatement) } else { Ok(()) }
+}
+
+/// Whether the text starts with `NAME=`.
+fn assigns(text: &str) -> bool {
+    text.trim_start_matches(is_name_char).starts_with('=') && text.starts_with(is_name_char)
+}
+
+/// Whether a shell or a reader that substitutes would replace something.
+fn refers(text: &str, has_escapes: bool) -> bool {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let is_name = |next: &char| next.is_ascii_alphabetic() || matches!(next, '_' | '{' | '(');
+        match c {
+            '\\' if has_escapes => {
+                chars.next();
+            }
+            '`' => return true,
+            '$' if chars.peek().is_some_and(is_name) => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a shell would read a value without quotes otherwise: it ends early, or loses a backslash that is not part
+/// of a path.
+fn is_shell_syntax(bare: &str) -> bool {
+    let bare = bare.trim();
+    let is_escape = |(at, _): (usize, &str)| {
+        let next = bare.split_at(at).1.chars().nth(1);
+        next.is_some_and(|next| next.is_whitespace() || "'\"`$#&;()".contains(next))
+    };
+    bare.ends_with(';')
+        || ["; ", " && "].iter().any(|end| bare.contains(end))
+        || bare.split_whitespace().skip(1).any(assigns)
+        || bare.match_indices('\\').any(is_escape)
 }
 
 /// A value on one line that starts with a quote and has others inside, such as `"{"a": 1}"` or `"C:\dir\"`: what

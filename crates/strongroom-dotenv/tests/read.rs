@@ -155,6 +155,31 @@ fn a_comment_that_could_have_been_part_of_a_value_is_noted() {
 }
 
 #[test]
+fn what_a_shell_reads_otherwise_leaves_a_note() {
+    let noted = |text: &str| parse(text).unwrap().notes.iter().map(|note| note.kind).collect::<Vec<_>>();
+    for text in ["A=$B", "A=${B}/c", "A=$(b)", "A=b`c`", "A=\"$B\"", "A=\"`b`\"", r"A=\$B"] {
+        assert!(noted(text).contains(&NoteKind::Reference), "{text}");
+    }
+    for text in ["A='p'q", r#"A="b"c"#, r"A=b\ c", "A=b; B=c", "A=b B=c", "A=b;", r#"A="{"a": 1}""#] {
+        assert_eq!(noted(text), [NoteKind::ShellSyntax], "{text}");
+    }
+    for text in
+        ["A='$B ${C}'", r#"A="\$B \`c\`""#, r"A=C:\new\table", "A=b c", "A=a$", "A=$1", "A=it's", "A=b;c"]
+    {
+        assert_eq!(noted(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_second_statement_behind_quotes_is_an_error() {
+    for text in
+        ["export A=\"b\"; export B=\"c\"", "A=\"b\" B=c", "A='b' export B='c'", "A='b' && B='c'", "A=\"b\";"]
+    {
+        assert_eq!(parse(text).unwrap_err().kind, ParseErrorKind::SecondStatement, "{text}");
+    }
+}
+
+#[test]
 fn line_that_assigns_to_no_name_is_an_error() {
     let texts = [
         "=b",

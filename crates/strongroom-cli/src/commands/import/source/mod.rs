@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use strongroom::{Secret, VarFormat};
+use strongroom_dotenv::NoteKind;
 use zeroize::Zeroizing;
 
 use self::json::{DECRYPT_SOPS, Document, Refusal};
@@ -82,7 +83,10 @@ fn refuse_encrypted(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
     };
     let (by, step) = if has(|value| value.starts_with("ENC[AES256_GCM,") && value.ends_with(']')) {
         ("SOPS", DECRYPT_SOPS)
-    } else if has(|value| value.starts_with("encrypted:") && value.len() >= DOTENVX_BYTES_MIN) {
+    } else if has(|value| value.starts_with("encrypted:") && value.len() >= DOTENVX_BYTES_MIN)
+        || entries.iter().any(|entry| entry.name.starts_with("DOTENV_PUBLIC_KEY"))
+            && has(|value| value.starts_with("encrypted:"))
+    {
         ("dotenvx", "import what `dotenvx get --format shell` or `dotenvx decrypt --stdout` prints")
     } else {
         return Ok(());
@@ -112,7 +116,9 @@ fn of_env(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fai
     let mut entries = Vec::with_capacity(file.entries.len());
     for entry in file.entries {
         let line = entry.line();
-        if entry.expose().contains("${") {
+        // Also in single quotes, where python-dotenv replaces it.
+        let is_noted = file.notes.iter().any(|note| (note.line, note.kind) == (line, NoteKind::Reference));
+        if entry.expose().contains("${") && !is_noted {
             output.note(&format!("{}, line {line}: `${{` is kept as it is, not replaced", path.display()));
         }
         let (name, value) = entry.into_parts();
