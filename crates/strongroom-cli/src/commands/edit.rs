@@ -369,11 +369,13 @@ fn overwrite(file: &mut fs::File) -> io::Result<()> {
     file.sync_data()
 }
 
-/// The directory for drafts: in memory where there is one, so that a killed command leaves nothing on a disk.
+/// The directory for drafts: one that the user chose, otherwise in memory, so that a killed command leaves nothing on a
+/// disk.
 pub(super) fn directory() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|path| path.is_dir() && refuse_foreign(path, Exit::Other).is_ok())
+        .or_else(|| env::var_os("TMPDIR").map(PathBuf::from))
         .or_else(|| {
             Some(PathBuf::from("/dev/shm")).filter(|memory| cfg!(target_os = "linux") && memory.is_dir())
         })
