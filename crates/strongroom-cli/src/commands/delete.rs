@@ -116,6 +116,7 @@ impl Delete {
     /// For a definition that cannot be read, or was already deleted.
     async fn purge_definition(&self, org: &Org, output: &Output) -> Result<(), Failure> {
         let name = &self.name;
+        let mut what = format!("all that there is of the definition {name}");
         let mut left: Vec<_> =
             Deleted::find(org, name, output).await?.of_name.into_iter().map(|stored| stored.id).collect();
         if let Ok(id) = name.as_str().parse::<DefinitionId>() {
@@ -126,22 +127,23 @@ impl Delete {
                 Err(Error::DefinitionNotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            if let Ok(Some(stored)) = org.definition(id).await
-                && let known = stored.definition.name
-                && matches!(org.definition(known.as_str()).await, Ok(Some(named)) if named.id == id)
-            {
-                return Err(Failure::invalid(format!("{id} is the id of the definition {known}")).next(
-                    format!(
-                        "nothing was deleted; `strongroom delete {} --definition` deletes it",
-                        word(&known)
-                    ),
-                ));
+            if let Ok(Some(stored)) = org.definition(id).await {
+                let known = stored.definition.name;
+                if matches!(org.definition(known.as_str()).await, Ok(Some(named)) if named.id == id) {
+                    return Err(Failure::invalid(format!("{id} is the id of the definition {known}")).next(
+                        format!(
+                            "nothing was deleted; `strongroom delete {} --definition` deletes it",
+                            word(&known)
+                        ),
+                    ));
+                }
+                what = format!("the definition {known}, which can be read but is not found by its name");
             }
         }
         if left.is_empty() {
             return Err(suggest::undefined(org, name).await);
         }
-        self.consent.to(&format!("delete all that there is of the definition {name}, for good"))?;
+        self.consent.to(&format!("delete {what}, with its values, for good"))?;
         for id in left {
             match org.purge_definition(id).await {
                 Err(Error::DefinitionNotFound(_)) => return Err(suggest::undefined(org, name).await),
