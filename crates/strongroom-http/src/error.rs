@@ -379,7 +379,7 @@ fn log_failed(error: &Error) {
 }
 
 /// Why a call is refused, in a word of [`Reason`]. The contract has no field for it.
-const REASON_HEADER: &str = "x-strongroom-reason";
+pub(crate) const REASON_HEADER: &str = "x-strongroom-reason";
 const NEXT_OF_DAMAGE: &str = "`strongroom verify` names all damaged rows; `undo --replace-damaged` puts a version in \
                               the place of a value or credential, and a backup has all of them";
 

@@ -11,7 +11,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::error::{Failure, with_reason};
+use crate::error::{Failure, REASON_HEADER, with_reason};
 use crate::observe::Observed;
 use crate::service::Service;
 use crate::{accounts, console, control, credentials, definitions, openapi, operate, sessions, values};
@@ -63,6 +63,7 @@ fn cors(service: &Service) -> Option<CorsLayer> {
         .allow_headers(
             named.into_iter().chain([header::AUTHORIZATION, header::CONTENT_TYPE]).collect::<Vec<_>>(),
         )
+        .expose_headers(["x-request-id", REASON_HEADER, "retry-after"].map(HeaderName::from_static))
         .max_age(Duration::from_secs(600));
     Some(layer)
 }

@@ -120,6 +120,8 @@ async fn only_pages_of_named_origins_may_call() {
             asked.headers.get("access-control-allow-origin").is_some_and(|allowed| allowed == origin);
         assert_eq!(allowed, is_allowed, "{origin}");
     }
+    let asked = fixture.call("GET", "/env/definitions").header("origin", named).send().await;
+    assert!(asked.header("access-control-expose-headers").contains("x-strongroom-reason"));
     let closed = Fixture::new().await;
     let asked = closed.call("GET", "/env/definitions").header("origin", named).send().await;
     assert!(!asked.headers.contains_key("access-control-allow-origin"));

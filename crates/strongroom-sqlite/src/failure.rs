@@ -17,6 +17,10 @@ pub(crate) fn of_sqlite(error: impl Into<Arc<Error>>) -> StoreError {
             (StoreErrorKind::Unsupported, "the file is not an SQLite database: choose another path")
         }
         Some(ErrorCode::DatabaseCorrupt) => (StoreErrorKind::Corrupt, "the database file is damaged"),
+        // In the words of `io::ErrorKind::StorageFull`, by which a full disk is known whatever the store.
+        Some(ErrorCode::DiskFull) => {
+            (StoreErrorKind::Unavailable, "the database file could not be written: no storage space")
+        }
         Some(_) => (StoreErrorKind::Unavailable, "the database file could not be read or written"),
         None => (StoreErrorKind::Corrupt, "the tables hold something that strongroom did not write"),
     };
@@ -26,4 +30,16 @@ pub(crate) fn of_sqlite(error: impl Into<Arc<Error>>) -> StoreError {
 /// Something that cannot be a store of this kind.
 pub(crate) fn unsupported(message: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_as_the_system_names_it() {
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        let error = of_sqlite(Error::SqliteFailure(full, None));
+        assert!(error.to_string().contains(&std::io::ErrorKind::StorageFull.to_string()), "{error}");
+    }
 }

@@ -123,7 +123,9 @@ impl Undo {
     fn is_not_kept(&self, has_unreadable: bool) -> Failure {
         let nothing = format!("no deleted definition {} is kept", self.name);
         match has_unreadable {
-            false => Failure::not_found(nothing).next(format!("`strongroom define` makes one; {BY_ID}")),
+            false => Failure::not_found(nothing).next(format!(
+                "`strongroom list` shows what is defined, `strongroom define` makes one; {BY_ID}"
+            )),
             true => Failure::new(Exit::Key, format!("{nothing}, unless it is one that cannot be read"))
                 .next(format!("nothing was changed; {BY_ID}, or a backup from before has it whole")),
         }

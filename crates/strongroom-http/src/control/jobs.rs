@@ -268,7 +268,10 @@ async fn verify_to_end(vault: &Vault, reporter: &Reporter) -> Result<Outcome, Er
 fn verdict(report: &VerifyReport) -> String {
     match report.is_clean() {
         true => format!("{} rows are whole", report.rows),
-        false => format!("{} findings in {} rows checked", report.findings_total, report.rows),
+        false => match report.findings_total {
+            1 => format!("1 finding in {} rows checked", report.rows),
+            total => format!("{total} findings in {} rows checked", report.rows),
+        },
     }
 }
 

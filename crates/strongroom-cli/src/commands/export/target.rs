@@ -167,7 +167,7 @@ fn refuse(reader: Reader, who: Option<&str>, values: &[Seen]) -> Result<(), Fail
         ),
     };
     Err(Failure::invalid(message)
-        .next(format!("`--for` {} can hold all of them; or export some with --only NAME", able.join(" or "))))
+        .next(format!("`--for` with one of {} holds all of them; --only NAME exports some", able.join(", "))))
 }
 
 fn refused(values: &[Seen], holds: impl Fn(&Seen) -> bool) -> Vec<&str> {
