@@ -3,11 +3,11 @@
 
 #[cfg(unix)]
 pub(crate) mod door;
-#[cfg(unix)]
-mod left;
 #[cfg(feature = "memory")]
 mod memory;
 pub(crate) mod noticed;
+#[cfg(unix)]
+mod outlasting;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redb")]
@@ -191,15 +191,16 @@ impl Spec {
         self.open_by(|kind| kind.open_for(access, &self.place), || Ok(self.through_door()?.map(kept)))
     }
 
-    /// For a command whose server has ended meanwhile.
+    /// For a command whose server has ended meanwhile. A store that is gone is not created again.
     #[cfg(unix)]
     fn open_once_more(&self, access: Access) -> Result<Arc<dyn Store>, Failure> {
+        self.refuse_absent()?;
         self.open_by(|kind| kind.open_for(access, &self.place), || self.through_door())
     }
 
     #[cfg(unix)]
     fn outlasting(&self, served: Arc<dyn Store>, access: Access) -> Arc<dyn Store> {
-        Arc::new(left::LeftStore::new(self.clone(), access, served))
+        Arc::new(outlasting::OutlastingStore::new(self.clone(), access, served))
     }
 
     #[cfg(not(unix))]

@@ -12,7 +12,7 @@ use strongroom::store::{
 use super::{Access, Spec};
 
 #[derive(Debug)]
-pub(super) struct LeftStore {
+pub(super) struct OutlastingStore {
     spec: Spec,
     access: Access,
     /// Those of the served store: others may write to it.
@@ -20,7 +20,7 @@ pub(super) struct LeftStore {
     current: Mutex<Arc<dyn Store>>,
 }
 
-impl LeftStore {
+impl OutlastingStore {
     pub(super) fn new(spec: Spec, access: Access, served: Arc<dyn Store>) -> Self {
         Self { spec, access, capabilities: served.capabilities(), current: Mutex::new(served) }
     }
@@ -54,7 +54,7 @@ fn is_gone<T>(answer: &Result<T, StoreError>) -> bool {
 #[async_trait]
 // A default method of the trait would call this store and not the inner one.
 #[deny(clippy::missing_trait_methods)]
-impl Store for LeftStore {
+impl Store for OutlastingStore {
     async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
         let store = self.current();
         let answer = store.read(request).await;
@@ -73,5 +73,48 @@ impl Store for LeftStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.current().close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use futures_executor::block_on;
+    use strongroom::store::Durability;
+
+    use super::*;
+
+    /// A served store whose server has ended.
+    #[derive(Debug)]
+    struct Gone;
+
+    #[async_trait]
+    impl Store for Gone {
+        async fn read(&self, _: &ReadBatch) -> Result<ReadSet, StoreError> {
+            Err(StoreError::new(StoreErrorKind::Unavailable, "gone"))
+        }
+
+        async fn commit(&self, _: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+            Err(StoreError::new(StoreErrorKind::Unavailable, "gone"))
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::embedded(Durability::PowerLoss).with_sharing()
+        }
+
+        async fn close(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_store_that_went_with_its_server_is_not_created_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vault");
+        let store = OutlastingStore::new(Spec::at(path.clone()), Access::Write, Arc::new(Gone));
+        let refused = block_on(store.read(&ReadBatch::default())).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+        assert!(!path.exists(), "{refused}");
     }
 }
