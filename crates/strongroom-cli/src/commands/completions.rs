@@ -29,7 +29,8 @@ impl Completions {
 }
 
 fn with_commands(names: &str) -> String {
-    names.replace("COMMANDS", &TAKE_A_NAME.join(" ")).replace("OPTIONS", &WHERE.join("|"))
+    let names = names.replace("CASES", CASES).replace("COMMANDS", &TAKE_A_NAME.join(" "));
+    names.replace("OPTIONS", &WHERE.join("|"))
 }
 
 /// The same script with names where these commands take one.
@@ -65,6 +66,12 @@ const WHERE: [&str; 8] = [
 // The names are quoted, as fish and zsh do by themselves: a user who may define a variable must not be able to run
 // anything in the shell of someone who completes its name. Nothing is asked and nothing is waited for.
 
+/// For both shells that have `case`: the words that say where the names are.
+const CASES: &str = r#"            OPTIONS) where+=("${typed[i]}" "${typed[i+1]}") ;;
+            --*=*) case ${typed[i]%%=*} in OPTIONS) where+=("${typed[i]}") ;; esac ;;
+            --no-project) where+=(--no-project) ;;
+"#;
+
 const NAMES_IN_BASH: &str = r#"
 _strongroom_names() {
     _strongroom "$@"
@@ -76,10 +83,7 @@ _strongroom_names() {
     read -ra typed <<< "${COMP_LINE:0:COMP_POINT}"
     for ((i = 1; i < ${#typed[@]}; i++)); do
         case ${typed[i]} in
-            OPTIONS) where+=("${typed[i]}" "${typed[i+1]}") ;;
-            --*=*) case ${typed[i]%%=*} in OPTIONS) where+=("${typed[i]}") ;; esac ;;
-            --no-project) where+=(--no-project) ;;
-        esac
+CASES        esac
     done
     local only=
     [[ $before == --only ]] && only=get
@@ -125,10 +129,7 @@ _strongroom_names() {
     typed=("${(@Q)${(z)LBUFFER}}")
     for ((i = 2; i < $#typed; i++)); do
         case ${typed[i]} in
-            OPTIONS) where+=("${typed[i]}" "${typed[i+1]}") ;;
-            --*=*) case ${typed[i]%%=*} in OPTIONS) where+=("${typed[i]}") ;; esac ;;
-            --no-project) where+=(--no-project) ;;
-        esac
+CASES        esac
     done
     names=("${(@f)$(command strongroom --wait 0 $where list --names </dev/null 2>/dev/null)}")
     compadd -a names
