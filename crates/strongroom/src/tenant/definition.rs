@@ -112,20 +112,19 @@ impl Draft<'_> {
     }
 
     /// Puts a definition in the place of one that cannot be opened or is gone, and frees the names that lead to the old
-    /// one. Returns whether there were any: if so, the old one is counted.
+    /// one.
     pub(crate) async fn replace_definition(
         &mut self,
         stored: &StoredDefinition,
         read: Option<RowRevision>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let name = self.tenant().id.name_key(&stored.definition.name);
-        let has_name = self.free_names(&stored.id, Some(&name)).await?;
+        self.free_names(&stored.id, Some(&name)).await?;
         self.note(|| AuditChange {
             after: Some(stored.revision),
             ..change_of(EventKind::DefinitionUpdated, stored)
         });
-        self.put_definition_row(stored, read)?;
-        Ok(has_name)
+        self.put_definition_row(stored, read)
     }
 
     /// Deletes the row of a definition as it was read, if there is one, and keeps an older row from coming back.
@@ -220,23 +219,49 @@ impl Draft<'_> {
         read: Option<&Versioned>,
         change: i64,
     ) -> Result<(), Error> {
-        let place = self.tenant().id.count();
-        let (count, revision) = match read {
-            Some(row) => {
-                let (count, revision) = self.read_count(&place, row)?;
-                (count, revision.next())
-            }
-            // Random, since the count of an org that was shredded was at this address.
-            None => (0, Revision::first()?),
-        };
+        let (count, revision) = self.next_count(read)?;
         // Saturates: a wrong count must not keep anyone from deleting.
         let changed = count.saturating_add_signed(change);
         let max = self.tenant().engine.limits.definitions();
         if change > 0 && changed > max as u64 {
             return Err(Error::TooManyDefinitions(max));
         }
-        let document = Document { id: None, revision, body: &changed.to_be_bytes() };
-        self.put_sealed(&place, read.map(|row| row.revision), &document)
+        self.put_count(read, changed, revision)
+    }
+
+    /// Counts the definitions by their rows, without that of `id`, which `stays` or goes with this batch. That row may
+    /// have been planted or lost, so the stated count says nothing of it. Every write that makes or deletes a
+    /// definition writes the count, so this batch loses to one that does so meanwhile.
+    pub(crate) async fn recount_definitions(
+        &mut self,
+        read: Option<&Versioned>,
+        id: &DefinitionId,
+        stays: bool,
+    ) -> Result<(), Error> {
+        let tenant = self.tenant();
+        let (range, own) = (tenant.id.definitions(), tenant.id.definition(id).key());
+        let page = tenant.engine.read(tenant.scan_of_definitions()).await?;
+        let rows = tenant.rest(&range, page).await?;
+        let others = rows.iter().filter(|(key, _)| *key != own).count() as u64;
+        let (_, revision) = self.next_count(read)?;
+        self.put_count(read, others + u64::from(stays), revision)
+    }
+
+    /// The stated count, and the revision of the next one.
+    fn next_count(&self, read: Option<&Versioned>) -> Result<(u64, Revision), Error> {
+        match read {
+            Some(row) => {
+                let (count, revision) = self.read_count(&self.tenant().id.count(), row)?;
+                Ok((count, revision.next()))
+            }
+            // Random, since the count of an org that was shredded was at this address.
+            None => Ok((0, Revision::first()?)),
+        }
+    }
+
+    fn put_count(&mut self, read: Option<&Versioned>, count: u64, revision: Revision) -> Result<(), Error> {
+        let document = Document { id: None, revision, body: &count.to_be_bytes() };
+        self.put_sealed(&self.tenant().id.count(), read.map(|row| row.revision), &document)
     }
 
     fn read_count(&self, place: &Row<'_>, row: &Versioned) -> Result<(u64, Revision), Error> {

@@ -29,7 +29,8 @@ pub(crate) struct ValueRows {
     pub(crate) row: Option<Versioned>,
     /// Its row in its definition's index.
     pub(crate) index: Option<Versioned>,
-    /// The note that it was deleted. Read only if there is no value although the index has one.
+    /// The note that it was deleted. Read only if there is no value although the index has one, or the write expects
+    /// that it is deleted or gone.
     pub(crate) deleted: Option<Versioned>,
     /// Former versions that are too old to be kept, or too many because fewer are now kept.
     pub(crate) surplus: Vec<Key>,
@@ -62,11 +63,16 @@ impl Tenant {
         let mut read: Vec<ValueRows> =
             paired.map(|(row, index)| ValueRows { row, index, ..ValueRows::default() }).collect();
         let (mut gets, mut absent) = (Vec::new(), Vec::new());
-        let continues =
-            |value: &NewValue<'_>| [value.expected, options.expected].contains(&Expected::Unreadable);
+        let expects = |value: &NewValue<'_>, what: fn(&Expected) -> bool| {
+            [value.expected, options.expected].iter().any(what)
+        };
+        let continues = |value: &NewValue<'_>| expects(value, |expected| *expected == Expected::Unreadable);
+        let undeletes =
+            |value: &NewValue<'_>| expects(value, |expected| matches!(expected, Expected::Deleted(_)));
         for ((value, id), rows) in values.iter().zip(ids).zip(&mut read) {
-            // If the value itself is gone, its row in the index may be gone too.
-            if rows.row.is_none() && (rows.index.is_some() || continues(value)) {
+            // A caller who knows that the value is deleted or gone does not depend on its row in the index, which may
+            // be lost too.
+            if rows.row.is_none() && (rows.index.is_some() || continues(value) || undeletes(value)) {
                 gets.push(self.id.deleted(&Subject::value(&value.scope, id)).key());
                 absent.push(rows);
             }

@@ -46,19 +46,19 @@ impl Draft<'_> {
         taken: Option<&Versioned>,
         freshness: Freshness,
     ) -> Result<(), Error> {
+        let page = self.tenant().engine.read(self.tenant().scan_of_definitions()).await?;
+        self.refuse_borne(slice::from_ref(name), Some(id), page, freshness).await?;
         if let Some(taken) = taken {
             return Err(Error::DefinitionExists(read_hint(taken)?));
         }
-        let page = self.tenant().engine.read(self.tenant().scan_of_definitions()).await?;
-        self.refuse_borne(slice::from_ref(name), Some(id), page, freshness).await?;
         self.put_definition_name(name, &id);
         Ok(())
     }
 
-    /// Refuses names that have no index row, if another definition than `own` bears one and has lost its row: two of
-    /// one name would stand. The row is then made again, so that the name leads to that definition from now on. One
-    /// that cannot be read takes no name: whoever brings it back finds the name taken. `page` is what
-    /// [`Tenant::scan_of_definitions`] reads.
+    /// Refuses a name that another definition than `own` bears, whatever its index row says: otherwise there could be
+    /// two definitions of one name. If that row is lost, or leads to no definition of the name, it is written again, so
+    /// that the name leads to the definition from now on. A definition that cannot be read takes no name: whoever
+    /// brings it back finds the name taken. `page` is what [`Tenant::scan_of_definitions`] reads.
     pub(crate) async fn refuse_borne(
         &self,
         names: &[DefinitionName],
@@ -79,14 +79,42 @@ impl Draft<'_> {
             };
             let (id, borne) = (known.stored.id, &known.stored.definition.name);
             let Some(name) = names.iter().find(|name| name.as_str() == borne) else { continue };
+            let index = tenant.id.definition_name(name).key();
+            let found = tenant.engine.get(index.clone()).await?;
+            if let Some(other) = self.bearer(found.as_ref(), name, id).await? {
+                return Err(Error::DefinitionExists(other));
+            }
             let mut repair = Draft::new(tenant, view);
             repair.expect_as_read(key, Some(row.revision));
-            repair.put_definition_name(name, &id);
+            repair.put_as_read(index, found.map(|found| found.revision), encode_index(id.as_bytes()));
             // Whoever was faster made it, or has changed the definition.
             let _ = repair.commit().await?;
             return Err(Error::DefinitionExists(id));
         }
         Ok(())
+    }
+
+    /// The definition to which the index row of a name leads, if that is `known` or has the name too. One that cannot
+    /// be read may have it.
+    async fn bearer(
+        &self,
+        index: Option<&Versioned>,
+        name: &DefinitionName,
+        known: DefinitionId,
+    ) -> Result<Option<DefinitionId>, Error> {
+        let (tenant, view) = (self.tenant(), self.view());
+        let Some(id) = index.and_then(|index| read_hint(index).ok()) else { return Ok(None) };
+        if id == known {
+            return Ok(Some(id));
+        }
+        let key = tenant.id.definition(&id).key();
+        let Some(row) = tenant.engine.get(key.clone()).await? else { return Ok(None) };
+        let has_name = match tenant.open_listed(view, &key, &row) {
+            Ok(Some(other)) => other.stored.definition.name == name.as_str(),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        Ok(has_name.then_some(id))
     }
 
     /// Takes a name of which it is known that no definition bears it. The batch fails if its row is there.

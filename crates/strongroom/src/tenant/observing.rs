@@ -11,7 +11,7 @@ use crate::engine::observer::{Call, Observed};
 use crate::error::Error;
 
 pin_project! {
-    /// A verb, with what its observer is told once it ends or is dropped.
+    /// A verb, with what its observer receives once it ends or is dropped.
     ///
     /// An async function around the verb would keep room for it twice, as its argument and as what it awaits. The
     /// futures of writes would be twice the size, and callers who box or move one would pay for that.

@@ -23,6 +23,11 @@ struct Lost {
 impl Lost {
     /// The row of the name V is gone.
     fn new() -> Self {
+        Self::with(|_| None)
+    }
+
+    /// In the place of the row of the name V is one that is made of the row of the name OTHER, or none.
+    fn with(row: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Self {
         let (store, vault) = empty();
         let org = org(&vault);
         let (other, as_v, deleted, v) = block_on(async {
@@ -38,11 +43,14 @@ impl Lost {
         });
         let mut batch = WriteBatch::default();
         let all = rows(&*store);
-        let name = all.keys().find(|key| {
-            let key = RowKey::parse(key);
-            key.kind == Kind::DefinitionName && key.rest == b"V"
-        });
-        batch.delete(name.unwrap().as_slice().into());
+        let name = |name: &[u8]| {
+            let is_its = |key: &RowKey| key.kind == Kind::DefinitionName && key.rest == name;
+            all.iter().find(|(key, _)| is_its(&RowKey::parse(key))).unwrap()
+        };
+        match row(name(b"OTHER").1) {
+            Some(row) => batch.put(name(b"V").0.as_slice().into(), row),
+            None => batch.delete(name(b"V").0.as_slice().into()),
+        }
         block_on(store.commit(Arc::new(batch))).unwrap();
         Self { store, v, other, as_v, deleted }
     }
@@ -65,6 +73,22 @@ fn no_other_definition_is_made_under_its_name() {
         let values = [NewValue::new("W", Scope::Org, "w"), NewValue::new("V", Scope::Org, "v")];
         org.define_and_set(&[text("W"), text("V")], &values).await
     });
+}
+
+#[test]
+fn a_row_that_leads_to_no_definition_of_the_name_counts_as_lost() {
+    let to_other = |row: &[u8]| Some(row.to_vec());
+    let to_none = |row: &[u8]| {
+        let mut row = row.to_vec();
+        row.iter_mut().rev().take(12).for_each(|byte| *byte = 0x7a);
+        Some(row)
+    };
+    let ways: [fn(&[u8]) -> Option<Vec<u8>>; 2] = [to_other, to_none];
+    for way in ways {
+        Lost::with(way).refuses(async |org| org.define(text("V")).await);
+        let lost = Lost::with(way);
+        lost.refuses(async |org| org.update_definition(lost.other, DefinitionChange::new().name("V")).await);
+    }
 }
 
 #[test]

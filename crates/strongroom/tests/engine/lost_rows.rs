@@ -338,3 +338,35 @@ fn a_definition_whose_deletion_is_damaged_becomes_its_newest_version_where_that_
     assert!(block_on(org.value("V", of_account("a"))).unwrap().is_none(), "its values went with it");
     is_clean(&vault);
 }
+
+#[test]
+fn a_purge_of_a_planted_definition_leaves_the_count_true() {
+    let (store, id) = furnished();
+    let planted = {
+        let all = rows(&*store);
+        let (key, row) = all.iter().find(|(key, _)| RowKey::parse(key).kind == Kind::Definition).unwrap();
+        let mut key = key.clone();
+        key.iter_mut().rev().take(12).for_each(|byte| *byte = b'q');
+        let mut batch = WriteBatch::default();
+        batch.put(key.as_slice().into(), row.clone());
+        block_on(store.commit(Arc::new(batch))).unwrap();
+        DefinitionId::from_bytes(&[b'q'; 12]).unwrap()
+    };
+    let org = org(&open(Arc::clone(&store)));
+    block_on(org.purge_definition(planted)).unwrap();
+    verified(&store);
+    assert!(block_on(org.definition(id)).unwrap().is_some());
+}
+
+#[test]
+fn a_deleted_value_comes_back_although_its_index_row_is_lost() {
+    let (store, _) = furnished();
+    let kept = || WriteOptions::default().keep_history();
+    block_on(org(&open(Arc::clone(&store))).delete_value_with("V", &of_account("a"), kept())).unwrap();
+    put(&store, Kind::DefinitionValue, |_| None);
+    let org = org(&open(Arc::clone(&store)));
+    let back = block_on(org.undelete_value("V", &of_account("a"))).unwrap();
+    assert!(back.is_some());
+    assert_eq!(block_on(org.value("V", &of_account("a"))).unwrap().unwrap().value.expose(), "three");
+    verified(&store);
+}

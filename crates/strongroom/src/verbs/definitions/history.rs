@@ -16,7 +16,8 @@ use crate::scope::Scopes;
 use crate::store::{RowRevision, Versioned};
 use crate::tenant::names::leads_to;
 use crate::tenant::{
-    Attempt, Draft, Expiry, Freshness, List, Needs, View, WriteOptions, check_definition, fresh_if_stale,
+    Attempt, Draft, Expiry, Freshness, List, Needs, Tenant, View, WriteOptions, check_definition,
+    fresh_if_stale,
 };
 use crate::verbs::org::Org;
 
@@ -326,23 +327,13 @@ impl Org {
         if row.is_none() && finish_deletes(tenant, &id).await? {
             return Ok(Attempt::AGAIN);
         }
-        if before.definition.encrypted && !former.definition.encrypted {
-            let name = &before.definition.name;
-            return Err(Invalid::definition(name, "what is marked encrypted stays so"));
-        }
-        let mut after = before.clone();
-        after.definition.clone_from(&former.definition);
-        after.definition.author = None;
-        after.updated_at = tenant.engine.now();
-        after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
-        check_definition(&after.definition, &tenant.engine.formats)?;
+        let mut after = restored(tenant, before, former, options)?;
         // For a lost definition, nobody knows its scopes, its format and its name.
         let allowed = if is_lost { Scopes::ALL } else { before.definition.scopes };
         let removed = allowed.without(after.definition.scopes);
         if let Some(removed) = removed {
             tenant.refuse_in_use(id, removed).await?;
         }
-        after.revision = before.revision.next();
         let changes_format = is_lost
             || (&before.definition.var_format, before.definition.length)
                 != (&after.definition.var_format, after.definition.length);
@@ -355,11 +346,9 @@ impl Org {
         match &found {
             ToRestore::Present(definition) => draft.put_definition(&after, Some(definition))?,
             ToRestore::Lost(_, read) => {
-                let is_counted = draft.replace_definition(&after, *read).await?;
+                draft.replace_definition(&after, *read).await?;
                 if read.is_none() {
-                    // Even if it does not change: every write that brings a definition back or deletes it writes this
-                    // row.
-                    draft.put_definition_count(count.as_ref(), i64::from(!is_counted))?;
+                    draft.recount_definitions(count.as_ref(), &id, true).await?;
                 }
             }
         }
@@ -413,4 +402,25 @@ impl Org {
         draft.put_definition_count(count.as_ref(), 1)?;
         Ok(draft.commit().await?.map(|_| Some(stored)))
     }
+}
+
+/// A definition as it will be with the rules of a former version.
+fn restored(
+    tenant: &Tenant,
+    before: &StoredDefinition,
+    former: &StoredDefinition,
+    options: &WriteOptions,
+) -> Result<StoredDefinition, Error> {
+    if before.definition.encrypted && !former.definition.encrypted {
+        let name = &before.definition.name;
+        return Err(Invalid::definition(name, "what is marked encrypted stays so"));
+    }
+    let mut after = before.clone();
+    after.definition.clone_from(&former.definition);
+    after.definition.author = None;
+    after.updated_at = tenant.engine.now();
+    after.describe(&tenant.metadata(options, after.updated_at, Expiry::Refused)?);
+    check_definition(&after.definition, &tenant.engine.formats)?;
+    after.revision = before.revision.next();
+    Ok(after)
 }

@@ -62,13 +62,11 @@ impl Org {
         let was = tenant.newest_definition(&view, id).await?;
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
-        // It is counted as long as a name leads to it, whether or not its row exists.
-        let is_counted = draft.free_names(&id, None).await? || row.is_some();
-        if !is_counted && history.is_empty() {
+        let has_name = draft.free_names(&id, None).await?;
+        if !has_name && row.is_none() && history.is_empty() {
             return Err(Error::DefinitionNotFound(reference));
         }
-        // Even if it does not change: every write that brings a definition back writes this row.
-        draft.put_definition_count(count.as_ref(), if is_counted { -1 } else { 0 })?;
+        draft.recount_definitions(count.as_ref(), &id, false).await?;
         draft.delete_history(history);
         draft.delete_definition_row(place, row.map(|row| row.revision));
         draft.note(|| AuditChange {

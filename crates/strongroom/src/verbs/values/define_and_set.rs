@@ -112,8 +112,8 @@ impl Org {
         }
 
         let mut draft = Draft::new(tenant, &view);
-        draft.put_new_definitions(made, &taken)?;
         draft.refuse_borne(made.names(), None, known, freshness).await?;
+        draft.put_new_definitions(made, &taken)?;
         let written = put_values(&mut draft, made, values, &existing, options)?;
         draft.put_companions(options).await?;
         let landed = draft.commit().await?;
