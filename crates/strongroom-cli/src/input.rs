@@ -139,7 +139,7 @@ pub(crate) fn answer(said: &str, question: &str) -> Result<String, Failure> {
     #[cfg(unix)]
     if crate::terminal::discard_rest() {
         return Err(Failure::invalid("several lines were pasted, and the answer is one")
-            .next("nothing was changed; run the command again, and answer its question alone"));
+            .next("nothing was changed; run the command again, and answer only its question"));
     }
     Ok(answer.trim().to_lowercase())
 }

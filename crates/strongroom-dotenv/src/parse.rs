@@ -138,7 +138,7 @@ fn value(text: &str) -> Result<(Value, &str, Vec<NoteKind>), ParseErrorKind> {
     Ok((unpaired(trimmed, quote)?, after_line, vec![NoteKind::ShellSyntax]))
 }
 
-/// What stands in quotes that close where a value can end, and the text from the next line on; `text` starts after the
+/// The text in quotes that close where a value can end, and the text from the next line on; `text` starts after the
 /// opening one.
 fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
     let (inner, tail) = text.split_at(closing(text, quote)?);

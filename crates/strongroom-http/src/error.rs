@@ -425,8 +425,8 @@ fn message(error: &Error) -> Cow<'static, str> {
     fixed.into()
 }
 
-/// What a narrowed key is told of a row that cannot be read.
+/// The refusal for a narrowed key if a row cannot be read.
 pub(crate) const UNREADABLE: &str =
-    "A row that this call reads cannot be read: a key that is not narrowed is told which";
+    "A row that this call needs cannot be read; a key that is not narrowed is shown which one";
 const MOVED: &str = "The vault was moved to another store: its writes go to the service of that store";
 const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

@@ -260,8 +260,8 @@ fn changed(before: &Values, text: &str, output: &Output) -> Result<Changed, Fail
         .collect())
 }
 
-/// The text as the user left it. The draft is overwritten before it is removed, even if this process is told to end
-/// meanwhile: then the editor is told to end. Only a signal that cannot be caught, such as SIGKILL, leaves it behind.
+/// The text as the user left it. The draft is overwritten before it is removed, even if a signal ends this process
+/// meanwhile: the editor then gets that signal. Only one that cannot be caught, such as SIGKILL, leaves it behind.
 fn in_editor(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let editor =
         ["VISUAL", "EDITOR"].into_iter().find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));

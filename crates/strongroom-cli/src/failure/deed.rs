@@ -23,7 +23,7 @@ impl Deed {
     }
 }
 
-/// For an object that is identified by its name alone.
+/// For an object that is identified only by its name.
 impl<T: AsRef<str> + ?Sized> From<&T> for Deed {
     fn from(what: &T) -> Self {
         Self::to(what.as_ref(), "")

@@ -31,7 +31,8 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next, unreadable }))
 }
 
-/// A page of the accounts that the key reaches. One that cannot be read is left out, and why it cannot be is told.
+/// A page of the accounts that the key reaches. One that cannot be read is left out,
+/// and `unreadable` says why.
 pub(super) async fn readable(operator: &Operator, page: PageRequest) -> Result<Page<LinkedAccount>, Failure> {
     let (org, granted) = (&operator.org, operator.grant().accounts());
     let mut page = match granted {

@@ -51,7 +51,8 @@ pub(crate) async fn list(
     Ok(Json(Page { items: items.into_iter().map(Definition::of).collect(), next, unreadable }))
 }
 
-/// A page of the definitions that the key sees. One that cannot be read is left out, and why it cannot be is told.
+/// A page of the definitions that the key sees. One that cannot be read is left out,
+/// and `unreadable` says why.
 pub(super) async fn readable_page(
     operator: &Operator,
     place: Place,

@@ -22,7 +22,7 @@ impl Org {
     ///
     /// A delete in a plan makes its data unreadable; [`Vault::run_jobs`](crate::Vault::run_jobs) sweeps the rest after
     /// the commit. A plan holds as much as one batch of the store. It cannot delete what it adds, and it cannot contain
-    /// shreds, rotations and refreshes. The observer is told of a verb when it returns, whatever becomes of the plan.
+    /// shreds, rotations and refreshes. The observer sees a verb when it returns, whatever becomes of the plan.
     ///
     /// ```
     /// # strongroom_conformance::with_shared(async |org, db| {

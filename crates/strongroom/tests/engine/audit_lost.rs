@@ -1,4 +1,4 @@
-//! Rows of the audit that cannot be read, or are gone, keep nobody from writing, and are told from then on.
+//! Rows of the audit that cannot be read, or are gone, keep nobody from writing, and are reported from then on.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

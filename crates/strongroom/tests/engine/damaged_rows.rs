@@ -1,4 +1,4 @@
-//! A row of a value or an account that cannot be read stands in nobody's way: it can be deleted, and a sweep takes it.
+//! A row of a value or an account that cannot be read blocks nobody: it can be deleted, and a sweep takes it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

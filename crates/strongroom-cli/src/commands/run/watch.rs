@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::seen::Seen;
 use crate::signals::{Signals, TICK, forward, hide_from_commands, runtime, send};
 
-/// How the command is told that its settings have changed.
+/// How the command learns that its settings have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Notice {
     Hup,
@@ -43,7 +43,7 @@ pub(super) trait Look: Send + 'static {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure>;
 }
 
-/// Runs the command until it ends by itself or this process is told to end, and returns its code.
+/// Runs the command until it ends by itself or a signal ends this process, and returns its code.
 pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
     let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "the first look returned nothing"))?;
     let command = run.command(first)?;
