@@ -342,7 +342,7 @@ fn a_definition_whose_deletion_is_damaged_becomes_its_newest_version_where_that_
 #[test]
 fn a_purge_of_a_planted_definition_leaves_the_count_true() {
     let (store, id) = furnished();
-    let planted = {
+    let planted: DefinitionId = {
         let all = rows(&*store);
         let (key, row) = all.iter().find(|(key, _)| RowKey::parse(key).kind == Kind::Definition).unwrap();
         let mut key = key.clone();
@@ -350,7 +350,7 @@ fn a_purge_of_a_planted_definition_leaves_the_count_true() {
         let mut batch = WriteBatch::default();
         batch.put(key.as_slice().into(), row.clone());
         block_on(store.commit(Arc::new(batch))).unwrap();
-        DefinitionId::from_bytes(&[b'q'; 12]).unwrap()
+        "71".repeat(12).parse().unwrap()
     };
     let org = org(&open(Arc::clone(&store)));
     block_on(org.purge_definition(planted)).unwrap();
