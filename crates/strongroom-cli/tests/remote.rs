@@ -4,6 +4,8 @@
 
 mod shell;
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 use shell::server::Server;
 use shell::{Ran, Shell};
@@ -126,6 +128,23 @@ fn a_server_that_never_answers_is_waited_for_as_long_as_wait_says() {
         assert!(ran.code == 6 && ran.stderr.contains("did not answer in time"), "{ran:?}");
         assert!(began.elapsed() < std::time::Duration::from_secs(20), "{command:?}");
     }
+}
+
+#[test]
+fn an_answer_that_stops_after_its_head_says_that_a_change_may_have_been_made() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n{").unwrap();
+        stream
+    });
+    let shell = Shell::new().variable("STRONGROOM_URL", &url).variable("STRONGROOM_API_KEY", "tk_1");
+    let ran = shell.run(&["--wait", "1", "rotate", "data"]);
+    drop(server.join().unwrap());
+    assert!(ran.code == 6 && ran.stderr.contains("may have been made"), "{ran:?}");
 }
 
 #[test]

@@ -405,22 +405,38 @@ fn join(base: &str, path: &[&str]) -> String {
 
 fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result<T, Failure> {
     let mut response = response.map_err(|error| unreachable(&error))?;
-    let body = Zeroizing::new(response.body_mut().read_to_vec().unwrap_or_default());
+    let body = response.body_mut().read_to_vec().map(Zeroizing::new);
     if !response.status().is_success() {
-        return Err(Refusal::of(&response, &body));
+        // Its status says enough if the body did not come.
+        return Err(Refusal::of(&response, &body.unwrap_or_default()));
     }
+    let body = body.map_err(|error| cut_off(&error))?;
     serde_json::from_slice(&body).map_err(|_| Refusal::of(&response, &[]))
 }
 
 fn unreachable(error: &Error) -> Failure {
-    if matches!(error, Error::Timeout(_)) {
-        return Failure::new(Exit::Store, "the server did not answer in time")
-            .next("what was to be written may be all the same; --wait SECONDS waits longer");
+    if is_timeout(error) {
+        return cut_off(error);
     }
     let text = error.to_string();
     let next =
         step_of_certificate(&text).unwrap_or("check --url, and that `strongroom serve` is running there");
     Failure::new(Exit::Store, format!("the server could not be reached: {text}")).next(next)
+}
+
+/// The failure for a response that did not come, or not to its end, after the request was sent.
+fn cut_off(error: &Error) -> Failure {
+    let message = match is_timeout(error) {
+        true => "the server did not answer in time".to_owned(),
+        false => format!("the server's answer ended early: {error}"),
+    };
+    Failure::new(Exit::Store, message)
+        .next("a change may have been made: look before you repeat it; --wait SECONDS waits longer")
+}
+
+fn is_timeout(error: &Error) -> bool {
+    let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    matches!(error, Error::Timeout(_)) || matches!(error, Error::Io(error) if is_late(error))
 }
 
 /// What to do about an untrusted certificate, which the TLS library reports only in words.

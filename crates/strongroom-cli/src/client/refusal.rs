@@ -121,7 +121,7 @@ fn step(reason: Reason) -> &'static str {
         R::Locked => "somebody has to unlock it first",
         R::DiskFull => "free some space on the disk of the server's store",
         R::Indeterminate => "look whether it was written, then run the command again",
-        R::Damaged => "`strongroom verify` names all damaged rows, and a backup from before has them whole",
+        R::Damaged => "`strongroom verify` names all damaged rows, and what to do about each",
         _ => "the log of the server says why",
     }
 }
