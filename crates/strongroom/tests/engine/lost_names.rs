@@ -11,6 +11,9 @@ use strongroom_memory::MemoryStore;
 
 use crate::rig::{Kind, RowKey, empty, open, org, rows, text, verified};
 
+/// What is made of the row of the name OTHER, to be put in the place of that of V: with `None`, no row.
+type Rewrite = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// Two definitions, V with a value and OTHER, which was called V once, and GONE, which was deleted as such.
 struct Lost {
     store: Arc<MemoryStore>,
@@ -26,8 +29,7 @@ impl Lost {
         Self::with(|_| None)
     }
 
-    /// In the place of the row of the name V is one that is made of the row of the name OTHER, or none.
-    fn with(row: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Self {
+    fn with(row: Rewrite) -> Self {
         let (store, vault) = empty();
         let org = org(&vault);
         let (other, as_v, deleted, v) = block_on(async {
@@ -83,8 +85,7 @@ fn a_row_that_leads_to_no_definition_of_the_name_counts_as_lost() {
         row.iter_mut().rev().take(12).for_each(|byte| *byte = 0x7a);
         Some(row)
     };
-    let ways: [fn(&[u8]) -> Option<Vec<u8>>; 2] = [to_other, to_none];
-    for way in ways {
+    for way in [to_other, to_none] as [Rewrite; 2] {
         Lost::with(way).refuses(async |org| org.define(text("V")).await);
         let lost = Lost::with(way);
         lost.refuses(async |org| org.update_definition(lost.other, DefinitionChange::new().name("V")).await);
