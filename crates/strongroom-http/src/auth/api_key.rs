@@ -1,16 +1,13 @@
 //! API keys: made by the operator, shown once, kept as a hash.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use strongroom::{
-    Actor, Clock, Cursor, DocumentId, Error, ErrorKind, Expected, IdError, IfChanged, Org, PageRequest,
-    Record, RecordKey, Records, RequestId, Secret, Stamp, Timestamp, WriteOptions,
+    Clock, Cursor, DocumentId, Error, ErrorKind, Expected, IdError, Org, PageRequest, Record, RecordKey,
+    Records, Secret, Timestamp, WriteOptions,
 };
-use subtle::ConstantTimeEq as _;
 
 use super::grant::{Grant, GrantRow};
 use super::key_text::{KeyText, SECRET_LEN};
@@ -33,10 +30,10 @@ use super::{own_records, random};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ApiKeys {
-    org: Org,
-    records: Records,
+    pub(super) org: Org,
+    pub(super) records: Records,
     /// The day on which each key was last used.
-    uses: Records,
+    pub(super) uses: Records,
     /// The keys that make no more keys, and whose made keys make none either.
     ended_lines: Records,
 }
@@ -132,33 +129,6 @@ struct Replaced {
     expires_at: Option<Timestamp>,
     /// Whether only its own holder replaced it: then the holder may do so again if the new key is lost.
     by_itself: bool,
-}
-
-/// A key that was admitted, for the next request with the same key.
-pub(crate) struct Admitted {
-    keys: ApiKeys,
-    pub(crate) id: DocumentId,
-    pub(crate) grant: Arc<Grant>,
-    /// Its holder, as the author of writes.
-    actor: Actor,
-    makers: Vec<DocumentId>,
-    record: RecordKey,
-    stamp: Stamp,
-    pub(crate) expires_at: Option<Timestamp>,
-    /// The day of the last use that was noted, counted from 1970; 0 if none was noted in this process.
-    day: AtomicU64,
-}
-
-/// The part of a key's record that a request needs. Hex digits are never escaped, so they can be borrowed.
-#[derive(Deserialize)]
-struct Admission<'a> {
-    sha256: &'a str,
-    #[serde(default)]
-    expires_at: Option<Timestamp>,
-    #[serde(default)]
-    grant: Option<GrantRow>,
-    #[serde(default)]
-    makers: Vec<DocumentId>,
 }
 
 impl NewApiKey {
@@ -422,123 +392,6 @@ impl ApiKeys {
         let use_too = WriteOptions::default().with_record(self.uses.removal(record_key(id)?));
         self.records.delete_with(&record_key(id)?, use_too).await
     }
-
-    /// Admits `key` if it was made here, is not revoked and not expired.
-    pub(crate) async fn admit(self, key: &KeyText, clock: &dyn Clock) -> Result<Option<Admitted>, Error> {
-        let record = record_key(&key.id)?;
-        let IfChanged::Changed(found, stamp) = self.records.get_if_changed(&record, None).await? else {
-            return Ok(None);
-        };
-        let Ok(row) = serde_json::from_str::<Admission<'_>>(found.value.expose()) else { return Ok(None) };
-        let mut sha256 = [0; SHA256_LEN];
-        if hex::decode_to_slice(row.sha256, &mut sha256).is_err() {
-            return Ok(None);
-        }
-        // In constant time: the duration must not reveal how many bytes match.
-        let known: bool = sha256.ct_eq(&hash(&key.secret)).into();
-        let admitted = Admitted {
-            keys: self,
-            id: key.id,
-            grant: Arc::new(Grant::of_row(row.grant)),
-            actor: format!("{API_KEY}{}", key.id).parse()?,
-            makers: row.makers,
-            record,
-            stamp,
-            expires_at: row.expires_at,
-            day: AtomicU64::new(0),
-        };
-        Ok((known && admitted.is_in_time(clock)).then_some(admitted))
-    }
-}
-
-/// The same author, in one request.
-pub(crate) fn in_request(actor: Actor, request: Option<&RequestId>) -> Actor {
-    match request {
-        Some(id) => actor.in_request(id.clone()),
-        None => actor,
-    }
-}
-
-impl Admitted {
-    /// The org of the key, in its environment.
-    pub(crate) fn org(&self) -> &Org {
-        &self.keys.org
-    }
-
-    /// The same, on behalf of its holder, in one request.
-    pub(crate) fn acting(&self, request: Option<&RequestId>) -> Org {
-        self.org().acting_as(in_request(self.actor.clone(), request))
-    }
-
-    /// The makers of a key that this one makes.
-    pub(crate) fn makers_of_next(&self) -> Vec<DocumentId> {
-        let mut makers = self.makers.clone();
-        makers.push(self.id);
-        // A key that replaces itself every night stays known by the beginning of its line, and by its latest
-        // replacements.
-        if makers.len() > MAKERS_MAX {
-            makers.remove(MAKERS_MAX / 2);
-        }
-        makers
-    }
-
-    /// Its holder in the log.
-    pub(crate) fn caller(&self) -> &str {
-        self.actor.name().as_str()
-    }
-
-    /// Whether the key may be admitted again without checking its secret: its record is still the one that was opened,
-    /// and it has not expired.
-    pub(crate) async fn is_current(&self, clock: &dyn Clock) -> Result<bool, Error> {
-        let found = self.keys.records.get_if_changed(&self.record, Some(&self.stamp)).await?;
-        // Expiry is checked each time, since it passes without a change of the record.
-        Ok(matches!(found, IfChanged::Unchanged) && self.is_in_time(clock))
-    }
-
-    /// The same key with its present record, for a caller that has shown its secret before; `None` if it was revoked or
-    /// has expired. The secret of a record never changes: a key that replaces another has an id of its own.
-    pub(crate) async fn again(&self, clock: &dyn Clock) -> Result<Option<Self>, Error> {
-        let IfChanged::Changed(found, stamp) = self.keys.records.get_if_changed(&self.record, None).await?
-        else {
-            return Ok(None);
-        };
-        let Ok(row) = serde_json::from_str::<Admission<'_>>(found.value.expose()) else { return Ok(None) };
-        let again = Self {
-            keys: self.keys.clone(),
-            id: self.id,
-            actor: self.actor.clone(),
-            makers: self.makers.clone(),
-            grant: Arc::new(Grant::of_row(row.grant)),
-            record: self.record.clone(),
-            stamp,
-            expires_at: row.expires_at,
-            day: AtomicU64::new(self.day.load(Ordering::Relaxed)),
-        };
-        Ok(again.is_in_time(clock).then_some(again))
-    }
-
-    /// Notes that the key is used today, if that was not noted yet. The request neither waits for it nor fails with it.
-    pub(crate) fn note_use(&self, clock: &dyn Clock) {
-        let today = clock.now_ms() / DAY_MS;
-        // Relaxed: at worst, the same day is noted twice.
-        if self.day.swap(today, Ordering::Relaxed) == today {
-            return;
-        }
-        let (uses, key) = (self.keys.uses.clone(), self.record.clone());
-        tokio::spawn(async move {
-            let noted = uses
-                .get(&key)
-                .await
-                .is_ok_and(|noted| noted.is_some_and(|noted| noted.value.expose().parse() == Ok(today)));
-            if !noted && let Err(error) = uses.put(&key, today.to_string()).await {
-                tracing::debug!(%error, "the use of an API key was not noted");
-            }
-        });
-    }
-
-    fn is_in_time(&self, clock: &dyn Clock) -> bool {
-        self.expires_at.is_none_or(|moment| Timestamp::from_ms(clock.now_ms()) < moment)
-    }
 }
 
 impl KeyRow {
@@ -567,21 +420,17 @@ impl fmt::Debug for Replaced {
     }
 }
 
-fn hash(secret: &[u8; SECRET_LEN]) -> [u8; SHA256_LEN] {
+pub(super) fn hash(secret: &[u8; SECRET_LEN]) -> [u8; SHA256_LEN] {
     Sha256::digest(secret).into()
 }
 
-fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
+pub(super) fn record_key(id: &DocumentId) -> Result<RecordKey, Error> {
     Ok(id.to_string().parse()?)
 }
 
-/// The prefix of a key's id where it is an author.
-pub(crate) const API_KEY: &str = "api-key:";
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NAME_BYTES_MAX: usize = 256;
-/// Takes some 1.7 KB of a record.
-const MAKERS_MAX: usize = 64;
-const SHA256_LEN: usize = 32;
+pub(super) const SHA256_LEN: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,7 @@ use rand::rngs::SysRng;
 use strongroom::{Error, Namespace, Org, Records, SystemError};
 use zeroize::Zeroizing;
 
-pub(crate) use admitted::{AdmittedKeys, KeyDigest};
-pub(crate) use api_key::{API_KEY, Admitted, in_request};
+pub(crate) use admitted::{API_KEY, Admitted, AdmittedKeys, KeyDigest, in_request};
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, MadeKeys, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
 pub(crate) use session::{ListedSession, Reuse, SESSION_SECS, Sessions, TakenSessions};

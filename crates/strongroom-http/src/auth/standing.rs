@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom::{Clock, Error, Timestamp};
 
-use super::api_key::Admitted;
+use super::admitted::Admitted;
 use super::session::Sessions;
 use super::token::Claims;
 

@@ -1,5 +1,8 @@
 //! Session tokens: issued for one linked account, valid only while their row exists.
 
+mod end;
+mod stored_key;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use strongroom::{
 };
 use zeroize::Zeroizing;
 
-use super::signing_keys::{SKEW_SECS, Signature, SigningKeys, ended_again};
+use super::signing_keys::{SKEW_SECS, Signature, SigningKeys};
 use super::token::{Claims, SigningKey};
 use super::{own_records, random};
 
@@ -209,138 +212,6 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// Revokes one session of an account; returns whether it was valid.
-    pub(crate) async fn revoke(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
-        self.sessions.about(account.clone()).delete(&jti.parse()?).await
-    }
-
-    /// Revokes a session of this account; returns whether there was one. A session that the store does not show is
-    /// revoked in this process anyway, and so is one that cannot be read; one of another account is not found.
-    pub(crate) async fn revoke_of(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
-        let Ok(key) = jti.parse::<RecordKey>() else { return Ok(false) };
-        let record = match self.sessions.get(&key).await {
-            Err(error) if error.kind() == ErrorKind::Damaged => None,
-            record => record?,
-        };
-        let row = record.and_then(|record| serde_json::from_str::<SessionRow>(record.value.expose()).ok());
-        if row.is_some_and(|row| row.linked_account_id != *account) {
-            return Ok(false);
-        }
-        self.revoke(account, jti).await
-    }
-
-    /// Revokes all sessions of one account, or of all accounts, and returns how many there were. Tokens issued before
-    /// no longer count in this process, whatever the store shows, nor in any process that reads the note. A session
-    /// issued meanwhile may stay.
-    pub(crate) async fn revoke_all(
-        &self,
-        account: Option<&LinkedAccountId>,
-        now: Timestamp,
-    ) -> Result<usize, Error> {
-        let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
-        let now = secs(now);
-        let until = ended_again(self.signing_keys.ended(&self.org, account, now), now);
-        self.signing_keys.end(&self.org, account, until, now);
-        if let Some(account) = account {
-            for session in self.note_ended_of(account, until, now).await? {
-                revoked += usize::from(self.revoke(account, &session.jti).await?);
-            }
-            return Ok(revoked);
-        }
-        self.note_ended(until, now).await?;
-        loop {
-            let found = self.sessions.each(page).await?;
-            for (key, record) in &found.items {
-                let row = record.as_ref().ok();
-                let row: Option<SessionRow> =
-                    row.and_then(|record| serde_json::from_str(record.value.expose()).ok());
-                let sessions = match row {
-                    Some(row) => self.sessions.about(row.linked_account_id),
-                    None => self.sessions.clone(),
-                };
-                revoked += usize::from(sessions.delete(key).await?);
-            }
-            let Some(next) = found.next else { return Ok(revoked) };
-            page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
-        }
-    }
-
-    /// Notes in the list of an account that its sessions are ended, and returns them. A list that cannot be
-    /// read is replaced. An account that is not registered gets no list, which would outlast it.
-    async fn note_ended_of(
-        &self,
-        account: &LinkedAccountId,
-        until: u64,
-        now: u64,
-    ) -> Result<Vec<ListedSession>, Error> {
-        let known = self.org.linked_account(account).await?;
-        let key: RecordKey = account.as_str().parse()?;
-        let mut unlisted = Vec::new();
-        for _ in 0..ATTEMPTS_MAX {
-            let record = match self.by_account.get(&key).await {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    unlisted = self.unlisted(account).await?;
-                    self.by_account.about(account.clone()).delete(&key).await?;
-                    None
-                }
-                record => record?,
-            };
-            let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
-            list.sessions.extend(unlisted.iter().cloned());
-            let Some(known) = &known else { return Ok(list.sessions) };
-            list.ended = until.max(ended_again(list.ended, now));
-            self.signing_keys.end(&self.org, Some(account), list.ended, now);
-            let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
-            match self.by_account.about(account.clone()).put_with(&key, json(&list), options).await {
-                Err(Error::Unexpected { .. }) => {}
-                // It was deleted meanwhile.
-                Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Contended(ATTEMPTS_MAX))
-    }
-
-    /// Notes beside the signing key that the sessions of all accounts are ended.
-    async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
-        let (records, key) = (self.signing_records()?, ENDED.parse()?);
-        for _ in 0..ATTEMPTS_MAX {
-            let record = records.get(&key).await?;
-            let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
-            self.signing_keys.end(&self.org, None, until, now);
-            let options = WriteOptions::expecting(as_read(record.as_ref()));
-            match records.put_with(&key, until.to_string(), options).await {
-                Err(Error::Unexpected { .. }) => {}
-                noted => return noted.map(drop),
-            }
-        }
-        Err(Error::Contended(ATTEMPTS_MAX))
-    }
-
-    /// The sessions and their list, even one that cannot be read, to be deleted with the account. The delete fails with
-    /// [`Error::Unexpected`] if a session was listed meanwhile.
-    pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
-        let key: RecordKey = account.as_str().parse()?;
-        let list = self.by_account.get(&key).await;
-        let (by_account, sessions) =
-            (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
-        let removal = by_account.removal(key);
-        let (removal, listed) = match list {
-            // While it cannot be read, none is issued that would have to go too.
-            Err(error) if error.kind() == ErrorKind::Damaged => (removal, self.unlisted(account).await?),
-            list => {
-                let list = list?;
-                let listed = list.as_ref().map(|list| read_list(list.value.expose())).unwrap_or_default();
-                (removal.expecting(as_read(list.as_ref())), listed.sessions)
-            }
-        };
-        let mut options = WriteOptions::default().with_record(removal);
-        for session in listed {
-            options = options.with_record(sessions.removal(session.jti.parse()?));
-        }
-        Ok(options)
-    }
-
     /// The second up to which the sessions of an account were ended, as far as this process knows.
     fn ended(&self, account: &LinkedAccountId, now: u64) -> u64 {
         self.signing_keys.ended(&self.org, Some(account), now)
@@ -435,39 +306,6 @@ impl Sessions {
         }
         list
     }
-
-    async fn signing_key(&self, now: u64) -> Result<Option<Arc<SigningKey>>, Error> {
-        let records = self.signing_records()?;
-        let Some(record) = records.get(&SIGNING_KEY.parse()?).await? else { return Ok(None) };
-        if let Some(ended) = records.get(&ENDED.parse()?).await? {
-            self.signing_keys.end(&self.org, None, seconds(&ended), now);
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
-        let key = Arc::new(SigningKey::new(bytes));
-        self.signing_keys.remember(&self.org, &key);
-        Ok(Some(key))
-    }
-
-    fn signing_records(&self) -> Result<Records, Error> {
-        own_records(&self.org, "signing-key")
-    }
-
-    /// The signing key. The first caller creates it; the loser of a race uses the winner's.
-    async fn signing_key_or_new(&self, now: u64) -> Result<Arc<SigningKey>, Error> {
-        if let Some(key) = self.signing_key(now).await? {
-            return Ok(key);
-        }
-        let new = hex::encode(*random::<32>()?);
-        let records = self.signing_records()?;
-        let if_first = WriteOptions::expecting(Expected::Absent);
-        match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
-            // Another server was faster: its key is the one that is read below.
-            Ok(_) | Err(Error::Unexpected { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        self.signing_key(now).await?.ok_or(Error::InvalidKey)
-    }
 }
 
 /// Whether an earlier token may be returned again.
@@ -485,10 +323,6 @@ fn as_read(record: Option<&Record>) -> Expected {
     record.map_or(Expected::Absent, |record| Expected::Revision(record.revision))
 }
 
-fn seconds(record: &Record) -> u64 {
-    record.value.expose().parse().unwrap_or(0)
-}
-
 fn secs(at: Timestamp) -> u64 {
     at.as_ms() / 1_000
 }
@@ -499,9 +333,6 @@ fn json(row: &impl Serialize) -> String {
 
 /// How long a session token is valid unless the service says otherwise.
 pub(crate) const SESSION_SECS: u64 = 24 * 60 * 60;
-const SIGNING_KEY: &str = "hs256";
-/// The record beside the key: the second up to which all sessions were ended.
-const ENDED: &str = "sessions-ended";
 /// How many sessions an account has at a time: the oldest is deleted when one more is forced.
 const SESSIONS_MAX: usize = 16;
 const ATTEMPTS_MAX: u32 = 16;

@@ -1,0 +1,141 @@
+//! Ending sessions: one, those of one account, or those of all accounts.
+
+use strongroom::{Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, Timestamp, WriteOptions};
+
+use super::stored_key::{ENDED, seconds};
+use super::{ATTEMPTS_MAX, ListedSession, SessionRow, Sessions, as_read, json, read_list, secs};
+use crate::auth::signing_keys::ended_again;
+
+impl Sessions {
+    /// Revokes one session of an account; returns whether it was valid.
+    pub(crate) async fn revoke(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
+        self.sessions.about(account.clone()).delete(&jti.parse()?).await
+    }
+
+    /// Revokes a session of this account; returns whether there was one. A session that the store does not show is
+    /// revoked in this process anyway, and so is one that cannot be read; one of another account is not found.
+    pub(crate) async fn revoke_of(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
+        let Ok(key) = jti.parse::<RecordKey>() else { return Ok(false) };
+        let record = match self.sessions.get(&key).await {
+            Err(error) if error.kind() == ErrorKind::Damaged => None,
+            record => record?,
+        };
+        let row = record.and_then(|record| serde_json::from_str::<SessionRow>(record.value.expose()).ok());
+        if row.is_some_and(|row| row.linked_account_id != *account) {
+            return Ok(false);
+        }
+        self.revoke(account, jti).await
+    }
+
+    /// Revokes all sessions of one account, or of all accounts, and returns how many there were. Tokens issued before
+    /// no longer count in this process, whatever the store shows, nor in any process that reads the note. A session
+    /// issued meanwhile may stay.
+    pub(crate) async fn revoke_all(
+        &self,
+        account: Option<&LinkedAccountId>,
+        now: Timestamp,
+    ) -> Result<usize, Error> {
+        let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
+        let now = secs(now);
+        let until = ended_again(self.signing_keys.ended(&self.org, account, now), now);
+        self.signing_keys.end(&self.org, account, until, now);
+        if let Some(account) = account {
+            for session in self.note_ended_of(account, until, now).await? {
+                revoked += usize::from(self.revoke(account, &session.jti).await?);
+            }
+            return Ok(revoked);
+        }
+        self.note_ended(until, now).await?;
+        loop {
+            let found = self.sessions.each(page).await?;
+            for (key, record) in &found.items {
+                let row = record.as_ref().ok();
+                let row: Option<SessionRow> =
+                    row.and_then(|record| serde_json::from_str(record.value.expose()).ok());
+                let sessions = match row {
+                    Some(row) => self.sessions.about(row.linked_account_id),
+                    None => self.sessions.clone(),
+                };
+                revoked += usize::from(sessions.delete(key).await?);
+            }
+            let Some(next) = found.next else { return Ok(revoked) };
+            page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
+        }
+    }
+
+    /// Notes in the list of an account that its sessions are ended, and returns them. A list that cannot be
+    /// read is replaced. An account that is not registered gets no list, which would outlast it.
+    async fn note_ended_of(
+        &self,
+        account: &LinkedAccountId,
+        until: u64,
+        now: u64,
+    ) -> Result<Vec<ListedSession>, Error> {
+        let known = self.org.linked_account(account).await?;
+        let key: RecordKey = account.as_str().parse()?;
+        let mut unlisted = Vec::new();
+        for _ in 0..ATTEMPTS_MAX {
+            let record = match self.by_account.get(&key).await {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    unlisted = self.unlisted(account).await?;
+                    self.by_account.about(account.clone()).delete(&key).await?;
+                    None
+                }
+                record => record?,
+            };
+            let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
+            list.sessions.extend(unlisted.iter().cloned());
+            let Some(known) = &known else { return Ok(list.sessions) };
+            list.ended = until.max(ended_again(list.ended, now));
+            self.signing_keys.end(&self.org, Some(account), list.ended, now);
+            let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
+            match self.by_account.about(account.clone()).put_with(&key, json(&list), options).await {
+                Err(Error::Unexpected { .. }) => {}
+                // It was deleted meanwhile.
+                Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// Notes beside the signing key that the sessions of all accounts are ended.
+    async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
+        let (records, key) = (self.signing_records()?, ENDED.parse()?);
+        for _ in 0..ATTEMPTS_MAX {
+            let record = records.get(&key).await?;
+            let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
+            self.signing_keys.end(&self.org, None, until, now);
+            let options = WriteOptions::expecting(as_read(record.as_ref()));
+            match records.put_with(&key, until.to_string(), options).await {
+                Err(Error::Unexpected { .. }) => {}
+                noted => return noted.map(drop),
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// The sessions and their list, even one that cannot be read, to be deleted with the account. The delete fails with
+    /// [`Error::Unexpected`] if a session was listed meanwhile.
+    pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
+        let key: RecordKey = account.as_str().parse()?;
+        let list = self.by_account.get(&key).await;
+        let (by_account, sessions) =
+            (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
+        let removal = by_account.removal(key);
+        let (removal, listed) = match list {
+            // While it cannot be read, none is issued that would have to go too.
+            Err(error) if error.kind() == ErrorKind::Damaged => (removal, self.unlisted(account).await?),
+            list => {
+                let list = list?;
+                let listed = list.as_ref().map(|list| read_list(list.value.expose())).unwrap_or_default();
+                (removal.expecting(as_read(list.as_ref())), listed.sessions)
+            }
+        };
+        let mut options = WriteOptions::default().with_record(removal);
+        for session in listed {
+            options = options.with_record(sessions.removal(session.jti.parse()?));
+        }
+        Ok(options)
+    }
+}

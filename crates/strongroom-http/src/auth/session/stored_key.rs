@@ -1,0 +1,53 @@
+//! The key that signs tokens, as the store holds it, and beside it the second up to which all sessions were ended.
+
+use std::sync::Arc;
+
+use strongroom::{Error, Expected, Record, Records, WriteOptions};
+use zeroize::Zeroizing;
+
+use super::Sessions;
+use crate::auth::token::SigningKey;
+use crate::auth::{own_records, random};
+
+impl Sessions {
+    pub(super) async fn signing_key(&self, now: u64) -> Result<Option<Arc<SigningKey>>, Error> {
+        let records = self.signing_records()?;
+        let Some(record) = records.get(&SIGNING_KEY.parse()?).await? else { return Ok(None) };
+        if let Some(ended) = records.get(&ENDED.parse()?).await? {
+            self.signing_keys.end(&self.org, None, seconds(&ended), now);
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(record.value.expose(), &mut *bytes).map_err(|_| Error::InvalidKey)?;
+        let key = Arc::new(SigningKey::new(bytes));
+        self.signing_keys.remember(&self.org, &key);
+        Ok(Some(key))
+    }
+
+    pub(super) fn signing_records(&self) -> Result<Records, Error> {
+        own_records(&self.org, "signing-key")
+    }
+
+    /// The signing key. The first caller creates it; the loser of a race uses the winner's.
+    pub(super) async fn signing_key_or_new(&self, now: u64) -> Result<Arc<SigningKey>, Error> {
+        if let Some(key) = self.signing_key(now).await? {
+            return Ok(key);
+        }
+        let new = hex::encode(*random::<32>()?);
+        let records = self.signing_records()?;
+        let if_first = WriteOptions::expecting(Expected::Absent);
+        match records.put_with(&SIGNING_KEY.parse()?, new, if_first).await {
+            // Another server was faster: its key is the one that is read below.
+            Ok(_) | Err(Error::Unexpected { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.signing_key(now).await?.ok_or(Error::InvalidKey)
+    }
+}
+
+pub(super) fn seconds(record: &Record) -> u64 {
+    record.value.expose().parse().unwrap_or(0)
+}
+
+const SIGNING_KEY: &str = "hs256";
+/// The record beside the key: the second up to which all sessions were ended.
+pub(super) const ENDED: &str = "sessions-ended";
