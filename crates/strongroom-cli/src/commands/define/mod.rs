@@ -2,6 +2,7 @@
 
 mod change;
 mod format;
+mod plan;
 
 use std::time::Duration;
 
