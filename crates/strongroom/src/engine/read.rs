@@ -1,6 +1,47 @@
-//! A read request, and the answer whose shape fits it.
+//! Reading rows and ranges, and the answer whose shape fits the request.
 
-use crate::store::{Key, Page, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind, Versioned};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::store::{
+    Key, KeyRange, Page, READ_OPS_MAX, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind, Versioned,
+};
+
+impl Engine {
+    /// Reads rows and ranges: in one snapshot if they fit the contract's limit, otherwise in several reads.
+    pub(crate) async fn read<R: Request>(&self, request: R) -> Result<R::Answer, Error> {
+        Ok(answer::<R>(self.read_batch(&request.into_batch()).await?)?)
+    }
+
+    /// The same, untyped: returns as many rows and pages as were asked for.
+    pub(crate) async fn read_batch(&self, batch: &ReadBatch) -> Result<ReadSet, Error> {
+        self.refuse_locked_read(batch)?;
+        if batch.gets.is_empty() && batch.scans.is_empty() {
+            return Ok(ReadSet::default());
+        }
+        if batch.fits_one_read() {
+            return Ok(read_checked(&*self.store, batch).await?);
+        }
+        let mut set = ReadSet::default();
+        if !batch.scans.is_empty() {
+            set.scans = read_from(&*self.store, batch.scans.clone()).await?;
+        }
+        for gets in batch.gets.chunks(READ_OPS_MAX) {
+            set.gets.append(&mut read_from(&*self.store, gets.to_vec()).await?);
+        }
+        Ok(set)
+    }
+
+    /// Reads one row.
+    pub(crate) async fn get(&self, key: Key) -> Result<Option<Versioned>, Error> {
+        let [row] = self.read([key]).await?;
+        Ok(row)
+    }
+
+    /// Reads one page of a range.
+    pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<Page, Error> {
+        self.read(Scan::new(range, limit)).await
+    }
+}
 
 /// Rows and ranges to read together. The answer has a row for each key and a page for each scan, in the same order.
 pub(crate) trait Request {
