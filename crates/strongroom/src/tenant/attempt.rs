@@ -1,9 +1,5 @@
-//! Trying again: reads that used a stale cached row, and writes that lost to another writer.
+//! How a try to write ended.
 
-use std::future::Future;
-
-use super::Freshness;
-use crate::error::Error;
 use crate::store::Key;
 
 /// The outcome of an attempt to write, apart from errors.
@@ -44,16 +40,5 @@ impl<T> Attempt<T> {
 impl<T> From<Option<T>> for Attempt<T> {
     fn from(landed: Option<T>) -> Self {
         landed.map_or(Self::AGAIN, Self::Landed)
-    }
-}
-
-/// Runs a read with cached rows, and once more without them if its error may be due to a stale one.
-pub(crate) async fn fresh_if_stale<T, F>(read: impl Fn(Freshness) -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    match read(Freshness::Cached).await {
-        Err(error) if error.may_be_stale() => read(Freshness::Fresh).await,
-        answer => answer,
     }
 }

@@ -18,21 +18,6 @@ use crate::tenant::{
     Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions, fresh_if_stale,
 };
 
-impl View<'_> {
-    /// The definition at `index` of [`Needs::definitions`](super::Needs::definitions), which must be the one that
-    /// `reference` names.
-    pub(crate) fn definition(
-        &self,
-        index: usize,
-        reference: &DefinitionRef<'_>,
-    ) -> Result<&Arc<Definition>, Error> {
-        let found = self.definitions.get(index).and_then(Option::as_ref);
-        found
-            .filter(|definition| reference.is(&definition.stored))
-            .ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))
-    }
-}
-
 impl Tenant {
     /// Opens the row of a definition, which was read at or after `moment`. `None` if the key that sealed it was
     /// dropped.
@@ -287,33 +272,6 @@ impl Tenant {
         fresh_if_stale(|freshness| self.look_up(reference, freshness)).await
     }
 
-    /// The id of a definition. For a name it is a hint, from a cache or an index row: the definition must still have
-    /// the name, which [`View::definition`](crate::tenant::View::definition) checks.
-    pub(crate) async fn definition_id(
-        &self,
-        reference: &DefinitionRef<'_>,
-        freshness: Freshness,
-    ) -> Result<DefinitionId, Error> {
-        let name = match reference {
-            DefinitionRef::Id(id) => return Ok(*id),
-            DefinitionRef::Name(name) => name,
-        };
-        let caches = &self.engine.caches;
-        // Before the name is read: a rename in between keeps the old id out of the cache.
-        let moment = caches.moment();
-        if let (Some(id), Freshness::Cached) = (self.known_name(name), freshness) {
-            caches.counts.add(Cached::Names, 1, 0);
-            return Ok(id);
-        }
-        caches.counts.add(Cached::Names, 0, 1);
-        let key = self.id.definition_name(&name.parse::<DefinitionName>()?).key();
-        let row = self.engine.get(key.clone()).await?;
-        let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
-        let id = read_hint(&row)?;
-        caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
-        Ok(id)
-    }
-
     /// The ids of definitions, including those of `made`, which are not written yet. Reads all names that are not
     /// cached together.
     pub(crate) async fn definition_ids<'r>(
@@ -354,12 +312,6 @@ impl Tenant {
             }
         }
         Ok(ids.into_iter().flatten().collect())
-    }
-
-    /// The cached id of a name. Only names that were checked are cached, so `name` need not be.
-    pub(crate) fn known_name(&self, name: &str) -> Option<DefinitionId> {
-        let tables = self.engine.caches.tables();
-        tables.names.get(self.id.name_key(name).as_bytes()).map(|(id, _)| *id)
     }
 
     async fn look_up(

@@ -21,6 +21,7 @@ pub(crate) mod definition;
 pub(crate) mod draft;
 mod draft_keys;
 pub(crate) mod event;
+mod fetched;
 pub(crate) mod former;
 pub(crate) mod history;
 pub(crate) mod indexed;
@@ -53,7 +54,7 @@ use crate::row::{Row, SealedRow, TenantId};
 use crate::store::{Key, RowRevision, Versioned};
 
 pub(crate) use account::{Loaded, Registration};
-pub(crate) use attempt::{Attempt, fresh_if_stale};
+pub(crate) use attempt::Attempt;
 pub(crate) use check::{
     at_most, check_definition, check_length, check_scope, check_stored_definition, check_value,
 };
@@ -72,7 +73,7 @@ pub(crate) use record::{RecordAccess, RecordAction};
 pub(crate) use snapshot::{Rows, Snapshot, find_definition};
 pub use value::NewValue;
 pub(crate) use value::{ValuesRead, Writing};
-pub(crate) use view::{Freshness, Needs, View};
+pub(crate) use view::{Freshness, Needs, View, fresh_if_stale};
 
 /// An org in one environment. Everything that a verb reads or writes goes through one.
 #[derive(Debug)]
@@ -125,25 +126,6 @@ impl Tenant {
         Observed(if self.is_observed { watched() } else { None })
     }
 
-    /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.
-    pub(crate) fn open(
-        &self,
-        keys: Option<&Arc<ScopeKeys>>,
-        row: &Row<'_>,
-        bytes: &[u8],
-    ) -> Result<Option<OpenedRow>, Error> {
-        open(keyring(keys), &self.engine.store_id, row, bytes)
-    }
-
-    /// The clear part of a row, without opening it. `None` if the key that sealed it was dropped.
-    pub(crate) fn peek<'b>(
-        keys: Option<&Arc<ScopeKeys>>,
-        row: &Row<'_>,
-        bytes: &'b [u8],
-    ) -> Result<Option<SealedRow<'b>>, Error> {
-        peek(keyring(keys), row, bytes)
-    }
-
     /// Opens the bytes of a row that the root key seals.
     pub(crate) fn open_under_root(&self, row: &Row<'_>, bytes: &[u8]) -> Result<OpenedRow, Error> {
         open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, row, bytes)
@@ -173,29 +155,4 @@ impl Tenant {
             }
         }
     }
-
-    /// Opens the keyring of the org, or of one account, which was read at or after `moment`.
-    ///
-    /// # Errors
-    /// Among others, [`Error::RolledBack`] if a newer one was seen before.
-    pub(crate) fn open_keyring(
-        &self,
-        account: Option<&LinkedAccountId>,
-        found: &Versioned,
-        moment: Moment,
-    ) -> Result<ScopeKeys, Error> {
-        let (roots, row) = (self.engine.roots.get()?, self.id.keyring(account));
-        let keys = ScopeKeys::open(&roots, &self.engine.store_id, &row, found)?;
-        // A keyring from before a shred opens nothing, like the one that the shred wrote, unless another followed that.
-        let newest = self.engine.caches.newest(&row.key()).map_or(0, Revision::as_u64);
-        let has_no_keys = keys.keyring.ids().next().is_none();
-        if !(has_no_keys && keys.revision.as_u64() < newest && newest <= roots.floor_of(&row)) {
-            self.engine.caches.refuse_older(&row, keys.revision, moment)?;
-        }
-        Ok(keys)
-    }
-}
-
-fn keyring(keys: Option<&Arc<ScopeKeys>>) -> Option<&Keyring> {
-    keys.map(|keys| &keys.keyring)
 }

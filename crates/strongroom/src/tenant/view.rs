@@ -1,19 +1,22 @@
-//! The definitions and keyrings that a verb needs, from the caches or read together with its own rows.
+//! What a verb reads first: the definitions and keyrings that it needs, from the caches or together with its own rows.
 
-use std::iter;
+use std::future::Future;
 use std::sync::Arc;
+use std::{iter, mem};
 
 use smallvec::SmallVec;
 
-use crate::clock::Timestamp;
-use crate::engine::cache::{Cached, Counts, Definition, HeldKeys, Moment, Share, Striped, Tag};
-use crate::engine::{Request, answer};
+use crate::engine::cache::{Cached, Counts, Definition, Moment, Share, Tag};
+use crate::engine::{Engine, Request, answer};
 use crate::error::Error;
-use crate::id::{DefinitionId, LinkedAccountId};
-use crate::keys::{KeyLookup, ScopeKeys, sealing_key_id};
-use crate::row::Row;
-use crate::store::{ReadBatch, ReadSet, Versioned};
+use crate::id::{DefinitionId, DefinitionName, LinkedAccountId};
+use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, peek};
+use crate::model::DefinitionRef;
+use crate::row::{Row, SealedRow};
+use crate::store::{ReadBatch, ReadSet};
 use crate::tenant::Tenant;
+use crate::tenant::fetched::Reading;
+use crate::tenant::names::read_hint;
 
 /// What a verb needs besides its own rows.
 pub(crate) struct Needs<'d, 'a> {
@@ -48,7 +51,7 @@ impl<'d, 'a> Needs<'d, 'a> {
     }
 
     /// The owners of the keys that are needed: the org, then each account.
-    fn owners(&self) -> impl Iterator<Item = Option<&'a LinkedAccountId>> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = Option<&'a LinkedAccountId>> {
         iter::once(None).chain(self.accounts.iter().copied().map(Some))
     }
 }
@@ -73,6 +76,17 @@ impl Freshness {
     }
 }
 
+/// Runs a read with cached rows, and once more without them if its error may be due to a stale one.
+pub(crate) async fn fresh_if_stale<T, F>(read: impl Fn(Freshness) -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    match read(Freshness::Cached).await {
+        Err(error) if error.may_be_stale() => read(Freshness::Fresh).await,
+        answer => answer,
+    }
+}
+
 /// Definitions and keyrings, from the same snapshot as the verb's own rows.
 pub(crate) struct View<'a> {
     /// In the order of [`Needs::definitions`]; `None` for an id without a definition.
@@ -88,11 +102,11 @@ pub(crate) struct View<'a> {
 }
 
 /// Keys that many verbs use at once.
-type SharedKeys = Share<Arc<ScopeKeys>>;
+pub(super) type SharedKeys = Share<Arc<ScopeKeys>>;
 
 /// The cached entry of each row that a verb needs. Most verbs need one definition and the keys of the org and one
 /// account.
-type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
+pub(super) type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
 
 impl View<'_> {
     /// Whether the org was shredded and not written to since. If so, it is empty, even if rows are left to be swept.
@@ -119,19 +133,47 @@ impl View<'_> {
         };
         self.keys.get(index)?.as_deref()
     }
+
+    /// The definition at `index` of [`Needs::definitions`], which must be the one that
+    /// `reference` names.
+    pub(crate) fn definition(
+        &self,
+        index: usize,
+        reference: &DefinitionRef<'_>,
+    ) -> Result<&Arc<Definition>, Error> {
+        let found = self.definitions.get(index).and_then(Option::as_ref);
+        found
+            .filter(|definition| reference.is(&definition.stored))
+            .ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))
+    }
 }
 
 impl Tenant {
-    /// A view of keys that the caller has read: the org's, and those of `account`.
-    pub(crate) fn view_of<'a>(
+    /// The id of a definition. For a name it is a hint, from a cache or an index row: the definition must still have
+    /// the name, which [`View::definition`] checks.
+    pub(crate) async fn definition_id(
         &self,
-        org: Option<Arc<ScopeKeys>>,
-        accounts: &'a [&'a LinkedAccountId],
-        account: Option<Arc<ScopeKeys>>,
-    ) -> View<'a> {
-        let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
-        let moment = self.engine.caches.moment();
-        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false }
+        reference: &DefinitionRef<'_>,
+        freshness: Freshness,
+    ) -> Result<DefinitionId, Error> {
+        let name = match reference {
+            DefinitionRef::Id(id) => return Ok(*id),
+            DefinitionRef::Name(name) => name,
+        };
+        let caches = &self.engine.caches;
+        // Before the name is read: a rename in between keeps the old id out of the cache.
+        let moment = caches.moment();
+        if let (Some(id), Freshness::Cached) = (self.known_name(name), freshness) {
+            caches.counts.add(Cached::Names, 1, 0);
+            return Ok(id);
+        }
+        caches.counts.add(Cached::Names, 0, 1);
+        let key = self.id.definition_name(&name.parse::<DefinitionName>()?).key();
+        let row = self.engine.get(key.clone()).await?;
+        let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
+        let id = read_hint(&row)?;
+        caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
+        Ok(id)
     }
 
     /// Reads `request`, and whatever the verb needs that no cache holds, in one read of the store.
@@ -142,27 +184,6 @@ impl Tenant {
     ) -> Result<(View<'a>, R::Answer), Error> {
         let (view, set) = self.read_batch(needs, request.into_batch()).await?;
         Ok((view, answer::<R>(set)?))
-    }
-
-    /// The org's keys and those of `accounts`, for a batch planned from rows that were read earlier. Cached keys are
-    /// used however old, since the batch expects the keyrings that it seals under to be as they are here. Reads the
-    /// store only for what is not cached.
-    pub(crate) async fn view_to_seal<'a>(
-        &self,
-        accounts: &'a [&'a LinkedAccountId],
-    ) -> Result<View<'a>, Error> {
-        self.engine.refuse_locked_tenant(&self.id)?;
-        self.engine.drop_old_keys();
-        let needs = Needs::org_keys().accounts(accounts);
-        let moment = self.engine.caches.moment();
-        let (keyrings, _) = self.recall(&needs, |_| true);
-        if keyrings.iter().any(Option::is_none) {
-            return Ok(self.read(&needs, ()).await?.0);
-        }
-        let keys = keyrings.into_iter().map(without_tag).collect();
-        let view =
-            View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false };
-        Ok(view.without_shredded())
     }
 
     async fn read_batch<'a>(
@@ -176,7 +197,7 @@ impl Tenant {
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
         let mut freshness = needs.freshness;
-        let (mut may_move, mut may_follow, mut may_learn) = (true, self.engine.kept.follows(), true);
+        let mut retries = Retries { may_move: true, may_follow: self.engine.kept.follows(), may_learn: true };
         loop {
             // Before the caches are used and the store is read: a write in between raises the moment, and what was read
             // then is neither trusted nor cached.
@@ -214,21 +235,9 @@ impl Tenant {
             count(&caches.counts, Cached::Keyrings, &keyrings);
             count(&caches.counts, Cached::Definitions, &definitions);
             let reading = Reading { moment, tag, since };
-            match self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
-                Ok(()) => {}
-                // The root may have been retired since the row was read. The next read then finds the row under the new
-                // root.
-                Err(Error::UnknownKey { .. }) if std::mem::take(&mut may_move) => continue,
-                // The keyring may be from before a shred that another engine noted. Then it is one without keys.
-                Err(Error::RolledBack { .. }) if std::mem::take(&mut may_learn) => {
-                    self.engine.refresh_roots().await?;
-                    freshness = Freshness::Fresh;
-                    continue;
-                }
-                Err(error) => match self.engine.if_rotated(error).await {
-                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => continue,
-                    error => return Err(error),
-                },
+            if let Err(error) = self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
+                freshness = retries.after(error, freshness, &self.engine).await?;
+                continue;
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
             let org_keys = keys.first().and_then(Option::as_deref);
@@ -262,79 +271,95 @@ impl Tenant {
         (keyrings, definitions.collect())
     }
 
-    /// Opens and caches the keyrings that were missing.
-    fn take_in_keyrings(
-        &self,
-        needs: &Needs<'_, '_>,
-        keyrings: &mut Entries<SharedKeys, 2>,
-        fetched: &mut impl Iterator<Item = Option<Versioned>>,
-        reading: Reading,
-    ) -> Result<(), Error> {
-        for (entry, owner) in keyrings.iter_mut().zip(needs.owners()) {
-            if entry.is_some() {
-                continue;
-            }
-            match fetched.next().flatten() {
-                Some(row) => *entry = Some((self.keep_keyring(owner, &row, reading)?, reading.tag)),
-                None => self.engine.caches.refuse_absent(&self.id.keyring(owner), reading.moment)?,
-            }
-        }
-        Ok(())
+    /// The cached id of a name. Only names that were checked are cached, so `name` need not be.
+    pub(crate) fn known_name(&self, name: &str) -> Option<DefinitionId> {
+        let tables = self.engine.caches.tables();
+        tables.names.get(self.id.name_key(name).as_bytes()).map(|(id, _)| *id)
     }
 
-    /// Opens and caches the definitions that were missing.
-    fn take_in_definitions(
+    /// Opens the bytes of a row under the keys of its scope. `None` if the key that sealed it was dropped.
+    pub(crate) fn open(
         &self,
-        needs: &Needs<'_, '_>,
-        org_keys: Option<&Arc<ScopeKeys>>,
-        definitions: &mut Entries<Arc<Definition>, 1>,
-        fetched: &mut impl Iterator<Item = Option<Versioned>>,
-        Reading { moment, tag, .. }: Reading,
-    ) -> Result<(), Error> {
-        for (entry, id) in definitions.iter_mut().zip(needs.definitions) {
-            // Cached, or no such definition: the verb reports a missing one.
-            let Some(row) = next_missing(entry, fetched) else { continue };
-            let Some(definition) = self.open_definition(org_keys, *id, &row, moment)? else { continue };
-            let definition = Arc::new(definition);
-            let (key, kept) = (self.id.definition(id).key(), Arc::clone(&definition));
-            self.engine.caches.insert(moment, |tables| tables.definitions.insert(key, kept, tag));
-            *entry = Some((definition, tag));
-        }
-        Ok(())
+        keys: Option<&Arc<ScopeKeys>>,
+        row: &Row<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<OpenedRow>, Error> {
+        open(keyring(keys), &self.engine.store_id, row, bytes)
     }
 
-    /// Opens a keyring and caches it. If several readers miss the same one, the first opens it and the others take its
-    /// result. There is no `.await` in between, so a dropped future cannot block them.
-    fn keep_keyring(
+    /// The clear part of a row, without opening it. `None` if the key that sealed it was dropped.
+    pub(crate) fn peek<'b>(
+        keys: Option<&Arc<ScopeKeys>>,
+        row: &Row<'_>,
+        bytes: &'b [u8],
+    ) -> Result<Option<SealedRow<'b>>, Error> {
+        peek(keyring(keys), row, bytes)
+    }
+
+    /// The org's keys and those of `accounts`, for a batch planned from rows that were read earlier. Cached keys are
+    /// used however old, since the batch expects the keyrings that it seals under to be as they are here. Reads the
+    /// store only for what is not cached.
+    pub(crate) async fn view_to_seal<'a>(
         &self,
-        owner: Option<&LinkedAccountId>,
-        row: &Versioned,
-        reading: Reading,
-    ) -> Result<SharedKeys, Error> {
-        let caches = &self.engine.caches;
-        let key = self.id.keyring(owner).key();
-        // Held during the lookup and the opening, so that the next in line finds what this one opened.
-        let _turn = caches.turn(&key);
-        let (keys, since) = match caches.opened(&key, row.revision) {
-            Some(opened) => opened,
-            None => {
-                caches.counts.add_unwrap();
-                (Arc::new(self.open_keyring(owner, row, reading.moment)?), reading.since)
-            }
-        };
-        let held = HeldKeys { keys: Striped::new(keys), since };
-        let keys = held.keys.share();
-        caches.insert_keyring(reading.moment, key, held, reading.tag);
-        Ok(keys)
+        accounts: &'a [&'a LinkedAccountId],
+    ) -> Result<View<'a>, Error> {
+        self.engine.refuse_locked_tenant(&self.id)?;
+        self.engine.drop_old_keys();
+        let needs = Needs::org_keys().accounts(accounts);
+        let moment = self.engine.caches.moment();
+        let (keyrings, _) = self.recall(&needs, |_| true);
+        if keyrings.iter().any(Option::is_none) {
+            return Ok(self.read(&needs, ()).await?.0);
+        }
+        let keys = keyrings.into_iter().map(without_tag).collect();
+        let view =
+            View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false };
+        Ok(view.without_shredded())
+    }
+
+    /// A view of keys that the caller has read: the org's, and those of `account`.
+    pub(crate) fn view_of<'a>(
+        &self,
+        org: Option<Arc<ScopeKeys>>,
+        accounts: &'a [&'a LinkedAccountId],
+        account: Option<Arc<ScopeKeys>>,
+    ) -> View<'a> {
+        let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
+        let moment = self.engine.caches.moment();
+        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false }
     }
 }
 
-/// How a row was read: the caches' moment before the read, the epoch, and the time.
-#[derive(Clone, Copy)]
-struct Reading {
-    moment: Moment,
-    tag: Tag,
-    since: Timestamp,
+/// The reasons to read again after a keyring that does not open, each good for once.
+struct Retries {
+    may_move: bool,
+    may_follow: bool,
+    may_learn: bool,
+}
+
+impl Retries {
+    /// The freshness of the next read, or `error` if another read would not help.
+    async fn after(
+        &mut self,
+        error: Error,
+        freshness: Freshness,
+        engine: &Engine,
+    ) -> Result<Freshness, Error> {
+        match error {
+            // The root may have been retired since the row was read. The next read then finds the row under the new
+            // root.
+            Error::UnknownKey { .. } if mem::take(&mut self.may_move) => Ok(freshness),
+            // The keyring may be from before a shred that another engine noted. Then it is one without keys.
+            Error::RolledBack { .. } if mem::take(&mut self.may_learn) => {
+                engine.refresh_roots().await?;
+                Ok(Freshness::Fresh)
+            }
+            error => match engine.if_rotated(error).await {
+                Error::UnknownKey { .. } if mem::take(&mut self.may_follow) => Ok(freshness),
+                error => Err(error),
+            },
+        }
+    }
 }
 
 /// Counts the hits and misses of what a verb needs.
@@ -351,25 +376,10 @@ fn is_stale<V>(entries: &[Option<(V, Tag)>], tag: Tag) -> bool {
     entries.iter().flatten().any(|(_, cached)| *cached != tag)
 }
 
-/// The fetched row of an entry that was missing from the cache.
-fn next_missing<V>(
-    entry: &Option<V>,
-    fetched: &mut impl Iterator<Item = Option<Versioned>>,
-) -> Option<Versioned> {
-    if entry.is_some() { None } else { fetched.next().flatten() }
-}
-
 fn without_tag<V>(entry: Option<(V, Tag)>) -> Option<V> {
     entry.map(|(value, _)| value)
 }
 
-impl View<'_> {
-    /// Whether the org's keyring still has the key that sealed a record.
-    pub(crate) fn lists_key_of(&self, row: &Row<'_>, bytes: &[u8]) -> bool {
-        let dek_id = sealing_key_id(row, bytes);
-        let is_listed = |keys: &Arc<ScopeKeys>| {
-            dek_id.is_some_and(|id| matches!(keys.keyring.key(&id), KeyLookup::Listed(_)))
-        };
-        self.keys(None).is_some_and(is_listed)
-    }
+fn keyring(keys: Option<&Arc<ScopeKeys>>) -> Option<&Keyring> {
+    keys.map(|keys| &keys.keyring)
 }

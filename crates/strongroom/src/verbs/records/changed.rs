@@ -5,10 +5,11 @@ use std::fmt;
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::RecordKey;
-use crate::row::SealedRow;
+use crate::keys::{KeyLookup, sealing_key_id};
+use crate::row::{Row, SealedRow};
 use crate::store::Key;
 use crate::tenant::record::Record;
-use crate::tenant::{Freshness, fresh_if_stale};
+use crate::tenant::{Freshness, View, fresh_if_stale};
 use crate::verbs::records::Records;
 
 /// The sealed bytes of a record that was read, for [`Records::get_if_changed`]. It contains no plaintext.
@@ -69,7 +70,7 @@ impl Records {
         let at = place.key();
         let is_same = |stamp: &Stamp| stamp.key == at && stamp.row == row.value;
         // Equal bytes are not enough: after a shred they may still be there, under a dropped key.
-        if stamp.is_some_and(is_same) && view.lists_key_of(&place, &row.value) {
+        if stamp.is_some_and(is_same) && lists_key_of(&view, &place, &row.value) {
             // The same bytes as those that were opened, so the revision is true.
             let revision = SealedRow::decode(place.kind(), &row.value).map(|sealed| sealed.revision).ok();
             let is_newest = self.org.tenant.is_newest_record(&view, &self.namespace, &at, revision);
@@ -80,6 +81,12 @@ impl Records {
         let stamp = Stamp { key: at, row: row.value };
         Ok(record.map_or(IfChanged::Absent, |record| IfChanged::Changed(record, stamp)))
     }
+}
+
+/// Whether the org's keyring still has the key that sealed a record.
+fn lists_key_of(view: &View<'_>, row: &Row<'_>, bytes: &[u8]) -> bool {
+    let (Some(keys), Some(id)) = (view.keys(None), sealing_key_id(row, bytes)) else { return false };
+    matches!(keys.keyring.key(&id), KeyLookup::Listed(_))
 }
 
 impl fmt::Debug for Stamp {
