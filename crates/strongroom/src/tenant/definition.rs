@@ -3,20 +3,15 @@
 use std::slice;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use crate::engine::cache::{Cached, DELETED, Definition, Moment, Tag};
+use crate::engine::cache::{DELETED, Definition, Moment};
 use crate::error::{Damage, Error};
-use crate::id::{DefinitionId, DefinitionName};
+use crate::id::DefinitionId;
 use crate::keys::{Document, ScopeKeys};
 use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
 use crate::row::body::{decode_definition, encode_definition};
 use crate::row::{Row, SealedRow, Subject};
 use crate::store::{Key, RowRevision, Versioned};
-use crate::tenant::names::read_hint;
-use crate::tenant::{
-    Draft, Expiry, Freshness, Needs, NewDefinitions, Tenant, View, WriteOptions, fresh_if_stale,
-};
+use crate::tenant::{Draft, Expiry, Freshness, Needs, Tenant, View, WriteOptions, fresh_if_stale};
 
 impl Tenant {
     /// Opens the row of a definition, which was read at or after `moment`. `None` if the key that sealed it was
@@ -270,48 +265,6 @@ impl Tenant {
     /// The definition with this id or name.
     pub(crate) async fn definition(&self, reference: &DefinitionRef<'_>) -> Result<Arc<Definition>, Error> {
         fresh_if_stale(|freshness| self.look_up(reference, freshness)).await
-    }
-
-    /// The ids of definitions, including those of `made`, which are not written yet. Reads all names that are not
-    /// cached together.
-    pub(crate) async fn definition_ids<'r>(
-        &self,
-        references: impl Iterator<Item = &'r DefinitionRef<'r>>,
-        made: &NewDefinitions<'_>,
-        freshness: Freshness,
-    ) -> Result<SmallVec<[DefinitionId; 1]>, Error> {
-        let caches = &self.engine.caches;
-        let moment = caches.moment();
-        let (mut ids, mut names_len) = (SmallVec::<[Option<DefinitionId>; 1]>::new(), 0);
-        let (mut cold, mut gets) = (Vec::new(), Vec::new());
-        for reference in references {
-            let known = match reference {
-                DefinitionRef::Id(id) => Some(*id),
-                DefinitionRef::Name(name) => match made.get(reference) {
-                    Some(made) => Some(made.stored.id),
-                    None => {
-                        names_len += 1;
-                        self.known_name(name).filter(|_| freshness == Freshness::Cached)
-                    }
-                },
-            };
-            if let (None, DefinitionRef::Name(name)) = (known, reference) {
-                cold.push((ids.len(), reference));
-                gets.push(self.id.definition_name(&name.parse::<DefinitionName>()?).key());
-            }
-            ids.push(known);
-        }
-        caches.counts.add(Cached::Names, names_len - cold.len(), cold.len());
-        let rows = self.engine.read(gets.clone()).await?;
-        for (((index, reference), key), row) in cold.into_iter().zip(gets).zip(rows) {
-            let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
-            let id = read_hint(&row)?;
-            caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
-            if let Some(known) = ids.get_mut(index) {
-                *known = Some(id);
-            }
-        }
-        Ok(ids.into_iter().flatten().collect())
     }
 
     async fn look_up(

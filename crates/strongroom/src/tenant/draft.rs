@@ -15,7 +15,7 @@ use crate::row::{Row, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::event::CHANGES_AN_EVENT;
 use crate::tenant::quota::Charges;
-use crate::tenant::{Attempt, Tenant, View, WriteOptions};
+use crate::tenant::{Attempt, Freshness, Tenant, View, WriteOptions};
 
 /// A batch under construction. It expects a keyring only once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {
@@ -75,7 +75,7 @@ impl<'t> Draft<'t> {
             surplus: Vec::new(),
             charges: Charges::default(),
             dead: Vec::new(),
-            waits: view.waits,
+            waits: view.freshness != Freshness::InTurn,
         }
     }
 

@@ -6,16 +6,15 @@
 use crate::clock::Timestamp;
 use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
-use crate::id::DefinitionId;
 use crate::keys::Document;
-use crate::model::{Expected, Revision, Standing, StoredDefinition, Version};
+use crate::model::{Revision, Standing, StoredDefinition, Version};
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject, TenantRow};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned, WriteBatch};
 use crate::tenant::history::VERSIONS_MAX;
-use crate::tenant::{Draft, Existing, Expiry, Freshness, NewValue, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Existing, Expiry, Freshness, Tenant, View, WriteOptions};
 
 /// What a delete did with the history of a document.
 pub(crate) enum Ended {
@@ -23,81 +22,7 @@ pub(crate) enum Ended {
     Deleted,
 }
 
-/// The rows of a value as they were read for a write.
-#[derive(Default)]
-pub(crate) struct ValueRows {
-    pub(crate) row: Option<Versioned>,
-    /// Its row in its definition's index.
-    pub(crate) index: Option<Versioned>,
-    /// The note that it was deleted. Read only if there is no value although the index has one, or the write expects
-    /// that it is deleted or gone.
-    pub(crate) deleted: Option<Versioned>,
-    /// Former versions that are too old to be kept, or too many because fewer are now kept.
-    pub(crate) surplus: Vec<Key>,
-    /// The document that the write continues if the value, or the note of its deletion, cannot be opened and the write
-    /// expects that.
-    pub(crate) continued: Option<Existing>,
-}
-
 impl Tenant {
-    /// The keys to read for a write of values: that of each value, then those of their rows in the index.
-    pub(crate) fn value_keys(&self, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
-        let rows = values.iter().zip(ids).map(|(value, id)| self.id.value(&value.scope, id).key());
-        let index =
-            values.iter().zip(ids).map(|(value, id)| self.id.definition_value(id, &value.scope).key());
-        rows.chain(index).collect()
-    }
-
-    /// Pairs up the rows of [`value_keys`](Self::value_keys). Also reads which of the absent values were deleted, which
-    /// former versions are too old or too many, and what replaces a value that cannot be opened.
-    pub(crate) async fn value_rows(
-        &self,
-        view: &View<'_>,
-        values: &[NewValue<'_>],
-        ids: &[DefinitionId],
-        mut rows: Vec<Option<Versioned>>,
-        (options, freshness): (&WriteOptions, Freshness),
-    ) -> Result<Vec<ValueRows>, Error> {
-        let index = rows.split_off(values.len());
-        let paired = rows.into_iter().zip(index);
-        let mut read: Vec<ValueRows> =
-            paired.map(|(row, index)| ValueRows { row, index, ..ValueRows::default() }).collect();
-        let (mut gets, mut absent) = (Vec::new(), Vec::new());
-        let expects = |value: &NewValue<'_>, what: fn(&Expected) -> bool| {
-            [value.expected, options.expected].iter().any(what)
-        };
-        let continues = |value: &NewValue<'_>| expects(value, |expected| *expected == Expected::Unreadable);
-        let undeletes =
-            |value: &NewValue<'_>| expects(value, |expected| matches!(expected, Expected::Deleted(_)));
-        for ((value, id), rows) in values.iter().zip(ids).zip(&mut read) {
-            // A caller who knows that the value is deleted or gone does not depend on its row in the index, which may
-            // be lost too.
-            if rows.row.is_none() && (rows.index.is_some() || continues(value) || undeletes(value)) {
-                gets.push(self.id.deleted(&Subject::value(&value.scope, id)).key());
-                absent.push(rows);
-            }
-        }
-        if !gets.is_empty() {
-            for (rows, deleted) in absent.into_iter().zip(self.engine.read(gets).await?) {
-                rows.deleted = deleted;
-            }
-        }
-        for (((value, id), known), rows) in values.iter().zip(ids).zip(&view.definitions).zip(&mut read) {
-            let Some(stored) = known.as_ref().map(|known| &known.stored) else { continue };
-            let has_rule =
-                stored.definition.history_age_secs.is_some() || stored.definition.history_versions.is_some();
-            if has_rule && (rows.row.is_some() || rows.deleted.is_some()) {
-                rows.surplus = self.surplus_versions(view, stored, &value.scope, rows.row.as_ref()).await?;
-            }
-            if continues(value) {
-                let found = (rows.row.as_ref(), rows.deleted.as_ref());
-                rows.continued =
-                    self.continued(view, &Subject::value(&value.scope, id), found, freshness).await?;
-            }
-        }
-        Ok(read)
-    }
-
     /// The document that a write continues in place of a row or a deletion that cannot be opened, or of a row that is
     /// gone without a deletion: its newest readable version, at a revision above all those lost after it. `None` if the
     /// row can be opened, or there is nothing to continue.
@@ -109,7 +34,6 @@ impl Tenant {
         view: &View<'_>,
         subject: &Subject<'_>,
         (row, deleted): (Option<&Versioned>, Option<&Versioned>),
-        freshness: Freshness,
     ) -> Result<Option<Existing>, Error> {
         let found = match (row, deleted) {
             (Some(row), _) => Some((self.current(subject), row)),
@@ -120,7 +44,7 @@ impl Tenant {
             .map(|(place, row)| self.open_past(view.keys(subject.account()), &place, subject, &row.value));
         let error = match opened {
             Some(Ok(_)) => return Ok(None),
-            Some(Err(error)) if !freshness.is_lost(&error) => return Err(error),
+            Some(Err(error)) if !view.freshness.is_lost(&error) => return Err(error),
             lost => lost.and_then(Result::err),
         };
         let newest = match (self.newest_readable(view, subject).await?, error) {
@@ -142,7 +66,7 @@ impl Tenant {
     /// The keys of the former versions of a value that are too old to be kept, or too many with the one that a write
     /// adds, the oldest first. `current` is the row that the write replaces; without it, the write continues the
     /// deletion among the rows of the history.
-    async fn surplus_versions(
+    pub(super) async fn surplus_versions(
         &self,
         view: &View<'_>,
         stored: &StoredDefinition,
@@ -291,7 +215,7 @@ impl Draft<'_> {
         &mut self,
         subject: &Subject<'_>,
         row: &Versioned,
-        (kept, freshness): (u8, Freshness),
+        kept: u8,
         options: &WriteOptions,
     ) -> Result<Ended, Error> {
         let keeps = options.keeps_history && kept > 0;
@@ -299,7 +223,9 @@ impl Draft<'_> {
             Some(Ok(())) => return Ok(Ended::Kept),
             Some(Err(error @ Error::Damaged { .. })) => Some(error),
             // Not with keys that may be out of date.
-            Some(Err(error @ Error::UnknownKey { .. })) if freshness != Freshness::Cached => Some(error),
+            Some(Err(error @ Error::UnknownKey { .. })) if self.view().freshness != Freshness::Cached => {
+                Some(error)
+            }
             Some(Err(error)) => return Err(error),
             None => None,
         };
@@ -322,32 +248,6 @@ impl Draft<'_> {
         let len = self.put_sealed_over(&place, document)?;
         self.charge(&place.key(), None, Some(len));
         Ok(())
-    }
-
-    /// Adds a value where there is none: a new document, or the one that was deleted with its history kept.
-    pub(crate) fn add_value(
-        &mut self,
-        scope: &Scope,
-        definition: &DefinitionId,
-        rows: &ValueRows,
-        (now, kept): (Timestamp, u8),
-    ) -> Result<Existing, Error> {
-        // The value is absent both before and after a set and a delete by others; only this row shows the difference.
-        let index = self.tenant().id.definition_value(definition, scope).key();
-        self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
-        match self.continue_deleted(&Subject::value(scope, definition), rows.deleted.as_ref(), kept)? {
-            Some(existing) => {
-                self.put_value_index(&existing.id, scope, definition);
-                let deletion = existing.revision.before(1);
-                let gone = self
-                    .tenant()
-                    .id
-                    .former(&Subject::value(scope, definition), deletion.before(u64::from(kept)));
-                self.delete_surplus(&rows.surplus, Some(&gone.key()).filter(|_| kept > 0));
-                Ok(existing)
-            }
-            None => self.new_value(scope, definition, now),
-        }
     }
 
     /// What a write finds if no document can be opened.
@@ -419,6 +319,3 @@ impl Draft<'_> {
 /// A hundred versions and a deletion: all that a document has, unless versions in between are missing, so that fewer
 /// are dropped than added. With the rows of the document itself, a batch stays within 128 operations.
 const HISTORY_ROWS_MAX: usize = 101;
-/// How many versions that are too old or too many a write's batch deletes; the others are deleted as soon as it has
-/// landed.
-pub(super) const SURPLUS_MAX: usize = 32;

@@ -29,6 +29,7 @@ pub(crate) mod job;
 pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod new_definitions;
+pub(crate) mod new_value;
 mod observing;
 pub(crate) mod options;
 pub(crate) mod pack;
@@ -44,14 +45,12 @@ pub(crate) mod view;
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::cache::Moment;
 use crate::engine::observer::{Call, Observed, Watched};
 use crate::error::Error;
-use crate::id::{Environment, LinkedAccountId, OrgId};
-use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, open_under_root, peek};
-use crate::model::{Actor, Revision};
-use crate::row::{Row, SealedRow, TenantId};
-use crate::store::{Key, RowRevision, Versioned};
+use crate::id::{Environment, OrgId};
+use crate::keys::{OpenedRow, open_under_root};
+use crate::model::Actor;
+use crate::row::{Row, TenantId};
 
 pub(crate) use account::{Loaded, Registration};
 pub(crate) use attempt::Attempt;
@@ -61,18 +60,18 @@ pub(crate) use check::{
 pub use credential::NewCredential;
 pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Draft, Existing};
-pub(crate) use former::ValueRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;
+pub use new_value::NewValue;
+pub(crate) use new_value::{ValueRows, Writing};
 use observing::Observing;
 pub(crate) use options::Expiry;
 pub use options::WriteOptions;
 pub use record::RecordWrite;
 pub(crate) use record::{RecordAccess, RecordAction};
 pub(crate) use snapshot::{Rows, Snapshot, find_definition};
-pub use value::NewValue;
-pub(crate) use value::{ValuesRead, Writing};
+pub(crate) use value::ValuesRead;
 pub(crate) use view::{Freshness, Needs, View, fresh_if_stale};
 
 /// An org in one environment. Everything that a verb reads or writes goes through one.

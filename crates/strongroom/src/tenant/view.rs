@@ -97,8 +97,9 @@ pub(crate) struct View<'a> {
     /// The epoch under which this was read, and the caches' moment before the read.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
-    /// Whether a batch planned on it waits for verbs that have a turn.
-    pub(crate) waits: bool,
+    /// Whether the verb's own rows were read with cached ones. A batch planned on it waits for verbs that have a turn,
+    /// unless it is [`Freshness::InTurn`].
+    pub(crate) freshness: Freshness,
 }
 
 /// Keys that many verbs use at once.
@@ -108,7 +109,17 @@ pub(super) type SharedKeys = Share<Arc<ScopeKeys>>;
 /// account.
 pub(super) type Entries<V, const N: usize> = SmallVec<[Option<(V, Tag)>; N]>;
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// Only keys, for a batch that waits for no other.
+    fn of_keys(
+        keys: SmallVec<[Option<SharedKeys>; 2]>,
+        accounts: &'a [&'a LinkedAccountId],
+        moment: Moment,
+    ) -> Self {
+        let (definitions, tag, freshness) = (SmallVec::new(), Tag::Sole, Freshness::InTurn);
+        Self { definitions, accounts, keys, tag, moment, freshness }
+    }
+
     /// Whether the org was shredded and not written to since. If so, it is empty, even if rows are left to be swept.
     pub(crate) fn is_shredded(&self) -> bool {
         self.keys(None).is_some_and(|keys| keys.keyring.active().is_none())
@@ -134,8 +145,7 @@ impl View<'_> {
         self.keys.get(index)?.as_deref()
     }
 
-    /// The definition at `index` of [`Needs::definitions`], which must be the one that
-    /// `reference` names.
+    /// The definition at `index` of [`Needs::definitions`], which must be the one that `reference` names.
     pub(crate) fn definition(
         &self,
         index: usize,
@@ -244,8 +254,8 @@ impl Tenant {
             self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
-            let waits = needs.freshness != Freshness::InTurn;
-            let view = View { definitions, accounts: needs.accounts, keys, tag, moment, waits };
+            let (accounts, freshness) = (needs.accounts, needs.freshness);
+            let view = View { definitions, accounts, keys, tag, moment, freshness };
             return Ok((view.without_shredded(), set));
         }
     }
@@ -312,9 +322,7 @@ impl Tenant {
             return Ok(self.read(&needs, ()).await?.0);
         }
         let keys = keyrings.into_iter().map(without_tag).collect();
-        let view =
-            View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false };
-        Ok(view.without_shredded())
+        Ok(View::of_keys(keys, accounts, moment).without_shredded())
     }
 
     /// A view of keys that the caller has read: the org's, and those of `account`.
@@ -325,8 +333,7 @@ impl Tenant {
         account: Option<Arc<ScopeKeys>>,
     ) -> View<'a> {
         let keys = SmallVec::from_buf([org, account].map(|keys| keys.map(Share::new)));
-        let moment = self.engine.caches.moment();
-        View { definitions: SmallVec::new(), accounts, keys, tag: Tag::Sole, moment, waits: false }
+        View::of_keys(keys, accounts, self.engine.caches.moment())
     }
 }
 

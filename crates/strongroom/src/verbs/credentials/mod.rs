@@ -322,7 +322,7 @@ impl AppCredentials {
         if is_damaged {
             draft.note(|| credential_change(EventKind::CredentialDeleted, address));
         }
-        draft.end_history(&subject, row, (kept, freshness), options).await?;
+        draft.end_history(&subject, row, kept, options).await?;
         self.note_change(&mut draft, &read.app)?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| true))

@@ -105,7 +105,7 @@ impl Org {
             (view, rows, page)
         };
         let taken = rows.split_off(2 * values.len());
-        let existing = tenant.value_rows(&view, values, &ids, rows, (options, freshness)).await?;
+        let existing = tenant.value_rows(&view, values, &ids, rows, options).await?;
         // The names of a shredded org may not be swept yet. They do not count as taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);

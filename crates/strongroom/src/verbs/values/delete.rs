@@ -168,7 +168,7 @@ impl Org {
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         let kept = tenant.versions_kept(&definition.stored.definition);
         let subject = Subject::value(scope, &id);
-        if let Ended::Deleted = draft.end_history(&subject, row, (kept, freshness), options).await? {
+        if let Ended::Deleted = draft.end_history(&subject, row, kept, options).await? {
             draft.delete(tenant.id.definition_value(&id, scope).key());
         }
         draft.note(|| AuditChange {

@@ -189,7 +189,7 @@ impl Org {
         let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
         let (view, rows) = tenant.read(&needs, tenant.value_keys(values, &ids)).await?;
-        let existing = tenant.value_rows(&view, values, &ids, rows, (options, freshness)).await?;
+        let existing = tenant.value_rows(&view, values, &ids, rows, options).await?;
 
         let mut draft = Draft::new(tenant, &view);
         let written = put_values(&mut draft, &none, values, &existing, options)?;
