@@ -259,7 +259,7 @@ impl Sweeper<'_> {
         let job_row = RowRevision(self.job_row.load(Ordering::Relaxed));
         draft.expect_as_read(self.job.clone(), Some(job_row));
         draft.makes_room();
-        draft.never_waits();
+        draft.set_waits(false);
         draft
     }
 

@@ -14,8 +14,9 @@ use crate::row::body::ValueBody;
 use crate::row::{Row, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::event::CHANGES_AN_EVENT;
+use crate::tenant::leftovers::Leftovers;
 use crate::tenant::quota::Charges;
-use crate::tenant::{Attempt, Freshness, Tenant, View, WriteOptions};
+use crate::tenant::{Freshness, Tenant, View, WriteOptions};
 
 /// A batch under construction. It expects a keyring only once, however many rows are sealed under it.
 pub(crate) struct Draft<'t> {
@@ -35,12 +36,8 @@ pub(crate) struct Draft<'t> {
     changes: Vec<AuditChange>,
     /// Whether the batch gives an org its first key after a shred.
     pub(super) follows_shred: bool,
-    /// Rows that are deleted again once the batch has landed.
-    vacant: Vec<Key>,
-    /// History rows of documents that are gone for good once the batch has landed.
-    rest: Vec<Key>,
-    /// Former versions to delete once the batch has landed, or with a later write.
-    surplus: Vec<Key>,
+    /// What to delete once the batch has landed.
+    pub(super) leftovers: Leftovers,
     charges: Charges,
     /// Rows that count as absent, and that the batch replaces.
     dead: Vec<(Key, RowRevision, usize)>,
@@ -70,9 +67,7 @@ impl<'t> Draft<'t> {
             pass: tenant.engine.gate.pass(),
             changes: Vec::new(),
             follows_shred: false,
-            vacant: Vec::new(),
-            rest: Vec::new(),
-            surplus: Vec::new(),
+            leftovers: Leftovers::default(),
             charges: Charges::default(),
             dead: Vec::new(),
             waits: view.freshness != Freshness::InTurn,
@@ -94,6 +89,23 @@ impl<'t> Draft<'t> {
     /// The keys of a scope as they were read.
     pub(crate) fn keys(&self, account: Option<&LinkedAccountId>) -> Option<&'t Arc<ScopeKeys>> {
         self.view.keys(account)
+    }
+
+    /// The keys that this batch seals under in a scope.
+    pub(crate) fn scope_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
+        if let Some((_, keys)) = self.keyrings.iter().find(|(owner, _)| owner.as_ref() == account) {
+            return Ok(Arc::clone(keys));
+        }
+        let read = self.keys(account);
+        let keys = match read {
+            Some(keys) if keys.keyring.active().is_some() => {
+                self.expect_once(self.tenant.id.keyring(account).key(), Some(keys.row_revision));
+                Arc::clone(keys)
+            }
+            _ => self.first_key(account, read)?,
+        };
+        self.keyrings.push((account.cloned(), Arc::clone(&keys)));
+        Ok(keys)
     }
 
     /// The document in the row of a value or credential. `None` if the key that sealed it was dropped.
@@ -160,7 +172,9 @@ impl<'t> Draft<'t> {
         read: Option<RowRevision>,
         document: &Document<'_>,
     ) -> Result<(), Error> {
-        self.put_sealed_len(row, read, document).map(drop)
+        let bytes = self.seal(row, document)?;
+        self.put_as_read(row.key(), read, bytes);
+        Ok(())
     }
 
     /// Notes that the row put at `key` replaces a row that was read and counts as absent.
@@ -168,7 +182,7 @@ impl<'t> Draft<'t> {
         self.dead.push((key, row.revision, row.value.len()));
     }
 
-    /// The same for a row that counts in a quota: in place of the one that was read, if there is one.
+    /// Puts a sealed row that counts in a quota, in place of the one that was read, if there is one.
     pub(crate) fn put_counted(
         &mut self,
         row: &Row<'_>,
@@ -178,34 +192,28 @@ impl<'t> Draft<'t> {
         let key = row.key();
         let dead = self.dead.iter().find(|(dead, ..)| *dead == key);
         let read = read.or(dead.map(|(_, revision, len)| (*revision, *len)));
-        let len = self.put_sealed_len(row, read.map(|(revision, _)| revision), document)?;
+        let bytes = self.seal(row, document)?;
+        let len = bytes.len();
+        self.put_as_read(key.clone(), read.map(|(revision, _)| revision), bytes);
         self.charge(&key, read.map(|(_, len)| len), Some(len));
         Ok(len)
     }
 
-    fn put_sealed_len(
-        &mut self,
-        row: &Row<'_>,
-        read: Option<RowRevision>,
-        document: &Document<'_>,
-    ) -> Result<usize, Error> {
-        let keys = self.scope_keys(row.sealed_by().account())?;
-        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
-        let len = bytes.len();
-        self.put_as_read(row.key(), read, bytes);
-        Ok(len)
-    }
-
-    /// The same, but replaces whatever the row holds when the batch lands. Returns its length in bytes.
+    /// Puts a sealed row in place of whatever is there when the batch lands. Returns its length in bytes.
     pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<usize, Error> {
-        let keys = self.scope_keys(row.sealed_by().account())?;
-        let bytes = seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)?;
+        let bytes = self.seal(row, document)?;
         let len = bytes.len();
         self.batch.put(row.key(), bytes);
         Ok(len)
     }
 
-    /// The same for a row that the root key seals: it is expected as it was read.
+    /// The bytes of a row, sealed under the active key of its scope.
+    fn seal(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<Vec<u8>, Error> {
+        let keys = self.scope_keys(row.sealed_by().account())?;
+        seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)
+    }
+
+    /// Puts a row that the root key seals, expecting it as it was read.
     pub(crate) fn put_under_root(
         &mut self,
         row: &Row<'_>,
@@ -269,12 +277,8 @@ impl<'t> Draft<'t> {
         &mut self.changes
     }
 
-    /// Notes that the batch is part of a job, which a verb may run while it has a turn.
-    pub(crate) fn never_waits(&mut self) {
-        self.waits = false;
-    }
-
-    /// Sets whether the batch waits for verbs that have the turn at a row that it expects.
+    /// Sets whether the batch waits for verbs that have the turn at a row that it expects. One that is part of a job
+    /// does not: a verb may run the job while it has a turn.
     pub(crate) fn set_waits(&mut self, waits: bool) {
         self.waits = waits;
     }
@@ -349,18 +353,7 @@ impl<'t> Draft<'t> {
         };
         self.wrote.iter().for_each(|(key, revision)| engine.caches.wrote(key, *revision));
         self.wrote_records.iter().for_each(|(key, revision)| engine.caches.wrote_record(key, *revision));
-        if !self.vacant.is_empty() {
-            let mut batch = WriteBatch::default();
-            for key in self.vacant {
-                batch.expect(key.clone(), Expect::Revision(committed.revision));
-                batch.delete(key);
-            }
-            // The requested changes have landed, and the rows left here read as absent, so a failure is no error.
-            let _ = engine.commit(batch, Touches::Data).await;
-        }
-        self.tenant.delete_rest_of_history(&self.rest).await?;
-        // The next write finds them again.
-        let _ = self.tenant.delete_rest_of_history(&self.surplus).await;
+        self.leftovers.delete(engine, committed).await?;
         Ok(Attempt::Landed(committed))
     }
 
@@ -372,22 +365,46 @@ impl<'t> Draft<'t> {
             self.batch.put(keys.generation().key(), encode_epoch());
         }
     }
+}
 
-    /// Notes that a row put by this batch is to be deleted once the batch has landed.
-    pub(crate) fn vacate_after(&mut self, key: Key) {
-        self.vacant.push(key);
+/// The outcome of an attempt to write, apart from errors.
+#[must_use]
+pub(crate) enum Attempt<T> {
+    /// It is in the store.
+    Landed(T),
+    /// Another writer was faster, at these rows if they are known: read and decide again.
+    Lost(Vec<Key>),
+    /// A shred of the org was interrupted. It must be finished before the org gets a new key.
+    AfterShred,
+}
+
+impl<T> Attempt<T> {
+    /// What was read is out of date: read and decide again.
+    pub(crate) const AGAIN: Self = Self::Lost(Vec::new());
+
+    pub(crate) fn map<U>(self, landed: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Landed(value) => Attempt::Landed(landed(value)),
+            Self::Lost(rows) => Attempt::Lost(rows),
+            Self::AfterShred => Attempt::AfterShred,
+        }
     }
 
-    /// Notes history rows, for which the batch has no room, to be deleted once it has landed. If that fails, so does
-    /// the verb.
-    pub(crate) fn delete_after_landing(&mut self, keys: impl Iterator<Item = Key>) {
-        self.rest.extend(keys);
+    pub(crate) fn landed(self) -> Option<T> {
+        match self {
+            Self::Landed(value) => Some(value),
+            Self::Lost(_) | Self::AfterShred => None,
+        }
     }
 
-    /// Notes former versions, for which the batch has no room, to be deleted once it has landed. A failure is ignored:
-    /// the next write finds them again.
-    pub(crate) fn try_delete_after_landing(&mut self, keys: impl Iterator<Item = Key>) {
-        self.surplus.extend(keys);
+    pub(crate) fn is_landed(&self) -> bool {
+        matches!(self, Self::Landed(_))
+    }
+}
+
+impl<T> From<Option<T>> for Attempt<T> {
+    fn from(landed: Option<T>) -> Self {
+        landed.map_or(Self::AGAIN, Self::Landed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keyrings in a batch under construction: the keys that it seals under, and those that it makes, turns and drops.
+//! The keyrings that a batch under construction makes, turns and drops.
 
 use std::sync::Arc;
 
@@ -10,23 +10,6 @@ use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::Draft;
 
 impl Draft<'_> {
-    /// The keys that this batch seals under in a scope.
-    pub(crate) fn scope_keys(&mut self, account: Option<&LinkedAccountId>) -> Result<Arc<ScopeKeys>, Error> {
-        if let Some((_, keys)) = self.keyrings.iter().find(|(owner, _)| owner.as_ref() == account) {
-            return Ok(Arc::clone(keys));
-        }
-        let read = self.keys(account);
-        let keys = match read {
-            Some(keys) if keys.keyring.active().is_some() => {
-                self.expect_once(self.tenant().id.keyring(account).key(), Some(keys.row_revision));
-                Arc::clone(keys)
-            }
-            _ => self.first_key(account, read)?,
-        };
-        self.keyrings.push((account.cloned(), Arc::clone(&keys)));
-        Ok(keys)
-    }
-
     /// Expects an account to be neither deleted nor shredded when the batch lands, whatever else is written to it. The
     /// batch expects its keyring as it was read: a delete or shred replaces that, and no write of a credential does.
     /// Returns `false` if it has no key.
@@ -120,7 +103,7 @@ impl Draft<'_> {
         self.put_keyring(account, alone, keys.revision.next(), Some(keys.row_revision)).map(|_| ())
     }
 
-    fn first_key(
+    pub(super) fn first_key(
         &mut self,
         account: Option<&LinkedAccountId>,
         read: Option<&Arc<ScopeKeys>>,

@@ -4,7 +4,6 @@
 //! deletion; a later write that sets the document continues it.
 
 use crate::clock::Timestamp;
-use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
 use crate::keys::Document;
 use crate::model::{Revision, Standing, StoredDefinition, Version};
@@ -12,7 +11,7 @@ use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject, TenantRow};
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::store::{Key, Scan, Versioned, WriteBatch};
+use crate::store::{Key, Scan, Versioned};
 use crate::tenant::history::VERSIONS_MAX;
 use crate::tenant::{Draft, Existing, Expiry, Freshness, Tenant, View, WriteOptions};
 
@@ -135,25 +134,6 @@ impl Tenant {
         let [now, deleted] = self.engine.read([self.current(subject).key(), deletion]).await?;
         let revision = |row: &Versioned| row.revision;
         Ok(now.as_ref().map(revision) == row.map(revision) && deleted.as_ref().map(revision) == read)
-    }
-
-    /// Deletes rows of the history of a document that is permanently gone: none of them is ever written again.
-    pub(super) async fn delete_rest_of_history(&self, rest: &[Key]) -> Result<(), Error> {
-        for keys in rest.chunks(HISTORY_ROWS_MAX) {
-            let mut attempts = 0;
-            loop {
-                let mut batch = WriteBatch::default();
-                keys.iter().for_each(|key| batch.delete(key.clone()));
-                if self.engine.commit(batch, Touches::Data).await?.is_some() {
-                    break;
-                }
-                attempts += 1;
-                if attempts == ATTEMPTS_MAX {
-                    return Err(Error::Contended(ATTEMPTS_MAX));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -318,4 +298,4 @@ impl Draft<'_> {
 
 /// A hundred versions and a deletion: all that a document has, unless versions in between are missing, so that fewer
 /// are dropped than added. With the rows of the document itself, a batch stays within 128 operations.
-const HISTORY_ROWS_MAX: usize = 101;
+pub(super) const HISTORY_ROWS_MAX: usize = 101;

@@ -13,7 +13,6 @@
 //! without cached rows. A read starts again in the same way if a stale cached row may have caused its error.
 
 pub(crate) mod account;
-pub(crate) mod attempt;
 pub(crate) mod check;
 pub(crate) mod credential;
 mod credential_search;
@@ -26,6 +25,7 @@ pub(crate) mod former;
 pub(crate) mod history;
 pub(crate) mod indexed;
 pub(crate) mod job;
+mod leftovers;
 pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod new_definitions;
@@ -53,13 +53,12 @@ use crate::model::Actor;
 use crate::row::{Row, TenantId};
 
 pub(crate) use account::{Loaded, Registration};
-pub(crate) use attempt::Attempt;
 pub(crate) use check::{
     at_most, check_definition, check_length, check_scope, check_stored_definition, check_value,
 };
 pub use credential::NewCredential;
 pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
-pub(crate) use draft::{Draft, Existing};
+pub(crate) use draft::{Attempt, Draft, Existing};
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;

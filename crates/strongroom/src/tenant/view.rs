@@ -97,8 +97,8 @@ pub(crate) struct View<'a> {
     /// The epoch under which this was read, and the caches' moment before the read.
     pub(crate) tag: Tag,
     pub(crate) moment: Moment,
-    /// Whether the verb's own rows were read with cached ones. A batch planned on it waits for verbs that have a turn,
-    /// unless it is [`Freshness::InTurn`].
+    /// As the verb asked for it. A batch planned on the view waits for verbs that have a turn, unless this is
+    /// [`Freshness::InTurn`].
     pub(crate) freshness: Freshness,
 }
 
