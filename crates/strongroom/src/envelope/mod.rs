@@ -13,7 +13,6 @@ mod padding;
 mod passphrase;
 mod primitives;
 mod record;
-mod sealing_key;
 
 pub(crate) use address::{Address, StoreId};
 pub use dek_id::DekId;
@@ -31,5 +30,4 @@ pub use passphrase::{Argon2Error, Argon2Params};
 pub(crate) use primitives::assert_alike;
 #[cfg(feature = "hazmat")]
 pub(crate) use primitives::expand;
-pub(crate) use record::{RECORD_LEN_MAX, SealedRecord};
-pub(crate) use sealing_key::SealingKey;
+pub(crate) use record::{RECORD_LEN_MAX, SealedRecord, SealingKey};

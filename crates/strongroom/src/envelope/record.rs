@@ -1,8 +1,136 @@
-//! The layout of a sealed record: fixed offsets, one valid parse.
+//! Sealed records: their layout, with fixed offsets and one valid parse, and how a key seals and opens them.
 
-use super::padding;
-use super::primitives::{NONCE_LEN, Nonce, Tag};
-use crate::envelope::{DekId, OpenError};
+use std::{fmt, mem};
+
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::address::USUAL_LEN;
+use super::primitives::{Cipher, Mac, NONCE_LEN, Nonce, TAG_LEN, Tag, expand};
+use super::{Address, DekId, OpenError, SealError, padding};
+use crate::random;
+
+/// A key that seals records: a data key, a root key or a slot key, expanded once and wiped on drop.
+///
+/// AES-256-GCM-SIV does not commit to its key: one can make a ciphertext that opens under two keys. So every record
+/// carries a keyed hash over header, address and tag, which is checked before anything is decrypted.
+pub(crate) struct SealingKey {
+    id: DekId,
+    cipher: Cipher,
+    commitment: Mac,
+}
+
+impl SealingKey {
+    /// Derives the cipher's key, the commitment's key and the id from 32 uniform bytes.
+    pub(crate) fn derive(key: &[u8; 32]) -> Self {
+        let seal_key = expand(key, &[b"strongroom/v1/seal"]);
+        let commit_key = expand(key, &[b"strongroom/v1/commit"]);
+        let id = expand(key, &[b"strongroom/v1/dek-id"]);
+        Self {
+            id: DekId::from_bytes(*id.first_chunk().expect("an id is half of the 32 bytes")),
+            cipher: Cipher::new(&seal_key),
+            commitment: Mac::new(&commit_key),
+        }
+    }
+
+    /// The public name of the key.
+    pub(crate) fn id(&self) -> &DekId {
+        &self.id
+    }
+
+    /// Seals `plaintext` to `address` under a random nonce.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] if the record would be over the limit, and [`SealError::Random`] if there are no random
+    /// bytes for a nonce.
+    pub(crate) fn seal(&self, address: &impl Address, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut nonce = Nonce::default();
+        random::fill(&mut nonce)?;
+        self.seal_with_nonce(address, &nonce, plaintext)
+    }
+
+    /// Seals `plaintext` to `address` under a nonce of the caller's choice.
+    pub(crate) fn seal_with_nonce(
+        &self,
+        address: &impl Address,
+        nonce: &Nonce,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let record_len =
+            BODY_OFFSET.saturating_add(padding::padded_len(plaintext.len())).saturating_add(TAG_LEN);
+        if record_len > RECORD_LEN_MAX {
+            return Err(SealError::TooLong);
+        }
+        let header = header(&self.id, nonce);
+        let mut bound = bind(&header, address);
+
+        // Holds the plaintext until it is encrypted in place, so it is wiped if sealing fails, and never grows.
+        let mut record = Zeroizing::new(Vec::with_capacity(record_len));
+        record.extend_from_slice(&header);
+        record.extend_from_slice(&[0; COMMIT_LEN]);
+        padding::pad_into(plaintext, &mut record);
+
+        let (head, body) = record.split_at_mut(BODY_OFFSET);
+        let tag = self.cipher.encrypt(nonce, &bound, body).ok_or(SealError::TooLong)?;
+        bound.extend_from_slice(&tag);
+        head.split_at_mut(HEADER_LEN).1.copy_from_slice(&self.commit(&bound));
+        record.extend_from_slice(&tag);
+        Ok(mem::take(&mut *record))
+    }
+
+    /// Opens a record that was sealed to `address`.
+    ///
+    /// # Errors
+    /// Those of [`SealedRecord::parse`], then those of [`open_record`](Self::open_record).
+    pub(crate) fn open(
+        &self,
+        address: &impl Address,
+        record: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        self.open_record(address, &SealedRecord::parse(record)?)
+    }
+
+    /// Opens a record that was already parsed to look up its key.
+    ///
+    /// # Errors
+    /// [`OpenError::UnknownKey`] if another key sealed it, otherwise [`OpenError::Rejected`], whatever the cause.
+    pub(crate) fn open_record(
+        &self,
+        address: &impl Address,
+        record: &SealedRecord<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        if record.dek_id() != self.id {
+            return Err(OpenError::UnknownKey(record.dek_id()));
+        }
+        let mut bound = bind(record.header, address);
+        let bound_len = bound.len();
+        bound.extend_from_slice(record.tag);
+        if !same(&self.commit(&bound), record.commit) {
+            return Err(OpenError::Rejected);
+        }
+        // The cipher authenticates header and address; only the commitment covers the tag as well.
+        bound.truncate(bound_len);
+
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(record.body.len()));
+        let opened = self.cipher.decrypt(record.nonce(), &bound, record.body, record.tag, &mut plaintext);
+        opened.ok_or(OpenError::Rejected)?;
+        let value_len = padding::unpad(&plaintext).ok_or(OpenError::Rejected)?;
+        plaintext.truncate(value_len);
+        Ok(plaintext)
+    }
+
+    fn commit(&self, bound: &[u8]) -> [u8; COMMIT_LEN] {
+        let mut hash = self.commitment.start();
+        hash.update(bound);
+        hash.finish()
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 /// A sealed record, parsed without a copy and without a key.
 ///
@@ -11,10 +139,10 @@ use crate::envelope::{DekId, OpenError};
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct SealedRecord<'a> {
-    pub(super) header: &'a [u8; HEADER_LEN],
-    pub(super) commit: &'a [u8; COMMIT_LEN],
-    pub(super) body: &'a [u8],
-    pub(super) tag: &'a Tag,
+    header: &'a [u8; HEADER_LEN],
+    commit: &'a [u8; COMMIT_LEN],
+    body: &'a [u8],
+    tag: &'a Tag,
 }
 
 impl<'a> SealedRecord<'a> {
@@ -48,7 +176,7 @@ impl<'a> SealedRecord<'a> {
         self.body.len()
     }
 
-    pub(super) fn nonce(&self) -> &'a Nonce {
+    fn nonce(&self) -> &'a Nonce {
         self.header.last_chunk().expect("a header ends with its nonce")
     }
 
@@ -60,8 +188,8 @@ impl<'a> SealedRecord<'a> {
     }
 }
 
-impl std::fmt::Debug for SealedRecord<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SealedRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealedRecord")
             .field("dek_id", &self.dek_id())
             .field("padded_len", &self.padded_len())
@@ -70,7 +198,7 @@ impl std::fmt::Debug for SealedRecord<'_> {
 }
 
 /// The 30 bytes at the start of a record, which the tag and the commitment both authenticate.
-pub(super) fn header(dek_id: &DekId, nonce: &Nonce) -> [u8; HEADER_LEN] {
+fn header(dek_id: &DekId, nonce: &Nonce) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let (head, rest) = header.split_at_mut(2);
     head.copy_from_slice(&[VERSION, SUITE]);
@@ -80,12 +208,27 @@ pub(super) fn header(dek_id: &DekId, nonce: &Nonce) -> [u8; HEADER_LEN] {
     header
 }
 
+/// Compares in constant time, in words: comparing bytes would cost a seventh of the hash.
+fn same(left: &[u8; COMMIT_LEN], right: &[u8; COMMIT_LEN]) -> bool {
+    let words = left.as_chunks().0.iter().zip(right.as_chunks().0);
+    let difference = words.fold(0, |sum, (l, r)| sum | (u64::from_ne_bytes(*l) ^ u64::from_ne_bytes(*r)));
+    difference.ct_eq(&0).into()
+}
+
+/// The bytes that the tag and the commitment cover, with room for the tag, which the commitment covers too.
+fn bind(header: &[u8; HEADER_LEN], address: &impl Address) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(HEADER_LEN + USUAL_LEN + TAG_LEN);
+    bound.extend_from_slice(header);
+    address.encode_into(&mut bound);
+    bound
+}
+
 /// The longest record: 64 KiB of value, plus padding and envelope.
 pub(crate) const RECORD_LEN_MAX: usize = 67_662;
 
-pub(super) const HEADER_LEN: usize = 2 + 16 + NONCE_LEN;
-pub(super) const COMMIT_LEN: usize = 32;
-pub(super) const BODY_OFFSET: usize = HEADER_LEN + COMMIT_LEN;
+const HEADER_LEN: usize = 2 + 16 + NONCE_LEN;
+const COMMIT_LEN: usize = 32;
+const BODY_OFFSET: usize = HEADER_LEN + COMMIT_LEN;
 const VERSION: u8 = 0x01;
 /// HKDF-SHA256, a commitment of 32 bytes by HMAC-SHA256, AES-256-GCM-SIV.
 const SUITE: u8 = 0x01;
