@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::engine::cache::packs::Change;
+use crate::engine::cache::packs::WrittenTenants;
 use crate::engine::gate::Pass;
 use crate::engine::{Engine, read_from};
 use crate::error::Error;
@@ -113,11 +113,11 @@ async fn commit_repeating(
             return Err(error.into());
         }
         match look_for(store, batch).await {
-            Landing::Landed(committed) => return Ok(committed),
-            Landing::NotYet if lost && repeats => lost_answer = Some(error),
+            LostAnswer::Landed(committed) => return Ok(committed),
+            LostAnswer::NotYet if lost && repeats => lost_answer = Some(error),
             // The batch has not landed but still may: it is safe to send it again, but not to plan again.
-            Landing::NotYet if error.kind() == StoreErrorKind::Contention => {}
-            Landing::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
+            LostAnswer::NotYet if error.kind() == StoreErrorKind::Contention => {}
+            LostAnswer::NotYet if is_final(batch, error.kind()) => return Err(error.into()),
             _ => return Err(Error::Indeterminate(lost_answer.unwrap_or(error))),
         }
     }
@@ -126,7 +126,7 @@ async fn commit_repeating(
 
 /// Whether a batch landed, judged by a row that it both expects and writes. A sealed row is proof, since each has its
 /// own nonce. An index row and a deleted one may be another writer's.
-async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
+async fn look_for(store: &dyn Store, batch: &WriteBatch) -> LostAnswer {
     let proof = |op: &Op| match op {
         // A batch that rewrites a header unchanged also writes a row of its own. One that ends a copy has no rival.
         Op::Put(key, _) if *key == VaultRow::Header.key() => Proof::Header,
@@ -135,15 +135,15 @@ async fn look_for(store: &dyn Store, batch: &WriteBatch) -> Landing {
     };
     let expected = |op: &Op| batch.expect.iter().find(|(key, _)| key == op.key()).map(|(_, expect)| *expect);
     let candidates = batch.ops.iter().filter_map(|op| Some((op, expected(op)?)));
-    let Some((op, expect)) = candidates.min_by_key(|(op, _)| proof(op)) else { return Landing::Unknown };
-    let Ok([found]) = read_from(store, [op.key().clone()]).await else { return Landing::Unknown };
+    let Some((op, expect)) = candidates.min_by_key(|(op, _)| proof(op)) else { return LostAnswer::Unknown };
+    let Ok([found]) = read_from(store, [op.key().clone()]).await else { return LostAnswer::Unknown };
     match (op, found) {
         // First: a batch that landed has changed the revision, whatever the row holds.
-        (_, ref found) if expect.holds(found.as_ref().map(|row| row.revision)) => Landing::NotYet,
+        (_, ref found) if expect.holds(found.as_ref().map(|row| row.revision)) => LostAnswer::NotYet,
         (Op::Put(_, ours), Some(row)) if row.value == *ours && proof(op) != Proof::None => {
-            Landing::Landed(Committed { revision: row.revision })
+            LostAnswer::Landed(Committed { revision: row.revision })
         }
-        _ => Landing::Unknown,
+        _ => LostAnswer::Unknown,
     }
 }
 
@@ -163,7 +163,7 @@ enum Proof {
 }
 
 /// What the store shows after a lost answer.
-enum Landing {
+enum LostAnswer {
     Landed(Committed),
     /// What the batch expects still holds.
     NotYet,
@@ -202,7 +202,7 @@ struct CommitWatch<'e> {
     engine: &'e Engine,
     batch: &'e WriteBatch,
     touches: Touches,
-    change: Change,
+    change: WrittenTenants,
     answered: bool,
 }
 

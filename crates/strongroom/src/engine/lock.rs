@@ -16,17 +16,17 @@ use crate::store::{KeyRange, ReadBatch, WriteBatch};
 pub(crate) struct Locks {
     /// Whether anything is locked, so that a vault without locks pays one load.
     any: AtomicBool,
-    held: RwLock<Held>,
+    held: RwLock<Locked>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Locked {
     pub(crate) vault: bool,
     pub(crate) tenants: Vec<TenantId>,
 }
 
 impl Locks {
-    pub(crate) fn set<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+    pub(crate) fn set<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let answer = change(&mut held);
         // Stored under the write lock, so that it never disagrees with `held` for the next reader. `SeqCst`, so that

@@ -7,7 +7,7 @@ use crate::engine::head::{Head, read_head};
 use crate::error::{Damage, Error};
 use crate::keys::{Root, Roots, StoreRow, sealing_key_id};
 use crate::row::{Row, VaultRow};
-use crate::store::Committed;
+use crate::store::{Committed, Key, RowRevision, Versioned};
 
 impl Engine {
     /// Reads the `store` row to find out which root is active. Takes up a root that another engine made active, if the
@@ -110,6 +110,31 @@ impl Engine {
                 | Error::RolledBack { .. }),
             ) => why,
             _ => error,
+        }
+    }
+
+    /// Reads a row that the root key seals and opens it with `open`. A root rotation may seal the row again between
+    /// the read and the opening: then it is read again.
+    pub(crate) async fn read_under_root<T>(
+        &self,
+        key: &Key,
+        open: impl Fn(&Versioned) -> Result<T, Error>,
+    ) -> Result<Option<(T, RowRevision)>, Error> {
+        let (mut failed_at, mut may_follow) = (None, self.kept.follows());
+        loop {
+            let Some(row) = self.get(key.clone()).await? else { return Ok(None) };
+            match open(&row) {
+                // Only while the row changes: reading the same row twice under an unknown key is no race. The row is
+                // damaged, or another engine rotated the root.
+                Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
+                    failed_at = Some(row.revision);
+                }
+                Err(error) => match self.if_rotated(error).await {
+                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => {}
+                    error => return Err(error),
+                },
+                Ok(opened) => return Ok(Some((opened, row.revision))),
+            }
         }
     }
 }

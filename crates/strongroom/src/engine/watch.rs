@@ -132,10 +132,10 @@ impl Drop for Watchers {
 
 /// What one reader has not taken yet.
 #[derive(Debug, Default)]
-struct Hints(Mutex<Held>);
+struct Hints(Mutex<Untaken>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct Untaken {
     orgs: BTreeSet<(OrgId, Environment)>,
     overflowed: bool,
     closed: bool,
@@ -143,7 +143,7 @@ struct Held {
 }
 
 impl Hints {
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Untaken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,7 +162,7 @@ impl Hints {
 }
 
 /// Wakes the reader outside the lock, since the reader takes it at once.
-fn wake(mut held: MutexGuard<'_, Held>) {
+fn wake(mut held: MutexGuard<'_, Untaken>) {
     let waker = held.waker.take();
     drop(held);
     if let Some(waker) = waker {

@@ -17,7 +17,7 @@ pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result
         let page = tenant.engine.read(Scan::new(rest.clone(), JOBS_PAGE).keys_only()).await?;
         for (key, _) in &page.rows {
             let Some(TenantRow::Job(job)) = tenant.id.parse_row(key.as_bytes()) else { continue };
-            let opened = tenant.read_under_root(key, |row| tenant.open_job(&job, row)).await?;
+            let opened = tenant.engine.read_under_root(key, |row| tenant.open_job(&job, row)).await?;
             if opened.is_some_and(|(sweep, _)| sweep == Sweep::Definition(*id)) {
                 run_job(tenant, &job).await?;
                 finished = true;
@@ -32,7 +32,7 @@ pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result
 
 impl Sweeper<'_> {
     pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
-        let keys = &self.tenant.id;
+        let tenant_id = &self.tenant.id;
         let mut values = Vec::new();
         // A sweep deletes what a deleted definition left. If the definition exists, a hostile store has put back a job
         // that was finished.
@@ -42,19 +42,19 @@ impl Sweeper<'_> {
             Err(error) => return Err(error),
         }
         loop {
-            let page = self.tenant.engine.scan(keys.definition_values(id), PAGE_ROWS).await?;
+            let page = self.tenant.engine.scan(tenant_id.definition_values(id), PAGE_ROWS).await?;
             values.clear();
             let mut scopes = Vec::with_capacity(page.rows.len());
             for (index, row) in &page.rows {
-                let scope = keys.parse_definition_value(id, index.as_bytes());
-                let value = scope.as_ref().map(|scope| keys.value(scope, id).key());
+                let scope = tenant_id.parse_definition_value(id, index.as_bytes());
+                let value = scope.as_ref().map(|scope| tenant_id.value(scope, id).key());
                 values.push((index.clone(), row.revision, value));
                 scopes.extend(scope);
             }
             if values.is_empty() {
                 let own = Subject::Definition(*id);
                 // If a delete that keeps no history was interrupted, this deletes what had no room in its batch.
-                let is_kept = self.tenant.engine.get(keys.deleted(&own).key()).await?.is_some();
+                let is_kept = self.tenant.engine.get(tenant_id.deleted(&own).key()).await?.is_some();
                 if is_kept || self.sweep_history(&[own]).await? {
                     return self.finish(None).await;
                 }

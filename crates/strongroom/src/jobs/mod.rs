@@ -38,7 +38,7 @@ pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
     if tenant.engine.is_planned(&key) {
         return Ok(());
     }
-    let opened = tenant.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
+    let opened = tenant.engine.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
     let Some((sweep, revision)) = opened else { return Ok(()) };
     Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
 }
@@ -79,10 +79,10 @@ pub(crate) struct SweepTarget<'s> {
 }
 
 impl SweepTarget<'_> {
-    fn key(&self, keys: &TenantId) -> Key {
+    fn key(&self, tenant_id: &TenantId) -> Key {
         match self.app {
-            None => keys.account(self.account).key(),
-            Some(app) => keys.integration(self.account, app).key(),
+            None => tenant_id.account(self.account).key(),
+            Some(app) => tenant_id.integration(self.account, app).key(),
         }
     }
 }
@@ -110,15 +110,15 @@ impl Sweeper<'_> {
     }
 
     async fn sweep_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
-        let keys = &self.tenant.id;
+        let tenant_id = &self.tenant.id;
         let target = SweepTarget { account, app: None };
         let scope = Scope::LinkedAccount(account.clone());
-        let values = keys.values(&scope);
+        let values = tenant_id.values(&scope);
         let swept = self.sweep_range(target, values, |view, key, row| {
-            let Some((_, definition)) = keys.parse_value(key.as_bytes()) else {
+            let Some((_, definition)) = tenant_id.parse_value(key.as_bytes()) else {
                 return Ok(SweepAction::Keep);
             };
-            let mut index = vec![keys.definition_value(&definition, &scope).key()];
+            let mut index = vec![tenant_id.definition_value(&definition, &scope).key()];
             match self.tenant.find_in_row(view, &scope, &definition, row) {
                 Ok(None) => {}
                 // Nobody can read it, so it does not matter when it was set: it is deleted with its account.
@@ -127,18 +127,18 @@ impl Sweeper<'_> {
                 Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => return Ok(SweepAction::Keep),
                 Err(error) => return Err(error),
             }
-            index.extend(document_id(RowKind::ScopedValue, row).map(|id| keys.value_id(&id).key()));
+            index.extend(document_id(RowKind::ScopedValue, row).map(|id| tenant_id.value_id(&id).key()));
             Ok(SweepAction::Delete(index))
         });
         if !swept.await? {
             return Ok(());
         }
-        let history = self.sweep_range(target, keys.account_value_history(account), |view, key, row| {
-            let Some(place) = keys.parse(key) else { return Ok(SweepAction::Keep) };
+        let history = self.sweep_range(target, tenant_id.account_value_history(account), |view, key, row| {
+            let Some(place) = tenant_id.parse(key) else { return Ok(SweepAction::Keep) };
             match Tenant::peek(view.keys(Some(account)), &place, &row.value) {
                 // Of a value of the new account; or a row that only a newer release can read.
                 Ok(Some(_)) | Err(Error::UnknownVersion { .. }) => Ok(SweepAction::Keep),
-                Ok(None) | Err(Error::Damaged { .. }) => Ok(SweepAction::Delete(index_of(keys, &place))),
+                Ok(None) | Err(Error::Damaged { .. }) => Ok(SweepAction::Delete(index_of(tenant_id, &place))),
                 Err(error) => Err(error),
             }
         });
@@ -146,9 +146,9 @@ impl Sweeper<'_> {
             return Ok(());
         }
         let everything = |_: &View<'_>, _: &Key, _: &Versioned| Ok(SweepAction::Delete(Vec::new()));
-        if self.sweep_range(target, keys.account_credentials(account), everything).await?
-            && self.sweep_range(target, keys.account_credential_history(account), everything).await?
-            && self.sweep_range(target, keys.integrations(account), everything).await?
+        if self.sweep_range(target, tenant_id.account_credentials(account), everything).await?
+            && self.sweep_range(target, tenant_id.account_credential_history(account), everything).await?
+            && self.sweep_range(target, tenant_id.integrations(account), everything).await?
         {
             self.finish(Some(target)).await?;
         }
@@ -273,10 +273,10 @@ impl Sweeper<'_> {
 }
 
 /// The row in its definition's index that a deletion leaves.
-fn index_of(keys: &TenantId, place: &Row<'_>) -> Vec<Key> {
+fn index_of(tenant_id: &TenantId, place: &Row<'_>) -> Vec<Key> {
     match place {
         Row::Tenant(_, TenantRow::Deleted(Subject::Value(scope, definition))) => {
-            vec![keys.definition_value(definition, scope).key()]
+            vec![tenant_id.definition_value(definition, scope).key()]
         }
         _ => Vec::new(),
     }

@@ -100,7 +100,7 @@ async fn opened_keyring(
     let Some(owner) = tenant.id.parse_keyring(key) else { return Ok(None) };
     let open = |row: &Versioned| tenant.open_keyring(owner.as_ref(), row, moment);
     let opened = match open(row) {
-        Err(Error::UnknownKey { .. }) => tenant.read_under_root(key, open).await,
+        Err(Error::UnknownKey { .. }) => tenant.engine.read_under_root(key, open).await,
         opened => opened.map(|keys| Some((keys, row.revision))),
     };
     match opened {
@@ -126,11 +126,11 @@ impl OrgSweeper<'_> {
     /// Returns whether the job is done; `false` if its row changed meanwhile. Nothing of the org counts below the
     /// revision of its keyring.
     async fn run(&self, revision: Revision) -> Result<bool, Error> {
-        let keys = &self.tenant.id;
+        let tenant_id = &self.tenant.id;
         Ok(self.drop_keyrings().await?
             && self.note(revision).await?
-            && self.sweep(keys.jobs()).await?
-            && self.sweep(rows_but_count(keys)).await?
+            && self.sweep(tenant_id.jobs()).await?
+            && self.sweep(rows_but_count(tenant_id)).await?
             && self.finish().await?)
     }
 
@@ -251,8 +251,8 @@ impl OrgSweeper<'_> {
 }
 
 /// Every row after the keyrings, except for the epoch, which stays, and the count, which is deleted last.
-fn rows_but_count(keys: &TenantId) -> KeyRange {
-    KeyRange { start: keys.definitions().start, end: keys.all().end }
+fn rows_but_count(tenant_id: &TenantId) -> KeyRange {
+    KeyRange { start: tenant_id.definitions().start, end: tenant_id.all().end }
 }
 
 fn remaining(range: KeyRange, page: &Page) -> Option<KeyRange> {

@@ -132,10 +132,10 @@ impl fmt::Debug for Roots {
 
 /// The roots that an engine knows, replaced as a whole. No warm read of a value or credential reads it.
 #[derive(Debug)]
-pub(crate) struct RootCell(RwLock<Held>);
+pub(crate) struct RootCell(RwLock<RootState>);
 
 #[derive(Debug)]
-enum Held {
+enum RootState {
     Open(Arc<Roots>),
     /// Wiped by a lock. Only the public id of the active root is left.
     Locked(DekId),
@@ -143,31 +143,31 @@ enum Held {
 
 impl RootCell {
     pub(crate) fn new(roots: Roots) -> Self {
-        Self(RwLock::new(Held::Open(Arc::new(roots))))
+        Self(RwLock::new(RootState::Open(Arc::new(roots))))
     }
 
     /// # Errors
     /// [`Error::Locked`] while the vault is locked.
     pub(crate) fn get(&self) -> Result<Arc<Roots>, Error> {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Held::Open(roots) => Ok(Arc::clone(roots)),
-            Held::Locked(_) => Err(Error::Locked),
+            RootState::Open(roots) => Ok(Arc::clone(roots)),
+            RootState::Locked(_) => Err(Error::Locked),
         }
     }
 
     /// The public id of the active root, also while locked.
     pub(crate) fn id(&self) -> DekId {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Held::Open(roots) => *roots.active.key.id(),
-            Held::Locked(id) => *id,
+            RootState::Open(roots) => *roots.active.key.id(),
+            RootState::Locked(id) => *id,
         }
     }
 
     /// Drops all roots. Each is wiped when the last verb that uses it ends.
     pub(crate) fn lock(&self) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Held::Open(roots) = &*held {
-            *held = Held::Locked(*roots.active.key.id());
+        if let RootState::Open(roots) = &*held {
+            *held = RootState::Locked(*roots.active.key.id());
         }
     }
 
@@ -175,15 +175,15 @@ impl RootCell {
     /// kept.
     pub(crate) fn unlock(&self, roots: Roots) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*held, Held::Locked(_)) {
-            *held = Held::Open(Arc::new(roots));
+        if matches!(*held, RootState::Locked(_)) {
+            *held = RootState::Open(Arc::new(roots));
         }
     }
 
     /// Changes the roots; does nothing while the vault is locked. Returns whether the known shreds changed.
     pub(crate) fn change(&self, change: impl FnOnce(&Roots) -> Roots) -> bool {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Held::Open(roots) = &mut *held else { return false };
+        let RootState::Open(roots) = &mut *held else { return false };
         let changed = change(roots);
         let others = (&changed.shredded, &changed.floors) != (&roots.shredded, &roots.floors);
         *roots = Arc::new(changed);

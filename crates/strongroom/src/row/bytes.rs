@@ -185,6 +185,13 @@ pub(crate) fn finish(cbor: &Decoder<'_>) -> Result<(), RowError> {
     if cbor.position() == cbor.input().len() { Ok(()) } else { Err(RowError::Malformed) }
 }
 
+/// The plaintext of a body. A body that holds a secret has an encoder of its own, whose buffer does not grow.
+pub(crate) fn encode_body(body: &impl minicbor::Encode<()>) -> Vec<u8> {
+    let mut plaintext = Vec::new();
+    infallible(minicbor::encode(body, &mut plaintext));
+    plaintext
+}
+
 /// Encoding into memory cannot fail: the error type of the writer has no value.
 pub(crate) fn infallible<T>(written: Result<T, minicbor::encode::Error<std::convert::Infallible>>) {
     if let Err(error) = written {

@@ -360,9 +360,9 @@ impl<'t> Draft<'t> {
     /// Puts the generation row if the batch writes what runs see. Nothing expects that row, so it adds no conflicts
     /// between writers of one org.
     fn move_generation(&mut self) {
-        let keys = &self.tenant.id;
-        if self.batch.ops.iter().any(|op| keys.is_seen_by_runs(op.key().as_bytes())) {
-            self.batch.put(keys.generation().key(), encode_epoch());
+        let tenant_id = &self.tenant.id;
+        if self.batch.ops.iter().any(|op| tenant_id.is_seen_by_runs(op.key().as_bytes())) {
+            self.batch.put(tenant_id.generation().key(), encode_epoch());
         }
     }
 }

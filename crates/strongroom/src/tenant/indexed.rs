@@ -156,11 +156,11 @@ impl Tenant {
     /// Some scope of `kind` at which the definition has a value. The index may also lead to rows whose key was
     /// dropped.
     async fn value_at(&self, id: DefinitionId, kind: ScopeKind) -> Result<Option<Scope>, Error> {
-        let keys = &self.id;
-        let mut rest = keys.definition_values_at(&id, kind);
+        let tenant_id = &self.id;
+        let mut rest = tenant_id.definition_values_at(&id, kind);
         loop {
             let page = self.engine.scan(rest.clone(), INDEX_PAGE).await?;
-            let scope = |(key, _): &(Key, Versioned)| keys.parse_definition_value(&id, key.as_bytes());
+            let scope = |(key, _): &(Key, Versioned)| tenant_id.parse_definition_value(&id, key.as_bytes());
             let scopes: Vec<Scope> = page.rows.iter().filter_map(scope).collect();
             if let Some(scope) = self.scopes_with_value(id, &scopes).await?.into_iter().next() {
                 return Ok(Some(scope));

@@ -128,29 +128,4 @@ impl Tenant {
     pub(crate) fn open_under_root(&self, row: &Row<'_>, bytes: &[u8]) -> Result<OpenedRow, Error> {
         open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, row, bytes)
     }
-
-    /// Reads a row that the root key seals and opens it with `open`. A root rotation may seal the row again between
-    /// the read and the opening: then it is read again.
-    pub(crate) async fn read_under_root<T>(
-        &self,
-        key: &Key,
-        open: impl Fn(&Versioned) -> Result<T, Error>,
-    ) -> Result<Option<(T, RowRevision)>, Error> {
-        let (mut failed_at, mut may_follow) = (None, self.engine.kept.follows());
-        loop {
-            let Some(row) = self.engine.get(key.clone()).await? else { return Ok(None) };
-            match open(&row) {
-                // Only while the row changes: reading the same row twice under an unknown key is no race. The row is
-                // damaged, or another engine rotated the root.
-                Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
-                    failed_at = Some(row.revision);
-                }
-                Err(error) => match self.engine.if_rotated(error).await {
-                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => {}
-                    error => return Err(error),
-                },
-                Ok(opened) => return Ok(Some((opened, row.revision))),
-            }
-        }
-    }
 }

@@ -71,15 +71,15 @@ impl<'a> NewDefinitions<'a> {
     }
 
     /// The rows that [`put_new_definitions`](Draft::put_new_definitions) needs: that of each name, then the count.
-    pub(crate) fn keys(&self, keys: &TenantId) -> Vec<Key> {
-        let names = self.names.iter().map(|name| keys.definition_name(name).key());
-        let count = (!self.names.is_empty()).then(|| keys.count().key());
+    pub(crate) fn gets(&self, tenant_id: &TenantId) -> Vec<Key> {
+        let names = self.names.iter().map(|name| tenant_id.definition_name(name).key());
+        let count = (!self.names.is_empty()).then(|| tenant_id.count().key());
         names.chain(count).collect()
     }
 }
 
 impl Draft<'_> {
-    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::keys`].
+    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::gets`].
     pub(crate) fn put_new_definitions(
         &mut self,
         made: &NewDefinitions<'_>,

@@ -124,14 +124,14 @@ impl Tenant {
     }
 
     /// The keys to read for a write of values: that of each value, then those of their rows in the index.
-    pub(crate) fn value_keys(&self, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
+    pub(crate) fn value_gets(&self, values: &[NewValue<'_>], ids: &[DefinitionId]) -> Vec<Key> {
         let rows = values.iter().zip(ids).map(|(value, id)| self.id.value(&value.scope, id).key());
         let index =
             values.iter().zip(ids).map(|(value, id)| self.id.definition_value(id, &value.scope).key());
         rows.chain(index).collect()
     }
 
-    /// Pairs up the rows of [`value_keys`](Self::value_keys). Also reads which of the absent values were deleted, which
+    /// Pairs up the rows of [`value_gets`](Self::value_gets). Also reads which of the absent values were deleted, which
     /// former versions are too old or too many, and what replaces a value that cannot be opened.
     pub(crate) async fn value_rows(
         &self,

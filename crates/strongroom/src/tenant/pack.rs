@@ -27,9 +27,6 @@ pub(crate) struct PackPlace {
     since: Timestamp,
 }
 
-/// A pack, and the key that it is kept and sealed under.
-type Held = (Key, Share<Arc<Pack>>);
-
 impl Tenant {
     /// Everything that a run at `path` sees, if it is kept.
     pub(crate) fn recall_all(&self, path: &ScopePath) -> Result<Recalled<Resolution>, Error> {
@@ -111,8 +108,8 @@ impl Tenant {
         }
     }
 
-    /// The valid pack of a path, with its key.
-    fn pack(&self, path: &ScopePath) -> Result<Option<Held>, Error> {
+    /// The valid pack of a path, with the key that it is kept and sealed under.
+    fn pack(&self, path: &ScopePath) -> Result<Option<(Key, Share<Arc<Pack>>)>, Error> {
         if !self.engine.may_keep_runs() {
             return Ok(None);
         }

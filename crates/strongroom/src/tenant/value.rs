@@ -128,9 +128,9 @@ impl Tenant {
 impl Draft<'_> {
     /// Puts the index rows of a new value.
     pub(crate) fn put_value_index(&mut self, id: &DocumentId, scope: &Scope, definition: &DefinitionId) {
-        let keys = &self.tenant().id;
-        let value = keys.value(scope, definition).key();
-        self.put(keys.value_id(id).key(), encode_index(value.as_bytes()));
+        let tenant_id = &self.tenant().id;
+        let value = tenant_id.value(scope, definition).key();
+        self.put(tenant_id.value_id(id).key(), encode_index(value.as_bytes()));
         self.put_definition_value(scope, definition);
     }
 

@@ -151,7 +151,7 @@ impl Exporter {
         if !self.keys.contains_key(&account.cloned()) {
             let key = self.from.id.keyring(account).key();
             let open = |row: &Versioned| self.from.open_keyring(account, row, self.moment);
-            let from = self.from.read_under_root(&key, open).await?;
+            let from = self.from.engine.read_under_root(&key, open).await?;
             self.remember_keys(account, from.map(|(keys, _)| keys))?;
         }
         let known = self.keys.get(&account.cloned());

@@ -213,14 +213,14 @@ impl Org {
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
             tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
-        let mut walks: Vec<Walk<'_>> =
-            path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
+        let mut scopes: Vec<ScopeRows<'_>> =
+            path.scopes().zip(&ranges).map(|(scope, rows)| ScopeRows::new(scope, rows)).collect();
 
         let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
         let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
         for definition in known {
             let stored = &definition.stored;
-            let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id)));
+            let rows = scopes.iter_mut().map(|scope| (scope.scope, scope.row_of(&stored.id)));
             match pick(tenant, &view, stored, rows)? {
                 Some(resolved) => resolution.values.push(resolved),
                 None if stored.definition.required => {
@@ -260,14 +260,14 @@ impl Org {
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
             tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
-        let mut walks: Vec<Walk<'_>> =
-            path.scopes().zip(&ranges).map(|(scope, rows)| Walk::new(scope, rows)).collect();
+        let mut scopes: Vec<ScopeRows<'_>> =
+            path.scopes().zip(&ranges).map(|(scope, rows)| ScopeRows::new(scope, rows)).collect();
         let mut traces = Vec::with_capacity(catalog.len());
         let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
         for definition in known {
             let stored = &definition.stored;
             let marks = tenant.grandfathered(stored, path.scopes()).await?;
-            let rows = walks.iter_mut().map(|walk| (walk.scope, walk.row_of(&stored.id))).zip(marks);
+            let rows = scopes.iter_mut().map(|scope| (scope.scope, scope.row_of(&stored.id))).zip(marks);
             traces.push(trace(tenant, &view, stored, rows)?);
         }
         Ok(traces)
@@ -357,12 +357,12 @@ fn pick<'r>(
 }
 
 /// The values of one scope, merged with the catalog: both are in the order of the definitions' ids.
-struct Walk<'r> {
+struct ScopeRows<'r> {
     scope: &'r Scope,
     rows: Peekable<slice::Iter<'r, (Key, Versioned)>>,
 }
 
-impl<'r> Walk<'r> {
+impl<'r> ScopeRows<'r> {
     fn new(scope: &'r Scope, rows: &'r Rows) -> Self {
         Self { scope, rows: rows.iter().peekable() }
     }

@@ -32,7 +32,7 @@ use crate::store::Key;
 /// What runs see, by tenant and path.
 pub(crate) struct Packs {
     stamps: Stamps,
-    held: ShardedLock<Held>,
+    held: ShardedLock<KeptPacks>,
     /// The paths that were asked for: a path is packed from the second time on, since most runs come only once.
     asked: Box<[AtomicU32]>,
     hasher: RandomState,
@@ -41,7 +41,7 @@ pub(crate) struct Packs {
     off: AtomicBool,
 }
 
-struct Held {
+struct KeptPacks {
     packs: Cache<Key, Striped<Arc<Pack>>, ByBytes, RandomState>,
     /// The keys of a tenant's packs, and of some that were evicted since.
     tenants: HashMap<Key, Vec<Key>, RandomState>,
@@ -69,7 +69,7 @@ impl Packs {
         );
         Self {
             stamps: Stamps::new(),
-            held: ShardedLock::new(Held { packs, tenants: HashMap::default() }),
+            held: ShardedLock::new(KeptPacks { packs, tenants: HashMap::default() }),
             asked: (0..ASKED_LEN).map(|_| AtomicU32::new(0)).collect(),
             hasher,
             age: Age::new(age_max),
@@ -121,8 +121,8 @@ impl Packs {
     }
 
     /// A batch that writes these rows is about to be sent.
-    pub(crate) fn begin_change<'k>(&self, rows: impl Iterator<Item = &'k Key>) -> Change {
-        let mut change = Change { tenants: SmallVec::new(), everyone: false };
+    pub(crate) fn begin_change<'k>(&self, rows: impl Iterator<Item = &'k Key>) -> WrittenTenants {
+        let mut change = WrittenTenants { tenants: SmallVec::new(), everyone: false };
         if self.is_off() {
             return change;
         }
@@ -141,7 +141,7 @@ impl Packs {
     }
 
     /// The batch was answered or abandoned.
-    pub(crate) fn end_change(&self, change: &Change, answered: bool) {
+    pub(crate) fn end_change(&self, change: &WrittenTenants, answered: bool) {
         if change.everyone {
             self.forget_all(&[]);
         } else {
@@ -202,7 +202,7 @@ fn is(key: &Key, bytes: &[u8]) -> bool {
     key.as_bytes() == bytes
 }
 
-impl Held {
+impl KeptPacks {
     fn insert(&mut self, prefix: &[u8], key: Key, pack: Pack) {
         let keys = self.tenants.entry(Key::from(prefix)).or_default();
         if keys.len() == keys.capacity() {
@@ -224,12 +224,12 @@ impl Held {
 }
 
 /// The tenants whose rows a batch writes.
-pub(crate) struct Change {
+pub(crate) struct WrittenTenants {
     tenants: SmallVec<[Key; 1]>,
     everyone: bool,
 }
 
-impl Change {
+impl WrittenTenants {
     fn begin(&self, stamps: &Stamps) {
         for count in self.counts(stamps) {
             // In one step, so that no reader sees half of it. Release: a reader that sees a row of the batch in the

@@ -73,17 +73,17 @@ impl<T> Deref for Share<T> {
 pub(crate) fn stripe() -> usize {
     thread_local! {
         static STRIPE: usize = {
-            static TURNS: Turns = Turns(AtomicUsize::new(0));
-            TURNS.next()
+            static NEXT: Stripes = Stripes(AtomicUsize::new(0));
+            NEXT.next()
         };
     }
     STRIPE.with(|stripe| *stripe)
 }
 
 /// Which stripe the next thread gets.
-struct Turns(AtomicUsize);
+struct Stripes(AtomicUsize);
 
-impl Turns {
+impl Stripes {
     fn next(&self) -> usize {
         // Relaxed: each thread gets a number of its own, and no other read depends on it.
         self.0.fetch_add(1, Ordering::Relaxed) % STRIPES
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_new_thread_gets_the_next_stripe() {
-        let turns = Turns(AtomicUsize::new(0));
-        let given: Vec<_> = (0..=STRIPES).map(|_| turns.next()).collect();
+        let stripes = Stripes(AtomicUsize::new(0));
+        let given: Vec<_> = (0..=STRIPES).map(|_| stripes.next()).collect();
         assert_eq!(given, [0, 1, 2, 3, 4, 5, 6, 7, 0]);
     }
 

@@ -251,23 +251,8 @@ impl KeyJob {
         &self,
         open: impl Fn(&Versioned) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let (mut failed_at, mut may_follow) = (None, self.engine.kept.follows());
-        loop {
-            let found = self.engine.get(VaultRow::KeyJob(self.id).key()).await?;
-            let Some(row) = found else { return Ok(None) };
-            match open(&row) {
-                // The row is sealed under a root that this engine dropped since it was read. The same row twice is no
-                // race.
-                Err(Error::UnknownKey { .. }) if failed_at != Some(row.revision) => {
-                    failed_at = Some(row.revision);
-                }
-                Err(error) => match self.engine.if_rotated(error).await {
-                    Error::UnknownKey { .. } if std::mem::take(&mut may_follow) => {}
-                    error => return Err(error),
-                },
-                Ok(opened) => return Ok(Some(opened)),
-            }
-        }
+        let found = self.engine.read_under_root(&VaultRow::KeyJob(self.id).key(), open).await?;
+        Ok(found.map(|(opened, _)| opened))
     }
 
     pub(crate) fn open(&self, found: &Versioned) -> Result<LoadedJob, Error> {

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use crate::clock::Timestamp;
 use crate::id::{AppId, DocumentId, LinkedAccountId};
 use crate::model::{Integration, LinkedAccount, RefreshState, Revision};
-use crate::row::{RowError, infallible};
+use crate::row::{RowError, encode_body};
 
 /// A linked account. With `deleting` it is absent for every reader, and the job with that id sweeps its rows.
 #[derive(Encode, Decode, Clone)]
@@ -62,9 +62,7 @@ impl AccountBody {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {
@@ -224,9 +222,7 @@ impl IntegrationBody {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::format::{EnumFormat, LengthBounds, PatternFormat, UrlSchemes, VarFormat};
 use crate::id::DefinitionId;
 use crate::model::{Entries, Metadata, Revision, StoredDefinition, VariableDefinition};
-use crate::row::{RowError, infallible};
+use crate::row::{RowError, encode_body};
 use crate::scope::Scopes;
 
 #[derive(Encode, Decode)]
@@ -103,9 +103,7 @@ pub(crate) fn encode_definition(stored: &StoredDefinition) -> Vec<u8> {
         history_versions: definition.history_versions,
         history_age_secs: definition.history_age_secs,
     };
-    let mut plaintext = Vec::new();
-    infallible(minicbor::encode(&fields, &mut plaintext));
-    plaintext
+    encode_body(&fields)
 }
 
 pub(crate) fn decode_definition(

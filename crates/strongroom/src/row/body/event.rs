@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::id::{DefinitionId, DocumentId, IntegrationId, LinkedAccountId, WorkflowId};
 use crate::model::{AuditChange, ChainId, EventId, EventKind, Revision};
-use crate::row::{RowError, infallible};
+use crate::row::{RowError, encode_body};
 
 /// A hash of an event, which commits to all before it in its chain.
 pub(crate) type EventHash = [u8; 32];
@@ -175,12 +175,6 @@ impl AuditFloorBody {
 fn decode_exact<'b, T: Encode<()> + Decode<'b, ()>>(plaintext: &'b [u8]) -> Result<T, RowError> {
     let body: T = minicbor::decode(plaintext)?;
     if encode_body(&body) == plaintext { Ok(body) } else { Err(RowError::Malformed) }
-}
-
-fn encode_body(body: &impl Encode<()>) -> Vec<u8> {
-    let mut plaintext = Vec::new();
-    infallible(minicbor::encode(body, &mut plaintext));
-    plaintext
 }
 
 fn encode_changes<C, W: minicbor::encode::Write>(

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::id::{AppId, DefinitionId, LinkedAccountId};
 use crate::model::Revision;
-use crate::row::{RowError, infallible};
+use crate::row::{RowError, encode_body};
 use crate::scope::Scopes;
 
 /// A job as it is stored.
@@ -73,9 +73,7 @@ impl Sweep {
             }
             Self::Org => job.kind = SWEEP_ORG,
         }
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(&job, &mut plaintext));
-        plaintext
+        encode_body(&job)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {

@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::clock::Timestamp;
-use crate::row::{RowError, infallible};
+use crate::row::{RowError, encode_body};
 use crate::store::Page;
 
 /// A job on keys as it is stored.
@@ -235,9 +235,7 @@ impl KeyJobBody {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        infallible(minicbor::encode(self, &mut plaintext));
-        plaintext
+        encode_body(self)
     }
 
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, RowError> {

@@ -241,8 +241,8 @@ impl Account {
         app: &AppId,
         freshness: Freshness,
     ) -> Result<(View<'static>, [Option<Versioned>; 2]), Error> {
-        let keys = &self.org().tenant.id;
-        let gets = [keys.account(self.id()).key(), keys.integration(self.id(), app).key()];
+        let tenant_id = &self.org().tenant.id;
+        let gets = [tenant_id.account(self.id()).key(), tenant_id.integration(self.id(), app).key()];
         let needs = Needs::org_keys().freshness(freshness);
         self.org().tenant.read(&needs, gets).await
     }

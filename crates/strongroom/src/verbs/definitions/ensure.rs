@@ -116,7 +116,7 @@ impl Org {
         let missing: Vec<VariableDefinition> = missing.cloned().collect();
         let made = NewDefinitions::of(&missing, tenant, &options)?;
         let (view, taken) =
-            tenant.read(&Needs::org_keys().freshness(freshness), made.keys(&tenant.id)).await?;
+            tenant.read(&Needs::org_keys().freshness(freshness), made.gets(&tenant.id)).await?;
         // The names of a shredded org may not be swept yet. They do not count as taken.
         if tenant.has_unfinished_shred(&view).await? {
             return Ok(Attempt::AfterShred);

@@ -95,8 +95,8 @@ impl Org {
         refuse_duplicates(values, &ids)?;
         let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let mut gets = tenant.value_keys(values, &ids);
-        gets.extend(made.keys(&tenant.id));
+        let mut gets = tenant.value_gets(values, &ids);
+        gets.extend(made.gets(&tenant.id));
         let (view, mut rows, known) = if made.names().is_empty() {
             let (view, rows) = tenant.read(&needs, gets).await?;
             (view, rows, Page::default())

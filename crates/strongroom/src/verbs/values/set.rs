@@ -188,7 +188,7 @@ impl Org {
         refuse_duplicates(values, &ids)?;
         let accounts = accounts_of(values);
         let needs = Needs::org_keys().definitions(&ids).accounts(&accounts).freshness(freshness);
-        let (view, rows) = tenant.read(&needs, tenant.value_keys(values, &ids)).await?;
+        let (view, rows) = tenant.read(&needs, tenant.value_gets(values, &ids)).await?;
         let existing = tenant.value_rows(&view, values, &ids, rows, options).await?;
 
         let mut draft = Draft::new(tenant, &view);
