@@ -19,7 +19,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 impl dyn Clock {
-    /// The same as a [`Timestamp`].
+    /// The time as a [`Timestamp`].
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.now_ms())
     }

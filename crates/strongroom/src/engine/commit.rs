@@ -44,7 +44,7 @@ impl Engine {
         self.commit_under(pass, batch, touches).await.map(Race::won)
     }
 
-    /// The same for a batch that was planned under the settings of `pass`.
+    /// Applies a batch that was planned under the settings of `pass`.
     pub(crate) async fn commit_under(
         &self,
         pass: Pass,
@@ -88,8 +88,8 @@ pub(crate) async fn commit_surely(store: &dyn Store, batch: &Arc<WriteBatch>) ->
     commit_repeating(store, batch, lands_once(batch)).await
 }
 
-/// The same for a batch of a transfer, which may land twice. Nobody reads its rows or deletes them permanently before
-/// the transfer ends, and then the marker that the batch expects is gone.
+/// Commits a batch of a transfer, which may land twice. Nobody reads its rows or deletes them permanently before the
+/// transfer ends, and then the marker that the batch expects is gone.
 pub(crate) async fn commit_in_transfer(
     store: &dyn Store,
     batch: &Arc<WriteBatch>,

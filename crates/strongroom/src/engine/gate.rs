@@ -68,7 +68,7 @@ impl Gate {
         self.set_if(pass, at, |known| at.as_u64() > known);
     }
 
-    /// The same for a `store` row that was read without the header.
+    /// Takes over the settings of a `store` row that was read without the header.
     pub(crate) fn learn_settings(&self, settings: Settings, at: Revision) {
         let mut looked = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if at.as_u64() > looked.at {

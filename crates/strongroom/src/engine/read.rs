@@ -12,7 +12,7 @@ impl Engine {
         Ok(answer::<R>(self.read_batch(&request.into_batch()).await?)?)
     }
 
-    /// The same, untyped: returns as many rows and pages as were asked for.
+    /// Reads an untyped request: returns as many rows and pages as were asked for.
     pub(crate) async fn read_batch(&self, batch: &ReadBatch) -> Result<ReadSet, Error> {
         self.refuse_locked_read(batch)?;
         if batch.gets.is_empty() && batch.scans.is_empty() {

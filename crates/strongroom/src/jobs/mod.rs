@@ -92,8 +92,8 @@ enum SweepAction {
     Keep,
     /// Deletes it, together with these index rows.
     Delete(Vec<Key>),
-    /// The same for a row that cannot be opened: its document id is unknown, so the index row of that id has to be
-    /// searched for.
+    /// Deletes a row that cannot be opened: its document id is unknown, so the index row of that id has to be searched
+    /// for.
     DeleteDamaged(Vec<Key>),
 }
 

@@ -65,7 +65,7 @@ impl Roots {
         }
     }
 
-    /// The same, with a root that may soon be active.
+    /// These roots, with one that may soon be active.
     pub(crate) fn with_coming(self, coming: Option<Arc<Root>>) -> Self {
         Self { coming, ..self }
     }
@@ -83,7 +83,7 @@ impl Roots {
         }
     }
 
-    /// The same, with the `store` row at this revision.
+    /// These roots, with the `store` row at this revision.
     pub(crate) fn at(self, row: RowRevision) -> Self {
         Self { row_revision: row, ..self }
     }

@@ -55,12 +55,12 @@ impl Metadata {
         self.0.as_deref()
     }
 
-    /// The same, with another author.
+    /// This metadata with another author.
     pub(crate) fn authored(&self, author: Option<String>) -> Self {
         Self::of(Entries { author, ..self.entries().cloned().unwrap_or_default() })
     }
 
-    /// The same, for a version that notes that the document was deleted.
+    /// This metadata for a version that notes that the document was deleted.
     pub(crate) fn deletion(&self) -> Self {
         Self::of(Entries { deletion: true, ..self.entries().cloned().unwrap_or_default() })
     }

@@ -54,7 +54,7 @@ impl TenantId {
         self.parse_row(key.as_bytes()).map(|row| Row::Tenant(self, row))
     }
 
-    /// The same, with nothing borrowed.
+    /// The row of a key, with nothing borrowed.
     pub(crate) fn parse_row(&self, key: &[u8]) -> Option<TenantRow<'static>> {
         if let Some(id) = key.strip_prefix(self.jobs().start.as_slice()) {
             return DocumentId::from_bytes(id).map(TenantRow::Job);

@@ -68,7 +68,7 @@ impl Tenant {
         Ok(loaded.filter(|loaded| counts(&loaded.body)))
     }
 
-    /// The same for a connection.
+    /// Opens the row of a connection. `None` if the key that sealed it was dropped.
     pub(crate) fn open_integration(
         &self,
         view: &View<'_>,

@@ -28,7 +28,7 @@ pub(crate) struct Draft<'t> {
     roots: Option<Arc<Roots>>,
     /// The control rows that the batch writes, with their new revisions.
     wrote: Vec<(Key, Revision)>,
-    /// The same for records whose keys are not used again.
+    /// The records of API keys and sessions that the batch writes: their keys are not used again.
     wrote_records: Vec<(Key, Revision)>,
     /// What lets the batch pass; `None` if the store was last seen to be retired.
     pass: Option<Pass>,

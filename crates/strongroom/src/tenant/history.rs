@@ -124,7 +124,7 @@ impl Tenant {
         }
     }
 
-    /// The same as [`open_past`](Self::open_past), but returns a version that says so if the row cannot be read.
+    /// [`open_past`](Self::open_past) for a list: a row that cannot be read is a version that says so.
     pub(super) fn list_past(
         &self,
         keys: Option<&Arc<ScopeKeys>>,

@@ -71,7 +71,7 @@ impl Tenant {
         self.list_known(list, page, |_| true, open).await
     }
 
-    /// The same for the rows that the caller knows: nothing in the result depends on the others.
+    /// A page of the rows that the caller knows: nothing in the result depends on the others.
     pub(crate) async fn list_known<T>(
         &self,
         list: List<'_>,

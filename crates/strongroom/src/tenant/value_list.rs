@@ -27,7 +27,7 @@ impl Tenant {
         self.list_values_of((&definitions, names), scope, (list, page), |found| found).await
     }
 
-    /// The same of the definitions that can be read; a value that cannot be is an error among the others.
+    /// A page of the values of the definitions that can be read; a value that cannot be is an error among the others.
     pub(crate) async fn each_value(
         &self,
         scope: &Scope,

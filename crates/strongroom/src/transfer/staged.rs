@@ -95,7 +95,7 @@ impl<'s> StagedVault<'s> {
         Self::begin_with(store, wanted, Vec::new()).await
     }
 
-    /// The same, with rows that are written together with the first marker.
+    /// [`begin`](Self::begin), with rows that are written together with the first marker.
     pub(super) async fn begin_with(
         store: &'s dyn Store,
         wanted: Marker,

@@ -84,8 +84,8 @@ impl Account {
         Ok(self.clone().bound_to(known.id))
     }
 
-    /// The same, for the registration with this document id. No I/O: a handle of a registration that never existed or
-    /// has ended fails like one whose account was deleted.
+    /// This account, bound to the registration with this document id. No I/O: a handle of a registration that never
+    /// existed or has ended fails like one whose account was deleted.
     #[must_use]
     pub fn bound_to(mut self, document: DocumentId) -> Self {
         self.registration.id = Some(document);
@@ -222,7 +222,7 @@ impl Account {
         self.values_known(page, None).await
     }
 
-    /// The same, only for the variables with these names if there is a list.
+    /// [`values`](Self::values); if there is a list of names, only of these variables.
     pub(crate) async fn values_known(
         &self,
         page: PageRequest,

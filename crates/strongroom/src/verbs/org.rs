@@ -90,7 +90,7 @@ impl Org {
         Records::new(self.clone(), namespace, RecordAccess::Host)
     }
 
-    /// The same, but reserved namespaces can be written too. Only for code that serves this vault, such as
+    /// [`records`](Self::records) whose namespace may be a reserved one. Only for code that serves this vault, such as
     /// `strongroom-http`: writing there makes API keys and sessions.
     ///
     /// ```

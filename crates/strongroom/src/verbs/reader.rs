@@ -259,7 +259,7 @@ impl Viewer {
         self.credential_in(&self.account.app(integration), key_name).await
     }
 
-    /// The same for a connection of the integration other than the default one.
+    /// [`credential`](Self::credential) of a connection other than the default one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -307,7 +307,7 @@ impl Viewer {
         self.account.app(integration).list_known(page, self.names.list()).await
     }
 
-    /// The same for a connection of the integration other than the default one.
+    /// [`credentials`](Self::credentials) of a connection other than the default one.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {

@@ -88,7 +88,7 @@ impl Org {
         self.resolve_known(path, None).await
     }
 
-    /// The same, only for the variables with these names if there is a list: the values of the others are not opened.
+    /// [`resolve_all`](Self::resolve_all); if there is a list of names, the values of other variables are not opened.
     pub(crate) async fn resolve_known(
         &self,
         path: &ScopePath,
@@ -160,7 +160,7 @@ impl Org {
         self.explain_known(path, None).await
     }
 
-    /// The same, only for the variables with these names if there is a list.
+    /// [`explain_all`](Self::explain_all); if there is a list of names, only for these variables.
     pub(crate) async fn explain_known(
         &self,
         path: &ScopePath,

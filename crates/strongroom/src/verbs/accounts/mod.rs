@@ -51,7 +51,8 @@ impl Org {
         self.tenant.observed(Call::of("linked_accounts"), list).await
     }
 
-    /// The same, each with its id, but one that cannot be read keeps no other out of the list: in its place is why.
+    /// The registered accounts, each with its id. One that cannot be read keeps no other out of the list: in its place
+    /// is why.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

@@ -323,7 +323,7 @@ macro_rules! account_fields {
                 self
             }
 
-            /// The same for a connection of an integration beside the default one.
+            /// [`with_integration`](Self::with_integration) for a connection other than the default one.
             pub fn with_connection(
                 mut self,
                 integration: &IntegrationId,

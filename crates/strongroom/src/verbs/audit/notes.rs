@@ -43,7 +43,7 @@ impl AuditNote {
         })
     }
 
-    /// The same with the name of its variable, which a value does not have.
+    /// Adds the name of the variable, which a value does not have.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.0.name = Some(name.into());
@@ -89,7 +89,7 @@ impl AuditNote {
         })
     }
 
-    /// The same, for a connection other than the default one.
+    /// Makes it about a connection other than the default one.
     #[must_use]
     pub fn of_connection(mut self, connection: &ConnectionId) -> Self {
         self.0.connection = Some(connection.clone());

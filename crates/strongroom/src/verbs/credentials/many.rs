@@ -158,7 +158,7 @@ impl AppCredentials {
         self.write_parsed(&new, extent, options).await
     }
 
-    /// The same, but also accepts credentials that have already expired.
+    /// Writes parsed credentials, also ones that have already expired.
     pub(super) async fn write_parsed(
         &self,
         new: &[ParsedCredential<'_>],

@@ -180,7 +180,7 @@ impl AppCredentials {
         self.list_known(page, None).await
     }
 
-    /// The same, only for the credentials with these names if there is a list.
+    /// A page of the credentials; if there is a list of names, only of those.
     pub(crate) async fn list_known(
         &self,
         page: PageRequest,

@@ -194,7 +194,8 @@ impl Records {
         self.org.tenant.observed(Call::of("list_records").named(self.namespace.as_str()), run).await
     }
 
-    /// The same, each with its key. A record that cannot be read does not fail the list: its place holds the reason.
+    /// A page of the records, each with its key. A record that cannot be read does not fail the list: its place holds the
+    /// reason.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {

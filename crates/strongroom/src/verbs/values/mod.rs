@@ -99,8 +99,8 @@ impl Org {
         self.values_known(scope, page, None).await
     }
 
-    /// The same, but what cannot be read keeps no other out of the list: in the place of a value is the error that says
-    /// which one it is and why. Those of a definition that cannot be read are left out, which
+    /// The values of one scope, of which one that cannot be read keeps no other out of the list: in its place is the
+    /// error that says which one it is and why. Those of a definition that cannot be read are left out, which
     /// [`each_definition`](Self::each_definition) names.
     ///
     /// ```
@@ -126,7 +126,7 @@ impl Org {
         self.tenant.observed(Call::of("each_value").at(&scope), list).await
     }
 
-    /// The same as [`values`](Self::values) of the variables of these names alone, if there is a list.
+    /// [`values`](Self::values); if there is a list of names, only of these variables.
     pub(crate) async fn values_known(
         &self,
         scope: impl Into<Cow<'_, Scope>>,
