@@ -137,7 +137,8 @@ impl Draft<'_> {
     pub(crate) fn put_audit_floor(
         &mut self,
         floor: &AuditFloorBody,
-        (row, read): (Option<RowRevision>, Option<Revision>),
+        row: Option<RowRevision>,
+        read: Option<Revision>,
     ) -> Result<(), Error> {
         let revision = match read {
             Some(revision) => revision.next(),

@@ -32,7 +32,8 @@ impl Tenant {
         &self,
         view: &View<'_>,
         subject: &Subject<'_>,
-        (row, deleted): (Option<&Versioned>, Option<&Versioned>),
+        row: Option<&Versioned>,
+        deleted: Option<&Versioned>,
     ) -> Result<Option<Existing>, Error> {
         let found = match (row, deleted) {
             (Some(row), _) => Some((self.current(subject), row)),

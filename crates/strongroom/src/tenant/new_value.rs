@@ -173,8 +173,9 @@ impl Tenant {
                 rows.surplus = self.surplus_versions(view, stored, &value.scope, rows.row.as_ref()).await?;
             }
             if continues(value) {
-                let found = (rows.row.as_ref(), rows.deleted.as_ref());
-                rows.continued = self.continued(view, &Subject::value(&value.scope, id), found).await?;
+                let subject = Subject::value(&value.scope, id);
+                let (row, deleted) = (rows.row.as_ref(), rows.deleted.as_ref());
+                rows.continued = self.continued(view, &subject, row, deleted).await?;
             }
         }
         Ok(read)

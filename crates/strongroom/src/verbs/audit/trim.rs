@@ -95,7 +95,7 @@ async fn drop_page(
         draft.note(|| AuditChange::new(EventKind::AuditTrimmed));
     }
     for (key, row) in &page.rows {
-        cut(tenant, (&view, freshness), &mut floor, key.as_bytes(), row)?;
+        cut(tenant, &view, &mut floor, key.as_bytes(), row)?;
         draft.delete(key.clone());
     }
     // A chain that paused for longer is over (`engine::chains`).
@@ -115,7 +115,7 @@ async fn drop_page(
     // Their heads are deleted with a later page.
     live.extend(headed);
     let floor = AuditFloorBody { before_ms: floor.before_ms.max(position), chains, cut: live };
-    draft.put_audit_floor(&floor, (row.map(|row| row.revision), revision))?;
+    draft.put_audit_floor(&floor, row.map(|row| row.revision), revision)?;
     let page = Page { events: page.rows.len() as u64, more: page.more };
     Ok(draft.commit().await?.map(|_| page))
 }
@@ -147,7 +147,7 @@ async fn chains_after(
 /// count: whoever holds the store can plant any number of them.
 fn cut(
     tenant: &Tenant,
-    (view, freshness): (&View<'_>, Freshness),
+    view: &View<'_>,
     floor: &mut AuditFloorBody,
     key: &[u8],
     row: &crate::store::Versioned,
@@ -157,7 +157,7 @@ fn cut(
     let (EventBody { start, .. }, hash) = match tenant.open_event_body(view, &id, row) {
         Ok(Some(opened)) => opened,
         Ok(None) => return Ok(()),
-        Err(error) if freshness.is_lost(&error) => return Ok(()),
+        Err(error) if view.freshness.is_lost(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
     if id.at.as_ms() >= floor.before_ms {

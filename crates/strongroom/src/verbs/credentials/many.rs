@@ -212,7 +212,7 @@ impl AppCredentials {
         {
             let subject = Subject::credential(self.account.id(), &self.app, key_name);
             let CredentialRows { row, deleted, .. } = rows_of(key_name);
-            continued.insert(key_name, tenant.continued(&read.view, &subject, (row, deleted)).await?);
+            continued.insert(key_name, tenant.continued(&read.view, &subject, row, deleted).await?);
         }
         let mut draft = Draft::new(tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {

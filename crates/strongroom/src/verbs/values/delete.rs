@@ -7,13 +7,13 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
-use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision, StoredDefinition};
+use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
 use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
 use crate::tenant::former::Ended;
 use crate::tenant::value::value_change;
-use crate::tenant::{Attempt, Draft, Freshness, Tenant, ValuesRead, View, WriteOptions};
+use crate::tenant::{Attempt, Draft, Freshness, Tenant, ValuesRead, WriteOptions};
 use crate::verbs::org::Org;
 
 /// A value that was deleted.
@@ -146,40 +146,42 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<Option<DeletedValue>>, Error> {
         let (tenant, account) = (&*self.tenant, scope.linked_account());
-        let ValuesRead { view, definition, mut rows } =
-            tenant.read_values(reference, iter::once(scope), account.as_slice(), freshness).await?;
-        let (id, row) = (definition.stored.id, rows.pop().flatten());
-        let found = match &row {
-            Some(row) => to_delete(tenant, &view, (scope, &id), row, options).await?,
+        let read = tenant.read_values(reference, iter::once(scope), account.as_slice(), freshness).await?;
+        let (stored, row) = (&read.definition.stored, read.rows.first().and_then(Option::as_ref));
+        let found = match row {
+            Some(row) => to_delete(tenant, &read, scope, row, options).await?,
             None => None,
         };
         options.check(found.as_ref().and_then(|found| found.revision))?;
-        let (Some(found), Some(row)) = (found, row.as_ref()) else {
-            return purge(tenant, &view, (scope, &definition.stored, row.as_ref()), only, options).await;
+        let (Some(found), Some(row)) = (found, row) else {
+            if options.keeps_history || only.is_some() {
+                return Ok(Attempt::Landed(None));
+            }
+            return purge(tenant, &read, scope, options).await;
         };
         // Another value has taken its place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
             return Ok(Attempt::Landed(None));
         }
 
-        let mut draft = Draft::new(tenant, &view);
+        let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
-        draft.delete_counted(tenant.id.value(scope, &id).key(), row);
+        draft.delete_counted(tenant.id.value(scope, &stored.id).key(), row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
-        let kept = tenant.versions_kept(&definition.stored.definition);
-        let subject = Subject::value(scope, &id);
+        let kept = tenant.versions_kept(&stored.definition);
+        let subject = Subject::value(scope, &stored.id);
         if let Ended::Deleted = draft.end_history(&subject, row, kept, options).await? {
-            draft.delete(tenant.id.definition_value(&id, scope).key());
+            draft.delete(tenant.id.definition_value(&stored.id, scope).key());
         }
         draft.note(|| AuditChange {
             document_id: found.ids.first().copied(),
             before: found.revision,
-            ..value_change(EventKind::ValueDeleted, &definition.stored, scope)
+            ..value_change(EventKind::ValueDeleted, stored, scope)
         });
         draft.put_companions(options).await?;
         let deleted = DeletedValue {
             id: found.ids.first().copied(),
-            definition_id: id,
+            definition_id: stored.id,
             scope: scope.clone(),
             damaged: found.damaged,
         };
@@ -190,12 +192,13 @@ impl Org {
 /// What the row of a value holds; `None` if the key that sealed it was dropped.
 async fn to_delete(
     tenant: &Tenant,
-    view: &View<'_>,
-    (scope, definition): (&Scope, &DefinitionId),
+    read: &ValuesRead<'_>,
+    scope: &Scope,
     row: &Versioned,
     options: &WriteOptions,
 ) -> Result<Option<ToDelete>, Error> {
-    match tenant.find_in_row(view, scope, definition, row) {
+    let definition = &read.definition.stored.id;
+    match tenant.find_in_row(&read.view, scope, definition, row) {
         // Its id cannot be read from a damaged row, so look for index rows that lead to it.
         Err(Error::Damaged { .. }) if options.expected == Expected::Any => {
             let key = tenant.id.value(scope, definition).key();
@@ -214,16 +217,13 @@ async fn to_delete(
 /// Deletes everything left of a value that was deleted with its history kept.
 async fn purge(
     tenant: &Tenant,
-    view: &View<'_>,
-    (scope, stored, row): (&Scope, &StoredDefinition, Option<&Versioned>),
-    only: Option<&DocumentId>,
+    read: &ValuesRead<'_>,
+    scope: &Scope,
     options: &WriteOptions,
 ) -> Result<Attempt<Option<DeletedValue>>, Error> {
+    let (stored, row) = (&read.definition.stored, read.rows.first().and_then(Option::as_ref));
     let definition = &stored.id;
-    if options.keeps_history || only.is_some() {
-        return Ok(Attempt::Landed(None));
-    }
-    let mut draft = Draft::new(tenant, view);
+    let mut draft = Draft::new(tenant, &read.view);
     let subject = Subject::value(scope, definition);
     let history = tenant.history_to_delete(&subject).await?;
     if !history.is_empty() && !tenant.is_still_absent(&subject, row, &history).await? {
