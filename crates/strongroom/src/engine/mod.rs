@@ -44,7 +44,7 @@ use crate::store::{Durability, Store};
 
 pub(crate) use commit::{ATTEMPTS_MAX, Race, Touches, commit_in_transfer, commit_surely};
 pub(crate) use kept::Kept;
-pub(crate) use read::{Request, answer, read_checked, read_from};
+pub(crate) use read::{Request, answer, read_from};
 pub(crate) use runs::Runs;
 
 /// One opened vault.

@@ -149,7 +149,7 @@ pub(crate) fn answer<R: Request>(set: ReadSet) -> Result<R::Answer, StoreError> 
 }
 
 /// Reads from a store, and checks that it returned as many rows and pages as were asked for.
-pub(crate) async fn read_checked(store: &dyn Store, batch: &ReadBatch) -> Result<ReadSet, StoreError> {
+async fn read_checked(store: &dyn Store, batch: &ReadBatch) -> Result<ReadSet, StoreError> {
     let set = store.read(batch).await?;
     if (set.gets.len(), set.scans.len()) == (batch.gets.len(), batch.scans.len()) {
         Ok(set)

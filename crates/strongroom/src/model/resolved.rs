@@ -138,6 +138,15 @@ impl Resolution {
         Self { values, missing_required, places: OnceLock::new() }
     }
 
+    /// Adds what a definition resolved to, or that it is required and missing.
+    pub(crate) fn add(&mut self, stored: &StoredDefinition, resolved: Option<Resolved>) {
+        match resolved {
+            Some(resolved) => self.values.push(resolved),
+            None if stored.definition.required => self.missing_required.push(stored.definition.name.clone()),
+            None => {}
+        }
+    }
+
     /// The resolved value of the definition called `name`, looked up by hash.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Resolved> {

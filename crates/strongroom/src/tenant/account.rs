@@ -134,11 +134,10 @@ impl Tenant {
         view: &View<'_>,
         registration: &Registration,
         app: &AppId,
-        account_row: Option<&Versioned>,
-        row: Option<&Versioned>,
+        [account_row, row]: &[Option<Versioned>; 2],
     ) -> Result<(Loaded<AccountBody>, Loaded<IntegrationBody>), Error> {
         let account = &registration.account;
-        let known = self.live_account(view, registration, account_row)?;
+        let known = self.live_account(view, registration, account_row.as_ref())?;
         let loaded = match row {
             Some(row) => self.open_integration(view, account, app, row)?,
             None => None,

@@ -34,14 +34,11 @@ impl Tenant {
         let Some(open) = pack.open(key.as_bytes()) else { return Ok(Recalled::NotKept) };
         let mut resolution = Resolution::new(Vec::with_capacity(pack.outcomes().len()), Vec::new());
         for (definition, outcome) in pack.catalog.iter().zip(pack.outcomes()) {
-            match cut(&definition.stored, outcome, path, &open) {
-                Some(resolved) => resolution.values.push(resolved),
-                None if outcome.winner != Winner::Nothing => return Ok(Recalled::NotKept),
-                None if definition.stored.definition.required => {
-                    resolution.missing_required.push(definition.stored.definition.name.clone());
-                }
-                None => {}
+            let resolved = cut(&definition.stored, outcome, path, &open);
+            if resolved.is_none() && outcome.winner != Winner::Nothing {
+                return Ok(Recalled::NotKept);
             }
+            resolution.add(&definition.stored, resolved);
         }
         self.engine.caches.counts.add(Cached::Runs, 1, 0);
         Ok(Recalled::Known(resolution))

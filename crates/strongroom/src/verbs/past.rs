@@ -161,13 +161,7 @@ impl Org {
                 let rows = history.get(&stored.id).unwrap_or(&none);
                 values.push(past.value(scope, stored, value, rows).await?);
             }
-            match pick(&then, stored, values) {
-                Some(resolved) => resolution.values.push(resolved),
-                None if then.definition.required => {
-                    resolution.missing_required.push(then.definition.name.clone());
-                }
-                None => {}
-            }
+            resolution.add(&then, pick(&then, stored, values));
         }
         Ok(resolution)
     }

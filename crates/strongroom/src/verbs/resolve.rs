@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::slice;
 
+use crate::engine::cache::Catalog;
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
@@ -213,21 +214,11 @@ impl Org {
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
             tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
-        let mut scopes: Vec<ScopeRows<'_>> =
-            path.scopes().zip(&ranges).map(|(scope, rows)| ScopeRows::new(scope, rows)).collect();
-
+        let mut scopes = ScopeRows::of(path, &ranges);
         let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
-        let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
-        for definition in known {
-            let stored = &definition.stored;
+        for stored in known(&catalog, names) {
             let rows = scopes.iter_mut().map(|scope| (scope.scope, scope.row_of(&stored.id)));
-            match pick(tenant, &view, stored, rows)? {
-                Some(resolved) => resolution.values.push(resolved),
-                None if stored.definition.required => {
-                    resolution.missing_required.push(stored.definition.name.clone());
-                }
-                None => {}
-            }
+            resolution.add(stored, pick(tenant, &view, stored, rows)?);
         }
         if let Some(place) = place {
             tenant.keep_pack(place, path, &catalog, &resolution);
@@ -260,18 +251,24 @@ impl Org {
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
             tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
-        let mut scopes: Vec<ScopeRows<'_>> =
-            path.scopes().zip(&ranges).map(|(scope, rows)| ScopeRows::new(scope, rows)).collect();
+        let mut scopes = ScopeRows::of(path, &ranges);
         let mut traces = Vec::with_capacity(catalog.len());
-        let known = catalog.iter().filter(|definition| knows(names, &definition.stored.definition.name));
-        for definition in known {
-            let stored = &definition.stored;
+        for stored in known(&catalog, names) {
             let marks = tenant.grandfathered(stored, path.scopes()).await?;
             let rows = scopes.iter_mut().map(|scope| (scope.scope, scope.row_of(&stored.id))).zip(marks);
             traces.push(trace(tenant, &view, stored, rows)?);
         }
         Ok(traces)
     }
+}
+
+/// The definitions of these names, if there is a list.
+fn known<'c>(
+    catalog: &'c Catalog,
+    names: Option<&BTreeSet<String>>,
+) -> impl Iterator<Item = &'c StoredDefinition> {
+    let stored = catalog.iter().map(|definition| &definition.stored);
+    stored.filter(move |stored| knows(names, &stored.definition.name))
 }
 
 fn knows(names: Option<&BTreeSet<String>>, name: &str) -> bool {
@@ -363,8 +360,10 @@ struct ScopeRows<'r> {
 }
 
 impl<'r> ScopeRows<'r> {
-    fn new(scope: &'r Scope, rows: &'r Rows) -> Self {
-        Self { scope, rows: rows.iter().peekable() }
+    /// Those of a path, whose `ranges` were read in its order.
+    fn of(path: &'r ScopePath, ranges: &'r [Rows]) -> Vec<Self> {
+        let scopes = path.scopes().zip(ranges);
+        scopes.map(|(scope, rows)| Self { scope, rows: rows.iter().peekable() }).collect()
     }
 
     /// The row of `id`. Rows before it belong to deleted definitions, and are skipped.

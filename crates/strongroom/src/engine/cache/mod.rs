@@ -7,7 +7,6 @@
 
 pub(crate) mod age;
 pub(crate) mod counts;
-mod definition;
 pub(crate) mod pack;
 pub(crate) mod packs;
 mod seen;
@@ -28,13 +27,12 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::ScopeKeys;
-use crate::model::Revision;
+use crate::model::{Revision, StoredDefinition};
 use crate::row::Row;
 use crate::store::{Key, RowRevision};
 
 pub use counts::{CacheCounts, CacheStats};
 pub(crate) use counts::{Cached, Counts};
-pub(crate) use definition::{Catalog, Definition};
 use packs::Packs;
 pub(crate) use seen::DELETED;
 use seen::{Began, Seen};
@@ -77,6 +75,15 @@ pub(crate) struct Tables {
     pub(crate) catalogs: Table<Catalog>,
     pub(crate) keyrings: Table<HeldKeys>,
 }
+
+/// A definition as the engine keeps it: opened, with what a write expects of its row.
+pub(crate) struct Definition {
+    pub(crate) stored: StoredDefinition,
+    pub(crate) row_revision: RowRevision,
+}
+
+/// All definitions of a tenant, in the order of their ids.
+pub(crate) type Catalog = Arc<Vec<Arc<Definition>>>;
 
 /// A cached keyring, and when its row was read.
 pub(crate) struct HeldKeys {

@@ -249,9 +249,8 @@ impl Account {
 
     async fn try_integration(&self, app: &AppId, freshness: Freshness) -> Result<Option<Integration>, Error> {
         let tenant = &*self.org().tenant;
-        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
-        let registration = self.registration();
-        match tenant.live_integration(&view, registration, app, account_row.as_ref(), row.as_ref()) {
+        let (view, rows) = self.read_integration(app, freshness).await?;
+        match tenant.live_integration(&view, self.registration(), app, &rows) {
             Ok((_, loaded)) => Ok(loaded.body.into_model(app)),
             Err(Error::IntegrationNotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -295,9 +294,8 @@ impl Account {
     ) -> Result<Attempt<JobId>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
-        let (known, loaded) =
-            tenant.live_integration(&view, self.registration(), app, account_row.as_ref(), row.as_ref())?;
+        let (view, rows) = self.read_integration(app, freshness).await?;
+        let (known, loaded) = tenant.live_integration(&view, self.registration(), app, &rows)?;
 
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();

@@ -62,9 +62,9 @@ impl AuditDigest {
         self.check_with(export, None)
     }
 
-    /// Checks an export of an audit whose events from before a time may have been dropped for their age since the digest
-    /// was made. At the beginning of a chain, some newer events may be missing unnoticed; a digest made after the drop
-    /// shows that.
+    /// Checks an export of an audit whose events from before a time may have been dropped for their age since the
+    /// digest was made. At the beginning of a chain, some newer events may be missing unnoticed; a digest made after
+    /// the drop shows that.
     ///
     /// # Errors
     /// Those of [`check`](Self::check).

@@ -341,16 +341,11 @@ impl AppCredentials {
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
         for _ in 0..ATTEMPTS_MAX {
             let scan = Scan::new(range.clone(), PAGE_ROWS_MAX);
-            let (view, ([account_row, row], [page])) = tenant.read(&needs, (keys.clone(), [scan])).await?;
-            let (known, integration) = tenant.live_integration(
-                &view,
-                self.account.registration(),
-                app,
-                account_row.as_ref(),
-                row.as_ref(),
-            )?;
+            let (view, (owners, [page])) = tenant.read(&needs, (keys.clone(), [scan])).await?;
+            let (known, integration) =
+                tenant.live_integration(&view, self.account.registration(), app, &owners)?;
             let (more, rows) = (page.more, tenant.rest(&range, page).await?);
-            let [now, _] = if more { tenant.engine.read(keys.clone()).await? } else { [account_row, None] };
+            let [now, _] = if more { tenant.engine.read(keys.clone()).await? } else { owners };
             // Every change of a credential changes the account's row. So if that is unchanged, the pages are from one
             // point.
             if now.is_none_or(|now| now.revision != known.row_revision) {

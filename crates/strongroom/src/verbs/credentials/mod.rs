@@ -345,14 +345,9 @@ impl AppCredentials {
         let needs = Needs::org_keys().accounts(owner).freshness(freshness);
         let (view, found) = tenant.read(&needs, gets).await?;
         let mut found = found.into_iter();
-        let (account_row, row) = (found.next().flatten(), found.next().flatten());
-        let (account, integration) = tenant.live_integration(
-            &view,
-            self.account.registration(),
-            app,
-            account_row.as_ref(),
-            row.as_ref(),
-        )?;
+        let owners = [found.next().flatten(), found.next().flatten()];
+        let (account, integration) =
+            tenant.live_integration(&view, self.account.registration(), app, &owners)?;
         let row_of = |(name, row): (&&CredentialKey, Option<Versioned>)| Some(((*name).clone(), row?));
         let rows = key_names.iter().zip(found.by_ref()).filter_map(row_of).collect();
         let deleted = written.iter().zip(found).filter_map(row_of).collect();
@@ -374,9 +369,8 @@ impl AppCredentials {
         let tenant = &*self.account.org().tenant;
         let (account, app) = (self.account.id(), &self.app);
         let gets = [tenant.id.account(account).key(), tenant.id.integration(account, app).key()];
-        let (view, [account_row, row]) = tenant.read(&Needs::org_keys(), gets).await?;
-        let registration = self.account.registration();
-        tenant.live_integration(&view, registration, app, account_row.as_ref(), row.as_ref()).map(drop)
+        let (view, owners) = tenant.read(&Needs::org_keys(), gets).await?;
+        tenant.live_integration(&view, self.account.registration(), app, &owners).map(drop)
     }
 
     /// Expects the integration as it was read, so that a delete of it makes the batch fail. Also bumps the account's

@@ -194,8 +194,7 @@ impl Records {
         self.org.tenant.observed(Call::of("list_records").named(self.namespace.as_str()), run).await
     }
 
-    /// A page of the records, each with its key. A record that cannot be read does not fail the list: its place holds the
-    /// reason.
+    /// The records, each with its key. A record that cannot be read does not fail the list: its place holds the reason.
     ///
     /// ```
     /// # strongroom_conformance::with_org(async |org| {
