@@ -62,7 +62,14 @@ impl Revoke {
             return Err(absent(&id));
         }
         let children = made.keys.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });
-        revoked((&id, was_there), (children.collect(), self.with_children), ended, output)?;
+        let revoked = Revoked {
+            id: id.to_string(),
+            revoked: was_there,
+            children: children.collect(),
+            children_revoked: self.with_children,
+            sessions: ended,
+        };
+        revoked.show(output)?;
         name_unreadable(&made.unreadable, self.with_children, output)
     }
 
@@ -71,11 +78,19 @@ impl Revoke {
         let Self { id, with_sessions, with_children, .. } = self;
         let too = [("with_children", with_children), ("with_sessions", with_sessions)];
         let query: Vec<_> = too.iter().filter(|(_, too)| *too).map(|(name, _)| (*name, "true")).collect();
-        let path = ["api-keys", &id.to_string()];
+        let id = id.to_string();
+        let path = ["api-keys", &id];
         // All in one call: the key may be the one that calls, or one that made it.
         let gone: KeyRevoked = client.control_delete(Call { path: &path, query: &query })?;
         let children = gone.children.into_iter().map(|key| Child { id: key.id, name: key.name });
-        revoked((&id, gone.deleted), (children.collect(), with_children), gone.sessions_ended, output)?;
+        let revoked = Revoked {
+            id,
+            revoked: gone.deleted,
+            children: children.collect(),
+            children_revoked: with_children,
+            sessions: gone.sessions_ended,
+        };
+        revoked.show(output)?;
         name_unreadable(&gone.unreadable, with_children, output)
     }
 
@@ -99,6 +114,35 @@ impl Revoke {
     }
 }
 
+impl Revoked {
+    fn show(&self, output: &Output) -> Result<(), Failure> {
+        let Self { id, revoked, children, children_revoked, sessions } = self;
+        let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
+        let (made, names) = (counted(children.len(), "key"), names.join(", "));
+        let what = match (*revoked, *children_revoked && !children.is_empty()) {
+            (true, true) => format!("API key {id} and the {made} that it made: {names}"),
+            (false, _) => format!("the {made} that API key {id} made, which is not there itself: {names}"),
+            (true, false) => format!("API key {id}"),
+        };
+        if !children.is_empty() && !*children_revoked {
+            output.warn(&format!(
+                "it made {made}, which stay valid: {names}; the same command with --with-children revokes them"
+            ));
+        }
+        let sentence = match sessions {
+            Some(ended) => format!("revoked {what}; ended {}", counted(*ended, "session")),
+            None => {
+                output.note(
+                    "sessions whose tokens the key issued go on until they expire: `strongroom account end-sessions \
+                     --all` ends those of all accounts",
+                );
+                format!("revoked {what}")
+            }
+        };
+        output.done(&sentence, self)
+    }
+}
+
 /// Whether `id` made the key `own`, by itself or through keys that it made. It may have, if one of the keys in between
 /// is gone.
 fn may_have_made(keys: &[ApiKey], id: &str, own: &str) -> bool {
@@ -111,40 +155,6 @@ fn may_have_made(keys: &[ApiKey], id: &str, own: &str) -> bool {
         }
     }
     true
-}
-
-fn revoked(
-    (id, was_there): (&DocumentId, bool),
-    (children, children_revoked): (Vec<Child>, bool),
-    sessions: Option<usize>,
-    output: &Output,
-) -> Result<(), Failure> {
-    let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
-    let (made, names) = (counted(children.len(), "key"), names.join(", "));
-    let what = match (was_there, children_revoked && !children.is_empty()) {
-        (true, true) => format!("API key {id} and the {made} that it made: {names}"),
-        (false, _) => format!("the {made} that API key {id} made, which is not there itself: {names}"),
-        (true, false) => format!("API key {id}"),
-    };
-    if !children.is_empty() && !children_revoked {
-        output.warn(&format!(
-            "it made {made}, which stay valid: {names}; the same command with --with-children revokes them"
-        ));
-    }
-    let sentence = match sessions {
-        Some(ended) => format!("revoked {what}; ended {}", counted(ended, "session")),
-        None => {
-            output.note(
-                "sessions whose tokens the key issued go on until they expire: `strongroom account end-sessions --all` \
-                 ends those of all accounts",
-            );
-            format!("revoked {what}")
-        }
-    };
-    output.done(
-        &sentence,
-        &Revoked { id: id.to_string(), revoked: was_there, children, children_revoked, sessions },
-    )
 }
 
 /// Names the API keys that cannot be read. They may be among those to be revoked; then the command fails.

@@ -20,7 +20,7 @@ impl Sessions {
             Err(error) if error.kind() == ErrorKind::Damaged => None,
             record => record?,
         };
-        let row = record.and_then(|record| serde_json::from_str::<SessionRow>(record.value.expose()).ok());
+        let row = record.as_ref().and_then(SessionRow::of);
         if row.is_some_and(|row| row.linked_account_id != *account) {
             return Ok(false);
         }
@@ -49,10 +49,7 @@ impl Sessions {
         loop {
             let found = self.sessions.each(page).await?;
             for (key, record) in &found.items {
-                let row = record.as_ref().ok();
-                let row: Option<SessionRow> =
-                    row.and_then(|record| serde_json::from_str(record.value.expose()).ok());
-                let sessions = match row {
+                let sessions = match record.as_ref().ok().and_then(SessionRow::of) {
                     Some(row) => self.sessions.about(row.linked_account_id),
                     None => self.sessions.clone(),
                 };

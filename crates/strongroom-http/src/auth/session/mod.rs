@@ -43,6 +43,13 @@ struct SessionRow {
     exp: u64,
 }
 
+impl SessionRow {
+    /// `None` for a record that is not a session's.
+    fn of(record: &Record) -> Option<Self> {
+        serde_json::from_str(record.value.expose()).ok()
+    }
+}
+
 /// The content of the list of an account's sessions.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -125,10 +132,8 @@ impl Sessions {
         }
         let Ok(jti) = claims.jti.parse::<RecordKey>() else { return Ok(None) };
         let Some(record) = self.sessions.get(&jti).await? else { return Ok(None) };
-        let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
-        let Some(row) = row.filter(|row| row.linked_account_id == claims.linked_account_id) else {
-            return Ok(None);
-        };
+        let row = SessionRow::of(&record).filter(|row| row.linked_account_id == claims.linked_account_id);
+        let Some(row) = row else { return Ok(None) };
         let account = self.org.account(row.linked_account_id).bound_to(row.account);
         Ok(account.info().await?.map(|_| account))
     }
@@ -195,14 +200,12 @@ impl Sessions {
         loop {
             let found = self.sessions.each(page).await?;
             for record in found.items.into_iter().filter_map(|(_, record)| record.ok()) {
-                let row: Option<SessionRow> = serde_json::from_str(record.value.expose()).ok();
-                sessions.extend(row.filter(|row| row.linked_account_id == *account).map(|row| {
-                    ListedSession {
-                        jti: record.key.to_string(),
-                        iat: secs(record.created_at),
-                        exp: row.exp,
-                        account: row.account,
-                    }
+                let row = SessionRow::of(&record).filter(|row| row.linked_account_id == *account);
+                sessions.extend(row.map(|row| ListedSession {
+                    jti: record.key.to_string(),
+                    iat: secs(record.created_at),
+                    exp: row.exp,
+                    account: row.account,
                 }));
             }
             let Some(next) = found.next else { break };
