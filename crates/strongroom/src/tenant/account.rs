@@ -93,9 +93,9 @@ impl Tenant {
         if let Some(keys) = view.keys(Some(account)) {
             return Ok(keys.begins_at.max(org));
         }
-        let row = self.id.keyring(Some(account));
-        let seen = self.engine.caches.newest(&row.key()).map_or(0, Revision::as_u64);
-        Ok(first_after_drop(self.engine.roots.get()?.floor_of(&row).max(seen)).max(org))
+        let place = self.id.keyring(Some(account));
+        let seen = self.engine.caches.newest(&place.key()).map_or(0, Revision::as_u64);
+        Ok(first_after_drop(self.engine.roots.get()?.floor_of(&place).max(seen)).max(org))
     }
 
     /// The account in `row`, unless it is being deleted. If one registration is meant and the account is another one or
@@ -154,12 +154,12 @@ impl Tenant {
     fn load<T>(
         &self,
         view: &View<'_>,
-        address: &Row<'_>,
+        place: &Row<'_>,
         row: &Versioned,
         decode: impl Fn(&[u8]) -> Result<T, crate::row::RowError>,
     ) -> Result<Option<Loaded<T>>, Error> {
-        let Some(opened) = self.open(view.keys(None), address, &row.value)? else { return Ok(None) };
-        let body = decode(&opened.plaintext).map_err(|error| Error::row(address.name(), error))?;
+        let Some(opened) = self.open(view.keys(None), place, &row.value)? else { return Ok(None) };
+        let body = decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
         Ok(Some(Loaded {
             body,
             revision: opened.revision,
@@ -256,8 +256,8 @@ impl Draft<'_> {
             self.note(|| change);
         }
         let document = Document { id: None, revision, body: &body.encode() };
-        let row = self.tenant().id.integration(account, app);
-        self.put_counted(&row, read.map(Loaded::read), &document)
+        let place = self.tenant().id.integration(account, app);
+        self.put_counted(&place, read.map(Loaded::read), &document)
     }
 
     /// Bumps the generation of the account, because one of its credentials changes.

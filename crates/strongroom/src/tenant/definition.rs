@@ -130,9 +130,9 @@ impl Draft<'_> {
         self.bump_epoch();
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
-        let row = self.tenant().id.definition(&stored.id);
-        self.put_sealed(&row, read, &document)?;
-        self.wrote(row.key(), stored.revision);
+        let place = self.tenant().id.definition(&stored.id);
+        self.put_sealed(&place, read, &document)?;
+        self.wrote(place.key(), stored.revision);
         Ok(())
     }
 

@@ -111,15 +111,15 @@ impl<'t> Draft<'t> {
     /// The document in the row of a value or credential. `None` if the key that sealed it was dropped.
     pub(crate) fn existing(
         &self,
-        row: &Row<'_>,
+        place: &Row<'_>,
         bytes: &[u8],
     ) -> Result<Option<(Existing, OpenedRow)>, Error> {
         // Open it rather than trust it: its revision decides what the batch expects and which version is next.
-        let keys = self.keys(row.sealed_by().account());
-        let Some(opened) = self.tenant.open(keys, row, bytes)? else { return Ok(None) };
+        let keys = self.keys(place.sealed_by().account());
+        let Some(opened) = self.tenant.open(keys, place, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);
-        let (times, _) = around.map_err(|error| Error::row(row.name(), error))?;
-        let (id, revision) = (opened.document_id(row)?, opened.revision);
+        let (times, _) = around.map_err(|error| Error::row(place.name(), error))?;
+        let (id, revision) = (opened.document_id(place)?, opened.revision);
         Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }
 
@@ -168,12 +168,12 @@ impl<'t> Draft<'t> {
     /// or absent. The batch also expects the keyring as it was read, or creates it.
     pub(crate) fn put_sealed(
         &mut self,
-        row: &Row<'_>,
+        place: &Row<'_>,
         read: Option<RowRevision>,
         document: &Document<'_>,
     ) -> Result<(), Error> {
-        let bytes = self.seal(row, document)?;
-        self.put_as_read(row.key(), read, bytes);
+        let bytes = self.seal(place, document)?;
+        self.put_as_read(place.key(), read, bytes);
         Ok(())
     }
 
@@ -185,14 +185,14 @@ impl<'t> Draft<'t> {
     /// Puts a sealed row that counts in a quota, in place of the one that was read, if there is one.
     pub(crate) fn put_counted(
         &mut self,
-        row: &Row<'_>,
+        place: &Row<'_>,
         read: Option<(RowRevision, usize)>,
         document: &Document<'_>,
     ) -> Result<usize, Error> {
-        let key = row.key();
+        let key = place.key();
         let dead = self.dead.iter().find(|(dead, ..)| *dead == key);
         let read = read.or(dead.map(|(_, revision, len)| (*revision, *len)));
-        let bytes = self.seal(row, document)?;
+        let bytes = self.seal(place, document)?;
         let len = bytes.len();
         self.put_as_read(key.clone(), read.map(|(revision, _)| revision), bytes);
         self.charge(&key, read.map(|(_, len)| len), Some(len));
@@ -200,29 +200,33 @@ impl<'t> Draft<'t> {
     }
 
     /// Puts a sealed row in place of whatever is there when the batch lands. Returns its length in bytes.
-    pub(crate) fn put_sealed_over(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<usize, Error> {
-        let bytes = self.seal(row, document)?;
+    pub(crate) fn put_sealed_over(
+        &mut self,
+        place: &Row<'_>,
+        document: &Document<'_>,
+    ) -> Result<usize, Error> {
+        let bytes = self.seal(place, document)?;
         let len = bytes.len();
-        self.batch.put(row.key(), bytes);
+        self.batch.put(place.key(), bytes);
         Ok(len)
     }
 
     /// The bytes of a row, sealed under the active key of its scope.
-    fn seal(&mut self, row: &Row<'_>, document: &Document<'_>) -> Result<Vec<u8>, Error> {
-        let keys = self.scope_keys(row.sealed_by().account())?;
-        seal(active_key(&keys.keyring, row)?, &self.tenant.engine.store_id, row, document)
+    fn seal(&mut self, place: &Row<'_>, document: &Document<'_>) -> Result<Vec<u8>, Error> {
+        let keys = self.scope_keys(place.sealed_by().account())?;
+        seal(active_key(&keys.keyring, place)?, &self.tenant.engine.store_id, place, document)
     }
 
     /// Puts a row that the root key seals, expecting it as it was read.
     pub(crate) fn put_under_root(
         &mut self,
-        row: &Row<'_>,
+        place: &Row<'_>,
         read: Option<RowRevision>,
         document: &Document<'_>,
     ) -> Result<(), Error> {
         let roots = self.roots()?;
-        let bytes = seal(&roots.active.key, &self.tenant.engine.store_id, row, document)?;
-        self.put_as_read(row.key(), read, bytes);
+        let bytes = seal(&roots.active.key, &self.tenant.engine.store_id, place, document)?;
+        self.put_as_read(place.key(), read, bytes);
         Ok(())
     }
 

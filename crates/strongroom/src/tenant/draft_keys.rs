@@ -85,8 +85,8 @@ impl Draft<'_> {
         keys: &ScopeKeys,
     ) -> Result<Revision, Error> {
         let engine = &self.tenant().engine;
-        let row = self.tenant().id.keyring(account);
-        let address = row.address(&engine.store_id, None, Revision::UNWRITTEN);
+        let place = self.tenant().id.keyring(account);
+        let address = place.address(&engine.store_id, None, Revision::UNWRITTEN);
         let turned = keys.keyring.renew(&self.roots()?.active.bytes, &address, engine.now())?;
         let revision = keys.revision.next();
         self.put_keyring(account, turned, revision, Some(keys.row_revision))?;
@@ -110,8 +110,8 @@ impl Draft<'_> {
     ) -> Result<Arc<ScopeKeys>, Error> {
         let engine = &self.tenant().engine;
         self.expect_no_shred(account);
-        let row = self.tenant().id.keyring(account);
-        let address = row.address(&engine.store_id, None, Revision::UNWRITTEN);
+        let place = self.tenant().id.keyring(account);
+        let address = place.address(&engine.store_id, None, Revision::UNWRITTEN);
         let root = Arc::clone(&self.roots()?.active);
         let keyring = match read {
             Some(keys) => keys.keyring.renew(&root.bytes, &address, engine.now())?,
@@ -141,14 +141,14 @@ impl Draft<'_> {
         revision: Revision,
         read: Option<RowRevision>,
     ) -> Result<Arc<ScopeKeys>, Error> {
-        let row = self.tenant().id.keyring(account);
+        let place = self.tenant().id.keyring(account);
         let root = Arc::clone(&self.roots()?.active);
         let document = Document { id: None, revision, body: &keyring.encode() };
-        let bytes = seal(&root.key, &self.tenant().engine.store_id, &row, &document)?;
+        let bytes = seal(&root.key, &self.tenant().engine.store_id, &place, &document)?;
         // Only once: rows that are sealed under the keys of the scope expect its keyring too.
-        self.expect_once(row.key(), read);
-        self.put(row.key(), bytes);
-        self.wrote(row.key(), revision);
+        self.expect_once(place.key(), read);
+        self.put(place.key(), bytes);
+        self.wrote(place.key(), revision);
         // A first keyring is in no cache, so no other engine has to forget one.
         if read.is_some() {
             self.bump_epoch();

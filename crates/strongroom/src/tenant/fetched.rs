@@ -89,13 +89,13 @@ impl Tenant {
         found: &Versioned,
         moment: Moment,
     ) -> Result<ScopeKeys, Error> {
-        let (roots, row) = (self.engine.roots.get()?, self.id.keyring(account));
-        let keys = ScopeKeys::open(&roots, &self.engine.store_id, &row, found)?;
+        let (roots, place) = (self.engine.roots.get()?, self.id.keyring(account));
+        let keys = ScopeKeys::open(&roots, &self.engine.store_id, &place, found)?;
         // A keyring from before a shred opens nothing, like the one that the shred wrote, unless another followed that.
-        let newest = self.engine.caches.newest(&row.key()).map_or(0, Revision::as_u64);
+        let newest = self.engine.caches.newest(&place.key()).map_or(0, Revision::as_u64);
         let has_no_keys = keys.keyring.ids().next().is_none();
-        if !(has_no_keys && keys.revision.as_u64() < newest && newest <= roots.floor_of(&row)) {
-            self.engine.caches.refuse_older(&row, keys.revision, moment)?;
+        if !(has_no_keys && keys.revision.as_u64() < newest && newest <= roots.floor_of(&place)) {
+            self.engine.caches.refuse_older(&place, keys.revision, moment)?;
         }
         Ok(keys)
     }

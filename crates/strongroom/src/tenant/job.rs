@@ -19,9 +19,9 @@ impl Tenant {
 
     /// The work of a job.
     pub(crate) fn open_job(&self, job: &DocumentId, found: &Versioned) -> Result<Sweep, Error> {
-        let row = self.id.job(job);
-        let opened = self.open_under_root(&row, &found.value)?;
-        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))
+        let place = self.id.job(job);
+        let opened = self.open_under_root(&place, &found.value)?;
+        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))
     }
 }
 

@@ -3,6 +3,8 @@
 //! | noun | is |
 //! |---|---|
 //! | tenant | an org in one environment, with the engine that reads and writes it: [`Tenant`] |
+//! | place | which row it is, with its key and its name: a [`Row`] |
+//! | row | what the store holds there, at a revision: a [`Versioned`](crate::store::Versioned) |
 //! | needs | the definitions and keyrings that a verb asks for, besides its own rows: [`Needs`] |
 //! | view | those definitions and keyrings, from the same snapshot as the verb's rows: [`View`] |
 //! | draft | the batch that a verb builds on a view: what it expects, writes and seals: [`Draft`] |
@@ -125,7 +127,7 @@ impl Tenant {
     }
 
     /// Opens the bytes of a row that the root key seals.
-    pub(crate) fn open_under_root(&self, row: &Row<'_>, bytes: &[u8]) -> Result<OpenedRow, Error> {
-        open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, row, bytes)
+    pub(crate) fn open_under_root(&self, place: &Row<'_>, bytes: &[u8]) -> Result<OpenedRow, Error> {
+        open_under_root(&*self.engine.roots.get()?, &self.engine.store_id, place, bytes)
     }
 }

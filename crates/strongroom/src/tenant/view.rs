@@ -291,19 +291,19 @@ impl Tenant {
     pub(crate) fn open(
         &self,
         keys: Option<&Arc<ScopeKeys>>,
-        row: &Row<'_>,
+        place: &Row<'_>,
         bytes: &[u8],
     ) -> Result<Option<OpenedRow>, Error> {
-        open(keyring(keys), &self.engine.store_id, row, bytes)
+        open(keyring(keys), &self.engine.store_id, place, bytes)
     }
 
     /// The clear part of a row, without opening it. `None` if the key that sealed it was dropped.
     pub(crate) fn peek<'b>(
         keys: Option<&Arc<ScopeKeys>>,
-        row: &Row<'_>,
+        place: &Row<'_>,
         bytes: &'b [u8],
     ) -> Result<Option<SealedRow<'b>>, Error> {
-        peek(keyring(keys), row, bytes)
+        peek(keyring(keys), place, bytes)
     }
 
     /// The org's keys and those of `accounts`, for a batch planned from rows that were read earlier. Cached keys are
