@@ -7,13 +7,13 @@ use crate::error::{Error, Invalid};
 use crate::id::{AppId, CredentialKey, LinkedAccountId};
 use crate::keys::Document;
 use crate::model::{
-    AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision, Standing,
-    Upsert,
+    AuditChange, Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Revision,
 };
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject};
 use crate::secret::Secret;
 use crate::store::Versioned;
+use crate::tenant::former::{DocumentRows, FoundDocument};
 use crate::tenant::options::IN_THE_PAST;
 use crate::tenant::{Draft, Existing, Expiry, Tenant, View, WriteOptions};
 
@@ -188,7 +188,7 @@ impl Draft<'_> {
         &mut self,
         address: CredentialAddress<'_>,
         new: &ParsedCredential<'_>,
-        rows: CredentialRows<'_>,
+        rows: DocumentRows<'_>,
         options: &WriteOptions,
     ) -> Result<CredentialWritten, Error> {
         let (account, app, key_name) = address;
@@ -198,18 +198,8 @@ impl Draft<'_> {
         let now = tenant.engine.now();
         let metadata = tenant.metadata(options, now, expires_at.map_or(Expiry::Allowed, Expiry::At))?;
         let place = tenant.id.credential(account, app, key_name);
-        let existing = match row.filter(|_| rows.continued.is_none()) {
-            Some(row) => self.existing(&place, &row.value)?,
-            None => None,
-        };
-        let standing = match &existing {
-            Some((existing, _)) => Standing::At(existing.revision),
-            None => self.standing(&subject, rows.deleted, rows.continued)?,
-        };
+        let FoundDocument { existing, standing, action } = self.find_document(&place, &subject, rows)?;
         WriteOptions::expecting(*expected).check(standing)?;
-        let before = standing.revision();
-        let is_new = existing.is_none() && (row.is_none() || rows.continued.is_none());
-        let action = if is_new { Upsert::Added } else { Upsert::Updated };
         let known = match (existing, rows.continued) {
             (Some((existing, former)), _) => {
                 self.keep_former(&subject, &former.as_document(), tenant.engine.history_versions)?;
@@ -232,7 +222,7 @@ impl Draft<'_> {
         let document = Document { id: Some(id), revision, body: &body };
         self.put_counted(&place, row.map(|row| (row.revision, row.value.len())), &document)?;
         self.note(|| AuditChange {
-            before,
+            before: standing.revision(),
             after: Some(revision),
             ..credential_change(EventKind::CredentialSet, (account, app, key_name))
         });
@@ -262,16 +252,6 @@ impl Draft<'_> {
             self.note(|| AuditChange { before, ..credential_change(EventKind::CredentialDeleted, address) });
         }
     }
-}
-
-/// The rows of a credential as they were read for a write.
-#[derive(Clone, Copy)]
-pub(crate) struct CredentialRows<'r> {
-    pub(crate) row: Option<&'r Versioned>,
-    /// The row that notes that it was deleted with its history kept.
-    pub(crate) deleted: Option<&'r Versioned>,
-    /// The document that the write continues if one of these cannot be opened.
-    pub(crate) continued: Option<Existing>,
 }
 
 /// A change of a credential, without its revisions.

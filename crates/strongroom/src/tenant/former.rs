@@ -5,8 +5,8 @@
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::keys::Document;
-use crate::model::{Revision, Standing, StoredDefinition, Version};
+use crate::keys::{Document, OpenedRow};
+use crate::model::{Revision, Standing, StoredDefinition, Upsert, Version};
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject, TenantRow};
 use crate::scope::Scope;
@@ -14,6 +14,25 @@ use crate::secret::Secret;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::history::VERSIONS_MAX;
 use crate::tenant::{Draft, Existing, Expiry, Freshness, Tenant, View, WriteOptions};
+
+/// The rows of a value or credential as they were read for a write.
+#[derive(Clone, Copy)]
+pub(crate) struct DocumentRows<'r> {
+    pub(crate) row: Option<&'r Versioned>,
+    /// The row that notes that it was deleted with its history kept.
+    pub(crate) deleted: Option<&'r Versioned>,
+    /// The document that the write continues if one of these cannot be opened.
+    pub(crate) continued: Option<Existing>,
+}
+
+/// What a write of a value or credential finds.
+pub(super) struct FoundDocument {
+    /// The document in its row, unless the write continues one that cannot be opened.
+    pub(super) existing: Option<(Existing, OpenedRow)>,
+    pub(super) standing: Standing,
+    /// What the write does.
+    pub(super) action: Upsert,
+}
 
 /// What a delete did with the history of a document.
 pub(crate) enum Ended {
@@ -231,21 +250,32 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// What a write finds if no document can be opened.
-    pub(crate) fn standing(
+    /// What a write finds in the rows of a document, to be checked against what the caller expects.
+    pub(super) fn find_document(
         &self,
+        place: &Row<'_>,
         subject: &Subject<'_>,
-        deleted: Option<&Versioned>,
-        continued: Option<Existing>,
-    ) -> Result<Standing, Error> {
-        if continued.is_some() {
-            return Ok(Standing::Unreadable);
-        }
-        let Some(row) = deleted else { return Ok(Standing::Absent) };
-        // The write that continues it opens it.
-        let peeked =
-            Tenant::peek(self.keys(subject.account()), &self.tenant().id.deleted(subject), &row.value)?;
-        Ok(peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision)))
+        rows: DocumentRows<'_>,
+    ) -> Result<FoundDocument, Error> {
+        let DocumentRows { row, deleted, continued } = rows;
+        let existing = match row.filter(|_| continued.is_none()) {
+            Some(row) => self.existing(place, &row.value)?,
+            None => None,
+        };
+        let standing = match (&existing, continued, deleted) {
+            (Some((existing, _)), ..) => Standing::At(existing.revision),
+            (None, Some(_), _) => Standing::Unreadable,
+            (None, None, None) => Standing::Absent,
+            // The write that continues it opens it.
+            (None, None, Some(deleted)) => {
+                let place = self.tenant().id.deleted(subject);
+                let peeked = Tenant::peek(self.keys(subject.account()), &place, &deleted.value)?;
+                peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision))
+            }
+        };
+        let is_new = existing.is_none() && (row.is_none() || continued.is_none());
+        let action = if is_new { Upsert::Added } else { Upsert::Updated };
+        Ok(FoundDocument { existing, standing, action })
     }
 
     /// Deletes a deletion that cannot be opened and would block a write that continues the document.

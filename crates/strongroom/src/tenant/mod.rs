@@ -59,8 +59,9 @@ pub(crate) use check::{
     at_most, check_definition, check_length, check_scope, check_stored_definition, check_value,
 };
 pub use credential::NewCredential;
-pub(crate) use credential::{CredentialRows, ParsedAnswer, ParsedCredential};
+pub(crate) use credential::{ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Attempt, Draft, Existing};
+pub(crate) use former::DocumentRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
 pub(crate) use list::{List, listed_id};
 pub(crate) use new_definitions::NewDefinitions;

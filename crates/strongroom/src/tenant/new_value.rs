@@ -12,14 +12,14 @@ use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName, DocumentId};
 use crate::keys::{Document, OpenedRow, active_key};
 use crate::model::{
-    AuditChange, DefinitionRef, EventKind, Expected, Metadata, Revision, Standing, StoredDefinition, Upsert,
-    ValueWritten,
+    AuditChange, DefinitionRef, EventKind, Expected, Metadata, Revision, StoredDefinition, ValueWritten,
 };
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, RowKind, SealedRow, Subject};
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
+use crate::tenant::former::{DocumentRows, FoundDocument};
 use crate::tenant::names::read_hint;
 use crate::tenant::value::value_change;
 use crate::tenant::{Draft, Existing, Freshness, NewDefinitions, Tenant, View, WriteOptions};
@@ -194,22 +194,12 @@ impl Draft<'_> {
         let Writing { now, options, metadata } = writing;
         let (stored, scope) = (&definition.stored, &*new.scope);
         let place = self.tenant().id.value(scope, &stored.id);
-        let row = rows.row.as_ref();
-        let existing = match row.filter(|_| rows.continued.is_none()) {
-            Some(row) => self.existing(&place, &row.value)?,
-            None => None,
-        };
-        let standing = match &existing {
-            Some((existing, _)) => Standing::At(existing.revision),
-            None => {
-                self.standing(&Subject::value(scope, &stored.id), rows.deleted.as_ref(), rows.continued)?
-            }
-        };
+        let (row, subject) = (rows.row.as_ref(), Subject::value(scope, &stored.id));
+        let read = DocumentRows { row, deleted: rows.deleted.as_ref(), continued: rows.continued };
+        let FoundDocument { existing, standing, action } = self.find_document(&place, &subject, read)?;
         options.check(standing)?;
         WriteOptions::expecting(new.expected).check(standing)?;
 
-        let is_new = existing.is_none() && (row.is_none() || rows.continued.is_none());
-        let action = if is_new { Upsert::Added } else { Upsert::Updated };
         let Existing { id, revision, created_at } = self.next_of(existing, stored, scope, rows, *now)?;
         // The value was checked against the format of this revision, which says nothing about other revisions.
         self.expect_definition(definition);

@@ -16,7 +16,7 @@ use crate::row::body::{AccountBody, IntegrationBody};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
 use crate::tenant::{
-    Attempt, CredentialRows, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite,
+    Attempt, DocumentRows, Draft, Freshness, Loaded, Needs, NewCredential, ParsedCredential, RecordWrite,
     Registration, Tenant, View, WriteOptions, at_most,
 };
 use crate::verbs::account::Account;
@@ -169,7 +169,7 @@ impl Org {
         let (rows, deleted) = credential_rows.split_at_checked(credentials.len()).unwrap_or_default();
         let put =
             |(new, (row, deleted)): (&ParsedCredential<'_>, (&Option<Versioned>, &Option<Versioned>))| {
-                let rows = CredentialRows { row: row.as_ref(), deleted: deleted.as_ref(), continued: None };
+                let rows = DocumentRows { row: row.as_ref(), deleted: deleted.as_ref(), continued: None };
                 draft.put_credential((account, app, &new.key_name), new, rows, &any)
             };
         let written = credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>()?;

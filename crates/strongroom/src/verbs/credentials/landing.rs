@@ -16,7 +16,7 @@ use crate::id::CredentialKey;
 use crate::model::{Credential, CredentialWritten, Refresh, RefreshState, RefreshedBy, Revision};
 use crate::row::body::{IntegrationBody, RefreshNote};
 use crate::tenant::{
-    Attempt, CredentialRows, Draft, NewCredential, ParsedAnswer, ParsedCredential, WriteOptions,
+    Attempt, DocumentRows, Draft, NewCredential, ParsedAnswer, ParsedCredential, WriteOptions,
 };
 
 impl AppCredentials {
@@ -156,7 +156,7 @@ impl AppCredentials {
         let adds = new.iter().any(|new| !rows.rows.contains_key(&new.key_name));
         let deleted = if adds { self.read_deleted(new).await? } else { BTreeMap::new() };
         let put = |new: &ParsedCredential<'_>| {
-            let found = CredentialRows {
+            let found = DocumentRows {
                 row: rows.rows.get(&new.key_name),
                 deleted: deleted.get(&new.key_name),
                 continued: None,

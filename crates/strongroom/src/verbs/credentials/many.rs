@@ -10,7 +10,7 @@ use crate::model::{CredentialWritten, Expected, Revision};
 use crate::row::Subject;
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
-    Attempt, CredentialRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
+    Attempt, DocumentRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
     fresh_if_stale, listed_id,
 };
 use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Read};
@@ -202,7 +202,7 @@ impl AppCredentials {
             self.read(&owner, &key_names, &key_names, freshness).await?
         };
         let tenant = &*self.account.org().tenant;
-        let rows_of = |key_name: &CredentialKey| CredentialRows {
+        let rows_of = |key_name: &CredentialKey| DocumentRows {
             row: read.app.rows.get(key_name),
             deleted: read.deleted.get(key_name),
             continued: None,
@@ -211,13 +211,13 @@ impl AppCredentials {
         for ParsedCredential { key_name, .. } in new.iter().filter(|new| new.expected == Expected::Unreadable)
         {
             let subject = Subject::credential(self.account.id(), &self.app, key_name);
-            let CredentialRows { row, deleted, .. } = rows_of(key_name);
+            let DocumentRows { row, deleted, .. } = rows_of(key_name);
             continued.insert(key_name, tenant.continued(&read.view, &subject, row, deleted).await?);
         }
         let mut draft = Draft::new(tenant, &read.view);
         let put = |new: &ParsedCredential<'_>| {
             let continued = continued.get(&new.key_name).copied().flatten();
-            let rows = CredentialRows { continued, ..rows_of(&new.key_name) };
+            let rows = DocumentRows { continued, ..rows_of(&new.key_name) };
             draft.put_credential((self.account.id(), &self.app, &new.key_name), new, rows, options)
         };
         let written = new.iter().map(put).collect::<Result<_, _>>()?;
