@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::cache::Catalog;
 use crate::error::Error;
+use crate::id::DefinitionId;
 use crate::model::{Listing, PageRequest, ScopedValue};
 use crate::row::value_definition;
 use crate::scope::Scope;
@@ -24,7 +25,8 @@ impl Tenant {
         let definitions = self.catalog().await?;
         let range = self.id.values(scope);
         let list = List::new(VALUES, &range).of_account(scope.linked_account());
-        self.list_values_of((&definitions, names), scope, (list, page), |found| found).await
+        let known = KnownValues { scope, definitions: &definitions, names };
+        self.list_known_values(known, list, page, |found| found).await
     }
 
     /// A page of the values of the definitions that can be read; a value that cannot be is an error among the others.
@@ -40,29 +42,22 @@ impl Tenant {
             Err(error) if error.is_damage() => Ok(Some(Err(error))),
             found => Ok(found?.map(Ok)),
         };
-        self.list_values_of((&definitions, None), scope, (list, page), take).await
+        let known = KnownValues { scope, definitions: &definitions, names: None };
+        self.list_known_values(known, list, page, take).await
     }
 
-    async fn list_values_of<T>(
+    async fn list_known_values<T>(
         &self,
-        (definitions, names): (&Catalog, Option<&BTreeSet<String>>),
-        scope: &Scope,
-        (list, page): (List<'_>, &PageRequest),
+        known: KnownValues<'_>,
+        list: List<'_>,
+        page: &PageRequest,
         take: impl Fn(Result<Option<ScopedValue>, Error>) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        let known = |key: &Key| {
-            let known = find_definition(definitions, &value_definition(key)?)?;
-            names.is_none_or(|names| names.contains(&known.stored.definition.name)).then_some(known.stored.id)
-        };
-        self.list_known(
-            list,
-            page,
-            |key| known(key).is_some(),
-            |view, key, row| match known(key) {
-                Some(id) => take(self.open_value(view, scope, &id, row)),
-                None => Ok(None),
-            },
-        )
+        let is_known = |key: &Key| known.definition_of(key).is_some();
+        self.list_known(list, page, is_known, |view, key, row| match known.definition_of(key) {
+            Some(id) => take(self.open_value(view, known.scope, &id, row)),
+            None => Ok(None),
+        })
         .await
     }
 
@@ -77,6 +72,21 @@ impl Tenant {
         let rows = self.rest(&self.id.definitions(), page).await?;
         let readable = rows.iter().filter_map(|(key, row)| self.open_listed(&view, key, row).ok().flatten());
         Ok(Arc::new(readable.collect()))
+    }
+}
+
+/// The values of a scope that a caller knows: those of these definitions and, if there is a list, of these names.
+struct KnownValues<'k> {
+    scope: &'k Scope,
+    definitions: &'k Catalog,
+    names: Option<&'k BTreeSet<String>>,
+}
+
+impl KnownValues<'_> {
+    /// The definition of the value at this key.
+    fn definition_of(&self, key: &Key) -> Option<DefinitionId> {
+        let stored = &find_definition(self.definitions, &value_definition(key)?)?.stored;
+        self.names.is_none_or(|names| names.contains(&stored.definition.name)).then_some(stored.id)
     }
 }
 
