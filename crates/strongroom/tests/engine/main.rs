@@ -93,6 +93,7 @@ mod rolled_back;
 mod root_rotation;
 mod rotation;
 mod rotation_crash;
+mod rotation_groups;
 mod rotation_memory;
 mod rotation_orders;
 mod runs;

@@ -219,7 +219,8 @@ fn an_abandoned_rotation_leaves_everything_readable_and_the_next_one_clears_up()
     assert!(block_on(job.abandon()).unwrap());
     assert_eq!(view(&org(&vault)), seen);
     let report = block_on(org(&vault).rotate_keys()).unwrap();
-    assert_eq!((report.progress.keys_made, report.progress.keys_destroyed), (3, 4));
+    // All three had a new key already.
+    assert_eq!((report.progress.keys_made, report.progress.keys_destroyed), (3, 6));
     assert_eq!(view(&org(&vault)), seen);
     audit(&store);
 }
@@ -276,7 +277,7 @@ fn a_runner_whose_job_was_taken_over_writes_nothing_more() {
         });
         assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished);
         if hooked.hooks_left() > 0 {
-            assert!(skip > 5, "a rotation makes more than {skip} commits");
+            assert!(skip > 3, "a rotation makes more than {skip} commits");
             break;
         }
         assert_eq!(view(&org(&other)), seen);

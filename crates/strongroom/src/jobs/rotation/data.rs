@@ -1,38 +1,34 @@
-//! Rotation of data keys: counts the rows, then rotates one key scope after the other.
+//! Rotation of data keys: counts the rows, then rotates the key scopes, many of one org at once.
 
 use std::sync::Arc;
 
 use minicbor::bytes::ByteVec;
 
-use crate::error::{Damage, Error};
-use crate::id::{DocumentId, LinkedAccountId};
+use crate::error::Error;
+use crate::id::LinkedAccountId;
+use crate::jobs::rotation::group::{Group, remaining, selected_tenant};
 use crate::jobs::rotation::progress::finding;
-use crate::jobs::rotation::reseal::{RetiredRow, open_if_retired, reseal};
+use crate::jobs::rotation::reseal::{open_if_retired, reseal};
 use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::ScopeKeys;
 use crate::row::body::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, JobCounts, KeyJobBody, OnUnreadableBody, PassBody,
-    Reach, Status, TaskBody,
+    PassScope, Reach, Status, TaskBody,
 };
-use crate::row::{TenantId, VaultKeys, is_sealed_by_data_key};
-use crate::store::{Key, KeyRange, Page, Scan, Versioned};
-use crate::tenant::{Draft, Needs, Registration, Tenant, View};
+use crate::row::{VaultKeys, is_sealed_by_data_key};
+use crate::store::{KeyRange, Page, Scan};
+use crate::tenant::{Draft, Tenant, WriteOptions};
 
-/// A key scope to rotate.
-struct KeyScope {
-    tenant: Tenant,
-    account: Option<LinkedAccountId>,
-    /// The one registration of the account whose keys are meant.
-    registration: Option<Registration>,
-    /// The key of its keyring's row.
-    keyring: Key,
-}
-
-/// The work on one page of rows.
-#[derive(Default)]
-struct PageToReseal<'r> {
-    moves: Vec<(&'r Versioned, RetiredRow<'r>)>,
-    findings: Vec<FindingBody>,
+/// What one step seals again, in one batch.
+struct Resealing<'v> {
+    draft: Draft<'v>,
+    /// Reads of the store, and rows that were looked at.
+    reads: usize,
+    seen: usize,
+    /// Rows that are sealed again, and their bytes.
+    moves: usize,
+    bytes: usize,
+    /// Rows that are under the active key now.
     done: u64,
 }
 
@@ -40,8 +36,8 @@ impl Run<'_> {
     pub(crate) async fn advance_data(&mut self, task: DataKeysBody) -> Result<Advance, Error> {
         let advanced = match task.phase.clone() {
             DataPhase::Count { at, rows } => self.count_page(task, at, rows).await,
-            DataPhase::Seek { after } => self.start_next_scope(task, after).await,
-            DataPhase::Pass(pass) => self.reseal_page(task, pass).await,
+            DataPhase::Seek { after } => self.start_next_group(task, after).await,
+            DataPhase::Pass(pass) => self.reseal_rows(task, pass).await,
         };
         match advanced {
             // The registration that the job was made for has ended, and its keys are dropped.
@@ -72,7 +68,7 @@ impl Run<'_> {
     }
 
     fn selected_ranges(&self, task: &DataKeysBody) -> Result<Vec<KeyRange>, Error> {
-        let Some((tenant, account)) = self.selected_tenant(task)? else {
+        let Some((tenant, account)) = selected_tenant(&self.job.engine, task)? else {
             return Ok(vec![VaultKeys::tenants()]);
         };
         Ok(match task.reach {
@@ -81,71 +77,76 @@ impl Run<'_> {
         })
     }
 
-    /// The org and account that the job is limited to; `None` if it covers every org.
-    fn selected_tenant(
-        &self,
-        task: &DataKeysBody,
-    ) -> Result<Option<(Tenant, Option<LinkedAccountId>)>, Error> {
-        let malformed = || Error::damaged("a job row", Damage::Malformed);
-        let (Some(org), Some(environment)) = (&task.org, &task.environment) else { return Ok(None) };
-        let org = org.parse().map_err(|_| malformed())?;
-        let environment = environment.parse().map_err(|_| malformed())?;
-        let account = task.account.as_deref().map(str::parse).transpose().map_err(|_| malformed())?;
-        Ok(Some((Tenant::new(Arc::clone(&self.job.engine), org, environment), account)))
-    }
-
-    /// Moves to the next key scope, and gives it a new key if the old one is due.
-    async fn start_next_scope(
+    /// Moves to the next key scopes, and gives a new key to those whose keys are due.
+    async fn start_next_group(
         &mut self,
         task: DataKeysBody,
         after: Option<ByteVec>,
     ) -> Result<Advance, Error> {
-        let Some(scope) = self.next_scope(&task, after).await? else {
+        let after = after.as_ref().map(|after| after.as_slice());
+        let Some(mut group) = Group::next(&self.job.engine, &task, after).await? else {
             return self.finish_or_block(task).await;
         };
-        let account = scope.account.as_ref();
-        let view = match scope.read(account.as_slice(), Vec::new()).await {
-            Ok((view, _)) => view,
-            Err(error) => return self.skip_unreadable(task, &scope, error).await,
-        };
-        let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.skip(task, &scope).await };
-        if task.finish_only {
-            if keys.keyring.retired_len() == 0 {
-                return self.skip(task, &scope).await;
+        if group.owners.len() > 1
+            && let Err(error) = group.read(&group.accounts(), Vec::new()).await
+        {
+            // One of the keyrings cannot be read: the first scope goes alone, and the others follow.
+            finding(error)?;
+            group.owners.truncate(1);
+        }
+        let accounts = group.accounts();
+        let (view, _) = match group.read(&accounts, Vec::new()).await {
+            Ok(read) => read,
+            Err(error) if group.owners.len() == 1 => {
+                let found = finding(error)?;
+                return self.skip_unreadable(task, group.phase_after(), vec![found]).await;
             }
-            let phase = DataPhase::Pass(scope.first_page(keys.revision.as_u64(), true));
-            let body = self.at(task, phase);
-            return self.save(body).await;
+            Err(error) => return look_again(error),
+        };
+        let (mut draft, mut scopes) = (Draft::new(&group.tenant, &view), Vec::new());
+        for owner in group.owners.iter().map(Option::as_ref) {
+            let keys = view.keys(owner).filter(|keys| keys.keyring.active().is_some());
+            let Some(keys) = keys else { continue };
+            if task.finish_only && keys.keyring.retired_len() > 0 {
+                scopes.push(group.in_pass(owner, keys.revision));
+            } else if !task.finish_only && self.is_due(&task, &group.tenant, owner, keys).await? {
+                scopes.push(group.in_pass(owner, draft.turn_keys(owner, keys)?));
+            }
         }
-        if !self.is_due(&task, &scope, keys).await? {
-            return self.skip(task, &scope).await;
-        }
-        let mut draft = Draft::new(&scope.tenant, &view);
-        let revision = draft.turn_keys(account, keys)?;
-        let mut body = self.at(task, DataPhase::Pass(scope.first_page(revision.as_u64(), true)));
-        body.counts.keys_made += 1;
-        self.save_with(draft, body).await
+        let made = if task.finish_only { 0 } else { scopes.len() as u64 };
+        let mut body = self.at(task, group.phase_over(scopes, true));
+        body.counts.keys_made += made;
+        if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
 
-    /// Moves on to the next scope: there is nothing to do for this one.
-    async fn skip(&mut self, task: DataKeysBody, scope: &KeyScope) -> Result<Advance, Error> {
-        let body = self.at(task, scope.phase_after());
-        self.save(body).await
-    }
-
-    /// Moves on to the next scope, and notes that the keys of this one cannot be read.
+    /// Goes on at `phase`, and notes which keyrings cannot be read.
     async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
-        scope: &KeyScope,
-        error: Error,
+        phase: DataPhase,
+        found: Vec<FindingBody>,
     ) -> Result<Advance, Error> {
-        let found = finding(error)?;
-        let mut body = self.at(task, scope.phase_after());
-        body.counts.failed += 1;
-        add_findings(&mut body.counts.findings, [found]);
+        let mut body = self.at(task, phase);
+        body.counts.failed += found.len() as u64;
+        add_findings(&mut body.counts.findings, found);
         self.save(body).await
+    }
+
+    /// Begins a pass anew without the scopes whose keyrings cannot be read any more.
+    async fn leave_out_unreadable(
+        &mut self,
+        task: DataKeysBody,
+        group: &Group,
+        pass: PassBody,
+    ) -> Result<Advance, Error> {
+        let (mut readable, mut found) = (Vec::new(), Vec::new());
+        for (scope, owner) in pass.scopes.into_iter().zip(&group.owners) {
+            match group.read(owner.as_ref().as_slice(), Vec::new()).await {
+                Ok(_) => readable.push(PassScope { failed: 0, ..scope }),
+                Err(error) => found.push(finding(error)?),
+            }
+        }
+        self.skip_unreadable(task, group.phase_over(readable, pass.first), found).await
     }
 
     /// Ends the job after the last scope, or blocks it if old keys were kept.
@@ -157,7 +158,13 @@ impl Run<'_> {
         self.save_now(body).await
     }
 
-    async fn is_due(&self, task: &DataKeysBody, scope: &KeyScope, keys: &ScopeKeys) -> Result<bool, Error> {
+    async fn is_due(
+        &self,
+        task: &DataKeysBody,
+        tenant: &Tenant,
+        account: Option<&LinkedAccountId>,
+        keys: &ScopeKeys,
+    ) -> Result<bool, Error> {
         if task.older_than_ms.is_none() && task.rows_at_least.is_none() {
             return Ok(true);
         }
@@ -167,7 +174,7 @@ impl Run<'_> {
             return Ok(true);
         }
         let Some(least) = task.rows_at_least else { return Ok(false) };
-        let ranges = scope.tenant.id.sealed_by_data_key(scope.account.as_ref());
+        let ranges = tenant.id.sealed_by_data_key(account);
         let (mut rows, mut at) = (0, CursorBody::default());
         while rows < least {
             let Some(range) = remaining(&ranges, &at) else { return Ok(false) };
@@ -179,166 +186,135 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// The first selected key scope whose keyring comes after `after`.
-    async fn next_scope(
-        &self,
-        task: &DataKeysBody,
-        after: Option<ByteVec>,
-    ) -> Result<Option<KeyScope>, Error> {
-        let engine = &self.job.engine;
-        let named = self.selected_tenant(task)?;
-        if let (Some((tenant, account)), Reach::Own) = (named, task.reach) {
-            let keyring = tenant.id.keyring(account.as_ref()).key();
-            let registration = registration_of(task, account.as_ref());
-            return Ok(after.is_none().then_some(KeyScope { tenant, account, registration, keyring }));
-        }
-        let mut rest = match self.selected_tenant(task)? {
-            Some((tenant, _)) => tenant.id.keyrings(),
-            None => VaultKeys::tenants(),
-        };
-        if let Some(after) = &after {
-            rest = rest.after(after);
-        }
-        loop {
-            let scan = Scan::new(rest.clone(), 1).keys_only();
-            let page = engine.read(scan).await?;
-            let Some((key, _)) = page.rows.into_iter().next() else { return Ok(None) };
-            let Some(id) = TenantId::of_key(&key) else {
-                // A key that is not in the format: there is no tenant to skip over, only this row.
-                rest = rest.after(key.as_bytes());
-                continue;
-            };
-            if let Some(account) = id.parse_keyring(&key) {
-                let tenant = Tenant::of(Arc::clone(engine), id);
-                return Ok(Some(KeyScope { tenant, account, registration: None, keyring: key }));
-            }
-            // Keyrings are the first rows of a tenant, so it has no more: go to the next tenant.
-            rest = match id.all().end {
-                Some(end) => KeyRange { start: rest.start.max(end), end: rest.end },
-                None => return Ok(None),
-            };
-        }
-    }
-
-    /// Seals one page of a scope's rows again. Once a complete pass has found nothing to do, destroys the older keys.
-    async fn reseal_page(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
-        let scope = self.scope_of(&task, &pass)?;
-        let account = scope.account.as_ref();
-        let ranges = scope.tenant.id.sealed_by_data_key(account);
-        let scans: Vec<_> =
-            remaining(&ranges, &pass.at).map(|range| Scan::new(range, PAGE_ROWS)).into_iter().collect();
-        let (view, page) = match scope.read(account.as_slice(), scans).await {
+    /// Seals rows of the scopes again, as many as fit in a batch. Once a complete pass has found nothing to do, destroys
+    /// the older keys.
+    async fn reseal_rows(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
+        let group = Group::of_pass(&self.job.engine, &task, &pass)?;
+        let accounts = group.accounts();
+        let (view, _) = match group.read(&accounts, Vec::new()).await {
             Ok(read) => read,
-            Err(error) => return self.skip_unreadable(task, &scope, error).await,
+            Err(error) => {
+                finding(error)?;
+                return self.leave_out_unreadable(task, &group, pass).await;
+            }
         };
-        let keys = view.keys(account).filter(|keys| keys.keyring.active().is_some());
-        let Some(keys) = keys else { return self.skip(task, &scope).await };
-        if keys.revision.as_u64() != pass.revision {
+        let now = group.with_keys(&view);
+        if !now.iter().map(PassScope::keys).eq(pass.scopes.iter().map(PassScope::keys)) {
             // Keys were dropped or made meanwhile: only a pass that starts now can show which rows are under an old
             // one.
-            let body = self.at(task, DataPhase::Pass(scope.first_page(keys.revision.as_u64(), pass.first)));
+            let body = self.at(task, group.phase_over(now, pass.first));
             return self.save(body).await;
         }
-        let work = PageToReseal::of(&scope.tenant, keys, &page, &mut pass.at)?;
-        let mut draft = Draft::new(&scope.tenant, &view);
-        for (found, older) in &work.moves {
-            reseal(&mut draft, older, found)?;
+        let mut work = Resealing {
+            draft: Draft::new(&group.tenant, &view),
+            reads: 0,
+            seen: 0,
+            moves: 0,
+            bytes: 0,
+            done: 0,
+        };
+        while let Some(owner) = group.owners.get(usize::from(pass.scopes_done))
+            && work.has_room()
+        {
+            let owner = owner.as_ref();
+            let ranges = group.tenant.id.sealed_by_data_key(owner);
+            let scans = pages_from(&ranges, &pass.at);
+            if scans.is_empty() {
+                pass.scopes_done += 1;
+                pass.at = CursorBody::default();
+                continue;
+            }
+            let (later, pages) = match group.read(owner.as_slice(), scans).await {
+                Ok(read) => read,
+                Err(error) => return look_again(error),
+            };
+            let began_at = pass.scope().map(|scope| scope.revision);
+            let keys = later.keys(owner).filter(|keys| began_at == Some(keys.revision.as_u64()));
+            // Other keys than the batch seals under: the next step begins the pass anew.
+            let Some(keys) = keys else { return Ok(Advance::Reload) };
+            work.take(&group.tenant, keys, &pages, &mut pass)?;
         }
-        pass.resealed += work.moves.len() as u64;
-        pass.failed += work.findings.len() as u64;
-        add_findings(&mut pass.findings, work.findings);
+        let Resealing { mut draft, moves, done, .. } = work;
+        pass.resealed += moves as u64;
         let mut counts = self.body.counts.clone();
-        counts.done += if pass.first { work.done } else { 0 };
+        counts.done += if pass.first { done } else { 0 };
 
-        let is_over = remaining(&ranges, &pass.at).is_none();
+        let is_over = usize::from(pass.scopes_done) == pass.scopes.len();
         let phase = match (is_over, pass.resealed) {
             (false, _) => DataPhase::Pass(pass),
             (true, 0) => {
-                destroy_unused_keys(&mut draft, account, keys, &task, &pass, &mut counts)?;
-                scope.phase_after()
+                add_findings(&mut counts.findings, pass.findings);
+                for (scope, owner) in pass.scopes.iter().zip(&group.owners) {
+                    let Some(keys) = view.keys(owner.as_ref()) else { continue };
+                    destroy_unused_keys(&mut draft, owner.as_ref(), keys, scope.failed, &task, &mut counts)?;
+                }
+                group.phase_after()
             }
-            (true, _) => DataPhase::Pass(scope.first_page(pass.revision, false)),
+            (true, _) => group.phase_over(now, false),
         };
         let body = KeyJobBody { counts, ..self.at(task, phase) };
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
-
-    fn scope_of(&self, task: &DataKeysBody, pass: &PassBody) -> Result<KeyScope, Error> {
-        let keyring = Key::from(pass.keyring.to_vec());
-        if let Some(id) = TenantId::of_key(&keyring)
-            && let Some(account) = id.parse_keyring(&keyring)
-        {
-            let tenant = Tenant::of(Arc::clone(&self.job.engine), id);
-            let registration = registration_of(task, account.as_ref());
-            return Ok(KeyScope { tenant, account, registration, keyring });
-        }
-        Err(Error::damaged("a job row", Damage::Malformed))
-    }
 }
 
-impl KeyScope {
-    /// Reads the keys of the scope and a page of its rows in one snapshot. Returns [`Error::AccountNotFound`] once the
-    /// registration has ended.
-    async fn read<'a>(
-        &self,
-        owner: &'a [&'a LinkedAccountId],
-        scans: Vec<Scan>,
-    ) -> Result<(View<'a>, Page), Error> {
-        let needs = Needs::org_keys().accounts(owner);
-        let (view, mut pages) = self.tenant.read(&needs, scans).await?;
-        if let Some(registration) = &self.registration {
-            // After the keys were read. A delete that comes later changes the keyring, which every batch expects.
-            self.tenant.refuse_ended(registration).await?;
-        }
-        Ok((view, pages.pop().unwrap_or_default()))
+impl Resealing<'_> {
+    /// Whether the step may take one more row.
+    fn has_room(&self) -> bool {
+        // For the row and the keyring of its scope, the job and the `store` row.
+        let has_room = self.draft.room(&WriteOptions::default()).is_some_and(|room| room >= 4);
+        let is_full = self.moves == MOVES_MAX || self.bytes >= MOVES_BYTES_MAX;
+        has_room && !is_full && self.seen < SEEN_MAX && self.reads < READS_MAX
     }
 
-    /// A pass over the scope, at its first row.
-    fn first_page(&self, revision: u64, first: bool) -> PassBody {
-        PassBody {
-            keyring: self.keyring.as_bytes().to_vec().into(),
-            revision,
-            at: CursorBody::default(),
-            resealed: 0,
-            failed: 0,
-            first,
-            findings: Vec::new(),
-        }
-    }
-
-    /// The phase that looks for the scope after this one.
-    fn phase_after(&self) -> DataPhase {
-        DataPhase::Seek { after: Some(self.keyring.as_bytes().to_vec().into()) }
-    }
-}
-
-impl<'r> PageToReseal<'r> {
-    /// The work for the rows of a page, as much as fits in one batch. Moves `at` past those rows.
-    fn of(
-        tenant: &'r Tenant,
+    /// Seals the rows of the pages again, as far as there is room. Moves the pass behind those rows.
+    fn take(
+        &mut self,
+        tenant: &Tenant,
         keys: &Arc<ScopeKeys>,
-        page: &'r Page,
-        at: &mut CursorBody,
-    ) -> Result<Self, Error> {
-        let (mut work, mut bytes) = (Self::default(), 0);
-        for (key, found) in &page.rows {
-            if work.moves.len() == MOVES_MAX || bytes >= MOVES_BYTES_MAX {
-                return Ok(work);
-            }
-            match open_if_retired(tenant, keys, key, found) {
-                Ok(None) => work.done += 1,
-                Ok(Some(older)) => {
-                    work.done += 1;
-                    bytes += key.as_bytes().len() + found.value.len();
-                    work.moves.push((found, older));
+        pages: &[Page],
+        pass: &mut PassBody,
+    ) -> Result<(), Error> {
+        for page in pages {
+            for (key, found) in &page.rows {
+                if !self.has_room() {
+                    return Ok(());
                 }
-                Err(error) => work.findings.push(finding(error)?),
+                self.seen += 1;
+                match open_if_retired(tenant, keys, key, found) {
+                    Ok(None) => self.done += 1,
+                    Ok(Some(older)) => {
+                        reseal(&mut self.draft, &older, found)?;
+                        self.done += 1;
+                        self.moves += 1;
+                        self.bytes += key.as_bytes().len() + found.value.len();
+                    }
+                    Err(error) => {
+                        add_findings(&mut pass.findings, [finding(error)?]);
+                        pass.scope().into_iter().for_each(|scope| scope.failed += 1);
+                    }
+                }
+                pass.at.after = Some(key.as_bytes().to_vec().into());
             }
-            at.after = Some(key.as_bytes().to_vec().into());
+            pass.at = std::mem::take(&mut pass.at).past(page);
+            if page.more {
+                break;
+            }
         }
-        *at = at.clone().past(page);
-        Ok(work)
+        self.reads += 1;
+        Ok(())
     }
+}
+
+/// Scans of the ranges from the cursor on, for one read: none after the last range.
+fn pages_from(ranges: &[KeyRange], at: &CursorBody) -> Vec<Scan> {
+    let first = remaining(ranges, at);
+    let others = ranges.iter().skip(usize::from(at.range) + 1).cloned();
+    first.into_iter().chain(others).take(PAGES_A_READ).map(|range| Scan::new(range, PAGE_ROWS)).collect()
+}
+
+/// A keyring that could be read a moment ago cannot be read now: the next step finds out which one.
+fn look_again(error: Error) -> Result<Advance, Error> {
+    finding(error).map(|_| Advance::Reload)
 }
 
 /// Destroys the old keys of a scope that a complete pass found unused, unless rows that cannot be opened may need them.
@@ -346,14 +322,13 @@ fn destroy_unused_keys(
     draft: &mut Draft<'_>,
     account: Option<&LinkedAccountId>,
     keys: &ScopeKeys,
+    failed: u64,
     task: &DataKeysBody,
-    pass: &PassBody,
     counts: &mut JobCounts,
 ) -> Result<(), Error> {
     let retired = keys.keyring.retired_len() as u64;
-    counts.failed += pass.failed;
-    add_findings(&mut counts.findings, pass.findings.iter().cloned());
-    if pass.failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
+    counts.failed += failed;
+    if failed > 0 && task.on_unreadable == OnUnreadableBody::Keep {
         counts.keys_kept += retired;
         return Ok(());
     }
@@ -364,25 +339,15 @@ fn destroy_unused_keys(
     Ok(())
 }
 
-fn registration_of(task: &DataKeysBody, account: Option<&LinkedAccountId>) -> Option<Registration> {
-    let id = DocumentId::from_bytes(&task.registration?);
-    Some(Registration { account: account?.clone(), id })
-}
-
-/// The rest of the range that the cursor is in; `None` after the last range.
-fn remaining(ranges: &[KeyRange], at: &CursorBody) -> Option<KeyRange> {
-    let range = ranges.get(usize::from(at.range))?.clone();
-    Some(match &at.after {
-        Some(after) => range.after(after),
-        None => range,
-    })
-}
-
-/// With the rows of the job, the keyring and the epoch, a batch stays within 100 operations.
-pub(crate) const MOVES_MAX: usize = 96;
+/// Others wait while a batch is applied: so many rows take some 10 ms.
+const MOVES_MAX: usize = 512;
 /// With one more row and the job's, a batch stays within 1 MiB.
 pub(crate) const MOVES_BYTES_MAX: usize = 768 << 10;
-/// More than one batch moves: often most rows of a page are already under the active key.
 const PAGE_ROWS: usize = 512;
+/// An account has so many ranges: if it is small, one read shows all of its rows.
+const PAGES_A_READ: usize = 4;
+/// A step stays short even if all rows are under the active key already.
+const SEEN_MAX: usize = 1_024;
+const READS_MAX: usize = 64;
 /// Only the keys of rows are read, so a page may hold many.
 const COUNT_ROWS: usize = 4_096;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Damage, Error};
-use crate::jobs::rotation::data::{MOVES_BYTES_MAX, MOVES_MAX};
+use crate::jobs::rotation::data::MOVES_BYTES_MAX;
 use crate::jobs::rotation::progress::finding;
 use crate::jobs::rotation::run::{Advance, Run, add_findings};
 use crate::keys::{Document, Keyring, Roots, StoreRow, open_under_root, seal, sealing_key_id};
@@ -222,3 +222,6 @@ fn remaining(range: KeyRange, at: &CursorBody) -> KeyRange {
 
 /// How many times one step looks for the next keyring, so that a step stays short in a store of many tenants.
 const SEEKS_MAX: usize = 64;
+
+/// With the rows of the job and the `store` row, a batch stays within 100 operations.
+const MOVES_MAX: usize = 96;

@@ -231,7 +231,7 @@ pub(crate) fn add_findings(findings: &mut Vec<FindingBody>, new: impl IntoIterat
     findings.extend(new.into_iter().take(room));
 }
 
-/// How many pages without anything to write may pass between two writes of the job's row: a crash repeats them.
+/// How many steps without anything to write may pass between two writes of the job's row: a crash repeats them.
 const UNSAVED_MAX: usize = 32;
 /// More than for one write: each row that others write can make a batch lose, but only once, since their write seals it
 /// under the new key.

@@ -188,7 +188,7 @@ pub(crate) enum DataPhase {
         #[n(0)]
         after: Option<ByteVec>,
     },
-    #[n(2)]
+    #[n(3)]
     Pass(#[n(0)] PassBody),
 }
 
@@ -203,28 +203,40 @@ pub(crate) struct CursorBody {
     pub(crate) after: Option<ByteVec>,
 }
 
-/// One pass over all rows of a key scope.
+/// One pass over all rows of some key scopes of one org, so that a batch serves many of them.
 #[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[cbor(map)]
 pub(crate) struct PassBody {
-    /// The key of the scope's keyring.
     #[n(0)]
-    pub(crate) keyring: ByteVec,
-    /// The keyring's revision when the pass began.
+    pub(crate) scopes: Vec<PassScope>,
+    /// How many of the scopes are done, and where the pass is in the next one.
     #[n(1)]
-    pub(crate) revision: u64,
+    pub(crate) scopes_done: u8,
     #[n(2)]
     pub(crate) at: CursorBody,
     /// Rows sealed again in this pass.
     #[n(3)]
     pub(crate) resealed: u64,
+    /// Whether this is the first pass over the scopes: only its rows are counted.
     #[n(4)]
-    pub(crate) failed: u64,
-    /// Whether this is the first pass over the scope: only its rows are counted.
-    #[n(5)]
     pub(crate) first: bool,
-    #[n(6)]
+    #[n(5)]
     pub(crate) findings: Vec<FindingBody>,
+}
+
+/// A key scope in a pass.
+#[derive(Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[cbor(map)]
+pub(crate) struct PassScope {
+    /// The key of its keyring.
+    #[n(0)]
+    pub(crate) keyring: ByteVec,
+    /// The keyring's revision when the pass began.
+    #[n(1)]
+    pub(crate) revision: u64,
+    /// Rows that could not be opened.
+    #[n(2)]
+    pub(crate) failed: u64,
 }
 
 impl KeyJobBody {
@@ -252,6 +264,25 @@ impl CursorBody {
             }
             _ => Self { range: self.range.saturating_add(1), after: None },
         }
+    }
+}
+
+impl PassBody {
+    /// A pass that is about to begin.
+    pub(crate) fn over(scopes: Vec<PassScope>, first: bool) -> Self {
+        Self { scopes, scopes_done: 0, at: CursorBody::default(), resealed: 0, first, findings: Vec::new() }
+    }
+
+    /// The scope that the pass is in.
+    pub(crate) fn scope(&mut self) -> Option<&mut PassScope> {
+        self.scopes.get_mut(usize::from(self.scopes_done))
+    }
+}
+
+impl PassScope {
+    /// The keyring, and its revision when the pass began.
+    pub(crate) fn keys(&self) -> (&[u8], u64) {
+        (&self.keyring, self.revision)
     }
 }
 

@@ -16,6 +16,6 @@ pub(crate) use event::{
 pub(crate) use job::Sweep;
 pub(crate) use key_job::{
     CursorBody, DataKeysBody, DataPhase, FindingBody, JobCounts, KeyJobBody, Lease, OnUnreadableBody,
-    PassBody, Reach, RootBody, Status, TaskBody,
+    PassBody, PassScope, Reach, RootBody, Status, TaskBody,
 };
 pub(crate) use value::{Times, VACANT, ValueBody};
