@@ -3,7 +3,7 @@
 use crate::engine::cache::Definition;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::{JOBS_PAGE, PAGE_ROWS, Sweeper, document_id, run_job};
+use crate::jobs::{JOBS_PAGE, JobId, PAGE_ROWS, Sweeper, document_id, run_job};
 use crate::model::DefinitionRef;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, Subject, TenantRow, encode_index};
@@ -30,10 +30,19 @@ pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result
     }
 }
 
+/// Runs the job of a purge to its end: not even a value whose index row is lost stays.
+pub(crate) async fn run_purge(tenant: &Tenant, id: &DefinitionId, job: &JobId) -> Result<(), Error> {
+    match Sweeper::of(tenant, job).await? {
+        Some((sweeper, _)) => sweeper.sweep_definition(id, true).await,
+        None => Ok(()),
+    }
+}
+
 impl Sweeper<'_> {
-    pub(crate) async fn sweep_definition(&self, id: &DefinitionId) -> Result<(), Error> {
+    /// Deletes what a deleted definition left, found through its index. A `thorough` sweep also looks at the keys of
+    /// all values, for those whose index row is lost.
+    pub(crate) async fn sweep_definition(&self, id: &DefinitionId, thorough: bool) -> Result<(), Error> {
         let tenant_id = &self.tenant.id;
-        let mut values = Vec::new();
         // A sweep deletes what a deleted definition left. If the definition exists, a hostile store has put back a job
         // that was finished.
         match self.tenant.definition(&DefinitionRef::Id(*id)).await {
@@ -43,15 +52,14 @@ impl Sweeper<'_> {
         }
         loop {
             let page = self.tenant.engine.scan(tenant_id.definition_values(id), PAGE_ROWS).await?;
-            values.clear();
-            let mut scopes = Vec::with_capacity(page.rows.len());
-            for (index, row) in &page.rows {
-                let scope = tenant_id.parse_definition_value(id, index.as_bytes());
-                let value = scope.as_ref().map(|scope| tenant_id.value(scope, id).key());
-                values.push((index.clone(), row.revision, value));
-                scopes.extend(scope);
-            }
-            if values.is_empty() {
+            // An index row whose key names no scope leads to no value.
+            let scopes =
+                page.rows.iter().filter_map(|(key, _)| tenant_id.parse_definition_value(id, key.as_bytes()));
+            let scopes: Vec<_> = scopes.collect();
+            if page.rows.is_empty() {
+                if thorough && !self.sweep_unindexed(id).await? {
+                    return Ok(());
+                }
                 let own = Subject::Definition(*id);
                 // If a delete that keeps no history was interrupted, this deletes what had no room in its batch.
                 let is_kept = self.tenant.engine.get(tenant_id.deleted(&own).key()).await?.is_some();
@@ -65,10 +73,26 @@ impl Sweeper<'_> {
             if !self.sweep_history(&subjects).await? {
                 return Ok(());
             }
-            if !self.delete_values(&values).await? && self.is_gone().await? {
+            let values: Vec<_> = scopes.iter().map(|scope| tenant_id.value(scope, id).key()).collect();
+            let index: Vec<_> = page.rows.iter().map(|(key, row)| (key.clone(), row.revision)).collect();
+            if !self.delete_values(&index, &values).await? && self.is_gone().await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Deletes the values of a definition, and their history, to which no index row leads. `false` if another runner
+    /// finished the job.
+    async fn sweep_unindexed(&self, id: &DefinitionId) -> Result<bool, Error> {
+        for keys in self.tenant.values_by_key(id).await?.chunks(PAGE_ROWS) {
+            // A row that changed since it was read is read again.
+            while !self.delete_values(&[], keys).await? {
+                if self.is_gone().await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Deletes the history of some documents. `false` if another runner finished the job.
@@ -92,20 +116,20 @@ impl Sweeper<'_> {
         }
     }
 
-    /// Deletes values and their index rows, found through the index of their definition. `false` if a row changed
-    /// meanwhile.
-    async fn delete_values(&self, values: &[(Key, RowRevision, Option<Key>)]) -> Result<bool, Error> {
-        let gets: Vec<Key> = values.iter().filter_map(|(.., value)| value.clone()).collect();
-        let mut rows = self.tenant.engine.read(gets).await?.into_iter();
+    /// Deletes values, or rows of their history, and the rows of their definition's index that lead to them. `false` if
+    /// a row changed meanwhile.
+    async fn delete_values(&self, index: &[(Key, RowRevision)], values: &[Key]) -> Result<bool, Error> {
+        let rows = self.tenant.engine.read(values.to_vec()).await?;
         let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         let mut draft = self.draft(&view);
         let mut nameless = Vec::new();
-        for (index, revision, value) in values {
-            draft.delete_as_read(index.clone(), *revision);
-            // An index row whose key names no scope: there is no value to delete with it.
-            let Some(value) = value else { continue };
-            let Some(row) = rows.next().flatten() else { continue };
+        index.iter().for_each(|(key, revision)| draft.delete_as_read(key.clone(), *revision));
+        for (value, row) in values.iter().zip(rows) {
+            let Some(row) = row else { continue };
             draft.delete_counted(value.clone(), &row);
+            if self.tenant.id.parse_value(value.as_bytes()).is_none() {
+                continue;
+            }
             match document_id(RowKind::ScopedValue, &row) {
                 Some(id) => draft.delete(self.tenant.id.value_id(&id).key()),
                 None => nameless.push(value.clone()),

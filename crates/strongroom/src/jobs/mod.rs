@@ -33,14 +33,10 @@ pub(crate) type JobId = DocumentId;
 
 /// Runs a job to its end. If its row is gone, another runner finished it.
 pub(crate) async fn run_job(tenant: &Tenant, job: &JobId) -> Result<(), Error> {
-    let key = tenant.id.job(job).key();
-    // Left to `run_jobs`: the plan should be small, and may never land.
-    if tenant.engine.is_planned(&key) {
-        return Ok(());
+    match Sweeper::of(tenant, job).await? {
+        Some((sweeper, sweep)) => sweeper.run(&sweep).await,
+        None => Ok(()),
     }
-    let opened = tenant.engine.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
-    let Some((sweep, revision)) = opened else { return Ok(()) };
-    Sweeper { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }.run(&sweep).await
 }
 
 /// Runs the job that the row at `marked` names, unless another runner finished it meanwhile.
@@ -97,10 +93,23 @@ enum SweepAction {
     DeleteDamaged(Vec<Key>),
 }
 
-impl Sweeper<'_> {
+impl<'t> Sweeper<'t> {
+    /// A run of a job, and what the job is; `None` if its row is gone, or if it is left to `run_jobs`.
+    async fn of(tenant: &'t Tenant, job: &JobId) -> Result<Option<(Self, Sweep)>, Error> {
+        let key = tenant.id.job(job).key();
+        // The plan should be small, and may never land.
+        if tenant.engine.is_planned(&key) {
+            return Ok(None);
+        }
+        let opened = tenant.engine.read_under_root(&key, |row| tenant.open_job(job, row)).await?;
+        Ok(opened.map(|(sweep, revision)| {
+            (Self { tenant, id: *job, job: key, job_row: AtomicU64::new(revision.0) }, sweep)
+        }))
+    }
+
     async fn run(&self, sweep: &Sweep) -> Result<(), Error> {
         match sweep {
-            Sweep::Definition(id) => self.sweep_definition(id).await,
+            Sweep::Definition(id) => self.sweep_definition(id, false).await,
             Sweep::Recheck(id) => self.recheck(id).await,
             Sweep::Narrow(id, removed, at) => self.look_again(*id, *removed, *at).await,
             Sweep::Account(account) => self.sweep_account(account).await,

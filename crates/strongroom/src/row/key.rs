@@ -295,6 +295,11 @@ impl TenantId {
         KeyRange::prefix(self.deleted(subject).key().as_bytes())
     }
 
+    /// The former versions of all values of all scopes.
+    pub(crate) fn all_values_history(&self) -> KeyRange {
+        self.range(&[&[HISTORY, VALUE]])
+    }
+
     /// The former versions of all values of one scope.
     pub(crate) fn values_history(&self, scope: &Scope) -> KeyRange {
         let mut prefix = self.start(HISTORY);

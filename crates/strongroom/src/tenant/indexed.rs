@@ -7,7 +7,7 @@ use crate::id::{DefinitionId, LinkedAccountId};
 use crate::model::{Cursor, Listing, PageRequest, ScopedValue, StoredDefinition, ValuePlace};
 use crate::row::decode_index;
 use crate::scope::{Scope, ScopeKind, Scopes};
-use crate::store::{Key, Versioned};
+use crate::store::{Key, Scan, Versioned};
 use crate::tenant::check::value_form;
 use crate::tenant::{List, Needs, Tenant};
 
@@ -199,6 +199,25 @@ impl Tenant {
         }
     }
 
+    /// The rows of all values of a definition and of their history, found by their own keys and not by the index. Reads
+    /// the keys of all values of the org.
+    pub(crate) async fn values_by_key(&self, id: &DefinitionId) -> Result<Vec<Key>, Error> {
+        let mut found = Vec::new();
+        for range in [self.id.all_values(), self.id.all_values_history()] {
+            let mut rest = range;
+            loop {
+                let page = self.engine.read(Scan::new(rest.clone(), KEYS_PAGE).keys_only()).await?;
+                let keys = page.rows.iter().map(|(key, _)| key);
+                found.extend(keys.filter(|key| self.id.definition_of(key) == Some(*id)).cloned());
+                match page.rows.last() {
+                    Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                    _ => break,
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The scopes, of at most [`INDEX_PAGE`], at which the definition has a value.
     pub(crate) async fn scopes_with_value(
         &self,
@@ -231,3 +250,4 @@ impl Tenant {
 
 /// Few enough that one read holds a value and a keyring for each.
 pub(crate) const INDEX_PAGE: usize = 32;
+const KEYS_PAGE: usize = 1_000;

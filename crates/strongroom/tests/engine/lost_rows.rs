@@ -370,3 +370,34 @@ fn a_deleted_value_comes_back_although_its_index_row_is_lost() {
     assert_eq!(block_on(org.value("V", &of_account("a"))).unwrap().unwrap().value.expose(), "three");
     verified(&store);
 }
+
+/// A purge goes by the keys of the values too: the row that leads to one may be lost.
+#[test]
+fn a_purge_leaves_no_value_whose_index_row_is_lost() {
+    for comes_first in [Kind::DefinitionValue, Kind::Definition, Kind::DefinitionName] {
+        let (store, id) = furnished();
+        put(&store, comes_first, |_| None);
+        if comes_first != Kind::DefinitionValue {
+            put(&store, Kind::DefinitionValue, |_| None);
+        }
+        let vault = open(Arc::clone(&store));
+        block_on(org(&vault).purge_definition(id)).unwrap();
+        is_purged(&store, &vault, id);
+    }
+}
+
+#[test]
+fn values_whose_definition_is_gone_for_good_are_purged_by_its_id() {
+    let (store, id) = furnished();
+    let kinds = [Kind::Value, Kind::FormerValue];
+    let orphans = rows(&*store).into_iter().filter(|(key, _)| kinds.contains(&RowKey::parse(key).kind));
+    let mut batch = WriteBatch::default();
+    orphans.for_each(|(key, row)| batch.put(key.as_slice().into(), row));
+    block_on(org(&open(Arc::clone(&store))).purge_definition(id)).unwrap();
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    let vault = open(Arc::clone(&store));
+    assert!(!block_on(vault.verify()).unwrap().is_clean());
+    block_on(org(&vault).purge_definition(id)).unwrap();
+    verified(&store);
+    assert!(matches!(block_on(org(&vault).purge_definition(id)), Err(Error::DefinitionNotFound(_))));
+}

@@ -3,7 +3,8 @@
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::DefinitionId;
-use crate::jobs::{JobId, run_job, until_landed};
+use crate::jobs::definition::run_purge;
+use crate::jobs::{JobId, until_landed};
 use crate::model::{AuditChange, DefinitionRef, EventKind};
 use crate::row::Subject;
 use crate::row::body::Sweep;
@@ -13,7 +14,8 @@ use crate::verbs::org::Org;
 impl Org {
     /// Permanently deletes a definition with its values and all its versions, even if it was already deleted with
     /// [`WriteOptions::keep_history`], or cannot be opened. It is named only by its id, since a name is only as
-    /// reliable as the definition that it leads to.
+    /// reliable as the definition that it leads to. A value whose index row is lost goes too: for that, the keys of all
+    /// values of the org are read.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -26,15 +28,16 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DefinitionNotFound`] if there is neither the definition nor a version of it, nor a name that leads to
-    /// it; [`Error::UnknownVersion`] for one of a later release.
+    /// [`Error::DefinitionNotFound`] if there is neither the definition nor a version or value of it, nor a name that
+    /// leads to it; [`Error::UnknownVersion`] for one of a later release.
     ///
     /// # Cancellation
-    /// As for [`delete_definition`](Self::delete_definition).
+    /// As for [`delete_definition`](Self::delete_definition). A value whose index row is lost may then stay: call it
+    /// again.
     pub async fn purge_definition(&self, id: DefinitionId) -> Result<(), Error> {
         let purge = async {
             let job = until_landed(&self.tenant, |freshness| self.try_purge(id, freshness)).await?;
-            run_job(&self.tenant, &job).await
+            run_purge(&self.tenant, &id, &job).await
         };
         self.tenant.observed(Call::of("purge_definition").definition(&DefinitionRef::Id(id)), purge).await
     }
@@ -63,7 +66,8 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
         let has_name = draft.free_names(&id, None).await?;
-        if !has_name && row.is_none() && history.is_empty() {
+        let is_gone = !has_name && row.is_none() && history.is_empty();
+        if is_gone && tenant.values_by_key(&id).await?.is_empty() {
             return Err(Error::DefinitionNotFound(reference));
         }
         draft.recount_definitions(count.as_ref(), &id, false).await?;
