@@ -271,7 +271,7 @@ impl Verification<'_> {
     fn record(&mut self, tenant: Option<&Arc<Tenant>>, checked: CheckedRow) -> Result<(), Error> {
         let id = tenant.map(|tenant| &tenant.id);
         self.set_beside_checkpoint(id, &checked)?;
-        let CheckedRow { row_id, state, keys, is_row, stray, .. } = checked;
+        let CheckedRow { row_id, state, keys, is_row, swept, .. } = checked;
         self.report.rows += u64::from(is_row);
         self.report.jobs += u64::from(row_id.is_job());
         match state {
@@ -292,7 +292,7 @@ impl Verification<'_> {
             }
             RowState::Bad(causes) => {
                 let path = || row_id.path(id);
-                causes.into_iter().for_each(|cause| self.report.find(path(), cause, stray.clone()));
+                causes.into_iter().for_each(|cause| self.report.find(path(), cause, swept.clone()));
             }
         }
         let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return Ok(()) };

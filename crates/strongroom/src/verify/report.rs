@@ -54,14 +54,14 @@ impl VerifyReport {
     pub(super) fn ask(&mut self, path: RowPath, cause: Cause) {
         self.questions_total += 1;
         if self.questions.len() < FINDINGS_MAX {
-            self.questions.push(Finding { path, cause, stray: None });
+            self.questions.push(Finding { path, cause, swept: None });
         }
     }
 
-    pub(super) fn find(&mut self, path: RowPath, cause: Cause, stray: Option<Stray>) {
+    pub(super) fn find(&mut self, path: RowPath, cause: Cause, swept: Option<(Swept, Key, RowRevision)>) {
         self.findings_total += 1;
         if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(Finding { path, cause, stray });
+            self.findings.push(Finding { path, cause, swept });
         }
     }
 }
@@ -100,19 +100,46 @@ pub struct Finding {
     pub path: RowPath,
     /// What is wrong with it.
     pub cause: Cause,
-    /// The row as it was read, if it means nothing to anybody.
-    pub(super) stray: Option<Stray>,
+    /// The row as it was read, if a sweep takes it.
+    pub(super) swept: Option<(Swept, Key, RowRevision)>,
 }
 
-/// A row as it was read.
-pub(super) type Stray = (Key, RowRevision);
+/// What a sweep does with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Swept {
+    /// Deletes it: it means nothing to anybody.
+    Stray,
+    /// Deletes it: nobody can read it, and no other verb deletes it.
+    Unreadable,
+    /// Writes it, or the index rows that lead to it, again.
+    Mended,
+}
 
 impl Finding {
     /// Whether the row means nothing to anybody: it was planted or left behind, and nothing that is kept is found by
     /// it. [`Vault::sweep_stray`](crate::Vault::sweep_stray) deletes it.
     #[must_use]
     pub fn is_stray(&self) -> bool {
-        self.stray.is_some()
+        self.is_swept_as(Swept::Stray)
+    }
+
+    /// Whether nobody can read the row, and it is of a kind that no other verb deletes: a record, a job, a former
+    /// version, or a note of a copy, restore or backup. [`Vault::sweep_unreadable`](crate::Vault::sweep_unreadable)
+    /// deletes it.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.is_swept_as(Swept::Unreadable)
+    }
+
+    /// Whether what is missing follows from rows that can be read: the index rows of a value or definition, or a mark.
+    /// [`Vault::mend`](crate::Vault::mend) writes it again.
+    #[must_use]
+    pub fn is_mendable(&self) -> bool {
+        self.is_swept_as(Swept::Mended)
+    }
+
+    fn is_swept_as(&self, as_what: Swept) -> bool {
+        self.swept.as_ref().is_some_and(|(swept, ..)| *swept == as_what)
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use super::report::{Cause, KeyState};
+use super::report::{Cause, KeyState, Swept};
 use super::tenant_check::Owner;
 use crate::clock::Timestamp;
 use crate::engine::chains::PAUSE_MS_MAX;
 use crate::envelope::DekId;
+use crate::error::Damage;
 use crate::model::Revision;
-use crate::row::{Row, RowPath, TenantId, TenantRow, VaultRow};
+use crate::row::{Row, RowPath, Subject, TenantId, TenantRow, VaultRow};
 use crate::store::{Key, RowRevision, Versioned};
 
 /// The state of a row.
@@ -58,8 +59,8 @@ pub(super) struct CheckedRow {
     pub(super) revision: Option<Revision>,
     /// When the document in it was last set, if the row opened and says so.
     pub(super) written_at: Option<Timestamp>,
-    /// The row as it was read, if it is stray.
-    pub(super) stray: Option<(Key, RowRevision)>,
+    /// The row as it was read, if a sweep takes it.
+    pub(super) swept: Option<(Swept, Key, RowRevision)>,
 }
 
 /// Which row was checked.
@@ -111,19 +112,19 @@ impl CheckedRow {
     pub(super) fn of_store(row: Option<VaultRow>, state: RowState) -> Self {
         let row_id = row.map_or(RowId::Foreign, RowId::Vault);
         let keys = SmallVec::new();
-        Self { row_id, state, keys, is_row: true, revision: None, written_at: None, stray: None }
+        Self { row_id, state, keys, is_row: true, revision: None, written_at: None, swept: None }
     }
 
     /// A row that is missing.
     pub(super) fn absent(row_id: RowId, state: RowState) -> Self {
         let keys = SmallVec::new();
-        Self { row_id, state, keys, is_row: false, revision: None, written_at: None, stray: None }
+        Self { row_id, state, keys, is_row: false, revision: None, written_at: None, swept: None }
     }
 
-    /// The same with its row as it was read, if that is stray.
+    /// The same with its row as it was read, if a sweep takes that.
     pub(super) fn read_as(self, key: &Key, row: &Versioned, now: Timestamp) -> Self {
-        let stray = is_stray(&self, now).then(|| (key.clone(), row.revision));
-        Self { stray, ..self }
+        let swept = swept_as(&self, now).map(|swept| (swept, key.clone(), row.revision));
+        Self { swept, ..self }
     }
 
     /// The same with the revision that its sealed row states.
@@ -132,24 +133,40 @@ impl CheckedRow {
     }
 }
 
-/// Whether a row means nothing to anybody: nothing that is kept is found by it, and nothing is lost with it. Of the
-/// audit that is what no one can read and no age reaches.
-fn is_stray(checked: &CheckedRow, now: Timestamp) -> bool {
-    let RowState::Bad(causes) = &checked.state else { return false };
+/// What a sweep does with a row, if anything.
+fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
+    let RowState::Bad(causes) = &checked.state else { return None };
     let of = |causes_of: fn(&Cause) -> bool| causes.iter().any(causes_of);
-    let unreadable = || of(|cause| matches!(cause, Cause::Damaged(_) | Cause::UnknownKey(_)));
+    let unreadable = of(|cause| match cause {
+        Cause::Damaged(damage) => *damage != Damage::Missing,
+        cause => matches!(cause, Cause::UnknownKey(_)),
+    });
     match &checked.row_id {
-        RowId::Foreign => true,
+        RowId::Foreign => Some(Swept::Stray),
         RowId::Tenant(TenantRow::DefinitionName(_)) => {
-            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Damaged(_)))
+            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Damaged(_))).then_some(Swept::Stray)
         }
         RowId::Tenant(TenantRow::ValueId(_) | TenantRow::DefinitionValue(..)) => {
-            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling))
+            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling)).then_some(Swept::Stray)
         }
-        RowId::Tenant(TenantRow::ChainHead(_)) => unreadable(),
+        // Of the audit: what no one can read and no age reaches.
+        RowId::Tenant(TenantRow::ChainHead(_)) => unreadable.then_some(Swept::Stray),
         RowId::Tenant(TenantRow::Event(id)) => {
-            unreadable() && id.at.as_ms() > now.as_ms().saturating_add(PAUSE_MS_MAX)
+            let is_of_future = id.at.as_ms() > now.as_ms().saturating_add(PAUSE_MS_MAX);
+            (unreadable && is_of_future).then_some(Swept::Stray)
         }
-        RowId::Tenant(_) | RowId::Vault(_) => false,
+        // What they hold is their revision in the backend.
+        RowId::Tenant(TenantRow::Epoch | TenantRow::Generation) => Some(Swept::Mended),
+        RowId::Tenant(
+            TenantRow::Definition(_) | TenantRow::Value(..) | TenantRow::Deleted(Subject::Value(..)),
+        ) => {
+            let lost = |cause: &Cause| matches!(cause, Cause::NotIndexed(_) | Cause::WronglyMarked);
+            causes.iter().all(lost).then_some(Swept::Mended)
+        }
+        RowId::Tenant(TenantRow::Job(_) | TenantRow::Record(..) | TenantRow::Former(..))
+        | RowId::Vault(
+            VaultRow::KeyJob(_) | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..),
+        ) => unreadable.then_some(Swept::Unreadable),
+        RowId::Tenant(_) | RowId::Vault(_) => None,
     }
 }

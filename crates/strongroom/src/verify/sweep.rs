@@ -1,16 +1,22 @@
-//! Deletes the rows that mean nothing to anybody.
+//! Deletes rows that mean nothing to anybody, or that nobody can read, and writes again what follows from others.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
 
-use super::report::VerifyReport;
+use super::report::{Swept, VerifyReport};
+use super::tenant_check::TenantCheck;
+use super::vault_rows;
 use crate::engine::{Engine, Touches};
 use crate::error::Error;
-use crate::id::DocumentId;
-use crate::model::{AuditChange, EventKind};
-use crate::row::{Row, RowPath, Subject, TenantId, TenantRow, decode_index};
+use crate::id::{DefinitionId, DefinitionName, DocumentId};
+use crate::model::{AuditChange, DefinitionRef, EventKind};
+use crate::row::{
+    Row, RowPath, Subject, TenantId, TenantRow, VaultRow, decode_index, encode_epoch, encode_index,
+};
 use crate::store::{Expect, Key, RowRevision, WriteBatch};
-use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant};
+use crate::tenant::{Attempt, Draft, Freshness, GRANDFATHERED, Needs, Tenant};
+use crate::transfer::reinstate_unmoved;
 use crate::verbs::vault::Vault;
 
 impl Vault {
@@ -35,18 +41,101 @@ impl Vault {
     /// # Cancellation
     /// Dropped, some of the rows are gone: call it again with a new report.
     pub async fn sweep_stray(&self, report: &VerifyReport) -> Result<u64, Error> {
-        // One row may have several findings.
-        let rows: BTreeSet<_> = report.findings.iter().filter_map(|found| found.stray.as_ref()).collect();
-        let mut swept = 0;
-        for (key, read) in rows {
-            swept += u64::from(sweep_one(&self.engine, key, *read).await?);
-        }
-        Ok(swept)
+        sweep(&self.engine, report, Swept::Stray).await
+    }
+
+    /// Deletes the rows that a report shows as [unreadable](super::Finding::is_unreadable), and returns how many. What
+    /// was in them is lost, and so is a task whose job it was: verify again, since what an interrupted delete left is
+    /// found then. The note that the vault moved must not go if it did move: two stores would take writes.
+    ///
+    /// Each row of an org is noted in its audit, as with [`sweep_stray`](Self::sweep_stray).
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// let report = vault.verify().await?;
+    /// assert_eq!(vault.sweep_unreadable(&report).await?, 0);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `sweep_stray`.
+    ///
+    /// # Cancellation
+    /// As for `sweep_stray`.
+    pub async fn sweep_unreadable(&self, report: &VerifyReport) -> Result<u64, Error> {
+        sweep(&self.engine, report, Swept::Unreadable).await
+    }
+
+    /// Writes again what a report shows as [mendable](super::Finding::is_mendable): index rows that lead to a value or
+    /// definition, and the mark of a value. Returns for how many rows. It deletes nothing, and what has changed since
+    /// the report stays as it is.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_vault(async |vault| {
+    /// let report = vault.verify().await?;
+    /// assert_eq!(vault.mend(&report).await?, 0);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `sweep_stray`.
+    ///
+    /// # Cancellation
+    /// Dropped, some of it is written: call it again with a new report.
+    pub async fn mend(&self, report: &VerifyReport) -> Result<u64, Error> {
+        sweep(&self.engine, report, Swept::Mended).await
     }
 }
 
+/// Sweeps the rows of one kind. Returns how many.
+async fn sweep(engine: &Arc<Engine>, report: &VerifyReport, kind: Swept) -> Result<u64, Error> {
+    let of_kind = report.findings.iter().filter_map(|found| found.swept.as_ref());
+    let of_kind = of_kind.filter(|(swept, ..)| *swept == kind).map(|(_, key, read)| (key, *read));
+    // One row may have several findings. While there is a note that the vault moved, no other row can be written.
+    let (first, rest): (BTreeSet<_>, BTreeSet<_>) =
+        of_kind.partition(|(key, _)| VaultRow::parse(key) == Some(VaultRow::Retired));
+    let mut swept = 0;
+    // Under an outdated root, jobs look as if nobody could read them.
+    engine.refresh_roots().await?;
+    for (key, read) in first.into_iter().chain(rest) {
+        if !is_still_swept(engine, key, read, kind).await? {
+            continue;
+        }
+        swept += u64::from(match kind {
+            Swept::Mended => mend_one(engine, key, read).await?,
+            Swept::Stray | Swept::Unreadable => sweep_one(engine, key, read, kind).await?,
+        });
+    }
+    Ok(swept)
+}
+
+/// Whether a row is as the report has it, and still swept in this way: it may open by now, with other keys.
+async fn is_still_swept(
+    engine: &Arc<Engine>,
+    key: &Key,
+    read: RowRevision,
+    kind: Swept,
+) -> Result<bool, Error> {
+    let moment = engine.caches.moment();
+    let row = engine.get(key.clone()).await?;
+    let Some(row) = row.filter(|row| row.revision == read) else { return Ok(false) };
+    let checked = match TenantId::of_key(key) {
+        Some(id) => {
+            let mut check = TenantCheck::new(Arc::new(Tenant::of(Arc::clone(engine), id)), moment);
+            // Only this row.
+            (check.counted, check.audited) = (true, true);
+            check.check_rows(&[(key.clone(), row)]).await?
+        }
+        None => {
+            let checked = vault_rows::check(engine, key, &row, moment).await?;
+            vec![checked.read_as(key, &row, engine.now())]
+        }
+    };
+    Ok(checked.iter().any(|checked| matches!(&checked.swept, Some((swept, ..)) if *swept == kind)))
+}
+
 /// Deletes a row as it was read. `false` if it stays.
-async fn sweep_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result<bool, Error> {
+async fn sweep_one(engine: &Arc<Engine>, key: &Key, read: RowRevision, kind: Swept) -> Result<bool, Error> {
     let Some(id) = TenantId::of_key(key) else { return delete(engine, key, read).await };
     let tenant = Tenant::of(Arc::clone(engine), id);
     let place = tenant.id.parse_row(key.as_bytes());
@@ -75,16 +164,71 @@ async fn sweep_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result
         return delete(engine, key, read).await;
     }
     let mut draft = Draft::new(&tenant, &view);
+    draft.makes_room();
     let of_audit = matches!(place, Some(TenantRow::Event(_) | TenantRow::ChainHead(_)));
     if of_audit && !draft.is_audited() {
         return Ok(false);
     }
-    let kind = if of_audit { EventKind::AuditTrimmed } else { EventKind::VaultOperated };
+    let event = if of_audit { EventKind::AuditTrimmed } else { EventKind::VaultOperated };
     let path = place.map_or(RowPath::foreign(None), |place| Row::Tenant(&tenant.id, place).path());
     let path = RowPath { org: None, environment: None, ..path };
-    draft.note(|| AuditChange { name: Some(format!("deleted as stray: {path}")), ..AuditChange::new(kind) });
-    draft.delete_as_read(key.clone(), read);
+    let as_what = if kind == Swept::Stray { "stray" } else { "unreadable" };
+    draft.note(|| AuditChange {
+        name: Some(format!("deleted as {as_what}: {path}")),
+        ..AuditChange::new(event)
+    });
+    draft.delete_counted(key.clone(), &row);
     Ok(matches!(draft.commit().await?, Attempt::Landed(_)))
+}
+
+/// Writes what is missing beside a row that is as it was read. `false` if it is not.
+async fn mend_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result<bool, Error> {
+    let Some(id) = TenantId::of_key(key) else { return Ok(false) };
+    let tenant = Tenant::of(Arc::clone(engine), id);
+    let Some(place) = tenant.id.parse_row(key.as_bytes()) else { return Ok(false) };
+    let (scope, definition) = match &place {
+        TenantRow::Value(scope, id) | TenantRow::Deleted(Subject::Value(scope, id)) => (scope, id),
+        TenantRow::Definition(id) => return mend_name(&tenant, *id).await,
+        TenantRow::Epoch | TenantRow::Generation => {
+            let mut batch = WriteBatch::default();
+            batch.expect(key.clone(), Expect::Revision(read));
+            batch.put(key.clone(), encode_epoch());
+            return Ok(engine.commit(batch, Touches::CachedRows).await?.is_some());
+        }
+        _ => return Ok(false),
+    };
+    let (accounts, ids) = (scope.linked_account(), [*definition]);
+    let needs = Needs::org_keys().definitions(&ids).accounts(accounts.as_slice()).freshness(Freshness::Fresh);
+    let (view, [row]) = tenant.read(&needs, [key.clone()]).await?;
+    let Some(row) = row.filter(|row| row.revision == read) else { return Ok(false) };
+    let Some(Some(known)) = view.definitions.first() else { return Ok(false) };
+    let mut draft = Draft::new(&tenant, &view);
+    draft.expect_as_read(key.clone(), Some(read));
+    draft.expect_definition(known);
+    let mut mark: &[u8] = &[];
+    if matches!(place, TenantRow::Value(..)) {
+        let Some(value) = tenant.open_value(&view, scope, definition, &row)? else { return Ok(false) };
+        draft.put(tenant.id.value_id(&value.id).key(), encode_index(key.as_bytes()));
+        if !tenant.matches(&known.stored, &value) {
+            mark = GRANDFATHERED;
+        }
+    }
+    draft.put(tenant.id.definition_value(definition, scope).key(), encode_index(mark));
+    Ok(matches!(draft.commit().await?, Attempt::Landed(_)))
+}
+
+/// Leads from the name of a definition to it, unless another one has the name.
+async fn mend_name(tenant: &Tenant, id: DefinitionId) -> Result<bool, Error> {
+    let reference = DefinitionRef::Id(id);
+    let known = tenant.definition(&reference).await?;
+    let name: DefinitionName = known.stored.definition.name.parse()?;
+    let (view, page) =
+        tenant.read(&Needs::org_keys().freshness(Freshness::Fresh), tenant.scan_of_definitions()).await?;
+    let draft = Draft::new(tenant, &view);
+    match draft.refuse_borne(slice::from_ref(&name), None, page, Freshness::Fresh).await {
+        Err(Error::DefinitionExists(found)) => Ok(found == id),
+        refused => refused.map(|()| false),
+    }
 }
 
 /// Whether an index row may still be needed: its value can be read or brought back. Not if the value that is there has
@@ -105,6 +249,9 @@ async fn is_meant(tenant: &Tenant, subject: &Subject<'_>, id: Option<&DocumentId
 }
 
 async fn delete(engine: &Engine, key: &Key, read: RowRevision) -> Result<bool, Error> {
+    if VaultRow::parse(key) == Some(VaultRow::Retired) {
+        return reinstate_unmoved(engine, read).await;
+    }
     let mut batch = WriteBatch::default();
     batch.expect(key.clone(), Expect::Revision(read));
     batch.delete(key.clone());

@@ -145,7 +145,7 @@ impl TenantCheck {
         }
         let revision = place.as_ref().and_then(|place| revision_of(place, row));
         let row_id = place.map_or(RowId::Foreign, RowId::Tenant);
-        CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at, stray: None }
+        CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at, swept: None }
     }
 
     /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.

@@ -112,6 +112,7 @@ mod slots;
 mod stray;
 mod sweep_sizes;
 mod turns;
+mod unreadable_rows;
 mod update_definition;
 mod vault;
 mod verify;

@@ -1,0 +1,140 @@
+//! Rows that nobody can read and no verb of their own takes, and index rows that were lost: a sweep deletes the ones
+//! and writes the others again, and then the vault is whole.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::store::{Store as _, WriteBatch};
+use strongroom::{Error, Finding, Vault, VerifyReport};
+use strongroom_memory::MemoryStore;
+
+use crate::rig::{Kind, RowKey, account, empty, of_account, open, org, rows, text, verified};
+
+/// A variable with two versions of a value of account `a`, which has a credential in its default app.
+fn furnished() -> Arc<MemoryStore> {
+    let (store, vault) = empty();
+    let org = org(&vault);
+    block_on(async {
+        org.define(text("V")).await?;
+        org.create_account(account("a")).with_credential("k", "c").await?;
+        for value in ["one", "two"] {
+            org.set_value("V", of_account("a"), value).await?;
+        }
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    store
+}
+
+fn put(store: &MemoryStore, key: &[u8], row: Option<&[u8]>) {
+    let mut batch = WriteBatch::default();
+    match row {
+        Some(row) => batch.put(key.into(), row.to_vec()),
+        None => batch.delete(key.into()),
+    }
+    block_on(store.commit(Arc::new(batch))).unwrap();
+}
+
+/// The first row of a kind.
+fn first(store: &MemoryStore, kind: Kind) -> Vec<u8> {
+    rows(store).into_keys().find(|key| RowKey::parse(key).kind == kind).unwrap()
+}
+
+fn report(store: &Arc<MemoryStore>) -> (Vault, VerifyReport) {
+    let vault = open(Arc::clone(store));
+    let report = block_on(vault.verify()).unwrap();
+    (vault, report)
+}
+
+/// Whether the vault is whole and takes writes.
+fn is_whole(store: &Arc<MemoryStore>) {
+    let (vault, report) = report(store);
+    assert!(report.is_clean() && report.unverifiable == 0 && report.jobs == 0, "{report}");
+    block_on(org(&vault).define(text("AFTER"))).unwrap();
+}
+
+/// Keys of the vault as a whole and of tenants, of rows that no other verb takes.
+fn planted(store: &MemoryStore) -> Vec<Vec<u8>> {
+    let count = first(store, Kind::Count);
+    let tenant = &count[..count.len() - 1];
+    let org = &tenant[1..26];
+    let value = first(store, Kind::FormerValue);
+    let mut version = value.clone();
+    *version.last_mut().unwrap() ^= 1;
+    let elsewhere = [&[1][..], org, b"elsewhere\0"].concat();
+    vec![
+        [tenant, b"\x40sessions\0key\0"].concat(),
+        version,
+        [&[0, 4], &tenant[1..], &[9; 12]].concat(),
+        [&[0, 4], &elsewhere[1..], &[9; 12]].concat(),
+        [&[0, 5][..], &[9; 12]].concat(),
+        vec![0, 0x10],
+        [&[0, 0x12], org].concat(),
+        [&[0, 0x13], org, &[9; 16]].concat(),
+    ]
+}
+
+#[test]
+fn a_row_that_nobody_can_read_is_deleted_if_that_is_asked_for() {
+    let keys = planted(&furnished());
+    for key in keys {
+        let store = furnished();
+        put(&store, &key, Some(b"junk"));
+        let (vault, found) = report(&store);
+        assert_eq!(found.findings.iter().filter(|found| found.is_unreadable()).count(), 1, "{found}");
+        assert_eq!(block_on(vault.sweep_stray(&found)).unwrap(), 0, "{found}");
+        assert_eq!(block_on(vault.sweep_unreadable(&found)).unwrap(), 1, "{found}");
+        assert!(!rows(&*store).contains_key(&key));
+        is_whole(&store);
+    }
+}
+
+#[test]
+fn a_row_that_can_be_read_by_now_stays() {
+    let store = furnished();
+    let key = first(&store, Kind::FormerValue);
+    let row = rows(&*store)[&key].clone();
+    put(&store, &key, Some(b"junk"));
+    let (vault, found) = report(&store);
+    put(&store, &key, Some(&row));
+    assert_eq!(block_on(vault.sweep_unreadable(&found)).unwrap(), 0);
+    is_whole(&store);
+}
+
+#[test]
+fn lost_index_rows_are_written_again() {
+    for kind in [Kind::DefinitionName, Kind::DefinitionValue, Kind::ValueId] {
+        let store = furnished();
+        let key = first(&store, kind);
+        put(&store, &key, None);
+        let (vault, found) = report(&store);
+        assert!(found.findings.iter().any(Finding::is_mendable), "{found}");
+        assert_eq!(block_on(vault.mend(&found)).unwrap(), 1, "{kind:?}: {found}");
+        verified(&store);
+        is_whole(&store);
+    }
+}
+
+#[test]
+fn a_wrong_mark_is_set_right() {
+    let store = furnished();
+    put(&store, &first(&store, Kind::DefinitionValue), Some(&[0xd7, 1, 0x11, 0xa1, 0, 0x41, 1]));
+    let (vault, found) = report(&store);
+    assert!(!found.is_clean());
+    assert_eq!(block_on(vault.mend(&found)).unwrap(), 1, "{found}");
+    is_whole(&store);
+}
+
+#[test]
+fn a_damaged_epoch_or_generation_is_written_again() {
+    let store = furnished();
+    let count = first(&store, Kind::Count);
+    for kind in [2, 4] {
+        put(&store, &[&count[..count.len() - 1], &[kind]].concat(), Some(b"junk"));
+    }
+    let (vault, found) = report(&store);
+    assert_eq!(block_on(vault.mend(&found)).unwrap(), 2, "{found}");
+    is_whole(&store);
+}
