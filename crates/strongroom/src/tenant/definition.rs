@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::Arc;
 
 use crate::engine::cache::{DELETED, Definition, Moment};
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::keys::{Document, ScopeKeys};
 use crate::model::{AuditChange, DefinitionRef, EventKind, Revision, StoredDefinition};
@@ -193,65 +193,68 @@ impl Draft<'_> {
         Ok(Some(stored))
     }
 
-    /// Changes the count of definitions, within its limit.
-    pub(crate) fn put_definition_count(
+    /// Puts the number of definitions, within its limit: as many as there are, and the `change` that this batch makes.
+    /// The count that the store shows may be damaged, or that of another time, so it says nothing. Every write that
+    /// makes or deletes a definition writes it, so this batch loses to one that does so meanwhile. `known` is how many
+    /// were read with it.
+    pub(crate) async fn put_definition_count(
         &mut self,
         read: Option<&Versioned>,
-        change: i64,
+        (known, change): (Option<u64>, i64),
+        freshness: Freshness,
     ) -> Result<(), Error> {
-        let (count, revision) = self.next_count(read)?;
-        // Saturates: a wrong count must not keep anyone from deleting.
-        let changed = count.saturating_add_signed(change);
+        let found = match known {
+            Some(known) => known,
+            None => self.tenant().count_definitions(None).await?,
+        };
+        let counted = found.saturating_add_signed(change);
         let max = self.tenant().engine.limits.definitions();
-        if change > 0 && changed > max as u64 {
+        if change > 0 && counted > max as u64 {
             return Err(Error::TooManyDefinitions(max));
         }
-        self.put_count(read, changed, revision)
+        self.put_count(read, counted, freshness)
     }
 
-    /// Counts the definitions by their rows, without that of `id`, which `stays` or goes with this batch. That row may
-    /// have been planted or lost, so the stated count says nothing of it. Every write that makes or deletes a
-    /// definition writes the count, so this batch loses to one that does so meanwhile.
+    /// The same with the row of `id`, which may have been planted or lost, and `stays` or goes with this batch.
     pub(crate) async fn recount_definitions(
         &mut self,
         read: Option<&Versioned>,
-        id: &DefinitionId,
-        stays: bool,
+        (id, stays): (&DefinitionId, bool),
+        freshness: Freshness,
     ) -> Result<(), Error> {
-        let tenant = self.tenant();
-        let (range, own) = (tenant.id.definitions(), tenant.id.definition(id).key());
-        let page = tenant.engine.read(tenant.scan_of_definitions()).await?;
-        let rows = tenant.rest(&range, page).await?;
-        let others = rows.iter().filter(|(key, _)| *key != own).count() as u64;
-        let (_, revision) = self.next_count(read)?;
-        self.put_count(read, others + u64::from(stays), revision)
+        let others = self.tenant().count_definitions(Some(id)).await?;
+        self.put_count(read, others + u64::from(stays), freshness)
     }
 
-    /// The stated count, and the revision of the next one.
-    fn next_count(&self, read: Option<&Versioned>) -> Result<(u64, Revision), Error> {
-        match read {
-            Some(row) => {
-                let (count, revision) = self.read_count(&self.tenant().id.count(), row)?;
-                Ok((count, revision.next()))
-            }
-            // Random, since the count of an org that was shredded was at this address.
-            None => Ok((0, Revision::first()?)),
-        }
-    }
-
-    fn put_count(&mut self, read: Option<&Versioned>, count: u64, revision: Revision) -> Result<(), Error> {
-        let document = Document { id: None, revision, body: &count.to_be_bytes() };
-        self.put_sealed(&self.tenant().id.count(), read.map(|row| row.revision), &document)
-    }
-
-    fn read_count(&self, place: &Row<'_>, row: &Versioned) -> Result<(u64, Revision), Error> {
-        let Some(opened) = self.tenant().open(self.keys(None), place, &row.value)? else {
-            let revision = SealedRow::decode(place.kind(), &row.value).map(|sealed| sealed.revision);
-            return Ok((0, revision.map_err(|error| Error::row(place.name(), error))?));
+    fn put_count(&mut self, read: Option<&Versioned>, count: u64, freshness: Freshness) -> Result<(), Error> {
+        let place = self.tenant().id.count();
+        let revision = match read.map(|row| self.revision_of_count(&place, row)) {
+            Some(Ok(revision)) => revision.next(),
+            Some(Err(error)) if !freshness.is_lost(&error) => return Err(error),
+            // Random, since another count was, or may have been, at this address.
+            Some(Err(_)) | None => Revision::first()?,
         };
-        let bytes = opened.plaintext.as_slice().try_into();
-        let bytes = bytes.map_err(|_| Error::damaged(place.name(), Damage::Malformed))?;
-        Ok((u64::from_be_bytes(bytes), opened.revision))
+        let document = Document { id: None, revision, body: &count.to_be_bytes() };
+        self.put_sealed(&place, read.map(|row| row.revision), &document)
+    }
+
+    fn revision_of_count(&self, place: &Row<'_>, row: &Versioned) -> Result<Revision, Error> {
+        if let Some(opened) = self.tenant().open(self.keys(None), place, &row.value)? {
+            return Ok(opened.revision);
+        }
+        let sealed = SealedRow::decode(place.kind(), &row.value);
+        sealed.map(|sealed| sealed.revision).map_err(|error| Error::row(place.name(), error))
+    }
+}
+
+impl Tenant {
+    /// The number of definitions, without `other`.
+    async fn count_definitions(&self, other: Option<&DefinitionId>) -> Result<u64, Error> {
+        let scan = self.scan_of_definitions().keys_only();
+        let page = self.engine.read(scan).await?;
+        let rows = self.rest(&self.id.definitions(), page).await?;
+        let other = other.map(|id| self.id.definition(id).key());
+        Ok(rows.iter().filter(|(key, _)| Some(key) != other.as_ref()).count() as u64)
     }
 }
 

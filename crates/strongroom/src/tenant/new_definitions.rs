@@ -9,7 +9,7 @@ use crate::model::{DefinitionRef, Metadata, Revision, StoredDefinition, Variable
 use crate::row::TenantId;
 use crate::store::{Key, RowRevision, Versioned};
 use crate::tenant::names::read_hint;
-use crate::tenant::{Draft, Expiry, Tenant, WriteOptions, check_definition};
+use crate::tenant::{Draft, Expiry, Freshness, Tenant, WriteOptions, check_definition};
 
 /// New definitions that were checked and have ids, but no rows yet.
 pub(crate) struct NewDefinitions<'a> {
@@ -79,11 +79,14 @@ impl<'a> NewDefinitions<'a> {
 }
 
 impl Draft<'_> {
-    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::gets`].
-    pub(crate) fn put_new_definitions(
+    /// Puts new definitions, their names and the count. `rows` are those of [`NewDefinitions::gets`], `known` is how
+    /// many definitions were read with them.
+    pub(crate) async fn put_new_definitions(
         &mut self,
         made: &NewDefinitions<'_>,
         rows: &[Option<Versioned>],
+        known: Option<u64>,
+        freshness: Freshness,
     ) -> Result<(), Error> {
         let Some((count, taken)) = rows.split_last() else { return Ok(()) };
         if let Some(taken) = taken.iter().flatten().next() {
@@ -93,6 +96,6 @@ impl Draft<'_> {
             self.put_definition(&definition.stored, None)?;
             self.put_definition_name(name, &definition.stored.id);
         }
-        self.put_definition_count(count.as_ref(), made.names.len() as i64)
+        self.put_definition_count(count.as_ref(), (known, made.names.len() as i64), freshness).await
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{Error, Finding, Vault, VerifyReport};
+use strongroom::{Error, Finding, Limits, Vault, VerifyReport};
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Kind, RowKey, account, empty, of_account, open, org, rows, text, verified};
+use crate::rig::{
+    Kind, RowKey, account, empty, of_account, open, options, org, rows, text, unlock, verified,
+};
 
 /// A variable with two versions of a value of account `a`, which has a credential in its default app.
 fn furnished() -> Arc<MemoryStore> {
@@ -137,4 +139,48 @@ fn a_damaged_epoch_or_generation_is_written_again() {
     let (vault, found) = report(&store);
     assert_eq!(block_on(vault.mend(&found)).unwrap(), 2, "{found}");
     is_whole(&store);
+}
+
+#[test]
+fn a_lost_or_wrong_count_is_counted_again_by_whoever_makes_or_deletes_a_definition() {
+    let ways: [fn(&Arc<MemoryStore>, &[u8]); 3] = [
+        |store, key| put(store, key, None),
+        |store, key| put(store, key, Some(b"junk")),
+        |store, key| {
+            let other = org(&open(Arc::clone(store)));
+            block_on(other.define(text("OTHER"))).unwrap();
+            let two = rows(&**store)[key].clone();
+            block_on(other.delete_definition("OTHER")).unwrap();
+            put(store, key, Some(&two));
+        },
+    ];
+    for way in ways {
+        let store = furnished();
+        way(&store, &first(&store, Kind::Count));
+        let org = org(&open(Arc::clone(&store)));
+        block_on(org.define(text("W"))).unwrap();
+        verified(&store);
+        block_on(org.delete_definition("W")).unwrap();
+        verified(&store);
+    }
+}
+
+#[test]
+fn a_count_that_states_too_many_refuses_no_definition() {
+    let (store, vault) = empty();
+    block_on(async {
+        org(&vault).define(text("A")).await.unwrap();
+        org(&vault).define(text("B")).await.unwrap();
+    });
+    let key = first(&store, Kind::Count);
+    let full = rows(&*store)[&key].clone();
+    block_on(org(&vault).delete_definition("B")).unwrap();
+    put(&store, &key, Some(&full));
+    let vault =
+        block_on(options().limits(Limits::default().definitions_max(2)).open(Arc::clone(&store), unlock()))
+            .unwrap();
+    block_on(org(&vault).define(text("C"))).unwrap();
+    let refused = block_on(org(&vault).define(text("D")));
+    assert!(matches!(refused, Err(Error::TooManyDefinitions(2))), "{refused:?}");
+    verified(&store);
 }

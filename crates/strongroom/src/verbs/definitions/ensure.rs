@@ -123,7 +123,7 @@ impl Org {
         }
         let mut draft = Draft::new(tenant, &view);
         draft.expect_as_read(epoch, moment);
-        match draft.put_new_definitions(&made, &taken) {
+        match draft.put_new_definitions(&made, &taken, None, freshness).await {
             // Another caller has defined it since the catalog was read.
             Err(Error::DefinitionExists(_)) => return Ok(Attempt::AGAIN),
             put => put?,

@@ -348,7 +348,7 @@ impl Org {
             ToRestore::Lost(_, read) => {
                 draft.replace_definition(&after, *read).await?;
                 if read.is_none() {
-                    draft.recount_definitions(count.as_ref(), &id, true).await?;
+                    draft.recount_definitions(count.as_ref(), (&id, true), freshness).await?;
                 }
             }
         }
@@ -399,7 +399,7 @@ impl Org {
         if !taken.as_ref().is_some_and(|row| leads_to(row, &id)) {
             draft.take_definition_name(&name, id, taken.as_ref(), freshness).await?;
         }
-        draft.put_definition_count(count.as_ref(), 1)?;
+        draft.put_definition_count(count.as_ref(), (None, 1), freshness).await?;
         Ok(draft.commit().await?.map(|_| Some(stored)))
     }
 }

@@ -160,7 +160,7 @@ impl Org {
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
         draft.delete_definition(definition, options).await?;
-        draft.put_definition_count(count.as_ref(), -1)?;
+        draft.put_definition_count(count.as_ref(), (None, -1), freshness).await?;
         let job = draft.put_job(&Sweep::Definition(id))?;
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| job))

@@ -70,7 +70,7 @@ impl Org {
         if is_gone && tenant.values_by_key(&id).await?.is_empty() {
             return Err(Error::DefinitionNotFound(reference));
         }
-        draft.recount_definitions(count.as_ref(), &id, false).await?;
+        draft.recount_definitions(count.as_ref(), (&id, false), freshness).await?;
         draft.delete_history(history);
         draft.delete_definition_row(place, row.map(|row| row.revision));
         draft.note(|| AuditChange {

@@ -112,8 +112,9 @@ impl Org {
         }
 
         let mut draft = Draft::new(tenant, &view);
+        let counted = (!known.more).then_some(known.rows.len() as u64);
         draft.refuse_borne(made.names(), None, known, freshness).await?;
-        draft.put_new_definitions(made, &taken)?;
+        draft.put_new_definitions(made, &taken, counted, freshness).await?;
         let written = put_values(&mut draft, made, values, &existing, options)?;
         draft.put_companions(options).await?;
         let landed = draft.commit().await?;
