@@ -46,15 +46,24 @@ pub(crate) async fn finish_job(
     marked: (Key, RowRevision),
 ) -> Result<(), Error> {
     let missing = || Error::damaged("a job row", Damage::Missing);
-    let job = JobId::from_bytes(job).ok_or_else(missing)?;
-    tenant.engine.refuse_planned(&tenant.id.job(&job).key())?;
-    let (key, revision) = marked;
-    let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
-    // Both rows come from one snapshot: a marked row that has not changed while its job is gone can only be damage.
-    if job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision) {
+    let id = JobId::from_bytes(job).ok_or_else(missing)?;
+    tenant.engine.refuse_planned(&tenant.id.job(&id).key())?;
+    if is_lost_job(tenant, job, marked).await? {
         return Err(missing());
     }
-    run_job(tenant, &job).await
+    run_job(tenant, &id).await
+}
+
+/// Whether the job that the row at `marked` names is gone, while the row is unchanged: that can only be damage.
+pub(crate) async fn is_lost_job(
+    tenant: &Tenant,
+    job: &[u8; 12],
+    (key, revision): (Key, RowRevision),
+) -> Result<bool, Error> {
+    let Some(job) = JobId::from_bytes(job) else { return Ok(true) };
+    // Both rows come from one snapshot.
+    let [job_row, marked_row] = tenant.engine.read([tenant.id.job(&job).key(), key]).await?;
+    Ok(job_row.is_none() && marked_row.is_some_and(|row| row.revision == revision))
 }
 
 /// One run of a job.

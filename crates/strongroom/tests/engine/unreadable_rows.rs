@@ -1,5 +1,5 @@
-//! Rows that nobody can read and no verb of their own takes, and index rows that were lost: a sweep deletes the ones
-//! and writes the others again, and then the vault is whole.
+//! Rows that nobody can read and no verb of their own takes, index rows that were lost, and what is left of accounts
+//! and integrations that are gone: each has a step that takes it away or mends it, and then the vault is whole.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{Error, Finding, Limits, Vault, VerifyReport};
+use strongroom::{Error, Finding, IntegrationId, Limits, Org, PageRequest, Vault, VerifyReport};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Kind, RowKey, account, empty, of_account, open, options, org, rows, text, unlock, verified,
+    Kind, RowKey, account, empty, of_account, open, options, org, rows, stop_after_first_commit, text,
+    unlock, verified,
 };
 
 /// A variable with two versions of a value of account `a`, which has a credential in its default app.
@@ -183,4 +184,58 @@ fn a_count_that_states_too_many_refuses_no_definition() {
     let refused = block_on(org(&vault).define(text("D")));
     assert!(matches!(refused, Err(Error::TooManyDefinitions(2))), "{refused:?}");
     verified(&store);
+}
+
+#[test]
+fn what_is_left_of_an_account_that_is_gone_goes_with_another_delete() {
+    for lost in [vec![Kind::Account], vec![Kind::Account, Kind::Keyring]] {
+        let store = furnished();
+        for kind in lost {
+            let is_it = |key: &Vec<u8>| {
+                let RowKey { kind: of, rest, .. } = RowKey::parse(key);
+                of == kind && rest.starts_with(b"a")
+            };
+            let key = rows(&*store).into_keys().find(is_it).unwrap();
+            put(&store, &key, None);
+        }
+        let org = org(&open(Arc::clone(&store)));
+        block_on(org.delete_account(&account("a"))).unwrap();
+        is_whole(&store);
+        let again = block_on(org.delete_account(&account("a")));
+        assert!(matches!(again, Err(Error::AccountNotFound(_))), "{again:?}");
+    }
+}
+
+#[test]
+fn a_delete_whose_job_is_lost_is_begun_again() {
+    let app = IntegrationId::default_app();
+    let store = furnished();
+    stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));
+    put(&store, &first(&store, Kind::Job), None);
+    block_on(org(&open(Arc::clone(&store))).delete_account(&account("a"))).unwrap();
+    is_whole(&store);
+
+    let store = furnished();
+    let removed = async |org: Org| org.account(account("a")).delete_integration(&app).await;
+    stop_after_first_commit(&store, async |org| drop(removed(org).await));
+    put(&store, &first(&store, Kind::Job), None);
+    block_on(removed(org(&open(Arc::clone(&store))))).unwrap();
+    is_whole(&store);
+}
+
+#[test]
+fn an_integration_that_cannot_be_read_hides_no_other_and_is_deleted_by_itself() {
+    let store = furnished();
+    let org = org(&open(Arc::clone(&store)));
+    let of = org.account(account("a"));
+    block_on(of.add_integration(&"other".parse().unwrap())).unwrap();
+    put(&store, &first(&store, Kind::Integration), Some(b"junk"));
+    let each = block_on(of.each_integration(PageRequest::default())).unwrap().items;
+    let [(first, None, Err(Error::Damaged { .. })), (other, None, Ok(_))] = each.as_slice() else {
+        panic!("{each:?}")
+    };
+    assert_eq!((first, other.as_str()), (&IntegrationId::default_app(), "other"));
+    block_on(of.delete_integration(first)).unwrap();
+    assert_eq!(block_on(of.integrations(PageRequest::default())).unwrap().items.len(), 1);
+    is_whole(&store);
 }

@@ -3,10 +3,11 @@
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
-use crate::jobs::{JobId, run_job, until_landed};
+use crate::jobs::{JobId, is_lost_job, run_job, until_landed};
 use crate::model::{EventKind, Expected, Revision};
 use crate::row::body::{AccountBody, Sweep};
-use crate::tenant::{Attempt, Draft, Freshness, Needs, WriteOptions};
+use crate::store::Scan;
+use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, WriteOptions};
 use crate::verbs::org::Org;
 
 /// What a delete does with an account that is already deleted.
@@ -23,7 +24,7 @@ impl Org {
     /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
     /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. The
     /// account's writers cannot hold up the delete, however many there are. An account that was never registered can be
-    /// deleted too, if it has values, and so can one whose row cannot be opened.
+    /// deleted too, if it has values, and so can one whose row cannot be opened, or of which only some rows are left.
     ///
     /// A [bound](crate::Account::bound) handle writes nothing after the first batch. Any other handle can set a value
     /// of an account that is not registered, so it can also do so after a delete.
@@ -112,7 +113,8 @@ impl Org {
             OnDeleted::Fail => keys.is_some_and(|keys| keys.keyring.active().is_some()),
             OnDeleted::Repeat => keys.is_some(),
         };
-        if live.is_none() && !is_there && !is_lost {
+        let is_known = live.is_some() || is_there || is_lost;
+        if !is_known && !self.has_left(account, loaded.as_ref()).await? {
             return Err(Error::AccountNotFound(account.clone()));
         }
         options.check(live.map(|loaded| loaded.revision))?;
@@ -141,5 +143,22 @@ impl Org {
         draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));
         draft.put_companions(options).await?;
         Ok(draft.commit().await?.map(|_| (job, revision)))
+    }
+
+    /// Whether an account that is not there has left rows that no job sweeps: its own row, its keyring or the job of
+    /// its delete was lost, or they were planted.
+    async fn has_left(
+        &self,
+        account: &LinkedAccountId,
+        deleting: Option<&Loaded<AccountBody>>,
+    ) -> Result<bool, Error> {
+        let tenant = &*self.tenant;
+        if let Some((loaded, job)) = deleting.and_then(|loaded| Some((loaded, loaded.body.deleting?))) {
+            let marked = (tenant.id.account(account).key(), loaded.row_revision);
+            return is_lost_job(tenant, &job, marked).await;
+        }
+        let ranges = tenant.id.counted_of_account(account);
+        let scans: Vec<_> = ranges.into_iter().map(|range| Scan::new(range, 1).keys_only()).collect();
+        Ok(tenant.engine.read(scans).await?.iter().any(|page| !page.rows.is_empty()))
     }
 }

@@ -3,10 +3,10 @@
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
-use crate::jobs::{JobId, finish_job, run_job, until_landed};
+use crate::jobs::{JobId, finish_job, is_lost_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
-use crate::store::{KeyRange, Scan, Versioned};
+use crate::store::{Scan, Versioned};
 use crate::tenant::{Attempt, Draft, Freshness, List, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -95,8 +95,37 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn integrations(&self, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        let listed = self.list_apps(self.org().tenant.id.integrations(self.id()), page);
+        let range = self.org().tenant.id.integrations(self.id());
+        let listed = self.list_apps(List::new(INTEGRATIONS, &range), page, |_, found| found);
         self.org().tenant.observed(Call::of("integrations").account(self.id()), listed).await
+    }
+
+    /// The same, each with its ids, but one that cannot be read keeps no other out of the list: in its place is why.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let page = account.each_integration(strongroom::PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().all(|(_, connection, found)| connection.is_none() && found.is_ok()));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the account's row or the org's keys cannot be read;
+    /// [`Error::Store`].
+    pub async fn each_integration(
+        &self,
+        page: PageRequest,
+    ) -> Result<Listing<(IntegrationId, Option<ConnectionId>, Result<Integration, Error>)>, Error> {
+        let range = self.org().tenant.id.integrations(self.id());
+        // By keys that may be out of date, all of them would seem to be damaged.
+        let listed = self.list_apps(List::new(INTEGRATIONS, &range).fresh(), page, |app, found| {
+            let found = match found {
+                Err(error) if error.is_damage() => Some(Err(error)),
+                found => found?.map(Ok),
+            };
+            Ok(found.map(|found| (app.integration(), app.connection(), found)))
+        });
+        self.org().tenant.observed(Call::of("each_integration").account(self.id()), listed).await
     }
 
     /// The connections of one integration: the default one, then the others in the order of the bytes of their ids.
@@ -116,13 +145,18 @@ impl Account {
         integration: &IntegrationId,
         page: PageRequest,
     ) -> Result<Listing<Integration>, Error> {
-        let listed = self.list_apps(self.org().tenant.id.connections(self.id(), integration), page);
+        let range = self.org().tenant.id.connections(self.id(), integration);
+        let listed = self.list_apps(List::new(INTEGRATIONS, &range), page, |_, found| found);
         let call = Call::of("connections").account(self.id()).of_app(integration, None);
         self.org().tenant.observed(call, listed).await
     }
 
-    async fn list_apps(&self, range: KeyRange, page: PageRequest) -> Result<Listing<Integration>, Error> {
-        let list = List::new("integrations", &range);
+    async fn list_apps<T>(
+        &self,
+        list: List<'_>,
+        page: PageRequest,
+        take: impl Fn(&AppId, Result<Option<Integration>, Error>) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
         page.place_in(list.id())?;
         // Integrations of a deleted account may not be swept yet.
         let read = fresh_if_stale(|freshness| self.org().try_linked_account(self.id(), freshness));
@@ -135,9 +169,11 @@ impl Account {
         let listed = tenant
             .list(list, &page, |view, key, row| {
                 let app: AppId = listed_id(&all, key)?;
-                let loaded = tenant.open_integration(view, self.id(), &app, row)?;
-                let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
-                Ok(live.and_then(|loaded| loaded.body.into_model(&app)))
+                let loaded = tenant.open_integration(view, self.id(), &app, row).map(|loaded| {
+                    let live = loaded.filter(|loaded| loaded.body.deleting.is_none());
+                    live.and_then(|loaded| loaded.body.into_model(&app))
+                });
+                take(&app, loaded)
             })
             .await?;
         self.refuse_ended().await?;
@@ -295,15 +331,47 @@ impl Account {
         let tenant = &*self.org().tenant;
         let account = self.id();
         let (view, rows) = self.read_integration(app, freshness).await?;
-        let (known, loaded) = tenant.live_integration(&view, self.registration(), app, &rows)?;
+        let (known, loaded) = match tenant.live_integration(&view, self.registration(), app, &rows) {
+            Ok((known, loaded)) => (known, Some(loaded)),
+            Err(error) => {
+                let [account_row, row] = &rows;
+                let known = tenant.live_account(&view, self.registration(), account_row.as_ref())?;
+                let is_lost =
+                    freshness.is_lost(&error) || self.has_lost_job(&view, app, row.as_ref()).await?;
+                (known.filter(|_| is_lost).ok_or(error)?, None)
+            }
+        };
 
         let mut draft = Draft::new(tenant, &view);
         draft.makes_room();
         let job = draft.put_job(&Sweep::Integration(account.clone(), app.clone()))?;
-        let body = loaded.body.clone().deleting(&job);
-        draft.put_integration(account, app, &body, Some(&loaded))?;
+        match loaded {
+            Some(loaded) => {
+                draft.put_integration(account, app, &loaded.body.clone().deleting(&job), Some(&loaded))?;
+            }
+            None => {
+                let now = tenant.engine.now().max(tenant.account_begins_at(&view, account)?);
+                let body = IntegrationBody::new(draft.new_id()?, now).deleting(&job);
+                row.iter().for_each(|row| draft.replace_dead(tenant.id.integration(account, app).key(), row));
+                draft.put_integration(account, app, &body, None)?;
+            }
+        }
         draft.bump_generation(account, &known)?;
         Ok(draft.commit().await?.map(|_| job))
+    }
+
+    /// Whether an integration is being deleted by a job that the store has lost.
+    async fn has_lost_job(
+        &self,
+        view: &View<'_>,
+        app: &AppId,
+        row: Option<&Versioned>,
+    ) -> Result<bool, Error> {
+        let tenant = &*self.org().tenant;
+        let Some(row) = row else { return Ok(false) };
+        let loaded = tenant.open_integration(view, self.id(), app, row)?;
+        let Some(job) = loaded.and_then(|loaded| loaded.body.deleting) else { return Ok(false) };
+        is_lost_job(tenant, &job, (tenant.id.integration(self.id(), app).key(), row.revision)).await
     }
 }
 
@@ -328,5 +396,7 @@ impl Org {
     }
 }
 
+/// The list of integrations, and of their connections.
+const INTEGRATIONS: &str = "integrations";
 /// More than the default quota of an account, so that one page nearly always holds them all.
 const PAGE_ROWS: usize = 1_000;
