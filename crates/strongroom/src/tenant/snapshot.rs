@@ -1,12 +1,14 @@
 //! Whole ranges and every definition, as they were at one point in commit order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::{Cached, Catalog, Definition, Tag};
 use crate::error::Error;
 use crate::id::{DefinitionId, LinkedAccountId};
-use crate::store::{Key, KeyRange, Page, Scan, Versioned};
+use crate::store::{Key, KeyRange, Page, READ_OPS_MAX, Scan, Versioned};
+use crate::tenant::names::read_hint;
 use crate::tenant::{Freshness, Needs, Tenant, View};
 
 /// The rows of a range, in key order.
@@ -28,12 +30,60 @@ impl Tenant {
         ranges: &[KeyRange],
         freshness: Freshness,
     ) -> Result<Snapshot<'a>, Error> {
+        self.snapshot_with(accounts, ranges, None, freshness).await
+    }
+
+    /// The same for a reader of the definitions with these names, if there is a list. Another one that cannot be read
+    /// is left out.
+    pub(crate) async fn snapshot_of<'a>(
+        &self,
+        accounts: &'a [&'a LinkedAccountId],
+        ranges: &[KeyRange],
+        names: Option<&BTreeSet<String>>,
+        freshness: Freshness,
+    ) -> Result<Snapshot<'a>, Error> {
+        let whole = self.snapshot(accounts, ranges, freshness).await;
+        let (Err(error), Some(names)) = (&whole, names) else { return whole };
+        if !error.is_damage() && !matches!(error, Error::RolledBack { .. }) {
+            return whole;
+        }
+        let mut ids = self.ids_named(names).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let of_names = self.snapshot_with(accounts, ranges, Some(&ids), Freshness::Fresh).await?;
+            // Otherwise a definition was renamed meanwhile.
+            match self.ids_named(names).await? {
+                now if now == ids => return Ok(of_names),
+                now => ids = now,
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// The definitions that the index rows of names lead to.
+    async fn ids_named(&self, names: &BTreeSet<String>) -> Result<BTreeSet<DefinitionId>, Error> {
+        let mut ids = BTreeSet::new();
+        let keys: Vec<Key> = names.iter().map(|name| self.id.name_key(name)).collect();
+        for keys in keys.chunks(READ_OPS_MAX) {
+            let rows = self.engine.read(keys.to_vec()).await?;
+            ids.extend(rows.iter().flatten().filter_map(|row| read_hint(row).ok()));
+        }
+        Ok(ids)
+    }
+
+    /// Reads whole ranges and the definitions with these ids, or all.
+    async fn snapshot_with<'a>(
+        &self,
+        accounts: &'a [&'a LinkedAccountId],
+        ranges: &[KeyRange],
+        ids: Option<&BTreeSet<DefinitionId>>,
+        freshness: Freshness,
+    ) -> Result<Snapshot<'a>, Error> {
         let mut freshness = freshness;
         for _ in 0..ATTEMPTS_MAX {
             let needs = Needs::org_keys().accounts(accounts).freshness(freshness);
             // Before the catalog is read, so that a later commit shows.
             let moment = self.engine.caches.moment();
-            let cached = self.cached_catalog(freshness);
+            let cached = self.cached_catalog(freshness).filter(|_| ids.is_none());
             let mut wanted = ranges.to_vec();
             if cached.is_none() {
                 wanted.push(self.id.definitions());
@@ -54,7 +104,7 @@ impl Tenant {
             self.engine.caches.counts.add(Cached::Catalogs, known, 1 - known);
             let catalog = match cached {
                 Some((catalog, _)) => catalog,
-                None => self.open_catalog(&view, &rows.pop().unwrap_or_default())?,
+                None => self.open_catalog(&view, &rows.pop().unwrap_or_default(), ids)?,
             };
             return Ok(Snapshot { view, catalog, ranges: rows });
         }
@@ -77,8 +127,13 @@ impl Tenant {
         cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
-    /// Opens all definitions, except those cached from this very row.
-    fn open_catalog(&self, view: &View<'_>, rows: &Rows) -> Result<Catalog, Error> {
+    /// Opens the definitions with these ids, or all, except those cached from this very row.
+    fn open_catalog(
+        &self,
+        view: &View<'_>,
+        rows: &Rows,
+        ids: Option<&BTreeSet<DefinitionId>>,
+    ) -> Result<Catalog, Error> {
         let prefix_len = self.id.definitions().start.len();
         let mut catalog = Vec::with_capacity(rows.len());
         for (key, row) in rows {
@@ -91,12 +146,15 @@ impl Tenant {
             }
             let id = key.as_bytes().get(prefix_len..).and_then(DefinitionId::from_bytes);
             // Not the key of a definition: `verify` reports it, and one such row does not hide the rest.
-            let Some(id) = id else { continue };
+            let Some(id) = id.filter(|id| ids.is_none_or(|ids| ids.contains(id))) else { continue };
             if let Some(definition) = self.open_definition(view.keys(None), id, row, view.moment)? {
                 catalog.push(Arc::new(definition));
             }
         }
         let catalog = Arc::new(catalog);
+        if ids.is_some() {
+            return Ok(catalog);
+        }
         let (key, kept) = (self.id.epoch().key(), Arc::clone(&catalog));
         let caches = &self.engine.caches;
         caches.insert(view.moment, |tables| tables.catalogs.insert(key, kept, view.tag));

@@ -213,7 +213,7 @@ impl Org {
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
-            tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
+            tenant.snapshot_of(account.as_slice(), &ranges, names, freshness).await?;
         let mut scopes = ScopeRows::of(path, &ranges);
         let mut resolution = Resolution::new(Vec::with_capacity(catalog.len()), Vec::new());
         for stored in known(&catalog, names) {
@@ -250,7 +250,7 @@ impl Org {
         let account = path.account_id();
         let ranges: Vec<_> = path.scopes().map(|scope| tenant.id.values(scope)).collect();
         let Snapshot { view, catalog, ranges } =
-            tenant.snapshot(account.as_slice(), &ranges, freshness).await?;
+            tenant.snapshot_of(account.as_slice(), &ranges, names, freshness).await?;
         let mut scopes = ScopeRows::of(path, &ranges);
         let mut traces = Vec::with_capacity(catalog.len());
         for stored in known(&catalog, names) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{Error, Finding, IntegrationId, Limits, Org, PageRequest, Vault, VerifyReport};
+use strongroom::{
+    Error, Finding, IntegrationId, Limits, Org, PageRequest, Scope, ScopePath, Vault, VerifyReport,
+};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
@@ -238,4 +240,28 @@ fn an_integration_that_cannot_be_read_hides_no_other_and_is_deleted_by_itself() 
     block_on(of.delete_integration(first)).unwrap();
     assert_eq!(block_on(of.integrations(PageRequest::default())).unwrap().items.len(), 1);
     is_whole(&store);
+}
+
+#[test]
+fn a_definition_that_cannot_be_read_fails_only_readers_that_know_its_name() {
+    let (store, vault) = empty();
+    let org_of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store)));
+    let id = block_on(async {
+        for name in ["KNOWN", "LOST"] {
+            org(&vault).define(text(name)).await.unwrap();
+            org(&vault).set_value(name, Scope::Org, "v").await.unwrap();
+        }
+        org(&vault).definition("LOST").await.unwrap().unwrap().id
+    });
+    let is_it = |key: &Vec<u8>| RowKey::parse(key).kind == Kind::Definition && key.ends_with(id.as_bytes());
+    let key = rows(&*store).into_keys().find(is_it).unwrap();
+    put(&store, &key, Some(b"junk"));
+    let run = org_of(&store).reader(ScopePath::org());
+    block_on(async {
+        assert_eq!(run.only(["KNOWN"]).resolve_all().await.unwrap().values.len(), 1);
+        assert_eq!(run.only(["KNOWN"]).explain_all().await.unwrap().len(), 1);
+        for run in [run.only(["KNOWN", "LOST"]), run.clone()] {
+            assert!(matches!(run.resolve_all().await, Err(Error::Damaged { .. })));
+        }
+    });
 }
