@@ -12,6 +12,9 @@ pub struct Settings {
     /// Whether each write leaves an event in its org's audit, in the same batch: [`Org::audit`](crate::Org::audit). Off
     /// unless set: it adds one row to each write, which may never be read. The day on which an API key was last used is
     /// stored without an event.
+    ///
+    /// Turning it off is no event by itself, since it concerns all orgs: [note](crate::Org::note) it first in the audits
+    /// that should end with it.
     pub audit: bool,
 }
 
