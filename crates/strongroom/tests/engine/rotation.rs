@@ -59,6 +59,20 @@ fn every_row_is_sealed_anew_and_reads_as_before() {
 }
 
 #[test]
+fn a_job_is_never_further_than_all_its_rows() {
+    let (_, vault) = empty();
+    let org = org(&vault);
+    block_on(org.define(text("V"))).unwrap();
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    while block_on(job.step()).unwrap().progress.total.is_none() {}
+    for account in ["a", "b", "c", "d"] {
+        block_on(org.set_value("V", of_account(account), "added after the count")).unwrap();
+    }
+    let progress = block_on(job.run()).unwrap().progress;
+    assert!(progress.total.is_some_and(|total| progress.done <= total), "{progress:?}");
+}
+
+#[test]
 fn ids_revisions_and_times_stay() {
     let clock = clock_at(1_000);
     let store = load(&furnished());

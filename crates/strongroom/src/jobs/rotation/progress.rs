@@ -91,7 +91,8 @@ impl JobProgress {
         Self {
             done: counts.done,
             failed: counts.failed,
-            total: counts.total,
+            // Rows may be added after they were counted.
+            total: counts.total.map(|total| total.max(counts.done)),
             worked_ms: counts.worked_ms,
             keys_made: counts.keys_made,
             keys_destroyed: counts.keys_destroyed,
