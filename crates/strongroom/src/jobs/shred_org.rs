@@ -22,11 +22,27 @@ use crate::tenant::{Attempt, Draft, Freshness, Needs, Tenant, View};
 /// Drops the org's keys and writes the job, even if the store shows nothing of the org: it may withhold it. Returns the
 /// revision of the org's keyring, below which nothing of the org counts any more.
 pub(crate) async fn begin_shred(tenant: &Tenant, freshness: Freshness) -> Result<Attempt<Revision>, Error> {
-    let needs = Needs::org_keys().freshness(freshness);
-    let (view, [job]) = tenant.read(&needs, [tenant.id.job(&SHRED_JOB).key()]).await?;
+    let (job, keyring) = (tenant.id.job(&SHRED_JOB).key(), tenant.id.keyring(None).key());
+    let moment = tenant.engine.caches.moment();
+    let (view, job, lost) = match tenant.read(&Needs::org_keys().freshness(freshness), [job.clone()]).await {
+        Ok((view, [job])) => (view, job, None),
+        // Nobody can open the keyring, so everything of the org is lost already.
+        Err(error) if freshness.is_lost(&error) => {
+            let [job, row] = tenant.engine.read([job, keyring.clone()]).await?;
+            let row = row.ok_or(error)?;
+            if opened_keyring(tenant, &keyring, &row, moment).await?.is_some() {
+                return Ok(Attempt::AGAIN);
+            }
+            (tenant.view_of(None, &[], None), job, Some(row))
+        }
+        Err(error) => return Err(error),
+    };
     let mut draft = Draft::new(tenant, &view);
     draft.put_job_as(&SHRED_JOB, &Sweep::Org, job.map(|row| row.revision))?;
-    let revision = draft.leave_no_keys(None)?;
+    let revision = match &lost {
+        Some(read) => draft.leave_no_lost_keys(None, read)?,
+        None => draft.leave_no_keys(None)?,
+    };
     Ok(draft.commit().await?.map(|_| revision))
 }
 
@@ -91,7 +107,7 @@ pub(crate) async fn dropped_keys(tenant: &Tenant) -> Result<Vec<DekId>, Error> {
 }
 
 /// Opens the row of a keyring; `None` if nobody can open it.
-async fn opened_keyring(
+pub(crate) async fn opened_keyring(
     tenant: &Tenant,
     key: &Key,
     row: &Versioned,

@@ -49,8 +49,18 @@ impl Draft<'_> {
             self.delete_as_read(key.clone(), read.revision);
             return Ok(());
         };
-        let seen = self.tenant().engine.caches.newest(key).unwrap_or(Revision::UNWRITTEN);
-        self.put_last_keyring(owner.as_ref(), Keyring::empty(), Some((seen, read.revision))).map(drop)
+        self.leave_no_lost_keys(owner.as_ref(), read).map(drop)
+    }
+
+    /// Puts an empty keyring in place of that of a scope, which nobody can open. Returns its revision.
+    pub(crate) fn leave_no_lost_keys(
+        &mut self,
+        account: Option<&LinkedAccountId>,
+        read: &Versioned,
+    ) -> Result<Revision, Error> {
+        let key = self.tenant().id.keyring(account).key();
+        let seen = self.tenant().engine.caches.newest(&key).unwrap_or(Revision::UNWRITTEN);
+        self.put_last_keyring(account, Keyring::empty(), Some((seen, read.revision)))
     }
 
     fn put_last_keyring(

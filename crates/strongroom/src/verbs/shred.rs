@@ -49,9 +49,14 @@ impl Org {
         let engine = &self.tenant.engine;
         let owner = [account];
         let needs = Needs::org_keys().accounts(&owner);
-        let (view, ()) = self.tenant.read(&needs, ()).await?;
-        let mut keys: Vec<DekId> =
-            view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect();
+        let mut keys: Vec<DekId> = match self.tenant.read(&needs, ()).await {
+            Ok((view, ())) => {
+                view.keys(Some(account)).into_iter().flat_map(|keys| keys.keyring.ids().copied()).collect()
+            }
+            // Nobody knows the keys of a keyring that cannot be read, which the delete replaces.
+            Err(error) if error.is_damage() => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let (job, revision) = self.begin_delete(account, &WriteOptions::default(), OnDeleted::Repeat).await?;
         // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
@@ -155,7 +160,8 @@ impl Org {
     ///
     /// The first batch makes everything unreadable. The rows are swept before this returns. If that is interrupted,
     /// [`Vault::run_jobs`](crate::Vault::run_jobs), the next write to the org or this verb finishes it. The org can
-    /// be used again, with new keys. Its keyrings remain, but hold only the ids of the dropped keys.
+    /// be used again, with new keys. Its keyrings remain, but hold only the ids of the dropped keys. It also works if
+    /// nobody can open the org's keyring any more.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -169,8 +175,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] and the like for an org keyring or job that cannot be read; [`Error::Contended`],
-    /// [`Error::RootRotated`], [`Error::Store`].
+    /// [`Error::Damaged`] and the like for a job that cannot be read; [`Error::UnknownVersion`] for an org keyring of a
+    /// later release; [`Error::Contended`], [`Error::RootRotated`], [`Error::Store`].
     ///
     /// # Cancellation
     /// If dropped, either nothing has happened, or the keys are destroyed. The rows that are left are swept by the next

@@ -58,6 +58,7 @@ mod list_definitions;
 mod listing;
 mod lock;
 mod lost_answers;
+mod lost_keyrings;
 mod lost_names;
 mod lost_rows;
 mod marks;

@@ -35,6 +35,18 @@ fn nothing_is_left_of_an_org_but_its_keyrings_without_keys_and_others_are_untouc
 }
 
 #[test]
+fn a_shredded_environment_is_not_listed_until_it_is_used_again() {
+    let vault = open(load(&furnished()));
+    let here = org(&vault);
+    let listed = || block_on(here.environments()).unwrap().contains(here.environment());
+    assert!(listed());
+    block_on(here.shred()).unwrap();
+    assert!(!listed());
+    block_on(here.define(text("V"))).unwrap();
+    assert!(listed());
+}
+
+#[test]
 fn an_org_that_is_used_anew_gets_fresh_keys() {
     let store = load(&furnished());
     let vault = open(Arc::clone(&store));

@@ -3,11 +3,12 @@
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
+use crate::jobs::shred_org::opened_keyring;
 use crate::jobs::{JobId, is_lost_job, run_job, until_landed};
 use crate::model::{EventKind, Expected, Revision};
 use crate::row::body::{AccountBody, Sweep};
-use crate::store::Scan;
-use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, WriteOptions};
+use crate::store::{Scan, Versioned};
+use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions};
 use crate::verbs::org::Org;
 
 /// What a delete does with an account that is already deleted.
@@ -24,7 +25,8 @@ impl Org {
     /// The first batch drops the account's keys, so that nothing of it can be opened any more. The rows are swept
     /// before this returns. If that is interrupted, [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it. The
     /// account's writers cannot hold up the delete, however many there are. An account that was never registered can be
-    /// deleted too, if it has values, and so can one whose row cannot be opened, or of which only some rows are left.
+    /// deleted too, if it has values, and so can one whose row or keyring cannot be opened, or of which only some rows
+    /// are left.
     ///
     /// A [bound](crate::Account::bound) handle writes nothing after the first batch. Any other handle can set a value
     /// of an account that is not registered, so it can also do so after a delete.
@@ -97,9 +99,8 @@ impl Org {
         freshness: Freshness,
     ) -> Result<Attempt<(JobId, Revision)>, Error> {
         let tenant = &*self.tenant;
-        let needs = [account];
-        let needs = Needs::org_keys().accounts(&needs).freshness(freshness);
-        let (view, [row]) = tenant.read(&needs, [tenant.id.account(account).key()]).await?;
+        let owner = [account];
+        let (view, row, lost_keyring) = self.read_to_delete(account, &owner, freshness).await?;
         let opened = row.as_ref().map(|row| tenant.open_account(&view, account, row)).transpose();
         let (loaded, is_lost) = match opened {
             Err(error) if options.expected == Expected::Any && freshness.is_lost(&error) => (None, true),
@@ -113,7 +114,7 @@ impl Org {
             OnDeleted::Fail => keys.is_some_and(|keys| keys.keyring.active().is_some()),
             OnDeleted::Repeat => keys.is_some(),
         };
-        let is_known = live.is_some() || is_there || is_lost;
+        let is_known = live.is_some() || is_there || is_lost || lost_keyring.is_some();
         if !is_known && !self.has_left(account, loaded.as_ref()).await? {
             return Err(Error::AccountNotFound(account.clone()));
         }
@@ -138,7 +139,10 @@ impl Org {
             draft.put_account(account, &body, loaded.as_ref())?;
         }
         // Every batch that seals something of the account expects its keyring, so none of them lands after this one.
-        let revision = draft.leave_no_keys(Some(account))?;
+        let revision = match &lost_keyring {
+            Some(read) => draft.leave_no_lost_keys(Some(account), read)?,
+            None => draft.leave_no_keys(Some(account))?,
+        };
         draft.bump_epoch();
         draft.note_account(EventKind::AccountDeleted, account, live.map(|loaded| loaded.revision));
         draft.put_companions(options).await?;
@@ -160,5 +164,34 @@ impl Org {
         let ranges = tenant.id.counted_of_account(account);
         let scans: Vec<_> = ranges.into_iter().map(|range| Scan::new(range, 1).keys_only()).collect();
         Ok(tenant.engine.read(scans).await?.iter().any(|page| !page.rows.is_empty()))
+    }
+
+    /// The row of an account, and its keys. If nobody can open its keyring, the row of that instead.
+    async fn read_to_delete<'a>(
+        &self,
+        account: &LinkedAccountId,
+        owner: &'a [&'a LinkedAccountId],
+        freshness: Freshness,
+    ) -> Result<(View<'a>, Option<Versioned>, Option<Versioned>), Error> {
+        let tenant = &*self.tenant;
+        let place = tenant.id.account(account).key();
+        let needs = Needs::org_keys().freshness(freshness);
+        let read = tenant.read(&needs.accounts(owner), [place.clone()]).await;
+        let error = match read {
+            Ok((view, [row])) => return Ok((view, row, None)),
+            Err(error) if freshness.is_lost(&error) => error,
+            Err(error) => return Err(error),
+        };
+        // It may be the org's keyring instead, and then this read fails too.
+        let keyring = tenant.id.keyring(Some(account)).key();
+        let moment = tenant.engine.caches.moment();
+        let needs = Needs::org_keys().freshness(freshness);
+        let (view, [row, lost]) = tenant.read(&needs, [place, keyring.clone()]).await?;
+        match lost {
+            Some(lost) if opened_keyring(tenant, &keyring, &lost, moment).await?.is_none() => {
+                Ok((view, row, Some(lost)))
+            }
+            _ => Err(error),
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::id::{Environment, OrgId};
 use crate::model::{Cursor, CursorError, ListId, Listing, PageRequest};
 use crate::row::{TenantId, VaultKeys};
 use crate::store::{KeyRange, Scan};
+use crate::tenant::Needs;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
 
@@ -63,7 +64,8 @@ impl Vault {
 }
 
 impl Org {
-    /// The environments in which this org has rows, in the byte order of their names. One read for each.
+    /// The environments in which this org has something, in the byte order of their names: not those that were shredded
+    /// and not used since. Two reads for each.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -79,10 +81,21 @@ impl Org {
         let mut found = Vec::new();
         while let Some(tenant) = vault.next_tenant(&mut rest).await? {
             let end = tenant.all().end;
-            found.push(tenant.environment);
+            if !vault.org(tenant.org, tenant.environment.clone()).is_shredded().await? {
+                found.push(tenant.environment);
+            }
             let Some(end) = end else { break };
             rest.start = end;
         }
         Ok(found)
+    }
+
+    /// Whether everything of the org was shredded, as far as its keys can be read.
+    async fn is_shredded(&self) -> Result<bool, Error> {
+        match self.tenant.read(&Needs::org_keys(), ()).await {
+            Ok((view, ())) => Ok(view.is_shredded()),
+            Err(error @ Error::Store(_)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 }
