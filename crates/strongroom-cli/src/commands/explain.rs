@@ -5,7 +5,7 @@ use strongroom_http::control::Trace;
 
 use crate::client::{Call, Client};
 use crate::config::Project;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, word};
 use crate::output::Output;
 use crate::scope_args::PathArgs;
 use crate::suggest;
@@ -46,5 +46,19 @@ fn show(trace: &Trace, output: &Output) -> Result<(), Failure> {
         let before = if step.grandfathered { ", from before a change of format" } else { "" };
         [step.at.clone(), format!("{}{before}", step.outcome)]
     });
-    output.list(["LOOKED AT", "OUTCOME"], rows, trace)
+    output.list(["LOOKED AT", "OUTCOME"], rows, trace)?;
+    let Some((step, why)) = trace.steps.iter().find_map(|step| Some((step, step.unreadable.as_ref()?)))
+    else {
+        return Ok(());
+    };
+    let name = &trace.name;
+    let place = match step.at.split_once(' ') {
+        Some(("linked_account", id)) => format!(" --account {}", word(id)),
+        Some(("workflow", id)) => format!(" --workflow {}", word(id)),
+        _ => String::new(),
+    };
+    Err(Failure::new(Exit::Key, why).next(format!(
+        "`strongroom undo {name}{place} --replace-damaged` sets a former version back, and `strongroom delete \
+         {name}{place} --purge` deletes what is left of it"
+    )))
 }

@@ -111,7 +111,8 @@ export interface Trace {
 export interface Step {
   scope: string;
   at: string;
-  outcome: "found" | "shadowed" | "no value";
+  outcome: "found" | "shadowed" | "no value" | "unreadable";
+  unreadable?: string;
   grandfathered: boolean;
   author: string | null;
   note: string | null;

@@ -86,7 +86,7 @@ function Explain({ definition, account, workflow, turn }: {
         return step.scope === "linked_account" ? { linked_account_id: account } : {};
       };
       const values = await Promise.all(trace.steps.map((step) => (
-        step.outcome === "no value" || step.scope === "default" || definition.encrypted
+        step.outcome === "no value" || step.outcome === "unreadable" || step.scope === "default" || definition.encrypted
           ? undefined
           : get<Value>(`/values/${part(name)}`, { ...at(step) }, signal).catch(() => undefined)
       )));
@@ -104,10 +104,18 @@ function Explain({ definition, account, workflow, turn }: {
             <li key={step.at} class={step.outcome.replace(" ", "-")}>
               <div class="step-head">
                 <strong>{title(step)}</strong>
-                <Badge tone={step.outcome === "found" ? "good" : step.outcome === "shadowed" ? "warn" : "plain"}>
-                  {step.outcome === "found" ? "this one counts" : step.outcome === "shadowed" ? "overridden" : "no value"}
-                </Badge>
+                <Badge tone={TONES[step.outcome]}>{OUTCOMES[step.outcome]}</Badge>
               </div>
+              {step.unreadable !== undefined && (
+                <>
+                  <p class="wrong">{step.unreadable}</p>
+                  {!isHere(step, account, workflow) && (
+                    <button type="button" class="button small" onClick={() => go(["variables", name], placeOf(step, account, workflow))}>
+                      Open it at {placeName(step)} to repair it
+                    </button>
+                  )}
+                </>
+              )}
               {step.outcome !== "no value" && (step.scope === "default"
                 ? <code class="value">{definition.default ?? ""}</code>
                 : data.values[index]?.value !== undefined && data.values[index]?.value !== null && <code class="value">{data.values[index]!.value}</code>)}
@@ -122,6 +130,27 @@ function Explain({ definition, account, workflow, turn }: {
       {data && data.trace.scope === null && <p class="dim">Nothing here has a value.</p>}
     </section>
   );
+}
+
+const TONES = { found: "good", shadowed: "warn", "no value": "plain", unreadable: "danger" } as const;
+const OUTCOMES = { found: "this one counts", shadowed: "overridden", "no value": "no value", unreadable: "cannot be read" } as const;
+
+/** The place of a step, as the address of this page has it. */
+function placeOf(step: Step, account: string | undefined, workflow: string | undefined) {
+  return {
+    account: step.scope === "linked_account" ? account : undefined,
+    workflow: step.scope === "workflow" ? workflow : undefined,
+  };
+}
+
+/** Whether what is shown below is the value of this step. */
+function isHere(step: Step, account: string | undefined, workflow: string | undefined): boolean {
+  if (workflow !== undefined) return step.scope === "workflow";
+  return step.scope === (account !== undefined ? "linked_account" : "org");
+}
+
+function placeName(step: Step): string {
+  return step.scope === "org" ? "the org" : step.at.replace(/^linked_account /, "").replace(/^workflow /, "");
 }
 
 function title(step: Step): string {

@@ -186,6 +186,22 @@ function flows() {
       await page.unrouteAll({ behavior: "wait" });
       assert.equal((await call("GET", path)).value, "https://eu.example.com");
     },
+    async "a value that an account inherits and that cannot be read is opened where it is"() {
+      await page.route((url) => url.pathname === "/api/admin/v1/explain/MAX_UPLOAD_MB", async (route) => {
+        const response = await route.fetch();
+        const json = await response.json();
+        Object.assign(json.steps.find((step) => step.scope === "org"), { outcome: "unreadable", unreadable: "the row of the value is damaged" });
+        await route.fulfill({ response, json });
+      });
+      await at("#/variables/MAX_UPLOAD_MB?account=user_12345");
+      const dialog = page.getByRole("dialog", { name: "Variable MAX_UPLOAD_MB" });
+      await contains(dialog.locator(".steps > li.unreadable"), "Org", "cannot be read", "the row of the value is damaged");
+      for (const screen of SCREENS.slice(0, 2)) await examineOn(screen, "unreadable step");
+      await dialog.getByRole("button", { name: "Open it at the org to repair it" }).click();
+      await dialog.getByRole("heading", { name: "Value of the org" }).waitFor();
+      assert.equal(await dialog.getByRole("button", { name: /^Open it at/ }).count(), 0);
+      await page.unrouteAll({ behavior: "wait" });
+    },
     async "a secret comes when it is asked for, and is gone after 30 seconds"() {
       await at("#/variables/DATABASE_PASSWORD");
       const shown = () => page.content().then((content) => content.includes(SECRET));

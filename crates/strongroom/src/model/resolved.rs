@@ -246,4 +246,7 @@ pub struct Step {
     /// Who set the value, and why; empty for a value that cannot be opened.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Metadata::is_empty"))]
     pub metadata: Metadata,
+    /// Why the value cannot be read, if it cannot: a run for which this step wins fails.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub unreadable: Option<String>,
 }

@@ -237,7 +237,7 @@ impl Org {
             tenant.read_values(reference, path.scopes(), account.as_slice(), freshness).await?;
         let marks = tenant.grandfathered(&definition.stored, path.scopes()).await?;
         let rows = path.scopes().zip(rows.iter().map(Option::as_ref)).zip(marks);
-        trace(tenant, &view, &definition.stored, rows)
+        trace(tenant, (&view, freshness), &definition.stored, rows)
     }
 
     async fn try_explain_all(
@@ -256,7 +256,7 @@ impl Org {
         for stored in known(&catalog, names) {
             let marks = tenant.grandfathered(stored, path.scopes()).await?;
             let rows = scopes.iter_mut().map(|scope| (scope.scope, scope.row_of(&stored.id))).zip(marks);
-            traces.push(trace(tenant, &view, stored, rows)?);
+            traces.push(trace(tenant, (&view, freshness), stored, rows)?);
         }
         Ok(traces)
     }
@@ -278,7 +278,7 @@ fn knows(names: Option<&BTreeSet<String>>, name: &str) -> bool {
 /// How a definition resolves with these rows of its scopes, and whether each is from before a change of the format.
 fn trace<'r>(
     tenant: &Tenant,
-    view: &View<'_>,
+    (view, freshness): (&View<'_>, Freshness),
     stored: &StoredDefinition,
     rows: impl Iterator<Item = ((&'r Scope, Option<&'r Versioned>), bool)>,
 ) -> Result<Trace, Error> {
@@ -286,36 +286,25 @@ fn trace<'r>(
     let mut steps = Vec::with_capacity(4);
     for ((scope, row), mark) in rows {
         let row = row.filter(|_| stored.definition.scopes.allows(scope.kind()));
-        let found = match row {
-            Some(row) => tenant.find_in_row(view, scope, &stored.id, row)?,
-            None => None,
+        let found = row.map(|row| tenant.find_in_row(view, scope, &stored.id, row)).transpose();
+        let value = row.map(|row| tenant.open_value(view, scope, &stored.id, row)).transpose();
+        // An explanation must not fail on a value that it does not show, unless the keys may be out of date.
+        let is_lost =
+            |error: &&Error| error.is_damage() && (freshness != Freshness::Cached || !error.may_be_stale());
+        let unreadable = found.as_ref().err().or(value.as_ref().err()).filter(is_lost).map(Error::to_string);
+        let (found, value) = match unreadable {
+            Some(_) => (found.ok().flatten().flatten(), None),
+            None => (found?.flatten(), value?.flatten()),
         };
-        let metadata = match row {
-            Some(row) => metadata_of(tenant, view, scope, &stored.id, row)?,
-            None => Metadata::NONE,
-        };
-        let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some());
-        steps.push(Step { origin, holds_value, found, grandfathered: mark && holds_value, metadata });
+        let (origin, holds_value) = (Origin::Scope(scope.clone()), found.is_some() || unreadable.is_some());
+        let metadata = value.map(|value| value.metadata).unwrap_or_default();
+        let grandfathered = mark && holds_value;
+        steps.push(Step { origin, holds_value, found, grandfathered, metadata, unreadable });
     }
     let holds_value = stored.definition.default.is_some();
     let (origin, metadata) = (Origin::Default, Metadata::NONE);
-    steps.push(Step { origin, holds_value, found: None, grandfathered: false, metadata });
+    steps.push(Step { origin, holds_value, found: None, grandfathered: false, metadata, unreadable: None });
     Ok(Trace { definition_id: stored.id, name: stored.definition.name.clone(), steps })
-}
-
-/// The metadata of a value. Empty for a damaged body: an explanation must not fail on a value that it does not show.
-fn metadata_of(
-    tenant: &Tenant,
-    view: &View<'_>,
-    scope: &Scope,
-    definition: &DefinitionId,
-    row: &Versioned,
-) -> Result<Metadata, Error> {
-    match tenant.open_value(view, scope, definition, row) {
-        Ok(value) => Ok(value.map(|value| value.metadata).unwrap_or_default()),
-        Err(error) if error.is_damage() => Ok(Metadata::NONE),
-        Err(error) => Err(error),
-    }
 }
 
 /// Opens the first row with a value, and collects the less specific scopes that also have one.

@@ -63,6 +63,25 @@ fn a_trace_opens_no_value() {
 }
 
 #[test]
+fn a_step_says_why_its_value_cannot_be_read() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        org.define(text("A").default_value("x")).await?;
+        org.set_value("A", workflow("w"), "y").await?;
+        let before = rows(&store).await?;
+        org.set_value("A", Scope::Org, "x").await?;
+        spoil_what_is_new(&store, &before).await?;
+        let traces = [vec![org.explain("A", &path()).await?], org.explain_all(&path()).await?].concat();
+        for trace in traces {
+            let unreadable: Vec<_> = trace.steps.iter().map(|step| step.unreadable.is_some()).collect();
+            assert_eq!(unreadable, [false, false, true, false]);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_not_defined_has_no_trace() {
     with_org(async |org| {
         assert!(matches!(org.explain("NONE", &path()).await, Err(Error::DefinitionNotFound(_))));

@@ -283,7 +283,7 @@ pub struct Step {
     pub scope: String,
     /// The same, with the id of the account or workflow.
     pub at: String,
-    /// `found`, `shadowed` or `no value`.
+    /// `found`, `shadowed`, `no value` or `unreadable`.
     pub outcome: String,
     /// Whether the value is from before a change of the format, and does not match it.
     pub grandfathered: bool,
@@ -291,6 +291,9 @@ pub struct Step {
     pub author: Option<String>,
     /// A note on why it was set.
     pub note: Option<String>,
+    /// Why it cannot be read; absent if it can. A run for which this step is the first with a value fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 opaque!(
@@ -392,6 +395,7 @@ impl Trace {
         let winner = trace.winner();
         let steps = trace.steps.iter().map(|step| {
             let outcome = match (step.holds_value, winner) {
+                _ if step.unreadable.is_some() => "unreadable",
                 (false, _) => "no value",
                 // The winner is one of these steps, so it is this one if the addresses are equal.
                 (true, Some(winner)) if std::ptr::eq(winner, step) => "found",
@@ -404,6 +408,7 @@ impl Trace {
                 grandfathered: step.grandfathered,
                 author: step.metadata.author().map(str::to_owned),
                 note: step.metadata.note().map(str::to_owned),
+                unreadable: step.unreadable.clone(),
             }
         });
         Self {
