@@ -276,6 +276,33 @@ fn a_job_that_was_cut_short_is_listed_paused_resumed_and_run() {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_job_that_another_process_runs_is_followed_to_its_end() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::Stdio;
+
+    let shell = Shell::new().variable("STRONGROOM_STORE", "sqlite:v");
+    shell.ok(&["init"]);
+    shell.define("URL", "url");
+    shell.ok_with("https://example.com", &["set", "URL"]);
+    let key = std::fs::read_to_string(shell.key_of("v")).unwrap();
+    let store = strongroom_sqlite::SqliteStore::open(shell.path("v")).unwrap();
+    let vault = block_on(Vault::open(store, Unlock::raw_key(key.trim_end().parse().unwrap()))).unwrap();
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    block_on(job.step()).unwrap();
+
+    let mut command = shell.command(&["job", "run", &job.id().to_string()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut note = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut note).unwrap();
+    assert!(note.contains("another process is running job"), "{note}");
+    block_on(job.run()).unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success() && said.contains("another process finished"), "{said}");
+}
+
 #[test]
 fn a_row_that_cannot_be_opened_keeps_its_old_key_until_it_is_given_up() {
     let shell = filled();

@@ -221,37 +221,47 @@ where
     Ok(Json(task))
 }
 
-/// How many keys were made, and the outcome.
+/// How many keys were made, and the outcome. While another process runs the job, waits for that one.
 async fn rotate_to_end(job: &KeyJob, reporter: &Reporter) -> Result<(u64, Outcome), Error> {
-    loop {
+    let mut is_elsewhere = false;
+    let report = loop {
         let report = job.step().await?;
-        let progress = &report.progress;
-        reporter.at(progress.done, progress.total);
-        if report.outcome == JobOutcome::Unfinished {
-            // An embedded store never yields.
-            tokio::task::yield_now().await;
-            continue;
+        match report.outcome {
+            JobOutcome::Unfinished => {
+                is_elsewhere = false;
+                // An embedded store never yields.
+                tokio::task::yield_now().await;
+            }
+            JobOutcome::Held { .. } => {
+                is_elsewhere = true;
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            }
+            JobOutcome::Finished | JobOutcome::Blocked | JobOutcome::Paused | _ => break report,
         }
-        let (made, destroyed) = (progress.keys_made, progress.keys_destroyed);
-        let (kept, failed, id) = (progress.keys_kept, progress.failed, job.id());
-        let stopped = |reason, message| Outcome { reason: Some(reason), ..Outcome::done(message) };
-        let outcome = match report.outcome {
-            JobOutcome::Finished => {
-                let message = format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept");
-                Outcome::done(message)
-            }
-            JobOutcome::Blocked => {
-                let message =
-                    format!("{failed} rows cannot be opened; job {id} keeps {kept} old keys for that");
-                stopped(Reason::Damaged, message)
-            }
-            JobOutcome::Held { .. } => stopped(Reason::Busy, format!("another process is running job {id}")),
-            JobOutcome::Unfinished | JobOutcome::Paused | _ => {
-                stopped(Reason::Refused, format!("job {id} stopped; the list of jobs says why"))
-            }
-        };
-        return Ok((made, outcome));
-    }
+        reporter.at(report.progress.done, report.progress.total);
+    };
+    let (progress, id) = (&report.progress, job.id());
+    let (made, destroyed) = (progress.keys_made, progress.keys_destroyed);
+    let (kept, failed) = (progress.keys_kept, progress.failed);
+    let stopped = |reason, message| Outcome { reason: Some(reason), ..Outcome::done(message) };
+    let outcome = match report.outcome {
+        // The row of a finished job is gone, and its progress with it; but some key was due.
+        JobOutcome::Finished if is_elsewhere => {
+            return Ok((1, Outcome::done(format!("another process took job {id} over and finished it"))));
+        }
+        JobOutcome::Finished => {
+            Outcome::done(format!("{made} new data keys; {destroyed} old keys destroyed, {kept} kept"))
+        }
+        JobOutcome::Blocked => {
+            let message = format!("{failed} rows cannot be opened; job {id} keeps {kept} old keys for that");
+            stopped(Reason::Damaged, message)
+        }
+        JobOutcome::Unfinished | JobOutcome::Paused | JobOutcome::Held { .. } | _ => {
+            stopped(Reason::Refused, format!("job {id} stopped; the list of jobs says why"))
+        }
+    };
+    reporter.at(progress.done, progress.total);
+    Ok((made, outcome))
 }
 
 async fn verify_to_end(vault: &Vault, reporter: &Reporter) -> Result<Outcome, Error> {
@@ -294,3 +304,5 @@ fn findings(report: &VerifyReport) -> Vec<TaskFinding> {
 }
 
 const FINDINGS_MAX: usize = 100;
+/// How long to wait before looking again at a job that another process runs.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -2,6 +2,8 @@
 
 mod view;
 
+use std::time::Duration;
+
 use serde::Serialize;
 use strongroom::{DocumentId, JobOutcome, JobProgress, JobReport, KeyJob, OnUnreadable, Vault};
 use strongroom_http::control;
@@ -10,7 +12,7 @@ pub(crate) use self::view::JobView;
 use self::view::outcome;
 use crate::client::{Call, Client, NoBody};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, counted, time};
+use crate::output::{Output, counted};
 use crate::pages;
 use crate::progress::Progress;
 
@@ -34,18 +36,21 @@ pub(crate) enum JobCommand {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Run {
     /// The id of the job, as `strongroom job list` shows it
+    #[arg(value_parser = job_id)]
     id: Option<DocumentId>,
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Job {
     /// The id of the job, as `strongroom job list` shows it
+    #[arg(value_parser = job_id)]
     id: DocumentId,
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Retry {
     /// The id of the job, as `strongroom job list` shows it
+    #[arg(value_parser = job_id)]
     id: DocumentId,
     /// Destroy the old keys even if rows cannot be opened: those rows are permanently lost
     #[arg(long)]
@@ -145,19 +150,41 @@ fn show_jobs(jobs: &[control::Job], output: &Output) -> Result<(), Failure> {
     output.list(["ID", "KIND", "STATE", "ORG", "ACCOUNT", "ROWS"], rows, &jobs)
 }
 
-/// Runs a job until nothing is left to do, and shows its progress.
-pub(crate) async fn run_to_end(job: &KeyJob) -> Result<JobReport, Failure> {
+/// A job that this command ran, or saw run, until it stopped.
+pub(crate) struct Ran {
+    pub(crate) report: JobReport,
+    /// Whether another process finished it, so that the progress is the last that was seen here.
+    pub(crate) elsewhere: bool,
+}
+
+/// Runs a job until nothing is left to do, and shows its progress. While another process runs it, waits for that one.
+pub(crate) async fn run_to_end(job: &KeyJob, output: &Output) -> Result<Ran, Failure> {
     let progress = Progress::without_end("rows processed");
+    let mut seen_elsewhere = None;
     loop {
-        let report = job.step().await.map_err(|error| {
+        let mut report = job.step().await.map_err(|error| {
             let failure = Failure::from(error);
             let next = failure.next.clone();
             failure.next(next.unwrap_or_else(|| "`strongroom job run` continues it".to_owned()))
         })?;
-        progress.reach(report.progress.done, report.progress.total);
-        if report.outcome != JobOutcome::Unfinished {
-            return Ok(report);
+        match report.outcome {
+            JobOutcome::Unfinished => seen_elsewhere = None,
+            JobOutcome::Held { .. } => {
+                if seen_elsewhere.is_none() {
+                    output
+                        .note(&format!("another process is running job {}: waiting until it ends", job.id()));
+                }
+                seen_elsewhere = Some(report.progress.clone());
+                std::thread::sleep(LOOK_AGAIN_AFTER);
+            }
+            // The row of a finished job is gone, and its progress with it.
+            JobOutcome::Finished if seen_elsewhere.is_some() => {
+                report.progress = seen_elsewhere.unwrap_or_default();
+                return Ok(Ran { report, elsewhere: true });
+            }
+            _ => return Ok(Ran { report, elsewhere: false }),
         }
+        progress.reach(report.progress.done, report.progress.total);
     }
 }
 
@@ -179,10 +206,6 @@ pub(crate) fn verdict(id: &DocumentId, report: &JobReport) -> Result<(), Failure
         )),
         JobOutcome::Paused => Failure::new(Exit::Store, format!("job {id} is paused"))
             .next(format!("`strongroom job resume {id}`, then `strongroom job run {id}`")),
-        JobOutcome::Held { until } => {
-            Failure::new(Exit::Store, format!("another process is running job {id}, until {} at least", time(until)))
-                .next("wait for it")
-        }
         _ => Failure::new(Exit::Store, format!("job {id} is not finished"))
             .next(format!("`strongroom job run {id}` continues it")),
     })
@@ -220,12 +243,19 @@ async fn run_one(vault: &Vault, id: DocumentId, output: &Output) -> Result<(), F
     if job.info().await?.is_none() {
         return Err(no_such(id));
     }
-    let report = run_to_end(&job).await?;
+    let Ran { report, elsewhere } = run_to_end(&job, output).await?;
     show_unreadable(&report.progress, output)?;
-    let sentence =
-        format!("job {id} is {}: {}", outcome(report.outcome), counted(report.progress.done, "row"));
+    let rows = counted(report.progress.done, "row");
+    let sentence = match elsewhere {
+        true => format!("another process finished job {id}"),
+        false => format!("job {id} is {}: {rows}", outcome(report.outcome)),
+    };
     output.done(&sentence, &JobView::of(&id, &report))?;
     verdict(&id, &report)
+}
+
+fn job_id(text: &str) -> Result<DocumentId, &'static str> {
+    text.parse().map_err(|_| "a job is named by its id, which `strongroom job list` shows")
 }
 
 fn no_such(id: DocumentId) -> Failure {
@@ -233,3 +263,6 @@ fn no_such(id: DocumentId) -> Failure {
         "`strongroom job list` lists the jobs; a finished one is gone, and `job run` alone continues a delete",
     )
 }
+
+/// How long to wait before looking again at a job that another process runs.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);

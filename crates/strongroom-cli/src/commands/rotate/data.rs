@@ -7,7 +7,7 @@ use strongroom_http::control;
 
 use crate::client::Client;
 
-use crate::commands::job::{self, JobView};
+use crate::commands::job::{self, JobView, Ran};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -23,7 +23,7 @@ pub(crate) struct Data {
     #[arg(long, conflicts_with = "account")]
     all: bool,
     /// Only keys that have been in use for at least this long, such as 90d
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Only keys that seal at least this many rows; with --older-than, either is enough
     #[arg(long, value_name = "ROWS")]
@@ -35,13 +35,16 @@ impl Data {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let keys = self.keys(session).await?;
         let job = session.vault.rotate_data_keys(&keys).await?;
-        let report = job::run_to_end(&job).await?;
+        let Ran { report, elsewhere } = job::run_to_end(&job, output).await?;
         let progress = &report.progress;
-        if progress.keys_made == 0 {
+        if progress.keys_made == 0 && !elsewhere {
             session.note_operation("rotate data: no key was due").await?;
         }
         job::show_unreadable(progress, output)?;
         let sentence = match progress.keys_made {
+            _ if elsewhere => {
+                format!("another process took the rotation over and finished it, as job {}", job.id())
+            }
             0 => "no data key was due for rotation".to_owned(),
             made => format!(
                 "{made} new data keys for {} rows; {} old keys destroyed, {} kept",

@@ -88,7 +88,7 @@ impl Root {
         let new = rotated.map_err(refused)?;
         session.keep_mark(output).await;
         output.note("older copies of the store still open with the old keys");
-        let report = job::run_to_end(&new.job).await?;
+        let report = job::run_to_end(&new.job, output).await?.report;
         job::show_unreadable(&report.progress, output)?;
         let NewRoot { kept, dropped, root_id, job, .. } = &new;
         let sentence = format!(
