@@ -144,3 +144,19 @@ fn a_command_that_reads_ends_well_on_a_full_disk_after_a_write_that_failed() {
     let ran = shell.run(&["get", "NOTE", "--reveal"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "x"), "{}", ran.stderr);
 }
+
+#[test]
+fn doctor_says_that_a_medium_takes_no_writes() {
+    let shell = Shell::new();
+    let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
+    let shell = shell.variable("STRONGROOM_STORE", "redb:disk/vault");
+    shell.ok(&["init"]);
+    assert!(shell.ok(&["doctor"]).contains("can be written"));
+    run(Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0));
+    let ran = shell.run(&["--json", "doctor"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let writes = findings.iter().find(|one| one["check"] == "writes").unwrap();
+    assert_eq!((ran.code, &writes["state"]), (6, &"failed".into()), "{report}");
+    assert!(writes["next"].as_str().unwrap().contains("can be written"), "{report}");
+}

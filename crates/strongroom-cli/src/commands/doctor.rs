@@ -1,11 +1,13 @@
 //! `doctor`: what is in order with a vault, what is not, and what to do about it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use strongroom::store::StoreErrorKind;
+use strongroom::store::{StoreError, StoreErrorKind};
 use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
 use strongroom_http::control::{self, Reason};
 
@@ -62,7 +64,7 @@ impl Doctor {
         match Session::open(config, output).await {
             Ok(session) => {
                 report.well("vault", format!("{} opens, store {}", config.store, session.vault.store_id()));
-                let looked = report.look_into(&session).await;
+                let looked = report.look_into(&session, config).await;
                 session
                     .finish(looked, output)
                     .await
@@ -147,10 +149,16 @@ fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
 }
 
 impl Report {
-    async fn look_into(&mut self, session: &Session) -> Result<(), Failure> {
+    async fn look_into(&mut self, session: &Session, config: &Config) -> Result<(), Failure> {
         match session.vault.check_writes().await {
-            // It was opened for reading.
-            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {}
+            // It was opened for reading, which a medium that takes no writes allows.
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {
+                match config.store.path().map(|path| File::options().append(true).open(path)) {
+                    Some(Err(error)) => self.failed("writes", unwritable(error).into()),
+                    Some(Ok(_)) => self.well("writes", "the file of the store can be written"),
+                    None => {}
+                }
+            }
             Err(error) => self.failed("writes", error.into()),
             Ok(_) => self.well("writes", "the store takes them"),
         }
@@ -334,6 +342,10 @@ impl Report {
             None => Ok(()),
         }
     }
+}
+
+fn unwritable(error: io::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the file of the store cannot be written").with_source(error)
 }
 
 fn days_since(moment: Timestamp) -> u64 {
