@@ -86,6 +86,7 @@ fn every_command_works_on_a_served_store(kind: &str) {
         &["slot", "list"],
         &["slot", "add", "--new-root-key-file", "other.key"],
         &["rotate", "data"],
+        &["shred", "environment", "production", "--yes"],
         &["job", "list"],
         &["job", "run"],
         &["api-key", "list"],

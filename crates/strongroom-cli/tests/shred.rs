@@ -65,3 +65,39 @@ fn people_are_told_in_sentences() {
     assert!(ran.stderr.contains("key provider"), "{}", ran.stderr);
     assert!(!ran.stdout.contains("destroyed"), "{}", ran.stdout);
 }
+
+#[test]
+fn an_environment_that_a_typo_made_is_shredded_and_no_longer_listed() {
+    let shell = filled();
+    shell.ok(&["audit", "--on"]);
+    let typo = ["--environment", "tset"];
+    shell.ok(&[&typo[..], &["define", "URL", "--format", "url"]].concat());
+    shell.ok_with("https://example.com", &[&typo[..], &["set", "URL"]].concat());
+    let listed = || {
+        let environments = shell.json(&["environments"]);
+        let names = environments.as_array().unwrap().iter().map(|one| one["environment"].clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), ["test", "tset"]);
+    let asked = shell.run(&["shred", "environment", "tset"]);
+    assert!(asked.code == 2 && asked.stderr.contains("definitions (1), values (1)"), "{asked:?}");
+    let receipt = shell.json(&["shred", "environment", "tset", "--yes"]);
+    assert_eq!((&receipt["environment"], &receipt["effect"]), (&"tset".into(), &"logical".into()));
+    assert_eq!(listed(), ["test"]);
+    assert!(shell.ok(&["audit"]).contains("shred environment tset"));
+    let seen = shell.json(&["resolve", "--account", "user_2", "--reveal"]);
+    assert_eq!(seen["URL"]["value"], "https://user.example.com");
+    assert_eq!(shell.run(&["shred", "environment", "tset", "--yes"]).code, 3);
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn an_environment_whose_keyring_is_damaged_is_shredded_and_rotations_go_on() {
+    let shell = filled();
+    shell.damage(&[0x01]);
+    let refused = shell.run(&["list"]);
+    assert!(refused.code == 5 && refused.stderr.contains("shred environment NAME"), "{refused:?}");
+    shell.ok(&["shred", "environment", "test", "--yes"]);
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+    shell.ok(&["rotate", "root"]);
+}

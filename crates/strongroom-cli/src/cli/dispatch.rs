@@ -104,6 +104,7 @@ impl Work {
                 session.operate("rotate data", data.run(session, output)).await
             }
             Self::Shred(Shred::Account(account)) => account.run(session, output).await,
+            Self::Shred(Shred::Environment(environment)) => environment.run(session, output).await,
             Self::Run(_)
             | Self::Serve(_)
             | Self::Init(_)

@@ -2,7 +2,7 @@
 //! header of every refusal, or from the status.
 
 use serde::Deserialize;
-use strongroom_http::control::{Reason, Task};
+use strongroom_http::control::{Reason, Task, next_of_damage};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
@@ -34,7 +34,11 @@ impl Refusal {
         };
         let reason = reason.or(said).filter(|reason| *reason != Reason::Unknown);
         let reason = reason.unwrap_or_else(|| by_status(status));
-        of(reason, format!("the server returned {}: {message}", status.as_u16()))
+        let failure = of(reason, format!("the server returned {}: {message}", status.as_u16()));
+        match next_of_damage(&message) {
+            Some(step) => failure.if_damaged(step),
+            None => failure,
+        }
     }
 
     /// The failure for a task that did not finish.

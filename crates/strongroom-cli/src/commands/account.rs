@@ -53,6 +53,11 @@ pub(crate) struct EndSessions {
     /// Those of all accounts of the org in this environment
     #[arg(long, conflicts_with = "id")]
     all: bool,
+    /// Also replace the key that signs their tokens, even one that cannot be read
+    #[arg(long, requires = "all", conflicts_with = "id")]
+    new_signing_key: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -87,6 +92,7 @@ struct Created<'a> {
 #[derive(Serialize)]
 struct Ended {
     ended: usize,
+    new_signing_key: bool,
 }
 
 #[derive(Serialize)]
@@ -152,15 +158,7 @@ impl AccountCommand {
                 let now = Timestamp::from_ms(SystemClock.now_ms());
                 show_sessions(&id, &OpenSessions::of(org)?.of_account(&id, now).await?, output)
             }
-            Self::EndSessions(EndSessions { id, .. }) => {
-                let sessions = OpenSessions::of(org)?;
-                let Some(id) = &id else { return ended(sessions.end_all().await?, output) };
-                // End them first, since a store may hide the account.
-                match sessions.end_of(id).await? {
-                    0 if org.linked_account(id).await?.is_none() => Err(suggest::no_account(org, id).await),
-                    count => ended(count, output),
-                }
-            }
+            Self::EndSessions(end) => end.run(org, output).await,
         }
     }
 
@@ -202,15 +200,7 @@ impl AccountCommand {
                 let sessions = client.control_get(Call { path: &path, query: &[] })?;
                 show_sessions(&id, &sessions, output)
             }
-            Self::EndSessions(EndSessions { id, .. }) => {
-                let done: control::Revoked = match &id {
-                    Some(id) => {
-                        client.control_post(&["accounts", id.as_str(), "revoke-sessions"], &NoBody {})?
-                    }
-                    None => client.control_post(&["revoke-sessions"], &NoBody {})?,
-                };
-                ended(done.revoked, output)
-            }
+            Self::EndSessions(end) => end.on_server(client, output),
         }
     }
 }
@@ -236,8 +226,50 @@ fn unless_purged(error: Error) -> Failure {
     if is_damaged { failure.next(format!("nothing was deleted; {PURGES}")) } else { failure }
 }
 
-fn ended(ended: usize, output: &Output) -> Result<(), Failure> {
-    output.done(&format!("{} ended", counted(ended, "session")), &Ended { ended })
+impl EndSessions {
+    async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        self.ask()?;
+        let sessions = OpenSessions::of(org)?;
+        let ended = match &self.id {
+            // End them first, since a store may hide the account.
+            Some(id) => match sessions.end_of(id).await? {
+                0 if org.linked_account(id).await?.is_none() => {
+                    return Err(suggest::no_account(org, id).await);
+                }
+                ended => ended,
+            },
+            None if self.new_signing_key => sessions.replace_signing_key().await?,
+            None => sessions.end_all().await?,
+        };
+        self.done(ended, output)
+    }
+
+    fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        self.ask()?;
+        let done: control::Revoked = match &self.id {
+            Some(id) => client.control_post(&["accounts", id.as_str(), "revoke-sessions"], &NoBody {})?,
+            None => {
+                let body = control::RevokeSessions { new_signing_key: self.new_signing_key };
+                client.control_post(&["revoke-sessions"], &body)?
+            }
+        };
+        self.done(done.revoked, output)
+    }
+
+    /// A key cannot be brought back.
+    fn ask(&self) -> Result<(), Failure> {
+        if !self.new_signing_key {
+            return Ok(());
+        }
+        self.consent
+            .to("end the sessions of all linked accounts, and replace the key that signs their tokens")
+    }
+
+    fn done(&self, ended: usize, output: &Output) -> Result<(), Failure> {
+        let and = if self.new_signing_key { "; the key that signs tokens is a new one" } else { "" };
+        let view = Ended { ended, new_signing_key: self.new_signing_key };
+        output.done(&format!("{} ended{and}", counted(ended, "session")), &view)
+    }
 }
 
 impl Create {

@@ -1,19 +1,26 @@
-//! `shred`: deletes a linked account and its keys, and reports how far that can be relied on.
+//! `shred`: deletes a linked account or an environment with its keys, and reports how far that can be relied on.
+
+use std::fmt;
 
 use serde::Serialize;
-use strongroom::{Error, LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt};
+use strongroom::{
+    DefinitionFilter, Environment, Error, LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt,
+};
 
 use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure};
 use crate::holdings::Holdings;
 use crate::output::{Output, time};
 use crate::session::Session;
+use crate::suggest;
 
 /// `shred` as it is typed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Shred {
     /// Permanently delete a linked account with its values, credentials and data keys
     Account(ShredAccount),
+    /// Permanently delete an environment of the org with everything in it
+    Environment(ShredEnvironment),
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -24,9 +31,26 @@ pub(crate) struct ShredAccount {
     consent: Consent,
 }
 
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ShredEnvironment {
+    /// The name of the environment, regardless of --environment
+    name: Environment,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What was shredded.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shredded<'a> {
+    Account { linked_account_id: &'a str },
+    Environment { environment: &'a str },
+}
+
 #[derive(Serialize)]
 struct ReceiptView<'a> {
-    linked_account_id: &'a str,
+    #[serde(flatten)]
+    what: Shredded<'a>,
     keys: Vec<String>,
     root_id: String,
     effect: &'static str,
@@ -67,23 +91,61 @@ impl ShredAccount {
         };
         // Without a provider nothing is destroyed here: settling only adds reasons to those in the receipt.
         let settled = session.vault.settle_shred(receipt.clone(), &[], &[]).await;
-        show(id, &settled.unwrap_or(receipt), output)
+        show(Shredded::Account { linked_account_id: id.as_str() }, &settled.unwrap_or(receipt), output)
     }
 }
 
-fn show(id: &LinkedAccountId, receipt: &ShredReceipt, output: &Output) -> Result<(), Failure> {
+impl ShredEnvironment {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let (name, chosen) = (&self.name, &session.org);
+        let org = session.org_at(*chosen.id(), name.clone());
+        suggest::refuse_unknown_environment(&org).await?;
+        let definitions = org.count_definitions(&DefinitionFilter::all()).await.ok();
+        let count =
+            |count: Option<u64>| count.map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
+        let usage = org.usage().await.ok();
+        let deed = format!(
+            "shred environment {name} of org {}: its definitions ({}), values ({}), linked accounts ({}), credentials \
+             ({}), API keys, audit and keys",
+            chosen.id(),
+            count(definitions.and_then(|count| u64::try_from(count).ok())),
+            count(usage.map(|usage| usage.values)),
+            count(usage.map(|usage| usage.accounts)),
+            count(usage.map(|usage| usage.credentials)),
+        );
+        self.consent.to(&deed)?;
+        // Its own audit goes with it.
+        if name != chosen.environment() && chosen.environments().await?.contains(chosen.environment()) {
+            session.note_operation(&format!("shred environment {name}")).await?;
+        }
+        let receipt = org.shred().await?;
+        let settled = session.vault.settle_shred(receipt.clone(), &[], &[]).await;
+        show(Shredded::Environment { environment: name.as_str() }, &settled.unwrap_or(receipt), output)
+    }
+}
+
+fn show(what: Shredded<'_>, receipt: &ShredReceipt, output: &Output) -> Result<(), Failure> {
     let mut text = match receipt.keys.len() {
-        0 => format!("shredded linked account {id}; the store showed no data key of its own\n"),
-        1 => format!("shredded linked account {id}: 1 data key is no longer accepted\n"),
-        keys => format!("shredded linked account {id}: {keys} data keys are no longer accepted\n"),
+        0 => format!("shredded {what}; the store showed no data key of its own\n"),
+        1 => format!("shredded {what}: 1 data key is no longer accepted\n"),
+        keys => format!("shredded {what}: {keys} data keys are no longer accepted\n"),
     };
     text.push_str(&worth(&receipt.effect));
-    output.done_lines(&text, &ReceiptView::of(id, receipt))?;
+    output.done_lines(&text, &ReceiptView::of(what, receipt))?;
     output.note(
         "whoever has an older copy of the store and a passphrase or root key from that time can still read that copy; \
          only destroying keys at a key provider prevents that",
     );
     Ok(())
+}
+
+impl fmt::Display for Shredded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account { linked_account_id } => write!(f, "linked account {linked_account_id}"),
+            Self::Environment { environment } => write!(f, "environment {environment}"),
+        }
+    }
 }
 
 /// What may remain of an account that is gone.
@@ -111,7 +173,7 @@ fn worth(effect: &ShredEffect) -> String {
 }
 
 impl<'a> ReceiptView<'a> {
-    fn of(id: &'a LinkedAccountId, receipt: &'a ShredReceipt) -> Self {
+    fn of(what: Shredded<'a>, receipt: &'a ShredReceipt) -> Self {
         let (effect, because, until, evidence) = match &receipt.effect {
             ShredEffect::Logical { because } => ("logical", because.as_slice(), None, &[][..]),
             ShredEffect::Scheduled { until } => ("scheduled", &[][..], Some(time(*until)), &[][..]),
@@ -127,7 +189,7 @@ impl<'a> ReceiptView<'a> {
             evidence: &gone.evidence,
         });
         Self {
-            linked_account_id: id.as_str(),
+            what,
             keys: receipt.keys.iter().map(ToString::to_string).collect(),
             root_id: receipt.root_id.to_string(),
             effect,

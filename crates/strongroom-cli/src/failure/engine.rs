@@ -7,6 +7,7 @@ use strongroom::{
     ConnectionId, DefinitionRef, Error, ErrorKind, IntegrationId, LinkedAccountId, SlotError, SystemError,
     WrongStore,
 };
+use strongroom_http::control::next_of_damage;
 
 use super::repeatable::{self, NEVER_AN_ARGUMENT};
 use super::{Exit, Failure};
@@ -28,7 +29,11 @@ impl From<Error> for Failure {
         if let Error::IntegrationNotFound { account, integration, connection } = &error {
             return failure.next(step_of_app(account, integration, connection.as_ref()));
         }
-        match next_of(&error) {
+        let of_row = match error.kind() {
+            ErrorKind::Damaged => next_of_damage(&error.to_string()),
+            _ => None,
+        };
+        match of_row.or_else(|| next_of(&error)) {
             Some(step) => failure.next(step),
             None => failure,
         }

@@ -31,12 +31,12 @@ pub use self::bodies::{
     BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, CredentialUndone,
     Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, KeyRevoked, Matrix,
     MatrixRow, MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress,
-    RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential, Revoked, Rotate, RotateKey,
-    SettingsChange, Slot, Status, Step, Trace, UndeleteDefinition, Undo, UndoCredential, Undone,
+    RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential, RevokeSessions, Revoked, Rotate,
+    RotateKey, SettingsChange, Slot, Status, Step, Trace, UndeleteDefinition, Undo, UndoCredential, Undone,
     UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
-pub use self::remedy::next_of;
+pub use self::remedy::{next_of, next_of_damage};
 pub use crate::reason::Reason;
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};

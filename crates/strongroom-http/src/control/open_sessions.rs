@@ -49,6 +49,14 @@ impl OpenSessions {
     pub async fn end_all(&self) -> Result<usize, Error> {
         self.0.revoke_all(None, now()).await
     }
+
+    /// The same, and replaces the key that signs their tokens, even one that cannot be read.
+    ///
+    /// # Errors
+    /// Those of [`end_of`](Self::end_of).
+    pub async fn replace_signing_key(&self) -> Result<usize, Error> {
+        self.0.replace_signing_key(now()).await
+    }
 }
 
 fn now() -> Timestamp {

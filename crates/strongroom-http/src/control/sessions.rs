@@ -7,7 +7,7 @@ use strongroom::LinkedAccountId;
 
 use super::BASE;
 use super::accounts::{account_id, not_found};
-use super::bodies::{AccountSession, NoFields, Page, Revoked};
+use super::bodies::{AccountSession, NoFields, Page, RevokeSessions, Revoked};
 use super::operator::{Operator, full};
 use crate::auth::Right;
 use crate::error::Failure;
@@ -73,18 +73,23 @@ pub(crate) async fn revoke_of_account(
 }
 
 /// Ends all sessions of all linked accounts
+///
+/// With `new_signing_key`, the key that signs their tokens is replaced too, even one that cannot be read.
 #[utoipa::path(
-    post, context_path = BASE, path = "/revoke-sessions", tag = "control: sessions",
+    post, context_path = BASE, path = "/revoke-sessions", tag = "control: sessions", request_body = RevokeSessions,
     responses((status = 200, body = Revoked), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn revoke_all(
     operator: Operator,
-    Body(NoFields {}): Body<NoFields>,
+    Body(body): Body<RevokeSessions>,
 ) -> Result<Json<Revoked>, Failure> {
     operator.may_all(Right::Admin)?;
-    let now = operator.service.now();
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(None, now).await.map_err(full)?;
-    Ok(Json(Revoked { revoked }))
+    let (sessions, now) = (operator.service.sessions(&operator.org)?, operator.service.now());
+    let revoked = match body.new_signing_key {
+        true => sessions.replace_signing_key(now).await,
+        false => sessions.revoke_all(None, now).await,
+    };
+    Ok(Json(Revoked { revoked: revoked.map_err(full)? }))
 }
 
 /// A session named by a path.

@@ -2,7 +2,7 @@
 
 use strongroom::{Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, Timestamp, WriteOptions};
 
-use super::stored_key::{ENDED, seconds};
+use super::stored_key::{ENDED, SIGNING_KEY, seconds};
 use super::{ATTEMPTS_MAX, ListedSession, SessionRow, Sessions, as_read, json, read_list, secs};
 use crate::auth::signing_keys::ended_again;
 
@@ -60,6 +60,15 @@ impl Sessions {
         }
     }
 
+    /// Revokes all sessions of all accounts and replaces the key that signs their tokens, even one that cannot be read.
+    /// Returns how many sessions there were.
+    pub(crate) async fn replace_signing_key(&self, now: Timestamp) -> Result<usize, Error> {
+        // First, so that no session is issued under it that the revocation misses.
+        self.signing_records()?.delete(&SIGNING_KEY.parse()?).await?;
+        let revoked = self.revoke_all(None, now).await?;
+        self.signing_key_or_new(secs(now)).await.map(|_| revoked)
+    }
+
     /// Notes in the list of an account that its sessions are ended, and returns them. A list that cannot be
     /// read is replaced. An account that is not registered gets no list, which would outlast it.
     async fn note_ended_of(
@@ -96,11 +105,18 @@ impl Sessions {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// Notes beside the signing key that the sessions of all accounts are ended.
+    /// Notes beside the signing key that the sessions of all accounts are ended. A note that cannot be read is
+    /// replaced.
     async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
         let (records, key) = (self.signing_records()?, ENDED.parse()?);
         for _ in 0..ATTEMPTS_MAX {
-            let record = records.get(&key).await?;
+            let record = match records.get(&key).await {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    records.delete(&key).await?;
+                    None
+                }
+                record => record?,
+            };
             let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
             self.signing_keys.end(&self.org, None, until, now);
             let options = WriteOptions::expecting(as_read(record.as_ref()));

@@ -48,6 +48,6 @@ pub(super) fn seconds(record: &Record) -> u64 {
     record.value.expose().parse().unwrap_or(0)
 }
 
-const SIGNING_KEY: &str = "hs256";
+pub(super) const SIGNING_KEY: &str = "hs256";
 /// The record beside the key: the second up to which all sessions were ended.
 pub(super) const ENDED: &str = "sessions-ended";

@@ -144,6 +144,15 @@ pub struct AccountSession {
     pub expires_at: String,
 }
 
+/// What to do besides ending all sessions.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeSessions {
+    /// Also replace the key that signs their tokens, even one that cannot be read.
+    #[serde(default)]
+    pub new_signing_key: bool,
+}
+
 /// Sessions that were ended.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
@@ -223,6 +232,7 @@ opaque!(
     RestoreCredential,
     CredentialUndone,
     AccountSession,
+    RevokeSessions,
     Revoked,
     Usage,
     AuditEvent,

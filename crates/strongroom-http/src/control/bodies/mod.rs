@@ -14,7 +14,8 @@ use crate::error::UNREADABLE;
 
 pub use accounts::{
     AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
-    CredentialUndone, NewAccount, NewCredential, RestoreCredential, Revoked, UndoCredential, Usage,
+    CredentialUndone, NewAccount, NewCredential, RestoreCredential, RevokeSessions, Revoked, UndoCredential,
+    Usage,
 };
 pub use definitions::{
     Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue, UndeleteDefinition,

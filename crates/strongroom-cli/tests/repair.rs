@@ -1,0 +1,196 @@
+//! What cannot be repaired is replaced or deleted by a command that `verify` names, and then a rotation goes on.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod shell;
+
+use serde_json::{Value, json};
+use shell::Shell;
+use shell::server::Server;
+
+/// A vault with an account that has a value and a credential.
+fn filled() -> Shell {
+    let shell = Shell::with_vault();
+    shell.define("URL", "url");
+    shell.ok_with("https://example.com", &["set", "URL"]);
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.ok_with("https://user.example.com", &["set", "URL", "--account", "user_1"]);
+    shell.ok_with("hunter2", &["credential", "set", "password", "--account", "user_1"]);
+    shell
+}
+
+/// What `verify` says to do about its one finding.
+fn step_of_verify(shell: &Shell) -> String {
+    let ran = shell.run(&["--json", "verify"]);
+    assert_eq!(ran.code, 5);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1, "{report}");
+    report["findings"][0]["next"].as_str().unwrap().to_owned()
+}
+
+/// A rotation that a damaged row stops; answers its id.
+fn blocked(shell: &Shell, rotate: &[&str]) -> String {
+    let ran = shell.run(&[&["--json"], rotate].concat());
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let job = if report["job"].is_null() { &report } else { &report["job"] };
+    assert_eq!(job["outcome"], "blocked", "{report}");
+    job["id"].as_str().unwrap().to_owned()
+}
+
+fn goes_on(shell: &Shell, job: &str) {
+    shell.ok(&["job", "retry", job]);
+    assert_eq!(shell.json(&["job", "run", job])["outcome"], "finished");
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn an_account_whose_keyring_is_damaged_is_deleted_and_rotations_go_on() {
+    for rotate in [&["rotate", "data"][..], &["rotate", "root"]] {
+        let shell = filled();
+        shell.damage(b"\x01user_1\0");
+        let step = step_of_verify(&shell);
+        assert!(step.contains("are lost") && step.contains("`strongroom account delete ID`"), "{step}");
+        let job = blocked(&shell, rotate);
+        shell.ok(&["account", "delete", "user_1", "--yes"]);
+        goes_on(&shell, &job);
+    }
+}
+
+#[test]
+fn an_account_whose_keyring_is_damaged_is_deleted_behind_a_server_and_at_its_store() {
+    for is_remote in [false, true] {
+        let shell = filled();
+        shell.damage(b"\x01user_1\0");
+        let server = Server::start(&shell, &[]);
+        let job = blocked(&shell, &["rotate", "data"]);
+        let key = shell.json(&["api-key", "create", "k", "--right", "admin"])["api_key"].clone();
+        shell.write("k", key.as_str().unwrap());
+        let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &[] };
+        let run = |words: &[&str]| shell.run(&[at, words].concat());
+        let deleted = run(&["account", "delete", "user_1", "--yes"]);
+        assert_eq!(deleted.code, 0, "{deleted:?}");
+        goes_on(&shell, &job);
+    }
+}
+
+#[test]
+fn an_account_whose_keyring_is_damaged_is_shredded() {
+    let shell = filled();
+    shell.damage(b"\x01user_1\0");
+    assert_eq!(shell.json(&["shred", "account", "user_1", "--yes"])["keys"], json!([]));
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn commands_on_a_damaged_account_name_the_one_that_deletes_it() {
+    let of_row = [["account", "sessions", "user_1"], ["account", "apps", "user_1"]].map(Vec::from);
+    let of_keyring =
+        [vec!["get", "URL", "--account", "user_1"], vec!["resolve", "URL", "--account", "user_1"]];
+    for (kind, commands) in [(&b"\x30user_1\0"[..], of_row), (b"\x01user_1\0", of_keyring)] {
+        let shell = filled();
+        shell.damage(kind);
+        let server = Server::start(&shell, &[]);
+        let key = shell.json(&["api-key", "create", "k", "--right", "read", "--right", "admin"]);
+        shell.write("k", key["api_key"].as_str().unwrap());
+        let remote = vec!["--url", server.text("url"), "--api-key-file", "k"];
+        for words in commands {
+            for ran in [shell.run(&words), shell.run(&[remote.clone(), words.clone()].concat())] {
+                let step = ran.code == 5 && ran.stderr.contains("`strongroom account delete ID");
+                assert!(step && !ran.stderr.contains("undo"), "{words:?}: {ran:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_version_of_a_value_or_credential_is_purged_and_rotations_go_on() {
+    let credential = ["credential", "delete", "password", "--account", "user_1", "--purge", "--yes"];
+    for (kind, delete) in
+        [(&[0x50, 0x20, 0x00][..], &["delete", "URL", "--purge", "--yes"][..]), (&[0x50, 0x32], &credential)]
+    {
+        let shell = filled();
+        shell.ok_with("https://example.com/2", &["set", "URL"]);
+        shell.ok_with("hunter3", &["credential", "set", "password", "--account", "user_1"]);
+        shell.damage(kind);
+        let step = step_of_verify(&shell);
+        assert!(step.contains("`delete --purge`"), "{step}");
+        let job = blocked(&shell, &["rotate", "data"]);
+        shell.ok(delete);
+        goes_on(&shell, &job);
+    }
+}
+
+/// A vault with a token of an account, whose signing key is damaged.
+fn with_damaged_signing_key() -> Shell {
+    let shell = filled();
+    shell.ok(&["audit", "--on"]);
+    let server = Server::start(&shell, &[]);
+    let key = shell.json(&["api-key", "create", "documented"])["api_key"].as_str().unwrap().to_owned();
+    let account = r#"{"linked_account_id":"user_1"}"#;
+    let (status, _) = server.send("POST", "/api/v2/public/session-token", &[("x-api-key", &key)], account);
+    assert_eq!(status, 200);
+    assert_eq!(server.stop(), 0);
+    shell.damage(b"\x40signing-key\0hs256\0");
+    shell
+}
+
+const REPLACE: [&str; 4] = ["account", "end-sessions", "--all", "--new-signing-key"];
+
+#[test]
+fn a_damaged_signing_key_is_replaced_by_a_command_that_asks_and_is_audited() {
+    let shell = with_damaged_signing_key();
+    let step = step_of_verify(&shell);
+    assert!(step.contains("account end-sessions --all --new-signing-key"), "{step}");
+    let job = blocked(&shell, &["rotate", "data"]);
+    let asked = shell.run(&REPLACE);
+    assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+    let done = shell.json(&[&REPLACE[..], &["--yes"]].concat());
+    assert_eq!((&done["ended"], &done["new_signing_key"]), (&json!(1), &json!(true)));
+    assert_eq!(shell.json(&["account", "sessions", "user_1"]), json!([]));
+    let audit = shell.ok(&["audit"]);
+    assert!(audit.contains("signing-key"), "{audit}");
+    goes_on(&shell, &job);
+}
+
+#[test]
+fn a_signing_key_is_replaced_behind_a_server_and_at_its_store() {
+    for is_remote in [false, true] {
+        let shell = with_damaged_signing_key();
+        let server = Server::start(&shell, &[]);
+        let key = shell.json(&["api-key", "create", "k", "--right", "admin", "--right", "documented"]);
+        let key = key["api_key"].as_str().unwrap();
+        shell.write("k", key);
+        let account = r#"{"linked_account_id":"user_1"}"#;
+        let issue = || server.send("POST", "/api/v2/public/session-token", &[("x-api-key", key)], account).0;
+        assert_eq!(issue(), 500);
+        let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &[] };
+        let asked = shell.run(&[at, &REPLACE].concat());
+        assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+        let done = shell.run(&[at, &REPLACE, &["--yes"]].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+        assert_eq!(issue(), 200);
+    }
+}
+
+#[test]
+fn an_explanation_says_that_an_inherited_value_cannot_be_read_and_what_to_do() {
+    let shell = Shell::with_vault();
+    shell.define("URL", "url");
+    shell.ok(&["account", "create", "user_1"]);
+    shell.ok_with("https://example.com", &["set", "URL"]);
+    shell.damage(&[0x20]);
+    let server = Server::start(&shell, &[]);
+    let key = shell.json(&["api-key", "create", "k", "--right", "read"])["api_key"].clone();
+    shell.write("k", key.as_str().unwrap());
+    let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+    for at in [&[][..], &remote] {
+        let ran = shell.run(&[at, &["explain", "URL", "--account", "user_1"]].concat());
+        assert_eq!(ran.code, 5, "{ran:?}");
+        let org = ran.stdout.lines().find(|line| line.starts_with("org")).unwrap();
+        assert!(org.ends_with("unreadable"), "{ran:?}");
+        assert!(ran.stderr.contains("`strongroom undo URL --replace-damaged`"), "{ran:?}");
+    }
+}
