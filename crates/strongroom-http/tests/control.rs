@@ -231,6 +231,49 @@ async fn a_bound_that_is_not_named_stays() {
     assert_eq!((&definition["bytes_min"], &definition["bytes_max"]), (&json!(2), &json!(5)));
 }
 
+#[tokio::test]
+async fn a_bound_that_is_null_is_removed() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    for (gone, min, max) in [
+        (json!({"bytes_min": null}), json!(0), json!(5)),
+        (json!({"bytes_max": null}), json!(2), json!(65_536)),
+        (json!({"bytes_min": null, "bytes_max": null}), Value::Null, Value::Null),
+    ] {
+        let bounded = json!({"name": "N", "bytes_min": 2, "bytes_max": 5});
+        desk.ok("POST", "/definitions", bounded).await;
+        let changed = desk.ok("PATCH", "/definitions/N", gone).await;
+        let definition = &changed["definition"];
+        assert_eq!((&definition["bytes_min"], &definition["bytes_max"]), (&min, &max));
+        fixture.org.delete_definition("N").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_null_that_removes_nothing_is_refused() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write, Right::Operate]).await;
+    desk.ok("POST", "/definitions", json!({"name": "N"})).await;
+    let of_definition = [
+        "name",
+        "var_format",
+        "scopes",
+        "required",
+        "encrypted",
+        "history_versions",
+        "history_age_secs",
+        "keep_mismatched",
+        "dry_run",
+    ];
+    let of_settings = ["audit", "generations"];
+    let fields = of_definition.map(|field| ("/definitions/N", field)).into_iter();
+    for (path, field) in fields.chain(of_settings.map(|field| ("/settings", field))) {
+        let refused = desk.send("PATCH", path, &json!({field: null})).await;
+        assert_eq!(refused.status, 400, "{field}");
+        assert!(refused.body.contains(&format!("{field} has the wrong type")), "{}", refused.body);
+    }
+}
+
 async fn reveals(fixture: &Fixture) -> usize {
     let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
     let kinds = [EventKind::ValueRead, EventKind::CredentialRead];
@@ -1482,6 +1525,21 @@ async fn damage(store: &Arc<MemoryStore>, is_it: impl Fn(&Key) -> bool) {
 }
 
 #[tokio::test]
+async fn a_trace_says_that_an_inherited_value_cannot_be_read() {
+    let (store, fixture) = with_rows().await;
+    fixture.define_string("A").await;
+    fixture.register("a").await;
+    fixture.org.set_value("A", Scope::Org, "v").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    damage(&store, |key| holds(key, b"\0test\0\x20\0")).await;
+    let trace = desk.get("/explain/A?linked_account_id=a").await;
+    assert_eq!(trace["steps"][0]["outcome"], "no value");
+    assert!(trace["steps"][0].get("unreadable").is_none());
+    assert_eq!((&trace["steps"][1]["outcome"], &trace["scope"]), (&json!("unreadable"), &json!("org")));
+    assert!(trace["steps"][1]["unreadable"].as_str().unwrap().contains("is damaged"), "{trace}");
+}
+
+#[tokio::test]
 async fn a_value_that_cannot_be_read_is_in_the_way_only_of_who_asks_for_it() {
     let (store, fixture) = with_rows().await;
     for name in ["A", "B"] {
@@ -1641,6 +1699,47 @@ async fn a_session_that_cannot_be_read_is_named_and_ended_by_its_id_or_with_all(
         assert_eq!(desk.get("/accounts/a/sessions").await, json!({"items": [], "next": null}));
         fixture.token("a").await;
     }
+}
+
+#[tokio::test]
+async fn a_signing_key_that_cannot_be_read_is_replaced_on_request_and_all_sessions_end() {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Admin]).await;
+    desk.ok("POST", "/revoke-sessions", json!({})).await;
+    let issue = async || {
+        let call = fixture.call("POST", "/session-token?force_refresh=true");
+        call.json(r#"{"linked_account_id":"a"}"#).await.status
+    };
+    // The key, and the note beside it up to when all sessions were ended.
+    for record in ["hs256", "sessions-ended"] {
+        let token = fixture.token("a").await;
+        damage(&store, |key| holds(key, record.as_bytes())).await;
+        assert_eq!(issue().await, 500, "{record}");
+        let done = desk.ok("POST", "/revoke-sessions", json!({"new_signing_key": true})).await;
+        assert_eq!(done["revoked"], 1, "{record}");
+        let active = fixture.call_with_token(&token, "GET", "/session/active-linked-account").send().await;
+        assert_eq!(active.status, 401, "{record}");
+        assert_eq!(issue().await, 200, "{record}");
+        desk.ok("POST", "/revoke-sessions", json!({})).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_signing_key_refuses_what_the_old_one_signed() {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    fixture.token("a").await;
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    let key = async || {
+        let rows = rows(&store).await;
+        rows.into_iter().find(|(key, _)| holds(key, b"hs256")).map(|(_, row)| row)
+    };
+    let before = key().await;
+    desk.ok("POST", "/revoke-sessions", json!({})).await;
+    assert_eq!(key().await, before, "it is replaced only on request");
+    desk.ok("POST", "/revoke-sessions", json!({"new_signing_key": true})).await;
+    assert!(key().await.is_some_and(|key| Some(key) != before));
 }
 
 #[tokio::test]

@@ -130,8 +130,8 @@ impl Define {
         let body = control::DefinitionChange {
             name: self.change.rename.as_ref().map(ToString::to_string),
             var_format: self.format.named(Some(&present.var_format))?,
-            bytes_min: length.map(|bounds| bounds.min()),
-            bytes_max: length.map(|bounds| bounds.max()),
+            bytes_min: length.map(|bounds| Some(bounds.min())),
+            bytes_max: length.map(|bounds| Some(bounds.max())),
             scopes: (!self.scopes.is_empty()).then(|| self.scopes.clone()),
             description: text(&self.description, self.change.no_description),
             default: text(&self.default, self.change.no_default),

@@ -98,26 +98,29 @@ pub struct NewDefinition {
     pub history_age_secs: Option<u64>,
 }
 
-/// The changes to a definition; absent fields stay as they are.
+/// The changes to a definition; absent fields stay as they are, and `null` is refused where it removes nothing.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DefinitionChange {
     /// A new name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
     /// A new format, with its parameters.
     #[serde(deserialize_with = "some_var_format", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object)]
     pub var_format: Option<VarFormat>,
-    /// The minimum length of a value in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_min: Option<usize>,
-    /// The maximum length of a value in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_max: Option<usize>,
+    /// The minimum length of a value in bytes; `null` removes it.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<usize>)]
+    pub bytes_min: Option<Option<usize>>,
+    /// The maximum length of a value in bytes; `null` removes it.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<usize>)]
+    pub bytes_max: Option<Option<usize>>,
     /// New scopes. A scope that still holds a value cannot be removed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<String>)]
     pub scopes: Option<Vec<ScopeKind>>,
     /// `null` removes it.
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -128,16 +131,19 @@ pub struct DefinitionChange {
     #[schema(value_type = Option<String>)]
     pub default: Option<Option<String>>,
     /// Whether it is reported as missing if it resolves to nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub required: Option<bool>,
     /// Can be set, never cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
     /// A new number of former versions to keep, at most 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub history_versions: Option<u8>,
     /// A new maximum age of former versions of a value, in seconds after they were replaced.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub history_age_secs: Option<u64>,
     /// Changes the format even if values do not match it; they stay until they are set again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -246,16 +252,15 @@ impl DefinitionChange {
     /// The change of the format or of its bounds; `None` if neither changes.
     pub(crate) fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
         let old = &stored.definition;
-        let is_bounded = self.bytes_min.is_some() || self.bytes_max.is_some();
-        if self.var_format.is_none() && !is_bounded {
+        if self.var_format.is_none() && self.bytes_min.is_none() && self.bytes_max.is_none() {
             return Ok(None);
         }
         // A bound that is absent stays as it is.
-        let min = self.bytes_min.or(old.length.map(|old| old.min()).filter(|_| is_bounded));
-        let max = self.bytes_max.or(old.length.map(|old| old.max()).filter(|_| is_bounded));
-        let length = bounds(min, max)?;
+        let min = self.bytes_min.unwrap_or(old.length.map(|old| old.min()));
+        let max = self.bytes_max.unwrap_or(old.length.map(|old| old.max()));
+        let length = bounds(min, max)?.filter(|bounds| LengthBounds::new(..).ok() != Some(*bounds));
         let mut change = FormatChange::to(self.var_format.clone().unwrap_or_else(|| old.var_format.clone()));
-        if let Some(bounds) = length.or(old.length) {
+        if let Some(bounds) = length {
             change = change.length(bounds);
         }
         // With the format, since the old default may not match it.

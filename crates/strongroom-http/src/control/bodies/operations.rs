@@ -5,6 +5,7 @@ use strongroom::{JobInfo, JobKind, JobProgress, JobState, SlotInfo, SlotKind, Un
 use utoipa::ToSchema;
 
 use super::opaque;
+use crate::request::present;
 use crate::time;
 
 /// The state of the service and of its vault, and what the key of the call may do.
@@ -43,13 +44,17 @@ pub struct VaultSettings {
     pub generations: bool,
 }
 
-/// The changes to the settings; absent fields stay as they are.
+/// The changes to the settings; absent fields stay as they are, and `null` is refused.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsChange {
     /// Whether every write is to be recorded in the audit.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub audit: Option<bool>,
     /// Whether every org is to have a counter that changes with what its runs see.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub generations: Option<bool>,
 }
 
