@@ -13,6 +13,7 @@ mod keys;
 mod marks;
 mod output;
 mod pages;
+mod panics;
 mod passphrase;
 mod progress;
 mod scope_args;
@@ -38,6 +39,7 @@ use crate::output::Output;
 
 fn main() -> ExitCode {
     files::write_for_owner_only();
+    panics::quiet_backends();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) if is_help(&error) => error.exit(),

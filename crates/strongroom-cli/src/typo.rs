@@ -5,8 +5,11 @@ pub(crate) fn closest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     let typed = typed.to_lowercase();
     let distances = known.into_iter().map(|name| (distance(&typed, &name.to_lowercase()), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= typed.chars().count() / 3).then_some(name)
+    (distance <= (typed.chars().count() / 3).min(TYPOS_MAX)).then_some(name)
 }
+
+/// In a long name, more wrong letters make another word of it.
+const TYPOS_MAX: usize = 3;
 
 /// An abbreviation is close, and so are two letters in the wrong order.
 fn distance(typed: &str, name: &str) -> usize {
@@ -26,5 +29,10 @@ mod tests {
         assert_eq!(closest("prod", known), Some("production"));
         assert_eq!(closest("TOKEN", known), None);
         assert_eq!(closest("X", known), None);
+        assert_eq!(closest("STRIPE_WEBHOOK_SECRET", ["STRIPE_PUBLIC_SECRET"]), None);
+        assert_eq!(
+            closest("STRIPE_WEBHOOK_SECERT", ["STRIPE_WEBHOOK_SECRET"]),
+            Some("STRIPE_WEBHOOK_SECRET")
+        );
     }
 }

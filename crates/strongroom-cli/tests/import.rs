@@ -46,6 +46,22 @@ fn one_invalid_value_keeps_all_the_others_out() {
 }
 
 #[test]
+fn names_that_a_later_version_of_the_file_lacks_are_named() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "PORT=1\nOLD_TOKEN=2\n");
+    let first = shell.run(&["import", "a.env"]);
+    assert!(!first.stderr.contains("not in the file"), "{}", first.stderr);
+    shell.write("a.env", "PORT=1\nNEW_TOKEN=3\n");
+    for words in [&["import", "a.env", "--dry-run"][..], &["import", "a.env"]] {
+        let again = shell.run(words);
+        assert!(again.stderr.contains("with a value at org, which stays: OLD_TOKEN;"), "{}", again.stderr);
+    }
+    shell.write("b.env", "OTHER=1\n");
+    let other = shell.run(&["import", "b.env"]);
+    assert!(!other.stderr.contains("not in the file"), "it is another file: {}", other.stderr);
+}
+
+#[test]
 fn a_first_import_guesses_nothing() {
     let shell = Shell::with_vault();
     shell.write("a.env", "PASSWORD=123456\nVERSION=1\nFEATURE=true\nDATABASE_URL=postgres://localhost/db\n");

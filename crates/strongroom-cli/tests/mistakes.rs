@@ -55,6 +55,13 @@ const MISTAKES: &[Mistake] = &[
     (&["undo", "OLD", "--definition"], 3, "no deleted definition OLD", "strongroom define"),
     (&["audit", "--drop-before", "90d"], 2, "this would drop the events", "--yes"),
     (&["diff", "@account", "test"], 2, "@account:ID", "--help"),
+    (&["define", "C", "--format", "number", "--default", "x"], 4, "the default", "change what the message names"),
+    (&["define", "PORT", "--change", "--one-of", "a"], 2, "--one-of goes with --format enum", "define --help"),
+    (&["define", "C", "--format", "enum", "--one-of", "a", "--one-of", "a"], 4, "must differ", "define --help"),
+    (&["api-key", "create", "k", "--expires-in", "-1d"], 2, "the value for --expires-in", "--help"),
+    (&["api-key", "revoke", "name"], 2, "`strongroom api-key list` shows", "--help"),
+    (&["job", "run", "name"], 2, "`strongroom job list` shows", "--help"),
+    (&["shred", "environment", "tset", "--yes"], 3, "no environment tset", "did you mean --environment test?"),
 ];
 
 #[test]

@@ -113,6 +113,21 @@ fn a_damaged_row_is_5_and_is_named() {
 }
 
 #[test]
+fn a_data_file_with_damaged_pages_is_5_and_shows_no_panic() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let mut file = std::fs::read(shell.store()).unwrap();
+    // The pages after the first one, which is the header of redb.
+    file[4_096..].iter_mut().for_each(|byte| *byte ^= 0xff);
+    std::fs::write(shell.store(), file).unwrap();
+    for command in [&["verify"][..], &["define", "B", "--format", "string"]] {
+        let ran = shell.run(command);
+        assert!(ran.code == 5 && ran.stderr.contains("data file"), "{ran:?}");
+        assert!(!ran.stderr.contains("panicked at"), "{ran:?}");
+    }
+}
+
+#[test]
 fn commands_that_only_read_share_the_file_and_leave_it_as_it_is() {
     let shell = Shell::with_vault();
     shell.define("A", "string");

@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Failure;
 use super::repeatable::{NEVER_AN_ARGUMENT, word};
+use crate::typo::closest;
 
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
@@ -81,12 +82,19 @@ fn possible_values(error: &clap::Error) -> Option<String> {
     text(error, ContextKind::ValidValue).filter(|values| !values.is_empty())
 }
 
+/// What was meant, if it is close: what clap suggests may be another word.
 fn suggestion(error: &clap::Error) -> Option<String> {
-    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
-    kinds.into_iter().find_map(|kind| match error.get(kind)? {
-        ContextValue::String(text) => Some(text.clone()),
-        // The closest one comes last.
-        ContextValue::Strings(texts) => texts.last().cloned(),
-        _ => None,
-    })
+    use ContextKind as Kind;
+    let (typed, meant) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (Kind::InvalidSubcommand, Kind::SuggestedSubcommand),
+        ErrorKind::InvalidValue => (Kind::InvalidValue, Kind::SuggestedValue),
+        _ => (Kind::InvalidArg, Kind::SuggestedArg),
+    };
+    let typed = text(error, typed)?;
+    let known: Vec<&str> = match error.get(meant)? {
+        ContextValue::String(text) => vec![text.as_str()],
+        ContextValue::Strings(texts) => texts.iter().map(String::as_str).collect(),
+        _ => return None,
+    };
+    closest(&typed, known).map(str::to_owned)
 }

@@ -135,6 +135,16 @@ impl Failure {
         self.next(step)
     }
 
+    /// The next step. What was typed wrongly always has one.
+    pub(crate) fn step(&self) -> Option<&str> {
+        let by_default = match self.exit {
+            Exit::Usage => Some("--help after the command says how it is written"),
+            Exit::Invalid => Some("change what the message names, then run the command again"),
+            _ => None,
+        };
+        self.next.as_deref().or(by_default)
+    }
+
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {
         self.next = Some(step.into());
         self

@@ -262,11 +262,11 @@ impl Output {
             json_on_stderr(&FailureView {
                 error: failure.exit.name(),
                 message: &failure.message,
-                next: failure.next.as_deref(),
+                next: failure.step(),
             });
         } else {
             self.on_stderr("error", AnsiColor::Red, &failure.message);
-            if let Some(step) = &failure.next {
+            if let Some(step) = failure.step() {
                 self.on_stderr("next", AnsiColor::Cyan, step);
             }
         }

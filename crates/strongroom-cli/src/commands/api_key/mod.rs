@@ -51,7 +51,7 @@ pub(crate) struct Create {
     #[arg(long = "account", value_name = "ID")]
     accounts: Vec<LinkedAccountId>,
     /// Refuse it after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime, allow_hyphen_values = true)]
     expires_in: Option<Duration>,
 }
 
@@ -242,6 +242,10 @@ fn show((mut views, unreadable): (Vec<KeyView>, Vec<String>), output: &Output) -
 
 fn absent(id: &DocumentId) -> Failure {
     Failure::not_found(format!("there is no API key {id}")).next("`strongroom api-key list` lists the keys")
+}
+
+fn key_id(text: &str) -> Result<DocumentId, &'static str> {
+    text.parse().map_err(|_| "an API key is named by its id, which `strongroom api-key list` shows")
 }
 
 fn right(text: &str) -> Result<Right, UnknownRight> {

@@ -5,7 +5,7 @@ use strongroom::{DocumentId, Org};
 use strongroom_http::ApiKeys;
 use strongroom_http::control::{ApiKey, KeyRevoked, OpenSessions};
 
-use super::{absent, keys_of, own_id};
+use super::{absent, key_id, keys_of, own_id};
 use crate::client::{Call, Client};
 use crate::commands::audit::refuse_unreadable;
 use crate::consent::Consent;
@@ -15,6 +15,7 @@ use crate::output::{Output, counted};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Revoke {
     /// The id of the API key, as `strongroom api-key list` shows it
+    #[arg(value_parser = key_id)]
     id: DocumentId,
     /// Also end the sessions of all linked accounts, including those for which the key issued tokens
     #[arg(long)]

@@ -6,7 +6,7 @@ use strongroom::{DocumentId, Org};
 use strongroom_http::ApiKeys;
 use strongroom_http::control::RotateKey;
 
-use super::{absent, keys_of, lifetime, own_id, show_created, show_made, time_from_now};
+use super::{absent, key_id, keys_of, lifetime, own_id, show_created, show_made, time_from_now};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Output, time};
@@ -14,13 +14,14 @@ use crate::output::{Output, time};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Rotate {
     /// The id of the API key, as `strongroom api-key list` shows it
+    #[arg(value_parser = key_id)]
     id: DocumentId,
     /// Accept the old key for this much longer, such as 24h [default: 0s; 10m for the key with which this command calls
     /// a server, and at least 60s, in case the new one is lost on its way]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
     grace: Option<Duration>,
     /// Refuse the new key after this time, such as 30d or 12h
-    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", value_parser = lifetime, allow_hyphen_values = true)]
     expires_in: Option<Duration>,
 }
 

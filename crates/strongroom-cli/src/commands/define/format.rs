@@ -72,7 +72,7 @@ enum FormatName {
 impl FormatArgs {
     /// The format that was named.
     pub(super) fn var_format(&self) -> Result<VarFormat, Failure> {
-        self.named(None)?.ok_or_else(|| Failure::usage("a new definition needs --format"))
+        self.named(None)?.ok_or_else(|| Failure::usage("a new definition needs --format").next(FORMATS))
     }
 
     /// The same, or `None` if none was named. Parameters without a format change those of the present format.
@@ -92,7 +92,7 @@ impl FormatArgs {
 
     fn pattern_format(&self, present: Option<&VarFormat>) -> Result<PatternFormat, Failure> {
         let Some(pattern) = &self.pattern else {
-            return Err(Failure::usage("--format pattern needs --pattern"));
+            return Err(Failure::usage("--format pattern needs --pattern").next(FORMATS));
         };
         let kept = match present {
             Some(VarFormat::Pattern(present)) if self.format.is_none() => Some(present),
@@ -143,10 +143,12 @@ impl FormatArgs {
         for (format, option, is_given) in self.given() {
             let is_meant = named == Some(format);
             if is_given && !is_meant {
-                return Err(Failure::usage(format!("{option} goes with --format {}", format.wire_name())));
+                let why = format!("{option} goes with --format {}", format.wire_name());
+                return Err(Failure::usage(why).next(FORMATS));
             }
             if is_meant && !is_given {
-                return Err(Failure::usage(format!("--format {} needs {option}", format.wire_name())));
+                let why = format!("--format {} needs {option}", format.wire_name());
+                return Err(Failure::usage(why).next(FORMATS));
             }
         }
         Ok(())
@@ -232,5 +234,7 @@ fn options(format: &VarFormat) -> Option<String> {
 }
 
 fn refused(error: impl Into<BadFormat>) -> Failure {
-    Failure::invalid(error.into().to_string())
+    Failure::invalid(error.into().to_string()).next(FORMATS)
 }
+
+const FORMATS: &str = "nothing was written; `strongroom define --help` lists the formats with their options";

@@ -49,7 +49,7 @@ pub(crate) struct Define {
     keep_versions: Option<u8>,
     /// Show no former version of a value that was replaced longer ago than this, such as 90d; it is deleted with the
     /// next write; with 0s, overwritten values are lost
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
     keep_for: Option<Duration>,
     #[command(flatten)]
     change: ChangeArgs,

@@ -136,6 +136,7 @@ impl Import {
             (false, true) => plan.apply_in_parts(org).await?,
         }
         plan.report(self.dry_run, output)?;
+        note_left(&plan, output);
         self.say_how_to_undo(&plan, output);
         Ok(())
     }
@@ -175,6 +176,7 @@ impl Import {
             plan.apply_on(client)?;
         }
         plan.report(self.dry_run, output)?;
+        note_left(&plan, output);
         self.say_how_to_undo(&plan, output);
         Ok(())
     }
@@ -204,6 +206,25 @@ impl Import {
         Unknown::Define(How { infer: self.infer, encrypt_all: self.encrypted, plain: self.plain.clone() })
     }
 }
+
+/// What a later version of a file no longer has keeps its value.
+fn note_left(plan: &Plan, output: &Output) {
+    let left = plan.left.len();
+    if left == 0 || !plan.is_repeated() {
+        return;
+    }
+    let mut names = plan.left.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if left > NAMES_SHOWN {
+        names.push_str(&format!(" and {} more", left - NAMES_SHOWN));
+    }
+    let scope = &plan.scope;
+    output.note(&format!(
+        "not in the file, but with a value at {scope}, which stays: {names}; `strongroom delete NAME` deletes one"
+    ));
+}
+
+/// As many as a person can look through.
+const NAMES_SHOWN: usize = 20;
 
 /// Bytes are seen as base64 by everything that takes text.
 fn note_bytes(plan: &Plan, output: &Output) {

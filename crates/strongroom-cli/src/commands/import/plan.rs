@@ -1,6 +1,6 @@
 //! What an import, a copy or an edit would write, and writing it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use strongroom::store::StoreErrorKind;
 use strongroom::{
@@ -8,13 +8,13 @@ use strongroom::{
     StoredDefinition, VariableDefinition,
 };
 
-use strongroom_http::control::{Batch, BatchDone, BatchValue};
+use strongroom_http::control::{self, Batch, BatchDone, BatchValue};
 
 use super::Unknown;
 use super::infer::Proposal;
 use super::source::Entry;
-use crate::client::Client;
 use crate::client::docs::new_definition;
+use crate::client::{Call, Client};
 use crate::failure::{Exit, Failure};
 use crate::output::counted;
 use crate::pages;
@@ -26,6 +26,8 @@ use crate::scope_args::scope_field;
 pub(in crate::commands) struct Plan {
     pub(super) scope: Scope,
     pub(super) rows: Vec<Row>,
+    /// The other names with a value there, which stay as they are.
+    pub(super) left: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,9 @@ impl Plan {
             rows.push(row.at(line));
         }
         refuse_too_many(definitions.len(), &rows)?;
-        Ok(Self { scope, rows })
+        let holding = definitions.values().filter(|stored| values.contains_key(&stored.id));
+        let left = left_by(&rows, holding.map(|stored| stored.definition.name.clone()));
+        Ok(Self { scope, rows, left })
     }
 
     /// Identifies the values that are replaced, as opposed to others and to changed ones.
@@ -113,7 +117,7 @@ impl Plan {
 
     /// A plan that does nothing.
     pub(in crate::commands) fn nothing(scope: &Scope) -> Self {
-        Self { scope: scope.clone(), rows: Vec::new() }
+        Self { scope: scope.clone(), rows: Vec::new(), left: Vec::new() }
     }
 
     /// The same, on the condition that each value has the version that was read, and that values without one do not
@@ -155,7 +159,7 @@ impl Plan {
         };
         let rows: Vec<_> = entries.into_iter().map(row).collect();
         refuse_too_many(known.len(), &rows)?;
-        Ok(Self { scope: scope.clone(), rows })
+        Ok(Self { scope: scope.clone(), rows, left: Vec::new() })
     }
 
     /// The same as one control call.
@@ -187,6 +191,10 @@ impl Plan {
             }
         }
         self.leave_alone(&tried.unchanged);
+        // A key that may write need not be allowed to read.
+        let query: Vec<_> = scope_field(&self.scope).into_iter().collect();
+        let held = client.control_items::<control::Value>(Call { path: &["values"], query: &query });
+        self.left = left_by(&self.rows, held.unwrap_or_default().into_iter().map(|held| held.name));
         Ok(tried.uncompared)
     }
 
@@ -202,6 +210,11 @@ impl Plan {
                 .next("nothing was written; run the command again")),
             None => Ok(()),
         }
+    }
+
+    /// Whether some of it was there already, as after an earlier import.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row.action, Action::Update | Action::Unchanged))
     }
 
     /// Marks values with these names as unchanged: the server has compared them.
@@ -268,6 +281,14 @@ impl Plan {
             .collect();
         org.define_and_set(&new, &values).await.map(|_| ())
     }
+}
+
+/// Those of the names with a value that no row has, in order.
+fn left_by(rows: &[Row], holding: impl Iterator<Item = String>) -> Vec<String> {
+    let named: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let mut left: Vec<_> = holding.filter(|name| !named.contains(name.as_str())).collect();
+    left.sort_unstable();
+    left
 }
 
 impl Row {

@@ -352,7 +352,9 @@ impl Account {
             None => {
                 let now = tenant.engine.now().max(tenant.account_begins_at(&view, account)?);
                 let body = IntegrationBody::new(draft.new_id()?, now).deleting(&job);
-                rows[1].iter().for_each(|row| draft.replace_dead(tenant.id.integration(account, app).key(), row));
+                rows[1]
+                    .iter()
+                    .for_each(|row| draft.replace_dead(tenant.id.integration(account, app).key(), row));
                 draft.put_integration(account, app, &body, None)?;
             }
         }
