@@ -143,7 +143,7 @@ fn what_is_pasted_at_a_question_answers_no_other_one() {
     shell.ok_with("kept", &["set", "A"]);
     let mut terminal = Terminal::commands(&shell, &format!("{BINARY} delete A; cat"));
     terminal.say("Go on? [y/N] ", "y\nsecond");
-    terminal.wait_for("alone\r\n");
+    terminal.wait_for("its question\r\n");
     writeln!(terminal.script.stdin.as_mut().unwrap(), "typed later\n\u{4}").unwrap();
     let (_, screen) = terminal.end();
     assert!(screen.contains("typed later") && !screen.contains("second"), "{screen}");
