@@ -13,8 +13,8 @@ pub struct Settings {
     /// unless set: it adds one row to each write, which may never be read. The day on which an API key was last used is
     /// stored without an event.
     ///
-    /// Turning it off is no event by itself, since it concerns all orgs: [note](crate::Org::note) it first in the audits
-    /// that should end with it.
+    /// Turning it off is no event by itself, since it concerns all orgs: [note](crate::Org::note) it first in the
+    /// audits that should end with it.
     pub audit: bool,
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct PackPlace {
     since: Timestamp,
 }
 
+/// A pack, with the key that it is kept and sealed under.
+type KeyedPack = (Key, Share<Arc<Pack>>);
+
 impl Tenant {
     /// Everything that a run at `path` sees, if it is kept.
     pub(crate) fn recall_all(&self, path: &ScopePath) -> Result<Recalled<Resolution>, Error> {
@@ -105,8 +108,8 @@ impl Tenant {
         }
     }
 
-    /// The valid pack of a path, with the key that it is kept and sealed under.
-    fn pack(&self, path: &ScopePath) -> Result<Option<(Key, Share<Arc<Pack>>)>, Error> {
+    /// The valid pack of a path.
+    fn pack(&self, path: &ScopePath) -> Result<Option<KeyedPack>, Error> {
         if !self.engine.may_keep_runs() {
             return Ok(None);
         }

@@ -186,8 +186,8 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Seals rows of the scopes again, as many as fit in a batch. Once a complete pass has found nothing to do, destroys
-    /// the older keys.
+    /// Seals rows of the scopes again, as many as fit in a batch. Once a complete pass has found nothing to do,
+    /// destroys the older keys.
     async fn reseal_rows(&mut self, task: DataKeysBody, mut pass: PassBody) -> Result<Advance, Error> {
         let group = Group::of_pass(&self.job.engine, &task, &pass)?;
         let accounts = group.accounts();
