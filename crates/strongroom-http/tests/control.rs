@@ -1679,6 +1679,66 @@ async fn an_account_whose_list_of_sessions_cannot_be_read_is_deleted_with_them()
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_read_goes_with_its_account_also_where_no_list_has_it() {
+    for by_store in [false, true] {
+        let (store, fixture) = with_rows().await;
+        fixture.register("a").await;
+        fixture.token("a").await;
+        for end in [&b"account-session\0a"[..], b"\x40session\0"] {
+            damage(&store, |key| holds(key, end)).await;
+        }
+        match by_store {
+            true => {
+                let sessions = OpenSessions::of(&fixture.org).unwrap();
+                sessions.delete_account(&"a".parse().unwrap()).await.unwrap();
+            }
+            false => {
+                let desk = Desk::with(&fixture, [Right::Admin]).await;
+                desk.ok("DELETE", "/accounts/a", Value::Null).await;
+            }
+        }
+        for namespace in ["session", "account-session"] {
+            let records = fixture.org.reserved_records(namespace.parse().unwrap());
+            let left = records.each(PageRequest::default()).await.unwrap().items;
+            assert!(left.is_empty(), "{namespace}: {left:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_read_keeps_no_other_out_of_a_list_that_says_so() {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    for app in ["crm", "mail"] {
+        desk.ok("PUT", &format!("/accounts/a/connections/{app}"), json!({})).await;
+    }
+    damage(&store, |key| holds(key, b"\x31a\0crm\0")).await;
+    let listed = desk.get("/accounts/a/connections").await;
+    assert!(listed["unreadable"][0].as_str().unwrap().contains("crm"), "{listed}");
+    assert!(listed["items"].as_array().unwrap().iter().any(|one| one["integration"] == "mail"), "{listed}");
+    desk.ok("DELETE", "/accounts/a/connections/crm", Value::Null).await;
+    assert_eq!(desk.get("/accounts/a/connections").await.get("unreadable"), None);
+}
+
+#[tokio::test]
+async fn a_definition_that_cannot_be_read_fails_no_run_that_names_another() {
+    let (store, fixture) = with_rows().await;
+    fixture.define_string("WHOLE").await;
+    fixture.org.set_value("WHOLE", Scope::Org, "x").await.unwrap();
+    let before = rows(&store).await;
+    fixture.define_string("LOST").await;
+    let is_lost = |key: &Key| holds(key, b"test\0\x10") && !before.iter().any(|(known, _)| known == key);
+    damage(&store, is_lost).await;
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    for path in ["/resolve", "/resolve?name=LOST"] {
+        assert_eq!(desk.send("GET", path, &Value::Null).await.status, 500, "{path}");
+    }
+    assert_eq!(desk.get("/resolve?name=WHOLE").await["values"][0]["name"], "WHOLE");
+    assert_eq!(desk.get("/explain/WHOLE").await["name"], "WHOLE");
+}
+
+#[tokio::test]
 async fn a_session_that_cannot_be_read_is_named_and_ended_by_its_id_or_with_all() {
     let (store, fixture) = with_rows().await;
     fixture.register("a").await;

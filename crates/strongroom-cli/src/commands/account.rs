@@ -7,10 +7,11 @@ use strongroom_http::control::{self, OpenSessions};
 
 use super::account_apps::{AddApp, Apps, RemoveApp};
 use super::audit::refuse_left_out;
+use super::shred::LEFT;
 use crate::client::docs::Account;
 use crate::client::{Call, Client, NoBody};
 use crate::consent::{Consent, Deed};
-use crate::failure::{Failure, word};
+use crate::failure::{Exit, Failure, word};
 use crate::holdings::Holdings;
 use crate::output::{Output, counted, time, unless_unknown};
 use crate::pages;
@@ -76,7 +77,7 @@ pub(crate) struct Create {
 pub(crate) struct Delete {
     /// The id of the linked account
     id: LinkedAccountId,
-    /// Delete it also if it cannot be read
+    /// Delete it also if it cannot be read, or if only some rows of it are left
     #[arg(long)]
     purge: bool,
     #[command(flatten)]
@@ -145,10 +146,20 @@ impl AccountCommand {
                 if let (false, Err(error)) = (delete.purge, org.linked_account(&delete.id).await) {
                     return Err(unless_purged(error));
                 }
-                let holdings = Holdings::of(org, &delete.id).await?;
-                let deed = format!("delete linked account {}, {holdings}", delete.id);
-                delete.consent.to(Deed::to(deed, holdings.seen))?;
-                org.delete_account(&delete.id).await?;
+                let known = Holdings::of(org, &delete.id).await;
+                let (holdings, seen) = match &known {
+                    Ok(holdings) => (holdings.to_string(), holdings.seen.as_str()),
+                    // Its row may be lost, and what is left of it be there.
+                    Err(failure) if delete.purge && failure.exit == Exit::NotFound => (LEFT.to_owned(), ""),
+                    Err(_) => return known.map(drop),
+                };
+                delete
+                    .consent
+                    .to(Deed::to(format!("delete linked account {}, {holdings}", delete.id), seen))?;
+                match (OpenSessions::of(org)?.delete_account(&delete.id).await, known) {
+                    (Err(Error::AccountNotFound(_)), Err(absent)) => return Err(absent),
+                    (deleted, _) => deleted?,
+                }
                 delete.done(output)
             }
             Self::Sessions(OfAccount { id }) => {

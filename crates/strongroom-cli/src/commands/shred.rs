@@ -149,7 +149,8 @@ impl fmt::Display for Shredded<'_> {
 }
 
 /// What may remain of an account that is gone.
-const LEFT: &str = "there is no such account now, only what an earlier one of this id may have left";
+pub(super) const LEFT: &str =
+    "there is no such account now, only what an earlier one of this id may have left";
 
 /// How far the shred can be relied on, one reason per line.
 fn worth(effect: &ShredEffect) -> String {

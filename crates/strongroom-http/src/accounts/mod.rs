@@ -148,20 +148,11 @@ pub(crate) async fn delete(
     let org = caller.org.clone();
     let account = Caller::Key(caller).require_linked_account(&of_path(&id, &header, &query, &body))?;
     let account = account.id().clone();
-    let sessions = service.sessions(&org)?;
-    // Sessions are deleted in the batch that deletes the account: none is ever valid for an account that is registered
-    // later under the same id.
-    for _ in 0..ATTEMPTS_MAX {
-        let with_sessions = sessions.removal(&account).await?;
-        return match org.delete_account_with(&account, with_sessions).await {
-            Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
-            Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
-            // A session was issued meanwhile: it must be deleted too.
-            Err(Error::Unexpected { .. }) => continue,
-            Err(error) => Err(error.into()),
-        };
+    match service.sessions(&org)?.delete_account(&account).await {
+        Ok(()) => Ok(Json(AccountDeleted { message: "User deleted successfully" })),
+        Err(Error::AccountNotFound(account)) => Err(not_found(&org, &account)),
+        Err(error) => Err(error.into()),
     }
-    Err(Error::Contended(ATTEMPTS_MAX).into())
 }
 
 /// Removes an integration of a linked account, and its credentials
@@ -257,5 +248,3 @@ fn not_found(org: &Org, account: &LinkedAccountId) -> Failure {
     );
     Failure::absent(Reason::AccountNotFound, message)
 }
-
-const ATTEMPTS_MAX: u32 = 16;

@@ -57,6 +57,14 @@ impl OpenSessions {
     pub async fn replace_signing_key(&self) -> Result<usize, Error> {
         self.0.replace_signing_key(now()).await
     }
+
+    /// Deletes an account with its sessions.
+    ///
+    /// # Errors
+    /// Those of [`Org::delete_account`].
+    pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        self.0.delete_account(account).await
+    }
 }
 
 fn now() -> Timestamp {

@@ -3,7 +3,9 @@
 use strongroom::{Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, Timestamp, WriteOptions};
 
 use super::stored_key::{ENDED, SIGNING_KEY, seconds};
-use super::{ATTEMPTS_MAX, ListedSession, SessionRow, Sessions, as_read, json, read_list, secs};
+use super::{
+    ATTEMPTS_MAX, ListedSession, SESSIONS_MAX, SessionRow, Sessions, as_read, json, read_list, secs,
+};
 use crate::auth::signing_keys::ended_again;
 
 impl Sessions {
@@ -83,7 +85,7 @@ impl Sessions {
         for _ in 0..ATTEMPTS_MAX {
             let record = match self.by_account.get(&key).await {
                 Err(error) if error.kind() == ErrorKind::Damaged => {
-                    unlisted = self.unlisted(account).await?;
+                    (unlisted, _) = self.unlisted(account).await?;
                     self.by_account.about(account.clone()).delete(&key).await?;
                     None
                 }
@@ -130,25 +132,42 @@ impl Sessions {
 
     /// The sessions and their list, even one that cannot be read, to be deleted with the account. The delete fails with
     /// [`Error::Unexpected`] if a session was listed meanwhile.
-    pub(crate) async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
+    async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
         let list = self.by_account.get(&key).await;
         let (by_account, sessions) =
             (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
         let removal = by_account.removal(key);
-        let (removal, listed) = match list {
-            // While it cannot be read, none is issued that would have to go too.
+        let (removal, (listed, lost)) = match list {
+            // While it cannot be read, none is issued that would have to go too. A session that cannot be read is
+            // nobody's, and may be one of this account.
             Err(error) if error.kind() == ErrorKind::Damaged => (removal, self.unlisted(account).await?),
             list => {
                 let list = list?;
                 let listed = list.as_ref().map(|list| read_list(list.value.expose())).unwrap_or_default();
-                (removal.expecting(as_read(list.as_ref())), listed.sessions)
+                (removal.expecting(as_read(list.as_ref())), (listed.sessions, Vec::new()))
             }
         };
         let mut options = WriteOptions::default().with_record(removal);
+        for key in lost.into_iter().take(SESSIONS_MAX) {
+            options = options.with_record(sessions.removal(key));
+        }
         for session in listed {
             options = options.with_record(sessions.removal(session.jti.parse()?));
         }
         Ok(options)
+    }
+
+    /// Deletes an account with its sessions, in one batch: none is ever valid for an account that is registered later
+    /// under the same id. One that is issued meanwhile goes too.
+    pub(crate) async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let with_sessions = self.removal(account).await?;
+            match self.org.delete_account_with(account, with_sessions).await {
+                Err(Error::Unexpected { .. }) => {}
+                deleted => return deleted,
+            }
+        }
+        Err(Error::Contended(ATTEMPTS_MAX))
     }
 }

@@ -171,7 +171,7 @@ impl Sessions {
                 taken
                     .unreadable
                     .push(format!("the list of the sessions of {account} cannot be read: {error}"));
-                self.unlisted(account).await?
+                self.unlisted(account).await?.0
             }
             listed => listed?,
         };
@@ -193,13 +193,21 @@ impl Sessions {
         Ok(taken)
     }
 
-    /// The sessions of an account by their own rows, oldest first, where its list cannot be read. All accounts' are
-    /// looked through.
-    async fn unlisted(&self, account: &LinkedAccountId) -> Result<Vec<ListedSession>, Error> {
-        let (mut sessions, mut page) = (Vec::new(), PageRequest::first(PageRequest::LIMIT_MAX));
+    /// The sessions of an account by their own rows, oldest first, where its list cannot be read, and those that cannot
+    /// be read either. All accounts' are looked through.
+    async fn unlisted(
+        &self,
+        account: &LinkedAccountId,
+    ) -> Result<(Vec<ListedSession>, Vec<RecordKey>), Error> {
+        let (mut sessions, mut lost) = (Vec::new(), Vec::new());
+        let mut page = PageRequest::first(PageRequest::LIMIT_MAX);
         loop {
             let found = self.sessions.each(page).await?;
-            for record in found.items.into_iter().filter_map(|(_, record)| record.ok()) {
+            for (key, record) in found.items {
+                let Ok(record) = record else {
+                    lost.push(key);
+                    continue;
+                };
                 let row = SessionRow::of(&record).filter(|row| row.linked_account_id == *account);
                 sessions.extend(row.map(|row| ListedSession {
                     jti: record.key.to_string(),
@@ -212,7 +220,7 @@ impl Sessions {
             page = PageRequest::first(PageRequest::LIMIT_MAX).after(next);
         }
         sessions.sort_by_key(|session| session.iat);
-        Ok(sessions)
+        Ok((sessions, lost))
     }
 
     /// The second up to which the sessions of an account were ended, as far as this process knows.
