@@ -1,8 +1,8 @@
 //! Lists that come in pages.
 
 use strongroom::{
-    Cursor, DefinitionFilter, Environment, Error, LinkedAccount, Listing, Org, OrgId, PageRequest, Scope,
-    ScopedValue, StoredDefinition, Vault,
+    Account, Cursor, DefinitionFilter, Environment, Error, Integration, LinkedAccount, Listing, Org, OrgId,
+    PageRequest, Scope, ScopedValue, StoredDefinition, Vault,
 };
 
 /// The items of all pages of a list.
@@ -38,6 +38,12 @@ pub(crate) async fn readable_definitions(org: &Org) -> Result<(Vec<StoredDefinit
 pub(crate) async fn readable_accounts(org: &Org) -> Result<(Vec<LinkedAccount>, Vec<String>), Error> {
     let found = all(async |page| org.each_linked_account(page).await).await?;
     Ok(apart(found.into_iter().map(|(_, account)| account)))
+}
+
+/// The apps of an account, and their connections, that can be read, and why the others cannot.
+pub(crate) async fn readable_apps(account: &Account) -> Result<(Vec<Integration>, Vec<String>), Error> {
+    let found = all(async |page| account.each_integration(page).await).await?;
+    Ok(apart(found.into_iter().map(|(_, _, app)| app)))
 }
 
 fn apart<T>(found: impl IntoIterator<Item = Result<T, Error>>) -> (Vec<T>, Vec<String>) {

@@ -4,7 +4,7 @@ use strongroom::{
     DefinitionFilter, DefinitionName, Environment, Error, LinkedAccountId, Org, PageRequest, Scope, Vault,
 };
 
-use crate::failure::{Failure, repeatable};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::output::Output;
 use crate::pages;
 use crate::typo::closest;
@@ -22,8 +22,15 @@ pub(crate) async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
     if let Err(failure) = refuse_unknown_environment(org).await {
         return failure;
     }
-    let known = pages::definitions(org).await.unwrap_or_default();
+    let (known, _) = pages::readable_definitions(org).await.unwrap_or_default();
     let known = known.iter().map(|stored| stored.definition.name.as_str());
+    if known.clone().any(|known| known == name.as_str()) {
+        return Failure::new(
+            Exit::Key,
+            format!("there is a definition {name}, but no row leads from its name to it"),
+        )
+        .next("`strongroom verify --sweep` writes that row again");
+    }
     Failure::undefined(name).meant(closest(name.as_str(), known))
 }
 
@@ -66,9 +73,9 @@ pub(crate) async fn of_account(org: &Org, account: &LinkedAccountId, error: Erro
 /// There is no account with this id.
 pub(crate) async fn no_account(org: &Org, account: &LinkedAccountId) -> Failure {
     // One page is enough for a suggestion, however many accounts there are.
-    let page = org.linked_accounts(PageRequest::first(PageRequest::LIMIT_MAX)).await;
+    let page = org.each_linked_account(PageRequest::first(PageRequest::LIMIT_MAX)).await;
     let known = page.map(|page| page.items).unwrap_or_default();
-    let known = known.iter().map(|found| found.account_id.as_str());
+    let known = known.iter().map(|(id, _)| id.as_str());
     Failure::from(Error::AccountNotFound(account.clone())).meant(closest(account.as_str(), known))
 }
 
@@ -196,9 +203,9 @@ pub(crate) async fn note_new_account(org: &Org, account: &LinkedAccountId, outpu
     if is_known || !has_values.is_ok_and(|values| values.items.is_empty()) {
         return;
     }
-    let page = org.linked_accounts(PageRequest::first(PageRequest::LIMIT_MAX)).await;
+    let page = org.each_linked_account(PageRequest::first(PageRequest::LIMIT_MAX)).await;
     let known = page.map(|page| page.items).unwrap_or_default();
-    let known = known.iter().map(|found| found.account_id.as_str());
+    let known = known.iter().map(|(id, _)| id.as_str());
     output.note(&new_account(account, closest(account.as_str(), known)));
 }
 

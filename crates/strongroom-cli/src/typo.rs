@@ -1,9 +1,10 @@
 //! Finds the known name that a mistyped one is close to.
 
-/// The known name that is closest to a mistyped one, if any is close.
+/// The known name that is closest to a mistyped one, if any is close. Never the one that was typed.
 pub(crate) fn closest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let others = known.into_iter().filter(|name| *name != typed);
     let typed = typed.to_lowercase();
-    let distances = known.into_iter().map(|name| (distance(&typed, &name.to_lowercase()), name));
+    let distances = others.map(|name| (distance(&typed, &name.to_lowercase()), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (typed.chars().count() / 3).min(TYPOS_MAX)).then_some(name)
 }
@@ -34,5 +35,6 @@ mod tests {
             closest("STRIPE_WEBHOOK_SECERT", ["STRIPE_WEBHOOK_SECRET"]),
             Some("STRIPE_WEBHOOK_SECRET")
         );
+        assert_eq!(closest("PORT", known), None);
     }
 }

@@ -4,7 +4,7 @@
 
 mod shell;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shell::Shell;
 
 #[test]
@@ -654,6 +654,36 @@ fn one_scope_is_compared_with_what_it_was_in_the_chosen_environment() {
     assert_eq!(found["differences"][0]["value"], "differs");
     let ran = shell.run(&["diff", "@workflow", "--at", &at]);
     assert!(ran.code == 2 && ran.stderr.contains("@workflow:ID"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_value_that_cannot_be_read_hides_no_other_difference() {
+    let shell = Shell::with_vault();
+    for name in ["A", "B"] {
+        shell.define(name, "string");
+        shell.ok_with("one", &["set", name]);
+    }
+    let at = shell.json(&["history", "B"])[0]["written_at"].as_str().unwrap().to_owned();
+    for name in ["A", "B"] {
+        shell.ok_with("two", &["set", name]);
+    }
+    // The first one made.
+    shell.damage(&[0x20]);
+    shell.ok(&["--environment", "prod", "define", "A", "--format", "string"]);
+    for words in [&["diff", "--at", &at][..], &["diff", "test", "prod"]] {
+        let ran = shell.run(&[&["--json"], words].concat());
+        assert!(
+            ran.code == 5 && ran.error()["message"].as_str().unwrap().contains("the value of A"),
+            "{ran:?}"
+        );
+        let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let of = |name: &str| {
+            let all = found["differences"].as_array().unwrap();
+            all.iter().find(|one| one["name"] == name).map(|one| one["value"].clone()).unwrap()
+        };
+        assert_eq!(of("A"), "unreadable");
+        assert!(["differs", "only_a"].contains(&of("B").as_str().unwrap()), "{found}");
+    }
 }
 
 #[test]

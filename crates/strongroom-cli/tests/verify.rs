@@ -62,6 +62,89 @@ fn each_finding_says_what_to_do_about_it() {
     assert!(shell.run(&["verify"]).stderr.contains("undo --replace-damaged"));
 }
 
+/// Takes the step that `verify` says, and a checkpoint is made then.
+fn is_mended(shell: &Shell, step: &str, words: &[&str]) {
+    let ran = shell.run(&["checkpoint", "file"]);
+    assert!(ran.code == 5 && ran.stderr.contains(step), "{step}: {ran:?}");
+    let asked = shell.run(words);
+    assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+    shell.ok(&[words, &["--yes"]].concat());
+    shell.ok(&["checkpoint", "file"]);
+    shell.ok_with("8081", &["set", "PORT"]);
+}
+
+#[test]
+fn rows_that_nobody_can_read_are_deleted_by_the_command_that_verify_names() {
+    let sweep = ["verify", "--sweep", "--unreadable"];
+    let version = [&[0x50, 0x10][..], &[9; 12], &[0xff; 8]].concat();
+    for end in [b"\x40notes\0key\0".to_vec(), version] {
+        let shell = filled();
+        shell.plant(&end);
+        is_mended(&shell, "verify --sweep --unreadable", &sweep);
+    }
+    let job = |environment: &[u8]| [environment, b"\0", &[9; 12]].concat();
+    for (kind, end) in
+        [(0x04, job(b"test")), (0x04, job(b"elsewhere")), (0x12, Vec::new()), (0x13, vec![9; 16])]
+    {
+        let shell = filled();
+        shell.plant_beside(&[0, kind], &end);
+        is_mended(&shell, "verify --sweep --unreadable", &sweep);
+    }
+}
+
+#[test]
+fn a_note_that_the_vault_moved_which_nobody_can_read_goes_with_a_warning() {
+    let shell = filled();
+    shell.plant_at(&[0, 0x10]);
+    let asked = shell.run(&["verify", "--sweep", "--unreadable"]);
+    assert!(asked.stderr.contains("the vault moved"), "{asked:?}");
+    is_mended(&shell, "verify --sweep --unreadable", &["verify", "--sweep", "--unreadable"]);
+}
+
+#[test]
+fn what_is_left_of_what_is_gone_is_deleted_by_the_command_that_verify_names() {
+    let id = "09".repeat(12);
+    let shell = filled();
+    shell.plant(&[&[0x20, 0][..], &[9; 12]].concat());
+    is_mended(&shell, "delete ID --definition --purge", &["delete", &id, "--definition", "--purge"]);
+    let shell = filled();
+    shell.plant(b"\x32user\0default-app\0key\0");
+    is_mended(&shell, "account delete ID --purge", &["account", "delete", "user", "--purge"]);
+}
+
+#[test]
+fn lost_index_rows_are_written_again_without_asking() {
+    for kind in [0x11, 0x12, 0x21] {
+        let shell = filled();
+        shell.take_away(&[kind]);
+        let ran = shell.run(&["checkpoint", "file"]);
+        assert!(ran.code == 5 && ran.stderr.contains("verify --sweep"), "{ran:?}");
+        let report = shell.json(&["verify", "--sweep"]);
+        assert_eq!((&report["clean"], &report["mended"]), (&true.into(), &1.into()), "{report}");
+        assert!(shell.ok(&["get", "PORT", "--reveal"]).contains("8080"));
+        shell.ok(&["checkpoint", "file"]);
+    }
+}
+
+#[test]
+fn a_damaged_count_is_counted_again_by_the_command_that_verify_names() {
+    let shell = filled();
+    shell.damage(&[0x03]);
+    let ran = shell.run(&["checkpoint", "file"]);
+    assert!(ran.code == 5 && ran.stderr.contains("counts the definitions again"), "{ran:?}");
+    shell.define("HOST", "string");
+    shell.ok(&["checkpoint", "file"]);
+}
+
+#[test]
+fn a_name_whose_row_is_lost_is_not_said_to_be_another() {
+    let shell = filled();
+    shell.take_away(&[0x11]);
+    let ran = shell.run(&["get", "PORT"]);
+    assert!(ran.code == 5 && !ran.stderr.contains("did you mean"), "{ran:?}");
+    assert!(ran.stderr.contains("verify --sweep"), "{ran:?}");
+}
+
 #[test]
 fn a_clean_store_is_said_to_be_one() {
     let shell = filled();

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use strongroom::{ConnectionId, Integration, IntegrationId, LinkedAccountId, Org};
 use strongroom_http::control;
 
+use super::audit::refuse_left_out;
 use super::credential::AppArgs;
 use crate::client::{Call, Client, NoBody};
 use crate::consent::{Consent, Deed};
@@ -106,23 +107,29 @@ impl Apps {
             return Err(suggest::no_account(org, &id).await);
         }
         let account = org.account(id);
-        let apps = pages::all(async |page| account.integrations(page).await).await?;
-        show(&apps.iter().map(AppView::of).collect::<Vec<_>>(), output)
+        let (apps, unreadable) = pages::readable_apps(&account).await?;
+        show((apps.iter().map(AppView::of).collect(), unreadable), output)
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let path = ["accounts", self.id.as_str(), "connections"];
-        let apps: Vec<control::Connection> = client.control_items(Call { path: &path, query: &[] })?;
-        show(&apps.into_iter().map(AppView::of_control).collect::<Vec<_>>(), output)
+        let (apps, unreadable): (Vec<control::Connection>, _) =
+            client.control_list(Call { path: &path, query: &[] })?;
+        show((apps.into_iter().map(AppView::of_control).collect(), unreadable), output)
     }
 }
 
-fn show(apps: &[AppView], output: &Output) -> Result<(), Failure> {
+/// Those that can be read; then the command fails if there are others.
+fn show((apps, unreadable): (Vec<AppView>, Vec<String>), output: &Output) -> Result<(), Failure> {
     let rows = apps
         .iter()
         .map(|one| [one.app.clone(), one.connection.clone().unwrap_or_default(), one.created_at.clone()]);
-    output.list(["APP", "CONNECTION", "CREATED"], rows, &apps)
+    output.list(["APP", "CONNECTION", "CREATED"], rows, &apps)?;
+    refuse_left_out(&unreadable, "app", REMOVES, output)
 }
+
+const REMOVES: &str = "`strongroom account remove-app ID` with its --app deletes one that cannot be read with its \
+                       credentials";
 
 impl<'a> Added<'a> {
     fn of(id: &'a LinkedAccountId, app: &'a AppArgs, integration: &'a IntegrationId) -> Self {
@@ -150,18 +157,19 @@ impl RemoveApp {
         let Self { id, app, consent } = &self;
         let (account, integration) = (org.account(id.clone()), app.integration());
         // Asked only about what exists.
-        let all = pages::all(async |page| account.integrations(page).await).await?;
-        let is_meant = |one: &Integration| {
-            one.integration == integration
-                && app.connection.as_ref().is_none_or(|named| one.connection.as_ref() == Some(named))
-        };
-        let meant: Vec<_> = all.iter().filter(|one| is_meant(one)).collect();
+        let mut meant = pages::all(async |page| account.each_integration(page).await).await?;
+        meant.retain(|(of, connection, _)| {
+            let is_named = app.connection.as_ref().is_none_or(|named| connection.as_ref() == Some(named));
+            *of == integration && is_named
+        });
         let count = meant.len();
         if count == 0 {
             let is_known = org.linked_account(id).await?.is_some();
             return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
         }
-        let seen: Vec<_> = meant.iter().map(|one| one.id.to_string()).collect();
+        // One that cannot be read is removed too.
+        let seen = meant.iter().map(|(.., found)| found.as_ref().map(|one| one.id.to_string()));
+        let seen: Vec<_> = seen.map(Result::unwrap_or_default).collect();
         consent.to(Deed::to(self.deed(Some(count)), seen.join(" ")))?;
         let removed = match &app.connection {
             Some(connection) => account.delete_connection(&integration, connection).await,
@@ -176,19 +184,20 @@ impl RemoveApp {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let integration = self.app.integration();
         let path = ["accounts", self.id.as_str(), "connections"];
-        let listed: Result<Vec<control::Connection>, _> =
-            client.control_items(Call { path: &path, query: &[] });
+        let listed = client.control_list(Call { path: &path, query: &[] });
         let is_meant = |one: &&control::Connection| {
             let named = self.app.connection.as_ref().map(ConnectionId::as_str);
             one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
         };
-        let seen = |all: Vec<control::Connection>| {
+        let seen = |(all, unreadable): (Vec<control::Connection>, Vec<String>)| {
             let meant = all.iter().filter(is_meant).map(|one| one.created_at.clone());
-            meant.collect::<Vec<_>>()
+            (meant.collect::<Vec<_>>(), unreadable.is_empty())
         };
         match listed.map(seen) {
-            Ok(meant) if meant.is_empty() => return Err(self.absent()),
-            Ok(meant) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
+            Ok((meant, true)) if meant.is_empty() => return Err(self.absent()),
+            // It may be one that cannot be read.
+            Ok((meant, false)) if meant.is_empty() => self.consent.to(&self.deed(None))?,
+            Ok((meant, _)) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
             // A key that may write need not be allowed to read.
             Err(refused) if refused.is_of_right() => self.consent.to(&self.deed(None))?,
             Err(refused) => return Err(refused),

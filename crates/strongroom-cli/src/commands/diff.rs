@@ -8,7 +8,7 @@ use strongroom::{
     ScopePath, ScopedValue, Secret, StoredDefinition, SystemClock, Timestamp, VariableDefinition, Version,
 };
 
-use super::audit::{moment_or_age, refuse_unreadable};
+use super::audit::{moment_or_age, refuse_left_out, refuse_unreadable};
 use super::noted::{noted_since, was_switched_elsewhere};
 use super::place::{OtherKey, Place};
 use crate::client::Client;
@@ -56,6 +56,8 @@ enum Held<T> {
     #[default]
     Nothing,
     NotKnown,
+    /// It is there, and damaged.
+    Unreadable,
 }
 
 #[derive(Serialize)]
@@ -83,6 +85,7 @@ enum Found {
     Nowhere,
     /// At the requested time.
     NotKnown,
+    Unreadable,
 }
 
 impl Diff {
@@ -101,20 +104,26 @@ impl Diff {
                 place.refuse_unknown_scope(session, &named).await?;
             }
         }
-        let (mut unreadable, mut gaps) = (Vec::new(), Vec::new());
+        let (mut unreadable_events, mut gaps) = (Vec::new(), Vec::new());
+        let (here, mut unreadable) = sides(session, &one).await?;
         let (other, b) = match (&self.other, self.at) {
             (_, Some(at)) => {
-                let PlaceAt { sides, unreadable_events, gaps: found } =
+                let PlaceAt { sides, unreadable_events: events, gaps: found } =
                     place_at(session, &one, at, output).await?;
-                (unreadable, gaps) = (unreadable_events, found);
+                (unreadable_events, gaps) = (events, found);
                 (sides, format!("{} at {}", one.as_str(), time(at)))
             }
-            (Some(other), None) => (sides(session, other).await?, other.as_str().to_owned()),
+            (Some(other), None) => {
+                let (there, damaged) = sides(session, other).await?;
+                unreadable.extend(damaged);
+                (there, other.as_str().to_owned())
+            }
             // This cannot happen: one of the two is required.
             (None, None) => (Vec::new(), String::new()),
         };
-        show((one.as_str(), sides(session, &one).await?), (&b, other), output)?;
-        refuse_unreadable(unreadable.iter().map(String::as_str), "event")?;
+        show((one.as_str(), here), (&b, other), output)?;
+        refuse_left_out(&unreadable, "row", "`strongroom verify` says what to do about each", output)?;
+        refuse_unreadable(unreadable_events.iter().map(String::as_str), "event")?;
         match gaps.first() {
             Some(gap) => Err(Failure::new(Exit::Key, format!("the audit has a gap since then: {gap}")).next(
                 "what was purged in it is not known and not listed; an earlier export or a backup may have the events",
@@ -180,6 +189,7 @@ impl Found {
             Self::OnlyB => "only in B",
             Self::Nowhere => "",
             Self::NotKnown => "not known at that time",
+            Self::Unreadable => "cannot be read",
         }
     }
 }
@@ -193,6 +203,7 @@ fn asked(definition: &VariableDefinition) -> VariableDefinition {
 
 fn compare<T>(one: &Held<T>, other: &Held<T>, is_same: impl Fn(&T, &T) -> bool) -> Found {
     match (one, other) {
+        (Held::Unreadable, _) | (_, Held::Unreadable) => Found::Unreadable,
         (Held::NotKnown, _) | (_, Held::NotKnown) => Found::NotKnown,
         (Held::Known(one), Held::Known(other)) if is_same(one, other) => Found::Same,
         (Held::Known(_), Held::Known(_)) => Found::Differs,
@@ -223,18 +234,30 @@ fn sides_on_server(client: &Client, place: &Place) -> Result<Named, Failure> {
     Ok(definitions.map(side).collect())
 }
 
-async fn sides(session: &Session, place: &Place) -> Result<Named, Failure> {
+/// What a place holds, and why the rest cannot be read.
+async fn sides(session: &Session, place: &Place) -> Result<(Named, Vec<String>), Failure> {
     let org = place.org(session);
-    let mut values: HashMap<DefinitionId, ScopedValue> = pages::values(&org, &place.scope)
-        .await?
-        .into_iter()
-        .map(|value| (value.definition_id, value))
-        .collect();
-    let side = |stored: StoredDefinition| {
-        let value = values.remove(&stored.id).map(|value| value.value).into();
-        (stored.definition.name.clone(), Side { definition: Held::Known(stored.definition), value })
-    };
-    Ok(pages::definitions(&org).await?.into_iter().map(side).collect())
+    let (values, damaged) = pages::readable_values(&org, &place.scope).await?;
+    let mut values: HashMap<DefinitionId, ScopedValue> =
+        values.into_iter().map(|value| (value.definition_id, value)).collect();
+    let (definitions, mut unreadable) = pages::readable_definitions(&org).await?;
+    let mut sides = Vec::with_capacity(definitions.len());
+    for stored in definitions {
+        let name = stored.definition.name.clone();
+        let value = match values.remove(&stored.id) {
+            Some(value) => Held::Known(value.value),
+            None if damaged.is_empty() => Held::Nothing,
+            None => match org.value(stored.id, &place.scope).await {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    unreadable.push(format!("the value of {name}: {error}"));
+                    Held::Unreadable
+                }
+                found => found?.map(|value| value.value).into(),
+            },
+        };
+        sides.push((name, Side { definition: Held::Known(stored.definition), value }));
+    }
+    Ok((sides, unreadable))
 }
 
 /// What a place held at a moment, from the kept versions, and what the audit says was there but is not kept.
@@ -274,13 +297,14 @@ async fn place_at(
             Err(error) => output.warn(&format!("left out: {}", Failure::from(error))),
         }
     }
-    for stored in pages::definitions(&org).await? {
+    // One that cannot be read is named with what is here now.
+    for stored in pages::readable_definitions(&org).await?.0 {
         let id = stored.id;
         noted.definitions.remove(&id);
         let Some((name, definition)) = definition_at(&org, stored, at).await? else { continue };
         let is_allowed = |definition: &Held<VariableDefinition>| match definition {
             Held::Known(definition) => definition.scopes.allows(place.scope.kind()),
-            Held::NotKnown | Held::Nothing => true,
+            Held::NotKnown | Held::Unreadable | Held::Nothing => true,
         };
         // A value from a less specific scope or the default does not belong to this place.
         let is_here = |resolved: &Resolved| resolved.scope == Origin::Scope(place.scope.clone());

@@ -27,9 +27,13 @@ pub(crate) struct Verify {
     checkpoint: Option<PathBuf>,
     /// Delete the rows that mean nothing to anybody, since they were planted or left behind: keys that no vault has,
     /// index rows that lead nowhere, and of the audit what nobody can read and no age reaches; each is noted in the
-    /// audit. Not if a later release has used this vault: it may know them
+    /// audit. Not if a later release has used this vault: it may know them. Lost index rows are written again
     #[arg(long, conflicts_with = "checkpoint")]
     sweep: bool,
+    /// With --sweep, also delete the rows that nobody can read and that no other command deletes, such as records, jobs
+    /// and former versions: what was in them is lost for good
+    #[arg(long, requires = "sweep")]
+    unreadable: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -40,6 +44,9 @@ struct ReportView {
     /// How many stray rows were deleted before; left out unless that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     swept: Option<u64>,
+    /// For how many rows something was written again, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mended: Option<u64>,
     rows: u64,
     findings_total: u64,
     findings: Vec<FindingView>,
@@ -103,10 +110,10 @@ impl Verify {
         };
         let mut swept = None;
         if self.sweep {
-            swept = Some(sweep(session, &report, self.consent).await?);
+            swept = Some(self.sweep(session, &report).await?);
             report = walk(check()).await?;
         }
-        show(&report, swept, output)?;
+        show(&report, swept.as_ref(), output)?;
         if report.questions_total > 0 {
             let asked = report.questions_total;
             output.warn(&format!(
@@ -119,6 +126,44 @@ impl Verify {
 }
 
 impl Verify {
+    /// Deletes what is stray, and what nobody can read if that is asked for, once somebody agrees to it. Writes again
+    /// what was lost.
+    async fn sweep(&self, session: &Session, report: &VerifyReport) -> Result<Swept, Failure> {
+        let is_taken = |found: &&Finding| found.is_stray() || (self.unreadable && found.is_unreadable());
+        let taken: Vec<_> = report.findings.iter().filter(is_taken).collect();
+        let of_audit = |found: &&Finding| matches!(found.path.row, RowName::Event | RowName::ChainHead);
+        if taken.iter().any(of_audit) && !session.vault.settings().await?.audit {
+            return Err(Failure::invalid(
+                "rows of the audit are only deleted with a note in it, and it is off",
+            )
+            .next("nothing was changed; `strongroom audit --on` turns it on"));
+        }
+        if let Some(first) = taken.first() {
+            let kinds = if self.unreadable { "stray and unreadable rows" } else { "stray rows" };
+            let count = counted(taken.len() as u64, "finding");
+            let moved = if taken.iter().any(says_moved) { IF_MOVED } else { "" };
+            let seen = taken.iter().map(|found| format!("{found}\n")).collect::<String>();
+            let deed = format!("delete the {kinds} of {count}, the first of them {first}{moved}");
+            self.consent.to(Deed::to(deed, seen))?;
+        } else if !report.findings.iter().any(Finding::is_mendable) {
+            return Ok(Swept::default());
+        }
+        let vault = &session.vault;
+        let mut deleted = 0;
+        // Before it is gone, nothing can be noted.
+        if taken.iter().any(says_moved) {
+            deleted += vault.sweep_unreadable(report).await?;
+        }
+        let deed = async {
+            if self.unreadable {
+                deleted += vault.sweep_unreadable(report).await?;
+            }
+            deleted += vault.sweep_stray(report).await?;
+            Ok(Swept { deleted, mended: vault.mend(report).await? })
+        };
+        session.operate("verify: rows swept", deed).await
+    }
+
     /// Lets the server check the whole vault.
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         if self.org_only || self.checkpoint.is_some() || self.sweep {
@@ -138,6 +183,20 @@ impl Verify {
     }
 }
 
+/// What a sweep did.
+#[derive(Default)]
+pub(super) struct Swept {
+    deleted: u64,
+    mended: u64,
+}
+
+/// Whether it is the note that the vault moved, without which this store takes writes again.
+fn says_moved(found: &&Finding) -> bool {
+    found.path.row == RowName::Note && found.path.org.is_none()
+}
+
+const IF_MOVED: &str = "; one of them says that the vault moved: if it did, use it where it is now instead";
+
 /// The failure of a store in which something is wrong.
 pub(super) fn unclean(report: &VerifyReport) -> Failure {
     let sentence =
@@ -154,22 +213,6 @@ fn steps_of<'s>(steps: impl Iterator<Item = &'s str>) -> String {
         }
     }
     all.join("; ")
-}
-
-/// Deletes what is stray, if somebody agrees to it. Returns how many rows that were.
-async fn sweep(session: &Session, report: &VerifyReport, consent: Consent) -> Result<u64, Failure> {
-    let stray: Vec<_> = report.findings.iter().filter(|found| found.is_stray()).collect();
-    let Some(first) = stray.first() else { return Ok(0) };
-    let of_audit = |found: &&Finding| matches!(found.path.row, RowName::Event | RowName::ChainHead);
-    if stray.iter().any(of_audit) && !session.vault.settings().await?.audit {
-        return Err(Failure::invalid("rows of the audit are only deleted with a note in it, and it is off")
-            .next("nothing was changed; `strongroom audit --on` turns it on"));
-    }
-    let count = counted(stray.len() as u64, "finding");
-    let seen = stray.iter().map(|found| format!("{found}\n")).collect::<String>();
-    consent.to(Deed::to(format!("delete the stray rows of {count}, the first of them {first}"), seen))?;
-    let deed = async { Ok(session.vault.sweep_stray(report).await?) };
-    session.operate("verify: stray rows deleted", deed).await
 }
 
 fn open(file: &Path) -> Result<File, Failure> {
@@ -189,13 +232,18 @@ async fn walk(mut check: Verification<'_>) -> Result<VerifyReport, Failure> {
     Ok(check.into_report())
 }
 
-pub(super) fn show(report: &VerifyReport, swept: Option<u64>, output: &Output) -> Result<(), Failure> {
+pub(super) fn show(report: &VerifyReport, swept: Option<&Swept>, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.json(&ReportView { swept, ..ReportView::of(report) });
+        let (deleted, mended) = (swept.map(|swept| swept.deleted), swept.map(|swept| swept.mended));
+        return output.json(&ReportView { swept: deleted, mended, ..ReportView::of(report) });
     }
-    if let Some(swept) = swept {
+    if let Some(Swept { deleted, mended }) = swept {
         let stay = report.findings.iter().filter(|found| found.is_stray()).count();
-        output.note(&format!("{} deleted, {} may still be needed", counted(swept, "stray row"), stay));
+        output.note(&format!(
+            "{} deleted, {stay} may still be needed; index rows written again for {}",
+            counted(*deleted, "row"),
+            counted(*mended, "row")
+        ));
     }
     if !report.findings.is_empty() || !report.questions.is_empty() {
         let rows = report
@@ -233,6 +281,7 @@ impl ReportView {
         Self {
             clean: report.is_clean(),
             swept: None,
+            mended: None,
             rows: report.rows,
             findings_total: report.findings_total,
             findings: report.findings.iter().map(FindingView::of).collect(),

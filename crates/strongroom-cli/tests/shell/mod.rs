@@ -169,6 +169,19 @@ impl Shell {
         });
     }
 
+    /// The same at this very key.
+    pub(crate) fn plant_at(&self, key: &[u8]) {
+        self.change_rows(&[0x01], |_, _| (Key::from(key), Some(b"junk".to_vec())));
+    }
+
+    /// The same at a key that has the org, with its final byte, between these.
+    pub(crate) fn plant_beside(&self, start: &[u8], end: &[u8]) {
+        self.change_rows(&[0x01], |key, _| {
+            let org = key.as_bytes().get(1..26).unwrap();
+            (Key::from([start, org, end].concat()), Some(b"junk".to_vec()))
+        });
+    }
+
     fn change_rows(&self, kind: &[u8], change: impl FnOnce(Key, Vec<u8>) -> (Key, Option<Vec<u8>>)) {
         let store = RedbStore::open(self.store()).unwrap();
         let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };

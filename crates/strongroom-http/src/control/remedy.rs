@@ -1,12 +1,19 @@
 //! What to do about a finding of `verify`.
 
-use strongroom::{Cause, Finding, Index, RowName};
+use strongroom::{Cause, Finding, Index, Parent, RowName};
 
 /// What repairs such a finding, or takes it away, in the words of the command line.
 #[must_use]
-#[allow(clippy::wildcard_enum_match_arm, reason = "what nothing else repairs is in a backup")]
 pub fn next_of(finding: &Finding) -> &'static str {
-    match (finding.path.row, &finding.cause) {
+    swept(finding).or_else(|| by_cause(finding)).or_else(|| by_row(finding)).unwrap_or(match finding.is_unreadable() {
+        true => "`strongroom verify --sweep --unreadable` deletes such rows; a backup from before has them whole",
+        false => "a backup from before has all rows whole",
+    })
+}
+
+/// For what means nothing to anybody, or follows from other rows.
+fn swept(finding: &Finding) -> Option<&'static str> {
+    Some(match (finding.path.row, &finding.cause) {
         (RowName::ValueId | RowName::DefinitionValue, Cause::Dangling) => {
             "a value may be missing there: `strongroom undo NAME --replace-damaged` brings it back if versions of it \
              are kept, and a backup from before has it; `strongroom verify --sweep` deletes what led to it"
@@ -15,52 +22,101 @@ pub fn next_of(finding: &Finding) -> &'static str {
             "events of this chain may be gone, which an export from before shows; `strongroom verify --sweep` deletes \
              the head"
         }
-        _ if finding.is_stray() => "`strongroom verify --sweep` deletes stray rows",
-        (_, Cause::UnknownVersion(_)) => "a later release can read a row of a later version",
         (RowName::Definition, Cause::NotIndexed(Index::DefinitionName)) => {
-            "`strongroom define NAME` finds a definition by its name and makes the index row again"
+            "`strongroom define NAME` finds a definition by its name and makes the index row again, as does \
+             `strongroom verify --sweep`"
+        }
+        _ if finding.is_stray() => "`strongroom verify --sweep` deletes stray rows",
+        _ if finding.is_mendable() => {
+            "what is missing follows from other rows: `strongroom verify --sweep` writes it again"
+        }
+        _ => return None,
+    })
+}
+
+/// For what does not fit other rows.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the others depend on the row")]
+fn by_cause(finding: &Finding) -> Option<&'static str> {
+    Some(match (finding.path.row, &finding.cause) {
+        (_, Cause::UnknownVersion(_)) => "a later release can read a row of a later version",
+        (_, Cause::Orphan(Parent::Definition)) => {
+            "`strongroom delete ID --definition --purge` deletes what is left of a definition that is gone; a backup \
+             from before has the definition"
+        }
+        (_, Cause::Orphan(Parent::Integration)) => {
+            "`strongroom account add-app ID` with its --app and then `remove-app` delete what is left of an app, \
+             `strongroom account delete ID --purge` what is left of an account"
+        }
+        (RowName::Integration, Cause::NoJob) => OF_APP,
+        (_, Cause::NoJob | Cause::Orphan(Parent::LinkedAccount)) => OF_ACCOUNT,
+        (RowName::Value, Cause::ScopeNotAllowed(_)) => {
+            "`strongroom delete NAME` at that scope deletes the value, and `strongroom define NAME --change` with \
+             --scope allows it"
+        }
+        (RowName::Value, Cause::Invalid(_)) => {
+            "`strongroom set NAME` at that scope sets a value that fits, and `strongroom delete NAME` deletes it"
         }
         (RowName::DefinitionName, Cause::Dangling) => {
             "a definition may be missing there: `strongroom undo ID --definition --replace-damaged` brings it back if \
              versions of it are kept; do not delete an ID that `strongroom list` shows"
         }
-        (RowName::Definition | RowName::DeletedDefinition | RowName::FormerDefinition, _) => {
+        _ => return None,
+    })
+}
+
+/// For what cannot be read or is missing.
+#[allow(clippy::wildcard_enum_match_arm, reason = "what nothing else repairs is in a backup")]
+fn by_row(finding: &Finding) -> Option<&'static str> {
+    let is_unreadable = matches!(finding.cause, Cause::Damaged(_) | Cause::UnknownKey(_));
+    Some(match finding.path.row {
+        RowName::Value | RowName::DeletedValue | RowName::FormerValue
+            if is_unreadable && finding.path.definition_name.is_none() =>
+        {
+            "no name leads to its definition: `strongroom delete ID --definition --purge` deletes what is left of one \
+             that is gone, and keeps one that is there by its name"
+        }
+        RowName::Definition | RowName::DeletedDefinition => {
             "`strongroom undo ID --definition --replace-damaged` sets a definition back, and `strongroom delete ID \
              --definition --purge` deletes what is left of it"
         }
-        (
-            RowName::Value | RowName::DeletedValue | RowName::Credential | RowName::DeletedCredential,
-            Cause::Damaged(_) | Cause::UnknownKey(_),
-        ) => {
+        RowName::Value | RowName::DeletedValue | RowName::Credential | RowName::DeletedCredential
+            if is_unreadable =>
+        {
             "`undo --replace-damaged` sets a value or credential back, and `delete --purge` deletes what is left of it"
         }
-        (RowName::FormerValue | RowName::FormerCredential, Cause::Damaged(_) | Cause::UnknownKey(_)) => {
+        RowName::FormerValue | RowName::FormerCredential if is_unreadable => {
             "`delete --purge` deletes a value or credential with all of its versions; a backup from before has it whole"
         }
-        (RowName::AuditFloor, _) => {
+        RowName::Count => {
+            "the next `strongroom define` or `strongroom delete NAME --definition` counts the definitions again"
+        }
+        RowName::AuditFloor => {
             "`strongroom audit --drop-before TIME` writes the note of dropped events again; the chains that it \
              counted are then reported as incomplete"
         }
-        (RowName::AuditHead, Cause::Damaged(_) | Cause::UnknownKey(_)) => {
-            "the next command that writes begins the head of the audit again"
+        RowName::AuditHead if is_unreadable => {
+            "the next command that writes begins the head of the audit again, where the audit is on"
         }
-        (RowName::LinkedAccount | RowName::Integration, Cause::Damaged(_) | Cause::UnknownKey(_)) => {
-            OF_ACCOUNT
+        RowName::LinkedAccount if is_unreadable => OF_ACCOUNT,
+        RowName::Integration if is_unreadable => OF_APP,
+        RowName::Keyring if finding.path.linked_account.is_some() => OF_ACCOUNT_KEYRING,
+        RowName::Keyring => OF_ORG_KEYRING,
+        RowName::Record if is_unreadable => {
+            return finding.path.name.as_deref().and_then(of_record);
         }
-        (RowName::Keyring, _) if finding.path.linked_account.is_some() => OF_ACCOUNT_KEYRING,
-        (RowName::Keyring, _) => OF_ORG_KEYRING,
-        (RowName::Record, Cause::Damaged(_) | Cause::UnknownKey(_)) => {
-            finding.path.name.as_deref().and_then(of_record).unwrap_or(OF_HOST_RECORD)
-        }
-        (RowName::Slot, Cause::Damaged(_)) => {
+        RowName::Slot if is_unreadable => {
             "`strongroom slot remove ID` deletes the slot, and `slot add` makes one"
         }
-        (RowName::Event | RowName::ChainHead | RowName::AuditHead, _) => {
+        RowName::Event | RowName::ChainHead | RowName::AuditHead => {
             "a gap in the audit is reported until the events around it are dropped for their age with `strongroom \
              audit --drop-before TIME`; an earlier export or a backup may have what is missing"
         }
-        _ => "a backup from before has all rows whole",
-    }
+        RowName::Job if finding.is_unreadable() => {
+            "`strongroom verify --sweep --unreadable` deletes the job; then `strongroom verify` names what it left to \
+             do, and a rotation is begun again"
+        }
+        _ => return None,
+    })
 }
 
 /// What repairs the row that the message of an error names first, or takes it away. `None` if the message does not
@@ -72,7 +128,8 @@ pub fn next_of_damage(message: &str) -> Option<&'static str> {
         Some(record) => record.split(' ').next().and_then(of_record),
         None if is_of("the keyring of linked account ") => Some(OF_ACCOUNT_KEYRING),
         None if is_of("the keyring in org ") => Some(OF_ORG_KEYRING),
-        None if is_of("the row of linked account ") || is_of("the integration ") => Some(OF_ACCOUNT),
+        None if is_of("the row of linked account ") => Some(OF_ACCOUNT),
+        None if is_of("the integration ") => Some(OF_APP),
         None => None,
     }
 }
@@ -101,5 +158,5 @@ const OF_ACCOUNT_KEYRING: &str = "the values and credentials of the account are 
 const OF_ORG_KEYRING: &str = "everything of the org in this environment is lost, unless a backup from before has it: \
                               `strongroom shred environment NAME` deletes what is left, and then `strongroom job \
                               retry ID` lets a rotation go on";
-const OF_HOST_RECORD: &str =
-    "the program that keeps it can write it again or delete it; a backup from before has it";
+const OF_APP: &str = "`strongroom account remove-app ID` with its --app deletes the app with its credentials; a backup \
+                      from before has it whole";
