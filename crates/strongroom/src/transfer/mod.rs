@@ -21,7 +21,6 @@ pub use backup::BackupSummary;
 pub use copy::CopySummary;
 pub use import::RestoreSummary;
 pub use open::Backup;
-pub(crate) use retire::reinstate_unmoved;
 
 /// The progress of a backup, restore or copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,16 +52,6 @@ pub(super) async fn retire(engine: &Engine, copy_id: &[u8; 16]) -> Result<Retire
     Err(Error::Contended(ATTEMPTS_MAX))
 }
 
-/// Lets the store take writes again although it has a note that it moved, which nobody can read. `false` if that is
-/// another note by now.
-pub(crate) async fn reinstate_unmoved(engine: &Engine, note: RowRevision) -> Result<bool, Error> {
-    match reinstate(engine, Retirement { revision: note }).await {
-        Ok(()) => Ok(true),
-        Err(Error::Contended(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Lets the store take writes again, unless another run has retired it since.
 pub(super) async fn reinstate(engine: &Engine, retirement: Retirement) -> Result<(), Error> {
     let (header, _) = read_gate(&*engine.store).await?;

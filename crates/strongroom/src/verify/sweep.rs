@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::report::{Swept, VerifyReport};
 use super::tenant_check::TenantCheck;
 use super::vault_rows;
-use crate::engine::{Engine, Touches};
+use crate::engine::gate::read_gate;
+use crate::engine::{Engine, Touches, commit_surely};
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName, DocumentId};
 use crate::model::{AuditChange, DefinitionRef, EventKind};
 use crate::row::{
     Row, RowPath, Subject, TenantId, TenantRow, VaultRow, decode_index, encode_epoch, encode_index,
 };
-use crate::store::{Expect, Key, RowRevision, WriteBatch};
+use crate::store::{Expect, Key, RowRevision, StoreErrorKind, WriteBatch};
 use crate::tenant::{Attempt, Draft, Freshness, GRANDFATHERED, Needs, Tenant};
-use crate::transfer::reinstate_unmoved;
 use crate::verbs::vault::Vault;
 
 impl Vault {
@@ -250,10 +250,30 @@ async fn is_meant(tenant: &Tenant, subject: &Subject<'_>, id: Option<&DocumentId
 
 async fn delete(engine: &Engine, key: &Key, read: RowRevision) -> Result<bool, Error> {
     if VaultRow::parse(key) == Some(VaultRow::Retired) {
-        return reinstate_unmoved(engine, read).await;
+        return reinstate(engine, read).await;
     }
     let mut batch = WriteBatch::default();
     batch.expect(key.clone(), Expect::Revision(read));
     batch.delete(key.clone());
     Ok(engine.commit(batch, Touches::Data).await?.is_some())
+}
+
+/// Lets the store take writes again although it has a note that it moved, which nobody can read. Every other batch is
+/// refused meanwhile.
+async fn reinstate(engine: &Engine, read: RowRevision) -> Result<bool, Error> {
+    let Some(header) = read_gate(&*engine.store).await?.0 else { return Ok(false) };
+    let mut batch = WriteBatch::default();
+    batch.expect(VaultRow::Retired.key(), Expect::Revision(read));
+    batch.delete(VaultRow::Retired.key());
+    // An engine that opened the vault meanwhile knows the present revision of its header.
+    batch.put(VaultRow::Header.key(), header.value);
+    match commit_surely(&*engine.store, &Arc::new(batch)).await {
+        Ok(_) => Ok(true),
+        Err(Error::Store(error))
+            if matches!(error.kind(), StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
