@@ -146,7 +146,9 @@ fn a_damaged_epoch_or_generation_is_written_again() {
 
 #[test]
 fn a_lost_or_wrong_count_is_counted_again_by_whoever_makes_or_deletes_a_definition() {
-    let ways: [fn(&Arc<MemoryStore>, &[u8]); 3] = [
+    /// Does something to the row with this key.
+    type Way = fn(&Arc<MemoryStore>, &[u8]);
+    let ways: [Way; 3] = [
         |store, key| put(store, key, None),
         |store, key| put(store, key, Some(b"junk")),
         |store, key| {
