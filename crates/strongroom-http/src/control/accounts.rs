@@ -220,7 +220,8 @@ pub(crate) async fn delete(
     let usage = org.account(id.clone()).usage().await.map_err(full)?;
     let (values, credentials) = (count(usage.values), count(usage.credentials));
     match org.linked_account(&id).await {
-        Ok(None) if values == 0 => return Err(not_found()),
+        // With `purge`, what is left of one that is gone goes too.
+        Ok(None) if values == 0 && !query.purges()? => return Err(not_found()),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::Damaged => {
             if !query.purges()? {

@@ -1,6 +1,6 @@
 //! What to do about a finding of `verify`.
 
-use strongroom::{Cause, Finding, Index, Parent, RowName};
+use strongroom::{Cause, Damage, Finding, Index, Parent, RowName};
 
 /// What repairs such a finding, or takes it away, in the words of the command line.
 #[must_use]
@@ -47,7 +47,6 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
             "`strongroom account add-app ID` with its --app and then `remove-app` delete what is left of an app, \
              `strongroom account delete ID --purge` what is left of an account"
         }
-        (RowName::Integration, Cause::NoJob) => OF_APP,
         (_, Cause::NoJob | Cause::Orphan(Parent::LinkedAccount)) => OF_ACCOUNT,
         (RowName::Value, Cause::ScopeNotAllowed(_)) => {
             "`strongroom delete NAME` at that scope deletes the value, and `strongroom define NAME --change` with \
@@ -99,7 +98,11 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         }
         RowName::LinkedAccount if is_unreadable => OF_ACCOUNT,
         RowName::Integration if is_unreadable => OF_APP,
-        RowName::Keyring if finding.path.linked_account.is_some() => OF_ACCOUNT_KEYRING,
+        // Of an account that is gone, or was never there, rows may be left without one.
+        RowName::Keyring if finding.path.linked_account.is_some() => match finding.cause {
+            Cause::Damaged(Damage::Missing) => OF_ACCOUNT,
+            _ => OF_ACCOUNT_KEYRING,
+        },
         RowName::Keyring => OF_ORG_KEYRING,
         RowName::Record if is_unreadable => {
             return finding.path.name.as_deref().and_then(of_record);
@@ -110,6 +113,10 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::Event | RowName::ChainHead | RowName::AuditHead => {
             "a gap in the audit is reported until the events around it are dropped for their age with `strongroom \
              audit --drop-before TIME`; an earlier export or a backup may have what is missing"
+        }
+        RowName::Job if is_unreadable && !finding.is_unreadable() => {
+            "if a shred of the environment was interrupted, `strongroom shred environment NAME` finishes it; otherwise \
+             a later release or a backup from before may read the job"
         }
         RowName::Job if finding.is_unreadable() => {
             "`strongroom verify --sweep --unreadable` deletes the job; then `strongroom verify` names what it left to \

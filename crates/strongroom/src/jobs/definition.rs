@@ -8,7 +8,7 @@ use crate::model::DefinitionRef;
 use crate::row::body::Sweep;
 use crate::row::{RowKind, Subject, TenantRow, encode_index};
 use crate::store::{Key, RowRevision, Scan};
-use crate::tenant::{GRANDFATHERED, IndexedValue, Needs, Tenant};
+use crate::tenant::{Draft, GRANDFATHERED, IndexedValue, Needs, Tenant, View};
 
 /// Finishes what deletes of a definition left to do. Returns whether there was anything.
 pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result<bool, Error> {
@@ -28,6 +28,20 @@ pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result
             _ => return Ok(finished),
         }
     }
+}
+
+/// Sweeps the values of a deleted definition whose job is lost. Returns whether there were any.
+pub(crate) async fn sweep_again(tenant: &Tenant, view: &View<'_>, id: &DefinitionId) -> Result<bool, Error> {
+    if tenant.engine.scan(tenant.id.definition_values(id), 1).await?.rows.is_empty() {
+        return Ok(false);
+    }
+    let mut draft = Draft::new(tenant, view);
+    draft.makes_room();
+    let job = draft.put_job(&Sweep::Definition(*id))?;
+    if draft.commit().await?.is_landed() {
+        run_job(tenant, &job).await?;
+    }
+    Ok(true)
 }
 
 /// Runs the job of a purge to its end: not even a value whose index row is lost stays.

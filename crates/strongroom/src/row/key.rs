@@ -174,6 +174,11 @@ impl TenantId {
         self.range(&[&[KEYRING]])
     }
 
+    /// Whether a key of this tenant comes after those of all keyrings.
+    pub(crate) fn is_behind_keyrings(&self, key: &Key) -> bool {
+        self.keyrings().end.is_some_and(|end| key.as_bytes() >= end.as_slice())
+    }
+
     /// The index rows of all names.
     pub(crate) fn definition_names(&self) -> KeyRange {
         self.range(&[&[DEFINITION_NAME]])

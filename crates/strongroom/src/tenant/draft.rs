@@ -131,6 +131,15 @@ impl<'t> Draft<'t> {
         left.checked_sub(ADDED_BY_COMMIT + options.records.len() + self.changes.len() / CHANGES_AN_EVENT)
     }
 
+    /// The bytes of the rows that the batch puts.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |op: &Op| match op {
+            Op::Put(_, row) => row.len(),
+            Op::Delete(_) => 0,
+        };
+        self.batch.ops.iter().map(len).sum()
+    }
+
     /// A new document id.
     pub(crate) fn new_id(&self) -> Result<DocumentId, Error> {
         self.tenant.engine.next_id()

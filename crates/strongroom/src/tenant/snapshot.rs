@@ -33,8 +33,9 @@ impl Tenant {
         self.snapshot_with(accounts, ranges, None, freshness).await
     }
 
-    /// The same for a reader of the definitions with these names, if there is a list. Another one that cannot be read
-    /// is left out.
+    /// The same for a reader of the definitions with these names, if there is a list. Another one that cannot be read is
+    /// left out. While there is such a one, each name must lead to a definition that bears it: the one that cannot be
+    /// read may bear a name that leads nowhere.
     pub(crate) async fn snapshot_of<'a>(
         &self,
         accounts: &'a [&'a LinkedAccountId],
@@ -52,7 +53,12 @@ impl Tenant {
             let of_names = self.snapshot_with(accounts, ranges, Some(&ids), Freshness::Fresh).await?;
             // Otherwise a definition was renamed meanwhile.
             match self.ids_named(names).await? {
-                now if now == ids => return Ok(of_names),
+                now if now == ids => {
+                    let bears = |name: &String| {
+                        of_names.catalog.iter().any(|known| known.stored.definition.name == *name)
+                    };
+                    return if names.iter().all(bears) { Ok(of_names) } else { whole };
+                }
                 now => ids = now,
             }
         }
@@ -65,7 +71,9 @@ impl Tenant {
         let keys: Vec<Key> = names.iter().map(|name| self.id.name_key(name)).collect();
         for keys in keys.chunks(READ_OPS_MAX) {
             let rows = self.engine.read(keys.to_vec()).await?;
-            ids.extend(rows.iter().flatten().filter_map(|row| read_hint(row).ok()));
+            for row in rows.iter().flatten() {
+                ids.insert(read_hint(row)?);
+            }
         }
         Ok(ids)
     }

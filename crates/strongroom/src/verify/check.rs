@@ -132,7 +132,7 @@ impl TenantCheck {
     fn check_job(&self, id: &DocumentId, row: &Versioned) -> RowState {
         match self.tenant.open_under_root(&self.tenant.id.job(id), &row.value) {
             Ok(opened) if Sweep::decode(&opened.plaintext).is_ok() => RowState::Fine,
-            Ok(_) => RowState::bad(Cause::Damaged(Damage::Malformed)),
+            Ok(_) => RowState::bad(Cause::Damaged(Damage::Inconsistent)),
             Err(error) => RowState::bad(Cause::of(error)),
         }
     }

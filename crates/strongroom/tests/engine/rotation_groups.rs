@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Key, Store as _, WriteBatch};
-use strongroom::{DataKeys, JobOutcome, OnUnreadable, Vault, VaultOptions};
+use strongroom::{DataKeys, JobOutcome, OnUnreadable, RootRotation, Vault, VaultOptions};
 use strongroom_conformance::{Faulty, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
 use crate::rig::{
-    Kind, RowKey, Rows, account, audit, base, dek_id, fill, load, of_account, open, org, rows, text, unlock,
+    Kind, RowKey, Rows, account, audit, base, dek_id, fill, load, of_account, of_workflow, open, org, rows,
+    text, unlock,
 };
 
 /// More accounts than a rotation takes at once, each with two values and a credential.
@@ -169,4 +170,47 @@ fn a_rotation_of_many_keys_that_is_stopped_at_any_commit_goes_on_where_it_was() 
         assert!(value.is_some(), "{stop:?}");
         audit(&store);
     }
+}
+
+#[test]
+fn a_row_in_front_of_the_keyrings_hides_none_of_them_from_a_rotation() {
+    let store = load(&many());
+    let keyring = RowKey::parse(&keyring_of(&rows(&store), "a00"));
+    for planted in [vec![0], Vec::new()] {
+        put(&store, &[&[1], &*keyring.tenant, &*planted].concat(), b"none".to_vec());
+    }
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().progress.keys_destroyed, 41);
+    let new = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    block_on(new.job.run()).unwrap();
+    let value = block_on(org(&open(Arc::clone(&store))).value("V", &of_account("a39"))).unwrap();
+    assert!(value.is_some(), "its keyring is under the new root");
+}
+
+#[test]
+fn keys_that_change_in_the_middle_of_a_pass_begin_no_other_scope_again() {
+    let store = base(async |org| {
+        org.define(text("V")).await?;
+        for index in 0..1_500 {
+            org.set_value("V", of_workflow(&format!("w{index}")), "v").await?;
+        }
+        for id in ["a", "b"] {
+            org.set_value("V", of_account(id), "v").await?;
+        }
+        Ok(())
+    });
+    let before = rows(&store);
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let done = || block_on(job.info()).unwrap().unwrap().progress.unwrap().done;
+    while done() < 512 {
+        block_on(job.step()).unwrap();
+    }
+    block_on(org(&vault).delete_account(&account("a"))).unwrap();
+    let report = block_on(job.run()).unwrap();
+    let data = before.keys().filter(|key| RowKey::parse(key).is_data()).count() as u64;
+    assert_eq!((report.outcome, report.progress.done), (JobOutcome::Finished, data - 1));
+    assert_eq!(deks_without(&rows(&store), None).len(), 2);
+    audit(&store);
 }

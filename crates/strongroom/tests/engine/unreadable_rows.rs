@@ -9,6 +9,7 @@ use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
     Error, Finding, IntegrationId, Limits, Org, PageRequest, Scope, ScopePath, Vault, VerifyReport,
+    WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -266,4 +267,40 @@ fn a_definition_that_cannot_be_read_fails_only_readers_that_know_its_name() {
             assert!(matches!(run.resolve_all().await, Err(Error::Damaged { .. })));
         }
     });
+    // The damaged one may bear a name that leads nowhere.
+    let is_its_name = |key: &Vec<u8>| RowKey::parse(key).rest == b"LOST";
+    put(&store, &rows(&*store).into_keys().find(is_its_name).unwrap(), None);
+    let run = org_of(&store).reader(ScopePath::org());
+    for run in [run.only(["LOST"]), run.only(["KNOWN", "LOST"])] {
+        assert!(matches!(block_on(run.resolve_all()), Err(Error::Damaged { .. })));
+    }
+    assert_eq!(block_on(run.only(["KNOWN"]).resolve_all()).unwrap().values.len(), 1);
+}
+
+#[test]
+fn a_definition_whose_delete_lost_its_job_comes_back_without_its_values() {
+    let store = furnished();
+    let id = block_on(org(&open(Arc::clone(&store))).definition("V")).unwrap().unwrap().id;
+    let kept = || WriteOptions::default().keep_history();
+    stop_after_first_commit(&store, async |org| drop(org.delete_definition_with("V", kept()).await));
+    put(&store, &first(&store, Kind::Job), None);
+    let org = org(&open(Arc::clone(&store)));
+    assert!(block_on(org.undelete_definition(id)).unwrap().is_some());
+    assert!(block_on(org.value("V", &of_account("a"))).unwrap().is_none());
+}
+
+#[test]
+fn the_job_of_a_shred_is_not_swept() {
+    let store = furnished();
+    stop_after_first_commit(&store, async |org| drop(org.shred().await));
+    put(&store, &first(&store, Kind::Job), Some(b"junk"));
+    let (vault, found) = report(&store);
+    assert_eq!(block_on(vault.sweep_unreadable(&found)).unwrap(), 0, "{found}");
+    assert_eq!(
+        block_on(org(&vault).environments()).unwrap().len(),
+        1,
+        "what is not shredded whole is listed"
+    );
+    let _ = block_on(org(&vault).shred()).unwrap();
+    assert!(block_on(org(&vault).environments()).unwrap().is_empty());
 }

@@ -204,9 +204,14 @@ impl Sessions {
         loop {
             let found = self.sessions.each(page).await?;
             for (key, record) in found.items {
-                let Ok(record) = record else {
-                    lost.push(key);
-                    continue;
+                let record = match record {
+                    Ok(record) => record,
+                    Err(Error::Damaged { .. } | Error::UnknownKey { .. }) => {
+                        lost.push(key);
+                        continue;
+                    }
+                    // A later release can read it.
+                    Err(_) => continue,
                 };
                 let row = SessionRow::of(&record).filter(|row| row.linked_account_id == *account);
                 sessions.extend(row.map(|row| ListedSession {

@@ -1,5 +1,6 @@
 //! Rotation of data keys: counts the rows, then rotates the key scopes, many of one org at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minicbor::bytes::ByteVec;
@@ -90,8 +91,11 @@ impl Run<'_> {
         if group.owners.len() > 1
             && let Err(error) = group.read(&group.accounts(), Vec::new()).await
         {
-            // One of the keyrings cannot be read: the first scope goes alone, and the others follow.
-            finding(error)?;
+            // One of the keyrings cannot be read, or is older than one seen before, which ends the run once it is
+            // alone: the first scope goes alone, and the others follow.
+            if !matches!(error, Error::RolledBack { .. }) {
+                finding(error)?;
+            }
             group.owners.truncate(1);
         }
         let accounts = group.accounts();
@@ -107,6 +111,9 @@ impl Run<'_> {
         for owner in group.owners.iter().map(Option::as_ref) {
             let keys = view.keys(owner).filter(|keys| keys.keyring.active().is_some());
             let Some(keys) = keys else { continue };
+            if draft.bytes() >= MOVES_BYTES_MAX {
+                break;
+            }
             if task.finish_only && keys.keyring.retired_len() > 0 {
                 scopes.push(group.in_pass(owner, keys.revision));
             } else if !task.finish_only && self.is_due(&task, &group.tenant, owner, keys).await? {
@@ -114,7 +121,7 @@ impl Run<'_> {
             }
         }
         let made = if task.finish_only { 0 } else { scopes.len() as u64 };
-        let mut body = self.at(task, group.phase_over(scopes, true));
+        let mut body = self.at(task, group.phase_of(PassBody::over(scopes, true)));
         body.counts.keys_made += made;
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
@@ -132,21 +139,25 @@ impl Run<'_> {
         self.save(body).await
     }
 
-    /// Begins a pass anew without the scopes whose keyrings cannot be read any more.
+    /// Goes on with a pass without the scopes whose keyrings cannot be read any more.
     async fn leave_out_unreadable(
         &mut self,
         task: DataKeysBody,
         group: &Group,
-        pass: PassBody,
+        mut pass: PassBody,
     ) -> Result<Advance, Error> {
-        let (mut readable, mut found) = (Vec::new(), Vec::new());
-        for (scope, owner) in pass.scopes.into_iter().zip(&group.owners) {
-            match group.read(owner.as_ref().as_slice(), Vec::new()).await {
-                Ok(_) => readable.push(PassScope { failed: 0, ..scope }),
-                Err(error) => found.push(finding(error)?),
+        let mut lost = BTreeMap::new();
+        for (scope, owner) in pass.scopes.iter().zip(&group.owners) {
+            if let Err(error) = group.read(owner.as_ref().as_slice(), Vec::new()).await {
+                lost.insert(scope.keyring.to_vec(), finding(error)?);
             }
         }
-        self.skip_unreadable(task, group.phase_over(readable, pass.first), found).await
+        pass.follow(|scope| (!lost.contains_key(&**scope.keyring)).then_some(scope.revision));
+        // The search for the next scopes finds those after the last one that is left, and notes them.
+        if let Some(last) = pass.scopes.iter().map(|scope| scope.keyring.to_vec()).max() {
+            lost.split_off(&last);
+        }
+        self.skip_unreadable(task, group.phase_of(pass), lost.into_values().collect()).await
     }
 
     /// Ends the job after the last scope, or blocks it if old keys were kept.
@@ -198,11 +209,14 @@ impl Run<'_> {
                 return self.leave_out_unreadable(task, &group, pass).await;
             }
         };
-        let now = group.with_keys(&view);
-        if !now.iter().map(PassScope::keys).eq(pass.scopes.iter().map(PassScope::keys)) {
-            // Keys were dropped or made meanwhile: only a pass that starts now can show which rows are under an old
-            // one.
-            let body = self.at(task, group.phase_over(now, pass.first));
+        let mut owners = group.owners.iter();
+        let present = |owner: &Option<LinkedAccountId>| {
+            let keys = view.keys(owner.as_ref()).filter(|keys| keys.keyring.active().is_some());
+            keys.map(|keys| keys.revision.as_u64())
+        };
+        // Keys may have been dropped or made meanwhile.
+        if pass.follow(|_| owners.next().and_then(present)) {
+            let body = self.at(task, group.phase_of(pass));
             return self.save(body).await;
         }
         let mut work = Resealing {
@@ -250,7 +264,10 @@ impl Run<'_> {
                 }
                 group.phase_after()
             }
-            (true, _) => group.phase_over(now, false),
+            (true, _) => {
+                let again = pass.scopes.into_iter().map(|scope| PassScope { failed: 0, ..scope });
+                group.phase_of(PassBody::over(again.collect(), false))
+            }
         };
         let body = KeyJobBody { counts, ..self.at(task, phase) };
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
@@ -309,7 +326,9 @@ impl Resealing<'_> {
 fn pages_from(ranges: &[KeyRange], at: &CursorBody) -> Vec<Scan> {
     let first = remaining(ranges, at);
     let others = ranges.iter().skip(usize::from(at.range) + 1).cloned();
-    first.into_iter().chain(others).take(PAGES_A_READ).map(|range| Scan::new(range, PAGE_ROWS)).collect()
+    // The rest of a long range fills the page.
+    let pages = if at.after.is_some() { 1 } else { PAGES_A_READ };
+    first.into_iter().chain(others).take(pages).map(|range| Scan::new(range, PAGE_ROWS)).collect()
 }
 
 /// A keyring that could be read a moment ago cannot be read now: the next step finds out which one.

@@ -11,7 +11,7 @@ use crate::row::{TenantId, VaultKeys};
 use crate::store::{Key, KeyRange, Page, Scan};
 use crate::tenant::{Needs, Registration, Tenant, View};
 
-/// Key scopes of one org, in the order of their keyrings.
+/// Key scopes of one org.
 pub(crate) struct Group {
     pub(crate) tenant: Tenant,
     /// The owners of the keyrings: the org (`None`), or an account.
@@ -53,7 +53,8 @@ impl Group {
                 return Ok(Some(Self { tenant, owners, registration: None }));
             }
             rest = match id.all().end {
-                _ if id.keyrings().contains(key.as_bytes()) => rest.after(key.as_bytes()),
+                // No keyring, and perhaps none of the format's rows, but keyrings may follow.
+                _ if !id.is_behind_keyrings(key) => rest.after(key.as_bytes()),
                 // Keyrings are the first rows of a tenant, so it has no more: go to the next tenant.
                 Some(end) => KeyRange { start: rest.start.max(end), end: rest.end },
                 None => return Ok(None),
@@ -99,24 +100,15 @@ impl Group {
         PassScope { keyring: keyring.as_bytes().to_vec().into(), revision: revision.as_u64(), failed: 0 }
     }
 
-    /// The scopes that have keys, as they are now.
-    pub(crate) fn with_keys(&self, view: &View<'_>) -> Vec<PassScope> {
-        let scopes = self.owners.iter().filter_map(|owner| {
-            let keys = view.keys(owner.as_ref()).filter(|keys| keys.keyring.active().is_some())?;
-            Some(self.in_pass(owner.as_ref(), keys.revision))
-        });
-        scopes.collect()
-    }
-
     /// The phase that looks for the scopes after these.
     pub(crate) fn phase_after(&self) -> DataPhase {
-        let last = self.owners.last().map(|owner| self.tenant.id.keyring(owner.as_ref()).key());
+        let last = self.owners.iter().map(|owner| self.tenant.id.keyring(owner.as_ref()).key()).max();
         DataPhase::Seek { after: last.map(|key| key.as_bytes().to_vec().into()) }
     }
 
-    /// A pass over `scopes` of the group, at its start, or the search for others if there are none.
-    pub(crate) fn phase_over(&self, scopes: Vec<PassScope>, first: bool) -> DataPhase {
-        if scopes.is_empty() { self.phase_after() } else { DataPhase::Pass(PassBody::over(scopes, first)) }
+    /// The phase that goes on with a pass over scopes of the group, or looks for others if it has none.
+    pub(crate) fn phase_of(&self, pass: PassBody) -> DataPhase {
+        if pass.scopes.is_empty() { self.phase_after() } else { DataPhase::Pass(pass) }
     }
 }
 

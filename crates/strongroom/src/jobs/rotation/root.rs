@@ -143,7 +143,12 @@ impl Run<'_> {
                 at.after = Some(key.as_bytes().to_vec().into());
                 continue;
             };
-            if !keys.keyrings().contains(key.as_bytes()) {
+            if !keys.is_behind_keyrings(&key) && !keys.keyrings().contains(key.as_bytes()) {
+                // None of the format's rows. Keyrings may follow.
+                at.after = Some(key.as_bytes().to_vec().into());
+                continue;
+            }
+            if keys.is_behind_keyrings(&key) {
                 // Keyrings are the first rows of a tenant: go to the next tenant. No row has this very key, since ids
                 // hold no control characters.
                 let Some(end) = keys.all().end else { return Ok(true) };

@@ -2,7 +2,7 @@
 
 use super::job::LoadedJob;
 use crate::clock::Timestamp;
-use crate::engine::{ATTEMPTS_MAX, Touches};
+use crate::engine::Touches;
 use crate::error::Error;
 use crate::jobs::rotation::lease::LeaseHolder;
 use crate::jobs::rotation::{JobOutcome, JobProgress, JobReport, KeyJob};
@@ -233,8 +233,8 @@ pub(crate) fn add_findings(findings: &mut Vec<FindingBody>, new: impl IntoIterat
 
 /// How many steps without anything to write may pass between two writes of the job's row: a crash repeats them.
 const UNSAVED_MAX: usize = 32;
-/// More than for one write: each row that others write can make a batch lose, but only once, since their write seals it
-/// under the new key.
-const RACES_MAX: u32 = 16 * ATTEMPTS_MAX;
+/// More than for one write: each row of a step that others write can make a batch lose, but only once, since their
+/// write seals it under the new key.
+const RACES_MAX: u32 = 1_100;
 /// Even with the longest addresses, the findings fill only half a row.
 const FINDINGS_MAX: usize = 16;

@@ -277,12 +277,33 @@ impl PassBody {
     pub(crate) fn scope(&mut self) -> Option<&mut PassScope> {
         self.scopes.get_mut(usize::from(self.scopes_done))
     }
-}
 
-impl PassScope {
-    /// The keyring, and its revision when the pass began.
-    pub(crate) fn keys(&self) -> (&[u8], u64) {
-        (&self.keyring, self.revision)
+    /// Goes on with the scopes for which `revision_of`, called in their order, returns the present revision of their
+    /// keyring. One whose keys changed once the pass was in it comes last, to be looked through again: only a pass that
+    /// starts now can show which of its rows are under an old key. Returns whether anything changed.
+    pub(crate) fn follow(&mut self, mut revision_of: impl FnMut(&PassScope) -> Option<u64>) -> bool {
+        let (begun, at) = (usize::from(self.scopes_done), std::mem::take(&mut self.at));
+        let (mut kept, mut again, mut changed) = (Vec::new(), Vec::new(), false);
+        self.scopes_done = 0;
+        for (index, scope) in std::mem::take(&mut self.scopes).into_iter().enumerate() {
+            let revision = revision_of(&scope);
+            changed |= revision != Some(scope.revision);
+            match revision {
+                None => {}
+                Some(revision) if revision == scope.revision => {
+                    self.scopes_done += u8::from(index < begun);
+                    if index == begun {
+                        self.at = at.clone();
+                    }
+                    kept.push(scope);
+                }
+                Some(revision) if index > begun => kept.push(PassScope { revision, ..scope }),
+                Some(revision) => again.push(PassScope { revision, failed: 0, ..scope }),
+            }
+        }
+        kept.append(&mut again);
+        self.scopes = kept;
+        changed
     }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::cache::Definition;
 use crate::engine::observer::Call;
 use crate::error::{Error, Invalid};
 use crate::id::{DefinitionId, DefinitionName};
-use crate::jobs::definition::finish_deletes;
+use crate::jobs::definition::{finish_deletes, sweep_again};
 use crate::jobs::narrow::{Narrowing, put_narrowing};
 use crate::jobs::{JobId, run_job, until_landed};
 use crate::model::{DefinitionRef, Expected, Listing, PageRequest, Revision, StoredDefinition, Version};
@@ -386,7 +386,7 @@ impl Org {
         }
         let Some(deleted) = deleted else { return Ok(Attempt::Landed(None)) };
         // Otherwise values that the delete has not swept yet would come back with it.
-        if finish_deletes(tenant, &id).await? {
+        if finish_deletes(tenant, &id).await? || sweep_again(tenant, &view, &id).await? {
             return Ok(Attempt::AGAIN);
         }
         let mut draft = Draft::new(tenant, &view);

@@ -90,10 +90,10 @@ impl Org {
         Ok(found)
     }
 
-    /// Whether everything of the org was shredded, as far as its keys can be read.
+    /// Whether everything of the org was shredded, as far as its keys can be read, and no shred of it is unfinished.
     async fn is_shredded(&self) -> Result<bool, Error> {
         match self.tenant.read(&Needs::org_keys(), ()).await {
-            Ok((view, ())) => Ok(view.is_shredded()),
+            Ok((view, ())) => Ok(view.is_shredded() && !self.tenant.has_unfinished_shred(&view).await?),
             Err(error @ Error::Store(_)) => Err(error),
             Err(_) => Ok(false),
         }

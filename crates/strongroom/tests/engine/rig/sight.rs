@@ -184,7 +184,10 @@ impl Looker {
             let found = self.org.resolve(name, &path).await;
             self.one(&format!("resolve {name} {len}"), found, |one| one.value.expose().to_owned());
             let trace = self.org.explain(id, &path).await;
-            let hint = trace.map(|trace| Seen::Hint(format!("{:?}", trace.steps)));
+            let hint = trace.map(|trace| match trace.steps.iter().any(|step| step.unreadable.is_some()) {
+                true => Seen::Damage,
+                false => Seen::Hint(format!("{:?}", trace.steps)),
+            });
             self.note(&format!("explain {name} {len}"), hint);
         }
     }
