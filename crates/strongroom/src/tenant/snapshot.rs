@@ -33,9 +33,9 @@ impl Tenant {
         self.snapshot_with(accounts, ranges, None, freshness).await
     }
 
-    /// The same for a reader of the definitions with these names, if there is a list. Another one that cannot be read is
-    /// left out. While there is such a one, each name must lead to a definition that bears it: the one that cannot be
-    /// read may bear a name that leads nowhere.
+    /// The same for a reader of the definitions with these names, if there is a list. Another one that cannot be read
+    /// is left out. While there is such a one, each name must lead to a definition that bears it: the one that cannot
+    /// be read may bear a name that leads nowhere.
     pub(crate) async fn snapshot_of<'a>(
         &self,
         accounts: &'a [&'a LinkedAccountId],
