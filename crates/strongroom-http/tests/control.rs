@@ -1706,6 +1706,24 @@ async fn a_session_that_cannot_be_read_goes_with_its_account_also_where_no_list_
 }
 
 #[tokio::test]
+async fn what_is_left_of_an_account_that_is_gone_is_deleted_with_purge() {
+    let (store, fixture) = with_rows().await;
+    fixture.register("a").await;
+    for (key, _) in rows(&store).await {
+        if holds(&key, b"\0test\0\x30a\0") || holds(&key, b"\0test\0\x01a\0") {
+            let mut batch = WriteBatch::default();
+            batch.delete(key);
+            store.commit(Arc::new(batch)).await.unwrap();
+        }
+    }
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    assert_eq!(desk.send("DELETE", "/accounts/a", &Value::Null).await.status, 404);
+    assert_eq!(desk.ok("DELETE", "/accounts/a?purge=true", Value::Null).await["deleted"], true);
+    assert_eq!(desk.send("DELETE", "/accounts/a?purge=true", &Value::Null).await.status, 404);
+    assert!(!rows(&store).await.iter().any(|(key, _)| holds(key, b"\0test\0\x31a\0")), "its app is gone too");
+}
+
+#[tokio::test]
 async fn a_connection_that_cannot_be_read_keeps_no_other_out_of_a_list_that_says_so() {
     let (store, fixture) = with_rows().await;
     fixture.register("a").await;

@@ -11,7 +11,9 @@ use strongroom::{
 };
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Kind, RowKey, Rows, account, audit, empty, load, of_account, open, org, rows, text};
+use crate::rig::{
+    Kind, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
+};
 
 /// A store with values of two accounts and the org, and the id of that of account `a`.
 fn filled() -> (Rows, DocumentId) {
@@ -28,20 +30,6 @@ fn filled() -> (Rows, DocumentId) {
 /// The same with that row altered, in each way that it can no longer be read.
 fn damaged(whole: &Rows) -> Vec<Arc<MemoryStore>> {
     altered(whole, Kind::Value, b"\x01a\0")
-}
-
-fn altered(whole: &Rows, kind: Kind, rest: &[u8]) -> Vec<Arc<MemoryStore>> {
-    let is_it = |key: &&Vec<u8>| RowKey::parse(key).kind == kind && RowKey::parse(key).rest.starts_with(rest);
-    let key = whole.keys().find(is_it).unwrap();
-    let row = &whole[key];
-    let ways = [Vec::new(), b"junk".to_vec(), row[..row.len() - 1].to_vec(), [&row[..], &[0]].concat()];
-    ways.into_iter()
-        .map(|altered| {
-            let mut rows = whole.clone();
-            rows.insert(key.clone(), altered);
-            load(&rows)
-        })
-        .collect()
 }
 
 #[test]

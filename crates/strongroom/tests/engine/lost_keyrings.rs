@@ -10,7 +10,9 @@ use strongroom::{
 };
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Kind, RowKey, Rows, account, audit, empty, load, of_account, open, org, rows, text};
+use crate::rig::{
+    Kind, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
+};
 
 /// A store with values of the org and of two accounts, one of them with a credential.
 fn filled() -> Rows {
@@ -31,16 +33,7 @@ fn is_keyring_of_a(key: &[u8]) -> bool {
 
 /// The store with the keyring of account `a` altered in each way that it can no longer be opened.
 fn damaged() -> Vec<Arc<MemoryStore>> {
-    let whole = filled();
-    let (key, row) = whole.iter().find(|(key, _)| is_keyring_of_a(key)).unwrap();
-    let ways = [Vec::new(), b"junk".to_vec(), row[..row.len() - 1].to_vec(), [&row[..], &[0]].concat()];
-    ways.into_iter()
-        .map(|altered| {
-            let mut rows = whole.clone();
-            rows.insert(key.clone(), altered);
-            load(&rows)
-        })
-        .collect()
+    altered(&filled(), Kind::Keyring, b"a\0")
 }
 
 /// Runs a job that a row stops, deletes the account of that row, and runs the job to its end.

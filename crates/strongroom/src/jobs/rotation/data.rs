@@ -105,7 +105,8 @@ impl Run<'_> {
                 let found = finding(error)?;
                 return self.skip_unreadable(task, group.phase_after(), vec![found]).await;
             }
-            Err(error) => return look_again(error),
+            // It was damaged in between.
+            Err(error) => return finding(error).map(|_| Advance::Reload),
         };
         let (mut draft, mut scopes) = (Draft::new(&group.tenant, &view), Vec::new());
         for owner in group.owners.iter().map(Option::as_ref) {
@@ -126,7 +127,7 @@ impl Run<'_> {
         if draft.is_empty() { self.save(body).await } else { self.save_with(draft, body).await }
     }
 
-    /// Goes on at `phase`, and notes which keyrings cannot be read.
+    /// Continues at `phase`, and notes which keyrings cannot be read.
     async fn skip_unreadable(
         &mut self,
         task: DataKeysBody,
@@ -139,7 +140,7 @@ impl Run<'_> {
         self.save(body).await
     }
 
-    /// Goes on with a pass without the scopes whose keyrings cannot be read any more.
+    /// Continues a pass without the scopes whose keyrings cannot be read any more.
     async fn leave_out_unreadable(
         &mut self,
         task: DataKeysBody,
@@ -219,34 +220,9 @@ impl Run<'_> {
             let body = self.at(task, group.phase_of(pass));
             return self.save(body).await;
         }
-        let mut work = Resealing {
-            draft: Draft::new(&group.tenant, &view),
-            reads: 0,
-            seen: 0,
-            moves: 0,
-            bytes: 0,
-            done: 0,
-        };
-        while let Some(owner) = group.owners.get(usize::from(pass.scopes_done))
-            && work.has_room()
-        {
-            let owner = owner.as_ref();
-            let ranges = group.tenant.id.sealed_by_data_key(owner);
-            let scans = pages_from(&ranges, &pass.at);
-            if scans.is_empty() {
-                pass.scopes_done += 1;
-                pass.at = CursorBody::default();
-                continue;
-            }
-            let (later, pages) = match group.read(owner.as_slice(), scans).await {
-                Ok(read) => read,
-                Err(error) => return look_again(error),
-            };
-            let began_at = pass.scope().map(|scope| scope.revision);
-            let keys = later.keys(owner).filter(|keys| began_at == Some(keys.revision.as_u64()));
-            // Other keys than the batch seals under: the next step begins the pass anew.
-            let Some(keys) = keys else { return Ok(Advance::Reload) };
-            work.take(&group.tenant, keys, &pages, &mut pass)?;
+        let mut work = Resealing::new(Draft::new(&group.tenant, &view));
+        if !work.fill(&group, &mut pass).await? {
+            return Ok(Advance::Reload);
         }
         let Resealing { mut draft, moves, done, .. } = work;
         pass.resealed += moves as u64;
@@ -274,7 +250,37 @@ impl Run<'_> {
     }
 }
 
-impl Resealing<'_> {
+impl<'v> Resealing<'v> {
+    fn new(draft: Draft<'v>) -> Self {
+        Self { draft, reads: 0, seen: 0, moves: 0, bytes: 0, done: 0 }
+    }
+
+    /// Reads rows of the scopes and seals them again, as far as there is room. `false` if the keys of a scope are not
+    /// those that the batch seals under, or cannot be read now: the next step finds out which.
+    async fn fill(&mut self, group: &Group, pass: &mut PassBody) -> Result<bool, Error> {
+        while let Some(owner) = group.owners.get(usize::from(pass.scopes_done))
+            && self.has_room()
+        {
+            let owner = owner.as_ref();
+            let ranges = group.tenant.id.sealed_by_data_key(owner);
+            let scans = pages_from(&ranges, &pass.at);
+            if scans.is_empty() {
+                pass.scopes_done += 1;
+                pass.at = CursorBody::default();
+                continue;
+            }
+            let (view, pages) = match group.read(owner.as_slice(), scans).await {
+                Ok(read) => read,
+                Err(error) => return finding(error).map(|_| false),
+            };
+            let began_at = pass.scope().map(|scope| scope.revision);
+            let keys = view.keys(owner).filter(|keys| began_at == Some(keys.revision.as_u64()));
+            let Some(keys) = keys else { return Ok(false) };
+            self.take(&group.tenant, keys, &pages, pass)?;
+        }
+        Ok(true)
+    }
+
     /// Whether the step may take one more row.
     fn has_room(&self) -> bool {
         // For the row and the keyring of its scope, the job and the `store` row.
@@ -329,11 +335,6 @@ fn pages_from(ranges: &[KeyRange], at: &CursorBody) -> Vec<Scan> {
     // The rest of a long range fills the page.
     let pages = if at.after.is_some() { 1 } else { PAGES_A_READ };
     first.into_iter().chain(others).take(pages).map(|range| Scan::new(range, PAGE_ROWS)).collect()
-}
-
-/// A keyring that could be read a moment ago cannot be read now: the next step finds out which one.
-fn look_again(error: Error) -> Result<Advance, Error> {
-    finding(error).map(|_| Advance::Reload)
 }
 
 /// Destroys the old keys of a scope that a complete pass found unused, unless rows that cannot be opened may need them.

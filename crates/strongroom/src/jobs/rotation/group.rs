@@ -106,7 +106,7 @@ impl Group {
         DataPhase::Seek { after: last.map(|key| key.as_bytes().to_vec().into()) }
     }
 
-    /// The phase that goes on with a pass over scopes of the group, or looks for others if it has none.
+    /// The phase that continues a pass over scopes of the group, or looks for others if it has none.
     pub(crate) fn phase_of(&self, pass: PassBody) -> DataPhase {
         if pass.scopes.is_empty() { self.phase_after() } else { DataPhase::Pass(pass) }
     }

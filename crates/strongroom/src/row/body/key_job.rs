@@ -278,7 +278,7 @@ impl PassBody {
         self.scopes.get_mut(usize::from(self.scopes_done))
     }
 
-    /// Goes on with the scopes for which `revision_of`, called in their order, returns the present revision of their
+    /// Keeps the scopes for which `revision_of`, called in their order, returns the present revision of their
     /// keyring. One whose keys changed once the pass was in it comes last, to be looked through again: only a pass that
     /// starts now can show which of its rows are under an old key. Returns whether anything changed.
     pub(crate) fn follow(&mut self, mut revision_of: impl FnMut(&PassScope) -> Option<u64>) -> bool {

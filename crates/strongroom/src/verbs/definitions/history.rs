@@ -273,7 +273,7 @@ impl Org {
         view: &View<'_>,
         id: DefinitionId,
         row: Option<&Versioned>,
-        (options, freshness): (&WriteOptions, Freshness),
+        options: &WriteOptions,
     ) -> Result<ToRestore, Error> {
         let tenant = &*self.tenant;
         let not_found = || Error::DefinitionNotFound(DefinitionRef::Id(id));
@@ -283,7 +283,7 @@ impl Org {
                 options.check(Some(known.stored.revision))?;
                 return Ok(ToRestore::Present(known));
             }
-            Some(Err(error)) if !freshness.is_lost(&error) => return Err(error),
+            Some(Err(error)) if !view.freshness.is_lost(&error) => return Err(error),
             Some(Err(error)) => error,
             None => not_found(),
         };
@@ -311,14 +311,9 @@ impl Org {
         // A deleted definition is brought back in another way, unless its deletion cannot be read.
         let deleted = deleted.filter(|_| row.is_none());
         if let Some(deleted) = &deleted {
-            let place = tenant.id.deleted(&Subject::Definition(id));
-            match tenant.open_definition_at(&view, id, &place, deleted) {
-                Err(error) if !freshness.is_lost(&error) => return Err(error),
-                Err(_) if options.expected == Expected::Unreadable => {}
-                _ => return Err(Error::DefinitionNotFound(DefinitionRef::Id(id))),
-            }
+            refuse_readable_deletion(tenant, &view, id, deleted, options)?;
         }
-        let found = self.to_restore(&view, id, row.as_ref(), (options, freshness)).await?;
+        let found = self.to_restore(&view, id, row.as_ref(), options).await?;
         let (before, is_lost) = match &found {
             ToRestore::Present(definition) => (&definition.stored, false),
             ToRestore::Lost(stored, _) => (stored, true),
@@ -401,6 +396,22 @@ impl Org {
         }
         draft.put_definition_count(count.as_ref(), (None, 1), freshness).await?;
         Ok(draft.commit().await?.map(|_| Some(stored)))
+    }
+}
+
+/// Refuses to restore a definition whose deletion can be read, or was not expected to be unreadable.
+fn refuse_readable_deletion(
+    tenant: &Tenant,
+    view: &View<'_>,
+    id: DefinitionId,
+    deleted: &Versioned,
+    options: &WriteOptions,
+) -> Result<(), Error> {
+    let place = tenant.id.deleted(&Subject::Definition(id));
+    match tenant.open_definition_at(view, id, &place, deleted) {
+        Err(error) if !view.freshness.is_lost(&error) => Err(error),
+        Err(_) if options.expected == Expected::Unreadable => Ok(()),
+        _ => Err(Error::DefinitionNotFound(DefinitionRef::Id(id))),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
 pub(crate) use paged::Paged;
 pub(crate) use rows::{
-    Kind, RowKey, Rows, dek_id, doc_id, fill, flip, is_of_tenant, load, rows, shown, target,
+    Kind, RowKey, Rows, altered, dek_id, doc_id, fill, flip, is_of_tenant, load, rows, shown, target,
 };
 pub(crate) use sight::{Seen, Sight, World};
 pub(crate) use slow::Slow;

@@ -26,6 +26,22 @@ pub(crate) fn rows(store: &impl Store) -> Rows {
     }
 }
 
+/// Stores in which the first row of this kind and with this rest of its key is altered, in each way that it can no
+/// longer be read.
+pub(crate) fn altered(whole: &Rows, kind: Kind, rest: &[u8]) -> Vec<Arc<MemoryStore>> {
+    let is_it = |key: &&Vec<u8>| RowKey::parse(key).kind == kind && RowKey::parse(key).rest.starts_with(rest);
+    let key = whole.keys().find(is_it).unwrap();
+    let row = &whole[key];
+    let ways = [Vec::new(), b"junk".to_vec(), row[..row.len() - 1].to_vec(), [&row[..], &[0]].concat()];
+    ways.into_iter()
+        .map(|altered| {
+            let mut rows = whole.clone();
+            rows.insert(key.clone(), altered);
+            load(&rows)
+        })
+        .collect()
+}
+
 /// A new store that holds exactly these rows.
 pub(crate) fn load(rows: &Rows) -> Arc<MemoryStore> {
     block_on(fill(rows))
