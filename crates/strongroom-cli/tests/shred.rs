@@ -1,11 +1,13 @@
 //! `shred account`: it is gone, the rest stays, and the receipt promises no more than is so.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod shell;
 
 use serde_json::Value;
 use shell::Shell;
+use shell::server::Server;
 
 fn filled() -> Shell {
     let shell = Shell::with_vault();
@@ -39,6 +41,34 @@ fn a_shredded_account_is_gone_and_the_others_stay() {
     let again = shell.json(&["shred", "account", "user_1", "--yes"]);
     assert_eq!(again["keys"], receipt["keys"], "it is repeated, as after one that was cut off");
     assert_eq!(shell.run(&["shred", "account", "nobody", "--yes"]).code, 3);
+}
+
+#[test]
+fn the_sessions_of_a_shredded_account_go_with_it_behind_a_server_and_at_its_store() {
+    for is_served in [false, true] {
+        let shell = filled();
+        let mut server = Some(Server::start(&shell, &[]));
+        let key = shell.json(&["api-key", "create", "documented"])["api_key"].as_str().unwrap().to_owned();
+        for account in ["user_1", "user_2"] {
+            let body = format!(r#"{{"linked_account_id":"{account}"}}"#);
+            let issued = server.as_ref().unwrap().send(
+                "POST",
+                "/api/v2/public/session-token",
+                &[("x-api-key", &key)],
+                &body,
+            );
+            assert_eq!(issued.0, 200);
+        }
+        let stop = |server: Option<Server>| server.map_or(0, Server::stop);
+        if !is_served {
+            assert_eq!(stop(server.take()), 0);
+        }
+        shell.ok(&["shred", "account", "user_1", "--yes"]);
+        assert_eq!(stop(server), 0);
+        let lists = shell.keys_with(b"\x40account-session\0");
+        assert!(lists.len() == 1 && lists[0].ends_with(b"user_2\0"), "{is_served}");
+        assert_eq!(shell.keys_with(b"\x40session\0").len(), 1, "{is_served}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use strongroom::{
     DefinitionFilter, Environment, Error, LinkedAccountId, NotDestroyed, ShredEffect, ShredReceipt,
 };
+use strongroom_http::control::OpenSessions;
 
 use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure};
@@ -17,7 +18,7 @@ use crate::suggest;
 /// `shred` as it is typed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum Shred {
-    /// Permanently delete a linked account with its values, credentials and data keys
+    /// Permanently delete a linked account with its values, credentials, sessions and data keys
     Account(ShredAccount),
     /// Permanently delete an environment of the org with everything in it
     Environment(ShredEnvironment),
@@ -85,7 +86,7 @@ impl ShredAccount {
         };
         let whose = format!("org {}, environment {}", org.id(), org.environment());
         self.consent.to(Deed::to(format!("shred linked account {id} of {whose}: {holdings}"), seen))?;
-        let receipt = match (org.shred_account(id).await, known) {
+        let receipt = match (OpenSessions::of(org)?.shred_account(id).await, known) {
             (Err(Error::AccountNotFound(_)), Err(absent)) => return Err(absent),
             (receipt, _) => receipt?,
         };

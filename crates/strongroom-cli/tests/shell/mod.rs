@@ -182,6 +182,16 @@ impl Shell {
         });
     }
 
+    /// The keys of all rows whose key holds this.
+    pub(crate) fn keys_with(&self, part: &[u8]) -> Vec<Vec<u8>> {
+        let store = RedbStore::open(self.store()).unwrap();
+        let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+        let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+        block_on(store.close()).unwrap();
+        let keys = rows.into_iter().map(|(key, _)| key.as_bytes().to_vec());
+        keys.filter(|key| key.windows(part.len()).any(|found| found == part)).collect()
+    }
+
     fn change_rows(&self, kind: &[u8], change: impl FnOnce(Key, Vec<u8>) -> (Key, Option<Vec<u8>>)) {
         let store = RedbStore::open(self.store()).unwrap();
         let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };

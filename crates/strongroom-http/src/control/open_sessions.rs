@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use strongroom::{Clock as _, Error, LinkedAccountId, Org, SystemClock, Timestamp};
+use strongroom::{Clock as _, Error, LinkedAccountId, Org, ShredReceipt, SystemClock, Timestamp};
 
 use super::bodies::{AccountSession, Page};
 use crate::auth::Sessions;
@@ -64,6 +64,14 @@ impl OpenSessions {
     /// Those of [`Org::delete_account`].
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.0.delete_account(account).await
+    }
+
+    /// Shreds an account with its sessions.
+    ///
+    /// # Errors
+    /// Those of [`Org::shred_account`].
+    pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+        self.0.shred_account(account).await
     }
 }
 

@@ -41,11 +41,40 @@ impl Org {
     /// note of it. Call it again for the receipt; this also works for an account that was deleted before. The rows that
     /// are left are swept by that call, or by [`Vault::run_jobs`](crate::Vault::run_jobs).
     pub async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
-        let call = Call::of("shred_account").account(account);
-        self.tenant.observed(call, self.delete_and_drop(account)).await
+        self.shred_account_with(account, WriteOptions::default()).await
     }
 
-    async fn delete_and_drop(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+    /// [`shred_account`](Self::shred_account) with [`WriteOptions`], as
+    /// [`delete_account_with`](Self::delete_account_with).
+    ///
+    /// ```
+    /// # strongroom_conformance::with_org(async |org| {
+    /// use strongroom::WriteOptions;
+    /// let account = org.create_account("user_12345".parse()?).await?;
+    /// let visits = org.records("visits".parse()?);
+    /// visits.put(&"s1".parse()?, "user_12345").await?;
+    /// let options = WriteOptions::default().with_record(visits.removal("s1".parse()?));
+    /// let _receipt = org.shred_account_with(account.id(), options).await?;
+    /// assert!(visits.get(&"s1".parse()?).await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `shred_account`, and [`Error::Unexpected`].
+    pub async fn shred_account_with(
+        &self,
+        account: &LinkedAccountId,
+        options: WriteOptions,
+    ) -> Result<ShredReceipt, Error> {
+        let call = Call::of("shred_account").account(account);
+        self.tenant.observed(call, self.delete_and_drop(account, &options)).await
+    }
+
+    async fn delete_and_drop(
+        &self,
+        account: &LinkedAccountId,
+        options: &WriteOptions,
+    ) -> Result<ShredReceipt, Error> {
         let engine = &self.tenant.engine;
         let owner = [account];
         let needs = Needs::org_keys().accounts(&owner);
@@ -57,7 +86,7 @@ impl Org {
             Err(error) if error.is_damage() => Vec::new(),
             Err(error) => return Err(error),
         };
-        let (job, revision) = self.begin_delete(account, &WriteOptions::default(), OnDeleted::Repeat).await?;
+        let (job, revision) = self.begin_delete(account, options, OnDeleted::Repeat).await?;
         // A key that was added between the first read and the delete was dropped too, so the receipt lists it.
         let (view, ()) = self.tenant.read(&needs, ()).await?;
         if let Some(dropped) = view.keys(Some(account)) {

@@ -1,6 +1,8 @@
 //! Ending sessions: one, those of one account, or those of all accounts.
 
-use strongroom::{Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, Timestamp, WriteOptions};
+use strongroom::{
+    Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, ShredReceipt, Timestamp, WriteOptions,
+};
 
 use super::stored_key::{ENDED, SIGNING_KEY, seconds};
 use super::{
@@ -161,9 +163,24 @@ impl Sessions {
     /// Deletes an account with its sessions, in one batch: none is ever valid for an account that is registered later
     /// under the same id. One that is issued meanwhile goes too.
     pub(crate) async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
+        self.with_sessions(account, |options| self.org.delete_account_with(account, options)).await
+    }
+
+    /// The same with a shred.
+    pub(crate) async fn shred_account(&self, account: &LinkedAccountId) -> Result<ShredReceipt, Error> {
+        self.with_sessions(account, |options| self.org.shred_account_with(account, options)).await
+    }
+
+    async fn with_sessions<T, F>(
+        &self,
+        account: &LinkedAccountId,
+        delete: impl Fn(WriteOptions) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         for _ in 0..ATTEMPTS_MAX {
-            let with_sessions = self.removal(account).await?;
-            match self.org.delete_account_with(account, with_sessions).await {
+            match delete(self.removal(account).await?).await {
                 Err(Error::Unexpected { .. }) => {}
                 deleted => return deleted,
             }
