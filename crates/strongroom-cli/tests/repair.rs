@@ -4,9 +4,15 @@
 
 mod shell;
 
+use std::sync::Arc;
+
+use futures_executor::block_on;
 use serde_json::{Value, json};
 use shell::Shell;
 use shell::server::Server;
+use strongroom::store::{Op, Store as _, WriteBatch};
+use strongroom::{Environment, IntegrationId, Org, RawKey, Unlock, Vault};
+use strongroom_redb::RedbStore;
 
 /// A vault with an account that has a value and a credential.
 fn filled() -> Shell {
@@ -81,6 +87,65 @@ fn an_account_whose_keyring_is_damaged_is_shredded() {
     shell.damage(b"\x01user_1\0");
     assert_eq!(shell.json(&["shred", "account", "user_1", "--yes"])["keys"], json!([]));
     assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+/// Begins to remove the default app of `user_1`, as if the store had lost the job of it.
+fn begin_to_remove_an_app(shell: &Shell) {
+    let store = Arc::new(RedbStore::open(shell.store()).unwrap());
+    let unlock = Unlock::raw_key(RawKey::from_file(shell.key()).unwrap());
+    block_on(async {
+        let vault = Vault::open(Arc::clone(&store), unlock).await.unwrap();
+        let org = vault.org("000000000000000000000001".parse().unwrap(), Environment::test());
+        let remove = async |org: Org| {
+            org.account("user_1".parse()?).delete_integration(&IntegrationId::default_app()).await
+        };
+        let (plan, ()) = org.plan(remove).await.unwrap();
+        store.commit(Arc::clone(plan.batch())).await.unwrap();
+        let mut lost = WriteBatch::default();
+        for op in &plan.batch().ops {
+            if let Op::Put(key, _) = op
+                && key.as_bytes().starts_with(&[0, 4])
+            {
+                lost.delete(key.clone());
+            }
+        }
+        store.commit(Arc::new(lost)).await.unwrap();
+        vault.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_left_of_an_app_is_removed_behind_a_server_and_at_its_store() {
+    let lost: [fn(&Shell); 2] = [begin_to_remove_an_app, |shell| shell.take_away(&[0x31])];
+    for (lose, is_remote) in lost.into_iter().flat_map(|lose| [(lose, false), (lose, true)]) {
+        let shell = filled();
+        lose(&shell);
+        let step = step_of_verify(&shell);
+        assert!(step.contains("`strongroom account remove-app ID --purge`"), "{step}");
+        let server = is_remote.then(|| Server::start(&shell, &[]));
+        if let Some(server) = &server {
+            let key = shell.json(&["api-key", "create", "k", "--right", "read", "--right", "write"]);
+            shell.write("k", key["api_key"].as_str().unwrap());
+            assert!(server.text("url").starts_with("http"));
+        }
+        let url = server.as_ref().map(|server| server.text("url").to_owned()).unwrap_or_default();
+        let remote = ["--url", &url, "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &[] };
+        let remove = [at, &["account", "remove-app", "user_1"]].concat();
+        let refused = shell.run(&[&remove[..], &["--yes"]].concat());
+        assert!(refused.code == 3 && refused.stderr.contains("--purge"), "{refused:?}");
+        let purge = [&remove[..], &["--purge"]].concat();
+        let asked = shell.run(&purge);
+        assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{asked:?}");
+        shell.ok(&[&purge[..], &["--yes"]].concat());
+        drop(server);
+        assert_eq!(shell.json(&["verify"])["clean"], true);
+        assert_eq!(
+            shell.run(&[&["account", "remove-app", "user_1", "--purge", "--yes"][..]].concat()).code,
+            3
+        );
+        shell.ok(&["account", "add-app", "user_1"]);
+    }
 }
 
 #[test]

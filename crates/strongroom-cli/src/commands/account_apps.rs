@@ -35,6 +35,9 @@ pub(crate) struct RemoveApp {
     id: LinkedAccountId,
     #[command(flatten)]
     app: AppArgs,
+    /// Remove it also if only some rows of it are left
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -154,7 +157,7 @@ impl AppView {
 
 impl RemoveApp {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let Self { id, app, consent } = &self;
+        let Self { id, app, purge, consent } = &self;
         let (account, integration) = (org.account(id.clone()), app.integration());
         // Asked only about what exists.
         let mut meant = pages::all(async |page| account.each_integration(page).await).await?;
@@ -162,15 +165,19 @@ impl RemoveApp {
             let is_named = app.connection.as_ref().is_none_or(|named| connection.as_ref() == Some(named));
             *of == integration && is_named
         });
-        let count = meant.len();
-        if count == 0 {
+        let count = Some(meant.len()).filter(|count| *count > 0);
+        if count.is_none() {
             let is_known = org.linked_account(id).await?.is_some();
-            return Err(if is_known { self.absent() } else { suggest::no_account(org, id).await });
+            match (is_known, purge) {
+                (false, _) => return Err(suggest::no_account(org, id).await),
+                (true, false) => return Err(self.absent()),
+                (true, true) => {}
+            }
         }
         // One that cannot be read is removed too.
         let seen = meant.iter().map(|(.., found)| found.as_ref().map(|one| one.id.to_string()));
         let seen: Vec<_> = seen.map(Result::unwrap_or_default).collect();
-        consent.to(Deed::to(self.deed(Some(count)), seen.join(" ")))?;
+        consent.to(Deed::to(self.deed(count), seen.join(" ")))?;
         let removed = match &app.connection {
             Some(connection) => account.delete_connection(&integration, connection).await,
             None => account.delete_integration(&integration).await,
@@ -194,9 +201,9 @@ impl RemoveApp {
             (meant.collect::<Vec<_>>(), unreadable.is_empty())
         };
         match listed.map(seen) {
-            Ok((meant, true)) if meant.is_empty() => return Err(self.absent()),
-            // It may be one that cannot be read.
-            Ok((meant, false)) if meant.is_empty() => self.consent.to(&self.deed(None))?,
+            Ok((meant, true)) if meant.is_empty() && !self.purge => return Err(self.absent()),
+            // It may be one that cannot be read, or only some rows of one.
+            Ok((meant, _)) if meant.is_empty() => self.consent.to(&self.deed(None))?,
             Ok((meant, _)) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
             // A key that may write need not be allowed to read.
             Err(refused) if refused.is_of_right() => self.consent.to(&self.deed(None))?,
@@ -220,8 +227,10 @@ impl RemoveApp {
 
     fn absent(&self) -> Failure {
         let Self { id, app, .. } = self;
-        Failure::not_found(format!("linked account {id} does not have the {}", app.shown()))
-            .next(format!("`strongroom account apps {}` lists what is there", word(id.as_str())))
+        Failure::not_found(format!("linked account {id} does not have the {}", app.shown())).next(format!(
+            "`strongroom account apps {}` lists what is there; --purge deletes what may be left of one that is gone",
+            word(id.as_str())
+        ))
     }
 
     fn done(&self, output: &Output) -> Result<(), Failure> {

@@ -44,8 +44,11 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
              from before has the definition"
         }
         (_, Cause::Orphan(Parent::Integration)) => {
-            "`strongroom account add-app ID` with its --app and then `remove-app` delete what is left of an app, \
-             `strongroom account delete ID --purge` what is left of an account"
+            "`strongroom account remove-app ID --purge` with its --app deletes what is left of an app, `strongroom \
+             account delete ID --purge` what is left of an account"
+        }
+        (RowName::Integration, Cause::NoJob) => {
+            "`strongroom account remove-app ID --purge` with its --app deletes what is left of an app"
         }
         (_, Cause::NoJob | Cause::Orphan(Parent::LinkedAccount)) => OF_ACCOUNT,
         (RowName::Value, Cause::ScopeNotAllowed(_)) => {

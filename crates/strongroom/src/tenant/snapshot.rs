@@ -204,6 +204,12 @@ impl Tenant {
         Ok(rows)
     }
 
+    /// Whether there is a row in any of these ranges.
+    pub(crate) async fn has_rows(&self, ranges: impl IntoIterator<Item = KeyRange>) -> Result<bool, Error> {
+        let scans: Vec<_> = ranges.into_iter().map(|range| Scan::new(range, 1).keys_only()).collect();
+        Ok(self.engine.read(scans).await?.iter().any(|page| !page.rows.is_empty()))
+    }
+
     async fn still_holds(&self, ranges: &[KeyRange], collected: &[Rows]) -> Result<bool, Error> {
         let scans: Vec<Scan> =
             ranges.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX).keys_only()).collect();

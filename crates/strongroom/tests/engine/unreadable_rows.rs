@@ -304,3 +304,19 @@ fn the_job_of_a_shred_is_not_swept() {
     let _ = block_on(org(&vault).shred()).unwrap();
     assert!(block_on(org(&vault).environments()).unwrap().is_empty());
 }
+#[test]
+fn what_is_left_of_an_integration_that_is_gone_goes_with_another_delete() {
+    let app = IntegrationId::default_app();
+    for lost in [Kind::Credential, Kind::FormerCredential] {
+        let store = furnished();
+        let of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store))).account(account("a"));
+        block_on(of(&store).upsert_credential("k", "d")).unwrap();
+        put(&store, &first(&store, Kind::Integration), None);
+        put(&store, &first(&store, lost), None);
+        block_on(of(&store).delete_integration(&app)).unwrap();
+        is_whole(&store);
+        let again = block_on(of(&store).delete_integration(&app));
+        assert!(matches!(again, Err(Error::IntegrationNotFound { .. })), "{again:?}");
+    }
+}
+

@@ -7,7 +7,7 @@ use crate::jobs::shred_org::opened_keyring;
 use crate::jobs::{JobId, is_lost_job, run_job, until_landed};
 use crate::model::{EventKind, Expected, Revision};
 use crate::row::body::{AccountBody, Sweep};
-use crate::store::{Scan, Versioned};
+use crate::store::Versioned;
 use crate::tenant::{Attempt, Draft, Freshness, Loaded, Needs, View, WriteOptions};
 use crate::verbs::org::Org;
 
@@ -161,9 +161,7 @@ impl Org {
             let marked = (tenant.id.account(account).key(), loaded.row_revision);
             return is_lost_job(tenant, &job, marked).await;
         }
-        let ranges = tenant.id.counted_of_account(account);
-        let scans: Vec<_> = ranges.into_iter().map(|range| Scan::new(range, 1).keys_only()).collect();
-        Ok(tenant.engine.read(scans).await?.iter().any(|page| !page.rows.is_empty()))
+        tenant.has_rows(tenant.id.counted_of_account(account)).await
     }
 
     /// The row of an account, and its keys. If nobody can open its keyring, the row of that instead.

@@ -181,7 +181,8 @@ impl Account {
     }
 
     /// Deletes an integration and its credentials. After the first batch, those of its default connection cannot be
-    /// read. Its other connections follow, one after the other. A connection that is added meanwhile may stay.
+    /// read. Its other connections follow, one after the other. A connection that is added meanwhile may stay. One
+    /// whose row cannot be opened, or of which only credentials are left, can be deleted too.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -336,8 +337,7 @@ impl Account {
             Err(error) => {
                 let [account_row, row] = &rows;
                 let known = tenant.live_account(&view, self.registration(), account_row.as_ref())?;
-                let is_lost =
-                    freshness.is_lost(&error) || self.has_lost_job(&view, app, row.as_ref()).await?;
+                let is_lost = freshness.is_lost(&error) || self.has_left(&view, app, row.as_ref()).await?;
                 (known.filter(|_| is_lost).ok_or(error)?, None)
             }
         };
@@ -362,18 +362,17 @@ impl Account {
         Ok(draft.commit().await?.map(|_| job))
     }
 
-    /// Whether an integration is being deleted by a job that the store has lost.
-    async fn has_lost_job(
-        &self,
-        view: &View<'_>,
-        app: &AppId,
-        row: Option<&Versioned>,
-    ) -> Result<bool, Error> {
+    /// Whether an integration that is not there has left rows that no job sweeps: its own row or the job of its delete
+    /// was lost.
+    async fn has_left(&self, view: &View<'_>, app: &AppId, row: Option<&Versioned>) -> Result<bool, Error> {
         let tenant = &*self.org().tenant;
-        let Some(row) = row else { return Ok(false) };
-        let loaded = tenant.open_integration(view, self.id(), app, row)?;
-        let Some(job) = loaded.and_then(|loaded| loaded.body.deleting) else { return Ok(false) };
-        is_lost_job(tenant, &job, (tenant.id.integration(self.id(), app).key(), row.revision)).await
+        let loaded = row.map(|row| tenant.open_integration(view, self.id(), app, row)).transpose()?.flatten();
+        if let Some((loaded, job)) = loaded.and_then(|loaded| loaded.body.deleting.map(|job| (loaded, job))) {
+            let marked = (tenant.id.integration(self.id(), app).key(), loaded.row_revision);
+            return is_lost_job(tenant, &job, marked).await;
+        }
+        let ranges = [tenant.id.credentials(self.id(), app), tenant.id.credentials_history(self.id(), app)];
+        tenant.has_rows(ranges).await
     }
 }
 
