@@ -83,22 +83,75 @@ fn rows_that_nobody_can_read_are_deleted_by_the_command_that_verify_names() {
         is_mended(&shell, "verify --sweep --unreadable", &sweep);
     }
     let job = |environment: &[u8]| [environment, b"\0", &[9; 12]].concat();
-    for (kind, end) in
-        [(0x04, job(b"test")), (0x04, job(b"elsewhere")), (0x12, Vec::new()), (0x13, vec![9; 16])]
-    {
+    for (kind, end) in [(0x04, job(b"test")), (0x04, job(b"elsewhere")), (0x12, Vec::new())] {
         let shell = filled();
         shell.plant_beside(&[0, kind], &end);
         is_mended(&shell, "verify --sweep --unreadable", &sweep);
     }
 }
 
+/// What a sweep leaves, and what `verify` says to do about it.
+fn told_after_a_sweep(shell: &Shell) -> String {
+    let ran = shell.run(&["verify", "--sweep", "--unreadable", "--yes"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    ran.stderr
+}
+
 #[test]
-fn a_note_that_the_vault_moved_which_nobody_can_read_goes_with_a_warning() {
+fn a_note_that_the_vault_moved_which_nobody_can_read_stays_and_the_vault_goes_on_from_a_backup() {
     let shell = filled();
     shell.plant_at(&[0, 0x10]);
-    let asked = shell.run(&["verify", "--sweep", "--unreadable"]);
-    assert!(asked.stderr.contains("the vault moved"), "{asked:?}");
-    is_mended(&shell, "verify --sweep --unreadable", &["verify", "--sweep", "--unreadable"]);
+    let told = told_after_a_sweep(&shell);
+    assert!(
+        told.contains("if the vault was moved") && told.contains("restore --replaces-original"),
+        "{told}"
+    );
+    let refused = shell.pipe("8081", &["set", "PORT"]);
+    assert!(refused.code != 0 && refused.stderr.contains("moved"), "{refused:?}");
+    shell.ok(&["backup", "vault.backup"]);
+    std::fs::rename(shell.store(), shell.path("moved")).unwrap();
+    shell.ok(&["restore", "--replaces-original", "vault.backup"]);
+    shell.ok_with("8081", &["set", "PORT"]);
+    shell.ok(&["checkpoint", "file"]);
+}
+
+#[test]
+fn a_damaged_note_that_sessions_were_ended_stays_until_they_are_ended_again() {
+    let ended = ["account", "end-sessions", "--all", "--new-signing-key", "--yes"];
+    let of_one = ["account", "end-sessions", "user_1"];
+    for (end, words) in
+        [(&b"\x40signing-key\0sessions-ended\0"[..], &ended[..]), (b"\x40account-session\0user_1\0", &of_one)]
+    {
+        let shell = filled();
+        shell.ok(&["account", "create", "user_1"]);
+        shell.plant(end);
+        let told = told_after_a_sweep(&shell);
+        assert!(told.contains("`strongroom account end-sessions"), "{told}");
+        shell.ok(words);
+        shell.ok(&["verify"]);
+    }
+}
+
+#[test]
+fn a_damaged_note_of_an_api_key_names_the_key_and_what_writes_it_again() {
+    let shell = filled();
+    let id = shell.json(&["api-key", "create", "k"])["id"].as_str().unwrap().to_owned();
+    shell.plant(format!("\x40api-key-use\0{id}\0").as_bytes());
+    let ran = shell.run(&["--json", "verify"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["name"], &finding["key"]), (&"api-key-use".into(), &id.as_str().into()), "{report}");
+    assert!(shell.run(&["verify"]).stdout.contains(&id));
+    shell.ok(&["verify", "--sweep", "--unreadable", "--yes"]);
+
+    shell.plant(format!("\x40api-key-line\0{id}\0").as_bytes());
+    let told = told_after_a_sweep(&shell);
+    assert!(told.contains("`strongroom api-key revoke ID --with-children`"), "{told}");
+    for _ in ["the key", "what is left"] {
+        shell.ok(&["api-key", "revoke", &id, "--with-children"]);
+        shell.ok(&["verify"]);
+        shell.plant(format!("\x40api-key-line\0{id}\0").as_bytes());
+    }
 }
 
 #[test]
@@ -124,6 +177,16 @@ fn lost_index_rows_are_written_again_without_asking() {
         assert!(shell.ok(&["get", "PORT", "--reveal"]).contains("8080"));
         shell.ok(&["checkpoint", "file"]);
     }
+}
+
+#[test]
+fn a_damaged_note_of_a_backup_under_another_key_is_written_again() {
+    let shell = filled();
+    shell.plant_beside(&[0, 0x13], &[9; 16]);
+    assert!(shell.run(&["verify"]).stderr.contains("`strongroom verify --sweep`"));
+    let report = shell.json(&["verify", "--sweep"]);
+    assert_eq!((&report["clean"], &report["mended"]), (&true.into(), &1.into()), "{report}");
+    assert_eq!(shell.keys_with(&[9; 16]).len(), 1);
 }
 
 #[test]

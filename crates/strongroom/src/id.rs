@@ -297,6 +297,11 @@ impl Namespace {
         RESERVED_NAMESPACES.contains(&self.as_str())
     }
 
+    /// Whether its records refuse something: keys of a line that was ended, and sessions that were.
+    pub(crate) fn keeps_out(&self) -> bool {
+        matches!(self.as_str(), "api-key-line" | "signing-key" | "account-session")
+    }
+
     /// Whether no key in it is used again once its record is gone: API keys and sessions have random ids.
     pub(crate) fn is_used_once(&self) -> bool {
         matches!(self.as_str(), "api-key" | "session")

@@ -31,7 +31,8 @@ pub(crate) struct Verify {
     #[arg(long, conflicts_with = "checkpoint")]
     sweep: bool,
     /// With --sweep, also delete the rows that nobody can read and that no other command deletes, such as records, jobs
-    /// and former versions: what was in them is lost for good
+    /// and former versions: what was in them is lost for good. Not those of a later release, nor what keeps something
+    /// out, such as the note that the vault moved
     #[arg(long, requires = "sweep")]
     unreadable: bool,
     #[command(flatten)]
@@ -141,20 +142,15 @@ impl Verify {
         if let Some(first) = taken.first() {
             let kinds = if self.unreadable { "stray and unreadable rows" } else { "stray rows" };
             let count = counted(taken.len() as u64, "finding");
-            let moved = if taken.iter().any(says_moved) { IF_MOVED } else { "" };
             let seen = taken.iter().map(|found| format!("{found}\n")).collect::<String>();
-            let deed = format!("delete the {kinds} of {count}, the first of them {first}{moved}");
+            let deed = format!("delete the {kinds} of {count}, the first of them {first}");
             self.consent.to(Deed::to(deed, seen))?;
         } else if !report.findings.iter().any(Finding::is_mendable) {
             return Ok(Swept::default());
         }
         let vault = &session.vault;
-        let mut deleted = 0;
-        // Before it is gone, nothing can be noted.
-        if taken.iter().any(says_moved) {
-            deleted += vault.sweep_unreadable(report).await?;
-        }
         let deed = async {
+            let mut deleted = 0;
             if self.unreadable {
                 deleted += vault.sweep_unreadable(report).await?;
             }
@@ -189,13 +185,6 @@ pub(super) struct Swept {
     deleted: u64,
     mended: u64,
 }
-
-/// Whether it is the note that the vault moved, without which this store takes writes again.
-fn says_moved(found: &&Finding) -> bool {
-    found.path.row == RowName::Note && found.path.org.is_none()
-}
-
-const IF_MOVED: &str = "; one of them says that the vault moved: if it did, use it where it is now instead";
 
 /// The failure of a store in which something is wrong.
 pub(super) fn unclean(report: &VerifyReport) -> Failure {

@@ -101,6 +101,9 @@ pub struct MadeKeys {
     /// The records of API keys that cannot be read, and why: it is unknown whether the key made them. Such a key is
     /// refused, and can be revoked by its id.
     pub unreadable: Vec<String>,
+    /// Whether it was noted before that no key of the line makes another, in a record that could not be read and was
+    /// written again.
+    pub renewed: bool,
 }
 
 /// The content of a key's record.
@@ -358,13 +361,21 @@ impl ApiKeys {
     /// # Errors
     /// Those of [`revoke`](Self::revoke).
     pub async fn revoke_made(&self, id: &DocumentId) -> Result<MadeKeys, Error> {
-        self.ended_lines.put(&record_key(id)?, "").await?;
+        let line = record_key(id)?;
+        let noted = self.ended_lines.put(&line, "").await;
+        let renewed = noted.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged);
+        if renewed {
+            self.ended_lines.delete(&line).await?;
+            self.ended_lines.put(&line, "").await?;
+        } else {
+            noted?;
+        }
         let mut revoked = Vec::new();
         loop {
             // Again, for keys that were being made when the line was ended: they land only while their maker exists.
             let made = self.made_by(id).await?;
             if made.keys.is_empty() {
-                return Ok(MadeKeys { keys: revoked, unreadable: made.unreadable });
+                return Ok(MadeKeys { keys: revoked, unreadable: made.unreadable, renewed });
             }
             for key in &made.keys {
                 self.revoke(&key.id).await?;

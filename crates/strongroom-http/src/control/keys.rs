@@ -92,7 +92,7 @@ pub(crate) async fn revoke(
     };
     let made = made.map_err(full)?;
     // A key that is gone, or that the store hides, may still have issued tokens.
-    if !was_there && !with_sessions && (made.keys.is_empty() || !with_children) {
+    if !was_there && !with_sessions && !made.renewed && (made.keys.is_empty() || !with_children) {
         return Err(not_found());
     }
     let environment = operator.org.environment().as_str();

@@ -38,7 +38,9 @@ fn swept(finding: &Finding) -> Option<&'static str> {
 #[allow(clippy::wildcard_enum_match_arm, reason = "the others depend on the row")]
 fn by_cause(finding: &Finding) -> Option<&'static str> {
     Some(match (finding.path.row, &finding.cause) {
-        (_, Cause::UnknownVersion(_)) => "a later release can read a row of a later version",
+        (_, Cause::UnknownVersion(_)) => {
+            "a later release wrote it and can read it: use that one, and keep the row"
+        }
         (_, Cause::Orphan(Parent::Definition)) => {
             "`strongroom delete ID --definition --purge` deletes what is left of a definition that is gone; a backup \
              from before has the definition"
@@ -50,6 +52,7 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
         (RowName::Integration, Cause::NoJob) => {
             "`strongroom account remove-app ID --purge` with its --app deletes what is left of an app"
         }
+        (RowName::Keyring, Cause::NoJob) => OF_SHRED,
         (_, Cause::NoJob | Cause::Orphan(Parent::LinkedAccount)) => OF_ACCOUNT,
         (RowName::Value, Cause::ScopeNotAllowed(_)) => {
             "`strongroom delete NAME` at that scope deletes the value, and `strongroom define NAME --change` with \
@@ -110,6 +113,14 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::Record if is_unreadable => {
             return finding.path.name.as_deref().and_then(of_record);
         }
+        RowName::Note if finding.path.org.is_none() => {
+            "if the vault was moved, use it where it is now; if it is nowhere else, `strongroom backup FILE` takes all \
+             of it, and `strongroom restore --replaces-original FILE` makes a store of that which takes writes"
+        }
+        RowName::Note if finding.is_unreadable() => {
+            "if a restore of the org was interrupted, `strongroom verify --sweep --unreadable` deletes its note and \
+             `strongroom shred environment NAME` what it wrote: then restore the org again"
+        }
         RowName::Slot if is_unreadable => {
             "`strongroom slot remove ID` deletes the slot, and `slot add` makes one"
         }
@@ -117,10 +128,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             "a gap in the audit is reported until the events around it are dropped for their age with `strongroom \
              audit --drop-before TIME`; an earlier export or a backup may have what is missing"
         }
-        RowName::Job if is_unreadable && !finding.is_unreadable() => {
-            "if a shred of the environment was interrupted, `strongroom shred environment NAME` finishes it; otherwise \
-             a later release or a backup from before may read the job"
-        }
+        RowName::Job if is_unreadable && !finding.is_unreadable() => OF_SHRED,
         RowName::Job if finding.is_unreadable() => {
             "`strongroom verify --sweep --unreadable` deletes the job; then `strongroom verify` names what it left to \
              do, and a rotation is begun again"
@@ -154,7 +162,14 @@ fn of_record(namespace: &str) -> Option<&'static str> {
         "session" | "account-session" => {
             "`strongroom account end-sessions ID` ends the sessions of an account, and --all those of all accounts"
         }
-        "api-key-use" => "it says when an API key was last used, and is deleted when that key is revoked",
+        "api-key-use" => {
+            "it says when the API key of this ID was last used: `strongroom verify --sweep --unreadable` deletes it, \
+             and the next use writes it again"
+        }
+        "api-key-line" => {
+            "it says that the API key of this ID and those it made make no more keys: `strongroom api-key revoke ID \
+             --with-children` writes it again"
+        }
         "api-key" => "`strongroom api-key list` names it, and `strongroom api-key revoke ID` deletes it",
         _ => return None,
     })
@@ -162,6 +177,8 @@ fn of_record(namespace: &str) -> Option<&'static str> {
 
 const OF_ACCOUNT: &str = "`strongroom account delete ID --purge` deletes the account with all that is its own; a \
                           backup from before has it whole";
+const OF_SHRED: &str = "if a shred of the environment was interrupted, `strongroom shred environment NAME` finishes \
+                        it; otherwise a later release or a backup from before may read the job";
 const OF_ACCOUNT_KEYRING: &str = "the values and credentials of the account are lost, unless a backup from before has \
                                   them: `strongroom account delete ID` deletes the account, and then `strongroom job \
                                   retry ID` lets a rotation go on";

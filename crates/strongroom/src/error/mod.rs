@@ -14,7 +14,7 @@ use crate::id::{ConnectionId, DefinitionId, IntegrationId, LinkedAccountId, OrgI
 use crate::limits::Quota;
 use crate::model::{DefinitionRef, Revision};
 use crate::random::RandomError;
-use crate::row::RowError;
+use crate::row::{LATER_VERSION, RowError};
 use crate::scope::{Scope, ScopeKind};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -174,7 +174,7 @@ pub enum Error {
     #[error(transparent)]
     KeyDerivation(#[from] Argon2Error),
     /// A row was written by a later release: it has a later version, or its sealed content has an entry with this
-    /// number, which only that release knows.
+    /// number, which only that release knows. Content that opens and does not say what it is has the next version.
     #[error("{row} has version {version}, which this release cannot read: use a newer release")]
     UnknownVersion {
         /// Which row.
@@ -375,6 +375,16 @@ impl Error {
             RowError::UnknownVersion(version) => Self::UnknownVersion { row, version },
             RowError::Malformed => Self::Damaged { row, cause: Damage::Malformed },
         }
+    }
+
+    /// The error for a row that opened, but whose content could not be decoded. Whoever wrote it had the key, so it is
+    /// whole, and of a later release.
+    pub(crate) fn content(row: impl Into<String>, error: RowError) -> Self {
+        let version = match error {
+            RowError::UnknownVersion(version) => version,
+            RowError::Malformed => LATER_VERSION,
+        };
+        Self::UnknownVersion { row: row.into(), version }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::error::{Damage, Error};
 use crate::jobs::shred::note_shredded;
 use crate::keys::{Floor, ScopeKeys};
 use crate::model::Revision;
-use crate::row::TenantId;
 use crate::row::body::Sweep;
 use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Versioned};
 use crate::tenant::job::SHRED_JOB;
@@ -146,7 +145,7 @@ impl OrgSweeper<'_> {
         Ok(self.drop_keyrings().await?
             && self.note(revision).await?
             && self.sweep(tenant_id.jobs()).await?
-            && self.sweep(rows_but_count(tenant_id)).await?
+            && self.sweep(tenant_id.shredded()).await?
             && self.finish().await?)
     }
 
@@ -264,11 +263,6 @@ impl OrgSweeper<'_> {
         draft.expect_as_read(self.org.0.clone(), self.org.1);
         Ok(draft.commit().await?.is_landed())
     }
-}
-
-/// Every row after the keyrings, except for the epoch, which stays, and the count, which is deleted last.
-fn rows_but_count(tenant_id: &TenantId) -> KeyRange {
-    KeyRange { start: tenant_id.definitions().start, end: tenant_id.all().end }
 }
 
 fn remaining(range: KeyRange, page: &Page) -> Option<KeyRange> {

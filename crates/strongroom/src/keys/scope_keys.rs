@@ -33,7 +33,8 @@ impl ScopeKeys {
         found: &Versioned,
     ) -> Result<Self, Error> {
         let opened = open_under_root(roots, store_id, row, &found.value)?;
-        let keyring = Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+        let keyring =
+            Keyring::decode(&opened.plaintext).map_err(|error| Error::content(row.name(), error))?;
         let keyring = roots.without_shredded(row, opened.revision, &keyring).unwrap_or(keyring);
         let begins_at = first_after_drop(opened.revision.as_u64().max(roots.floor_of(row)));
         Ok(Self { begins_at, ..Self::new(keyring, opened.revision, found.revision) })

@@ -151,7 +151,7 @@ impl StoreRow {
         let opened = root.open(&ROW.address(store_id, None, sealed.revision), sealed.record);
         let plaintext = opened.map_err(|error| Error::open(ROW.name(), error))?;
         let decoded = minicbor::decode(&plaintext).map_err(RowError::from);
-        let body: StoreBody = decoded.map_err(|error| Error::row(ROW.name(), error))?;
+        let body: StoreBody = decoded.map_err(|error| Error::content(ROW.name(), error))?;
         // It opens under this root, so its writer knew the root: an engine is at fault, and it is not a forgery.
         if body.root_id != *root.id().as_bytes() {
             return Err(Error::damaged(ROW.name(), Damage::Inconsistent));

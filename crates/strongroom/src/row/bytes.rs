@@ -203,6 +203,8 @@ pub(crate) fn infallible<T>(written: Result<T, minicbor::encode::Error<std::conv
 const HEADER_LEN: usize = 3;
 const MAGIC: u8 = 0xD7;
 const VERSION: u8 = 0x01;
+/// The version of content that opens but is none that this release knows.
+pub(crate) const LATER_VERSION: u8 = VERSION + 1;
 
 #[cfg(test)]
 mod tests {

@@ -174,6 +174,12 @@ impl TenantId {
         self.range(&[&[KEYRING]])
     }
 
+    /// What a shred of the tenant deletes once all keys are dropped: every row after the keyrings, except for the
+    /// epoch, which stays, and the count, which is deleted last.
+    pub(crate) fn shredded(&self) -> KeyRange {
+        KeyRange { start: self.definitions().start, ..self.all() }
+    }
+
     /// Whether a key of this tenant comes after those of all keyrings.
     pub(crate) fn is_behind_keyrings(&self, key: &Key) -> bool {
         self.keyrings().end.is_some_and(|end| key.as_bytes() >= end.as_slice())

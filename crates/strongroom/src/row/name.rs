@@ -9,8 +9,8 @@ use crate::id::{
 use crate::scope::Scope;
 use crate::store::Key;
 
-/// A row's name: what it is and whose. For a host's record it only has the namespace, since the record's key may be a
-/// secret.
+/// A row's name: what it is and whose. For a host's own record it only has the namespace, since the record's key may be
+/// a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowPath {
@@ -32,7 +32,8 @@ pub struct RowPath {
     pub name: Option<String>,
     /// Which connection of the integration; `None` for the default one.
     pub connection: Option<ConnectionId>,
-    /// The key of a credential.
+    /// The key of a credential, or of a record in a [reserved](crate::Namespace::is_reserved) namespace, such as the id
+    /// of an API key.
     pub key_name: Option<String>,
 }
 
@@ -102,7 +103,10 @@ impl RowPath {
             TenantRow::Account(account) => self.linked_account = Some(account.as_ref().clone()),
             TenantRow::Integration(account, app) => self.fill_app(account, app),
             TenantRow::Credential(account, app, key_name) => self.fill_credential(account, app, key_name),
-            TenantRow::Record(namespace, _) => self.name = Some(namespace.to_string()),
+            TenantRow::Record(namespace, key) => {
+                self.name = Some(namespace.to_string());
+                self.key_name = namespace.is_reserved().then(|| key.to_string());
+            }
         }
     }
 
@@ -141,7 +145,7 @@ impl Row<'_> {
         }
     }
 
-    /// The row's name in an error: its kind and the ids of its address; for a host's record, only the namespace.
+    /// The row's name in an error: its kind and the ids of its address; for a host's own record, only the namespace.
     pub(crate) fn name(&self) -> String {
         self.path().to_string()
     }

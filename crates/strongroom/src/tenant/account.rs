@@ -159,7 +159,7 @@ impl Tenant {
         decode: impl Fn(&[u8]) -> Result<T, crate::row::RowError>,
     ) -> Result<Option<Loaded<T>>, Error> {
         let Some(opened) = self.open(view.keys(None), place, &row.value)? else { return Ok(None) };
-        let body = decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        let body = decode(&opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some(Loaded {
             body,
             revision: opened.revision,

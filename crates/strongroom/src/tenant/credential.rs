@@ -155,7 +155,8 @@ impl Tenant {
         let (account, app, key_name) = address;
         let Some(opened) = self.open(view.keys(Some(account)), place, &row.value)? else { return Ok(None) };
         let id = opened.document_id(place)?;
-        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        let body =
+            ValueBody::decode(opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         let info = CredentialInfo {
             id,
             integration: app.integration(),

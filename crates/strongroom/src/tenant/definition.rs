@@ -30,7 +30,7 @@ impl Tenant {
         let Some(opened) = self.open(keys, &place, &row.value)? else { return Ok(None) };
         self.engine.caches.refuse_older(&place, opened.revision, moment)?;
         let stored = decode_definition(id, opened.revision, &opened.plaintext)
-            .map_err(|error| Error::row(place.name(), error))?;
+            .map_err(|error| Error::content(place.name(), error))?;
         Ok(Some(Definition { stored, row_revision: row.revision }))
     }
 
@@ -45,7 +45,7 @@ impl Tenant {
     ) -> Result<Option<StoredDefinition>, Error> {
         let Some(opened) = self.open(view.keys(None), place, &row.value)? else { return Ok(None) };
         let stored = decode_definition(id, opened.revision, &opened.plaintext);
-        stored.map(Some).map_err(|error| Error::row(place.name(), error))
+        stored.map(Some).map_err(|error| Error::content(place.name(), error))
     }
 
     /// The newest former version of a definition that can be opened.
@@ -179,7 +179,7 @@ impl Draft<'_> {
         let place = tenant.id.deleted(&subject);
         let Some(opened) = tenant.open(self.keys(None), &place, &deleted.value)? else { return Ok(None) };
         let mut stored = decode_definition(id, opened.revision, &opened.plaintext)
-            .map_err(|error| Error::row(place.name(), error))?;
+            .map_err(|error| Error::content(place.name(), error))?;
         self.delete_as_read(place.key(), deleted.revision);
         self.keep_former(&subject, &opened.as_document(), tenant.versions_kept(&stored.definition))?;
         (stored.revision, stored.updated_at) = (opened.revision.next(), tenant.engine.now());

@@ -118,7 +118,7 @@ impl<'t> Draft<'t> {
         let keys = self.keys(place.sealed_by().account());
         let Some(opened) = self.tenant.open(keys, place, bytes)? else { return Ok(None) };
         let around = ValueBody::decode_around(&opened.plaintext);
-        let (times, _) = around.map_err(|error| Error::row(place.name(), error))?;
+        let (times, _) = around.map_err(|error| Error::content(place.name(), error))?;
         let (id, revision) = (opened.document_id(place)?, opened.revision);
         Ok(Some((Existing { id, revision, created_at: times.created_at }, opened)))
     }

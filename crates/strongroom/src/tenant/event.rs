@@ -198,7 +198,8 @@ impl Tenant {
     ) -> Result<Option<(EventBody, EventHash)>, Error> {
         let place = self.id.event(id);
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
-        let body = EventBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        let body =
+            EventBody::decode(&opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some((body, EventBody::hash(id, &opened.plaintext))))
     }
 
@@ -211,7 +212,9 @@ impl Tenant {
     ) -> Result<Option<ChainHeadBody>, Error> {
         let place = self.id.chain_head(chain);
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
-        ChainHeadBody::decode(&opened.plaintext).map(Some).map_err(|error| Error::row(place.name(), error))
+        ChainHeadBody::decode(&opened.plaintext)
+            .map(Some)
+            .map_err(|error| Error::content(place.name(), error))
     }
 
     /// Opens the note of which events were dropped. `None` if the key that sealed it was dropped.
@@ -223,7 +226,7 @@ impl Tenant {
         let place = self.id.audit_floor();
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
         let floor =
-            AuditFloorBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+            AuditFloorBody::decode(&opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some((floor, opened.revision)))
     }
 
@@ -236,7 +239,7 @@ impl Tenant {
         let place = self.id.audit_head();
         let Some(opened) = self.open(view.keys(None), &place, &row.value)? else { return Ok(None) };
         let head =
-            AuditHeadBody::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+            AuditHeadBody::decode(&opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some((head, opened.revision)))
     }
 }

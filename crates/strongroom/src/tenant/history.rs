@@ -161,11 +161,11 @@ impl Tenant {
         let revision = opened.revision;
         if let Subject::Definition(id) = subject {
             let stored = decode_definition(*id, revision, &opened.plaintext);
-            let stored = stored.map_err(|error| Error::row(place.name(), error))?;
+            let stored = stored.map_err(|error| Error::content(place.name(), error))?;
             return Ok(Some(Version::of_definition(&stored)));
         }
         let around = ValueBody::decode_around(&opened.plaintext);
-        let (times, metadata) = around.map_err(|error| Error::row(place.name(), error))?;
+        let (times, metadata) = around.map_err(|error| Error::content(place.name(), error))?;
         Ok(Some(Version {
             id: opened.document_id(place)?,
             revision,

@@ -21,7 +21,7 @@ impl Tenant {
     pub(crate) fn open_job(&self, job: &DocumentId, found: &Versioned) -> Result<Sweep, Error> {
         let place = self.id.job(job);
         let opened = self.open_under_root(&place, &found.value)?;
-        Sweep::decode(&opened.plaintext).map_err(|error| Error::row(place.name(), error))
+        Sweep::decode(&opened.plaintext).map_err(|error| Error::content(place.name(), error))
     }
 }
 

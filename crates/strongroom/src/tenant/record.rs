@@ -122,7 +122,8 @@ impl Tenant {
         if !self.is_newest_record(view, namespace, &place.key(), Some(opened.revision)) {
             return Ok(None);
         }
-        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        let body =
+            ValueBody::decode(opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some(Record {
             key: key.clone(),
             revision: opened.revision,

@@ -62,7 +62,8 @@ impl Tenant {
         let keys = view.keys(scope.linked_account());
         let Some(opened) = self.open(keys, place, &row.value)? else { return Ok(None) };
         let id = opened.document_id(place)?;
-        let body = ValueBody::decode(opened.plaintext).map_err(|error| Error::row(place.name(), error))?;
+        let body =
+            ValueBody::decode(opened.plaintext).map_err(|error| Error::content(place.name(), error))?;
         Ok(Some(ScopedValue {
             id,
             definition_id: *definition,

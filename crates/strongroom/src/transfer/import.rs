@@ -369,7 +369,7 @@ impl<'i> Import<'i> {
         let row = self.tenant.definition(id);
         let Some(opened) = self.from.open(keys, &row, bytes)? else { return Ok(()) };
         let stored = decode_definition(*id, opened.revision, &opened.plaintext)
-            .map_err(|error| Error::row("a variable definition", error))?;
+            .map_err(|error| Error::content("a variable definition", error))?;
         self.definitions += 1;
         let name: DefinitionName = stored.definition.name.parse()?;
         let name = self.tenant.definition_name(&name).key();

@@ -122,7 +122,7 @@ fn open_pinned(
                 let Some(row) = row else { continue };
                 let Some(opened) = tenant.open(view.keys(None), place, &row.value)? else { continue };
                 let stored = decode_definition(id, opened.revision, &opened.plaintext)
-                    .map_err(|error| Error::row(place.name(), error))?;
+                    .map_err(|error| Error::content(place.name(), error))?;
                 if let (true, Some(default)) = (stored.revision == entry.revision, stored.definition.default)
                 {
                     let pinned = resolved(None, Secret::from(default));

@@ -8,11 +8,15 @@ use crate::error::{Damage, Error};
 use crate::id::{
     AppId, CredentialKey, DefinitionId, DefinitionName, DocumentId, LinkedAccountId, Namespace, RecordKey,
 };
+use crate::keys::ScopeKeys;
 use crate::model::{EventId, ScopedValue};
-use crate::row::body::Sweep;
-use crate::row::{Row, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch};
+use crate::row::{
+    LATER_VERSION, Row, RowError, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch,
+    row_body,
+};
 use crate::scope::Scope;
 use crate::store::{Key, Scan, Versioned};
+use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{GRANDFATHERED, View, check_stored_definition};
 
 /// The keys of a scope; returns the row's state if they are unavailable.
@@ -46,9 +50,12 @@ impl TenantCheck {
         }
         match place {
             TenantRow::Epoch | TenantRow::Generation if row.value == encode_epoch() => RowState::Fine,
-            TenantRow::Epoch | TenantRow::Generation => RowState::bad(Cause::Damaged(Damage::Malformed)),
-            TenantRow::Job(id) => self.check_job(id, row),
-            TenantRow::Keyring(owner) => state_of(self.open_keys(owner.as_deref(), row).map(|_| ())),
+            TenantRow::Epoch | TenantRow::Generation => {
+                let error = row_body(RowKind::Epoch, &row.value).err().unwrap_or(RowError::Malformed);
+                RowState::bad(Cause::of(Error::row("", error)))
+            }
+            TenantRow::Job(id) => state_of(self.tenant.open_job(id, row)),
+            TenantRow::Keyring(owner) => self.check_keyring(owner.as_deref(), row, related),
             TenantRow::Definition(id) => self.check_definition_row(*id, row, related),
             TenantRow::DefinitionName(name) => self.check_name(name, row, related),
             TenantRow::DefinitionValue(id, scope) => {
@@ -85,6 +92,28 @@ impl TenantCheck {
             }
             // `count_definitions` checks it against all definitions.
             TenantRow::Count => RowState::Fine,
+        }
+    }
+
+    /// The keys of an account are dropped with those of its org, by a job of the shred.
+    fn check_keyring(
+        &mut self,
+        owner: Option<&LinkedAccountId>,
+        row: &Versioned,
+        related: &RelatedRows,
+    ) -> RowState {
+        let keys = match self.open_keys(owner, row) {
+            Ok(keys) => keys,
+            Err(error) => return RowState::bad(Cause::of(error)),
+        };
+        let is_shredded = |keys: &ScopeKeys| keys.keyring.active().is_none();
+        match self.keys(None, related) {
+            FoundKeys::Open(org)
+                if is_shredded(&org) && !is_shredded(&keys) && !related.jobs.has(SHRED_JOB.as_bytes()) =>
+            {
+                RowState::bad(Cause::NoJob)
+            }
+            _ => RowState::Fine,
         }
     }
 
@@ -129,14 +158,6 @@ impl TenantCheck {
         state_of_opened(self.tenant.open_event_body(&view, id, row))
     }
 
-    fn check_job(&self, id: &DocumentId, row: &Versioned) -> RowState {
-        match self.tenant.open_under_root(&self.tenant.id.job(id), &row.value) {
-            Ok(opened) if Sweep::decode(&opened.plaintext).is_ok() => RowState::Fine,
-            Ok(_) => RowState::bad(Cause::Damaged(Damage::Inconsistent)),
-            Err(error) => RowState::bad(Cause::of(error)),
-        }
-    }
-
     fn check_definition_row(&mut self, id: DefinitionId, row: &Versioned, related: &RelatedRows) -> RowState {
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         let definition = match self.tenant.open_definition(Some(&org), id, row, self.moment) {
@@ -151,7 +172,7 @@ impl TenantCheck {
             return RowState::bad(Cause::of(error));
         }
         let Ok(name) = definition.name.parse() else {
-            return RowState::bad(Cause::Damaged(Damage::Malformed));
+            return RowState::bad(Cause::UnknownVersion(LATER_VERSION));
         };
         let name = self.tenant.id.definition_name(&name).key();
         let leads_here =
@@ -397,7 +418,7 @@ impl TenantCheck {
         match opened.plaintext.as_slice().try_into().map(u64::from_be_bytes) {
             Ok(stated) if stated == found => RowState::Fine,
             Ok(stated) => RowState::bad(Cause::WrongCount { stated, found }),
-            Err(_) => RowState::bad(Cause::Damaged(Damage::Malformed)),
+            Err(_) => RowState::bad(Cause::UnknownVersion(LATER_VERSION)),
         }
     }
 }

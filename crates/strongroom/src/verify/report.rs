@@ -123,15 +123,16 @@ impl Finding {
         self.is_swept_as(Swept::Stray)
     }
 
-    /// Whether nobody can read the row, and it is of a kind that no other verb deletes: a record, a job, a former
-    /// version, or a note of a copy, restore or backup. [`Vault::sweep_unreadable`](crate::Vault::sweep_unreadable)
-    /// deletes it.
+    /// Whether nobody can read the row, it is of a kind that no other verb deletes, and nothing is let in without it: a
+    /// record, a job, a former version, or a note of a restore.
+    /// [`Vault::sweep_unreadable`](crate::Vault::sweep_unreadable) deletes it.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.is_swept_as(Swept::Unreadable)
     }
 
-    /// Whether what is missing follows from rows that can be read: the index rows of a value or definition, or a mark.
+    /// Whether what is missing follows from rows that can be read, or from the key of the row: the index rows of a
+    /// value or definition, a mark, or the note of a backup under another key.
     /// [`Vault::mend`](crate::Vault::mend) writes it again.
     #[must_use]
     pub fn is_mendable(&self) -> bool {

@@ -138,12 +138,8 @@ impl CheckedRow {
 fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
     let RowState::Bad(causes) = &checked.state else { return None };
     let of = |causes_of: fn(&Cause) -> bool| causes.iter().any(causes_of);
-    let unreadable = of(|cause| match cause {
-        Cause::Damaged(damage) => *damage != Damage::Missing,
-        cause => matches!(cause, Cause::UnknownKey(_)),
-    });
-    // A row whose key is unknown may be whole: the keyring or the root that has it can come back. One that opens and
-    // holds what nobody here understands may be of a later release.
+    // Not one whose key is unknown: it may be whole, and the keyring or the root that has its key can come back. Nor
+    // one that opens and holds what nobody here understands: it is of a later release.
     let damaged = of(|cause| matches!(cause, Cause::Damaged(Damage::Malformed | Damage::Rejected)));
     match &checked.row_id {
         RowId::Foreign => Some(Swept::Stray),
@@ -154,13 +150,13 @@ fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
             of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling)).then_some(Swept::Stray)
         }
         // Of the audit: what no one can read and no age reaches.
-        RowId::Tenant(TenantRow::ChainHead(_)) => unreadable.then_some(Swept::Stray),
+        RowId::Tenant(TenantRow::ChainHead(_)) => damaged.then_some(Swept::Stray),
         RowId::Tenant(TenantRow::Event(id)) => {
             let is_of_future = id.at.as_ms() > now.as_ms().saturating_add(PAUSE_MS_MAX);
-            (unreadable && is_of_future).then_some(Swept::Stray)
+            (damaged && is_of_future).then_some(Swept::Stray)
         }
         // What they hold is their revision in the backend.
-        RowId::Tenant(TenantRow::Epoch | TenantRow::Generation) => Some(Swept::Mended),
+        RowId::Tenant(TenantRow::Epoch | TenantRow::Generation) => damaged.then_some(Swept::Mended),
         RowId::Tenant(
             TenantRow::Definition(_) | TenantRow::Value(..) | TenantRow::Deleted(Subject::Value(..)),
         ) => {
@@ -170,10 +166,13 @@ fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
         // Whoever shreds the org or writes to it finishes this job, read or not. Without it, what the shred has not yet
         // dropped would open again.
         RowId::Tenant(TenantRow::Job(id)) if *id == SHRED_JOB => None,
+        // Without the record, what it refuses would be let in. The commands that renew it keep that out.
+        RowId::Tenant(TenantRow::Record(namespace, _)) if namespace.keeps_out() => None,
         RowId::Tenant(TenantRow::Job(_) | TenantRow::Record(..) | TenantRow::Former(..))
-        | RowId::Vault(
-            VaultRow::KeyJob(_) | VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..),
-        ) => damaged.then_some(Swept::Unreadable),
+        | RowId::Vault(VaultRow::KeyJob(_) | VaultRow::OrgRestore(_)) => damaged.then_some(Swept::Unreadable),
+        // That it is there keeps receipts of shreds honest.
+        RowId::Vault(VaultRow::Export(..)) => damaged.then_some(Swept::Mended),
+        // Nor `VaultRow::Retired`: without it, a store that moved takes writes again.
         RowId::Tenant(_) | RowId::Vault(_) => None,
     }
 }

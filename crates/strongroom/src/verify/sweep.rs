@@ -7,15 +7,14 @@ use std::sync::Arc;
 use super::report::{Swept, VerifyReport};
 use super::tenant_check::TenantCheck;
 use super::vault_rows;
-use crate::engine::gate::read_gate;
-use crate::engine::{Engine, Touches, commit_surely};
+use crate::engine::{Engine, Touches};
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName, DocumentId};
 use crate::model::{AuditChange, DefinitionRef, EventKind};
 use crate::row::{
-    Row, RowPath, Subject, TenantId, TenantRow, VaultRow, decode_index, encode_epoch, encode_index,
+    Row, RowPath, Subject, TenantId, TenantRow, decode_index, encode_epoch, encode_index, encode_note,
 };
-use crate::store::{Expect, Key, RowRevision, StoreErrorKind, WriteBatch};
+use crate::store::{Expect, Key, RowRevision, WriteBatch};
 use crate::tenant::{Attempt, Draft, Freshness, GRANDFATHERED, Needs, Tenant};
 use crate::verbs::vault::Vault;
 
@@ -46,7 +45,8 @@ impl Vault {
 
     /// Deletes the rows that a report shows as [unreadable](super::Finding::is_unreadable), and returns how many. What
     /// was in them is lost, and so is a task whose job it was: verify again, since what an interrupted delete left is
-    /// found then. The note that the vault moved must not go if it did move: two stores would take writes.
+    /// found then. What keeps something out stays, since it would be let in again: the note that the vault moved, the
+    /// job of an org's shred, and which sessions and lines of API keys were ended.
     ///
     /// Each row of an org is noted in its audit, as with [`sweep_stray`](Self::sweep_stray).
     ///
@@ -67,8 +67,8 @@ impl Vault {
     }
 
     /// Writes again what a report shows as [mendable](super::Finding::is_mendable): index rows that lead to a value or
-    /// definition, and the mark of a value. Returns for how many rows. It deletes nothing, and what has changed since
-    /// the report stays as it is.
+    /// definition, the mark of a value, and the note that an org was backed up under another key. Returns for how many
+    /// rows. It deletes nothing, and what has changed since the report stays as it is.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -91,13 +91,11 @@ impl Vault {
 async fn sweep(engine: &Arc<Engine>, report: &VerifyReport, kind: Swept) -> Result<u64, Error> {
     let of_kind = report.findings.iter().filter_map(|found| found.swept.as_ref());
     let of_kind = of_kind.filter(|(swept, ..)| *swept == kind).map(|(_, key, read)| (key, *read));
-    // One row may have several findings. While there is a note that the vault moved, no other row can be written.
-    let (first, rest): (BTreeSet<_>, BTreeSet<_>) =
-        of_kind.partition(|(key, _)| VaultRow::parse(key) == Some(VaultRow::Retired));
     let mut swept = 0;
     // Under an outdated root, jobs look as if nobody could read them.
     engine.refresh_roots().await?;
-    for (key, read) in first.into_iter().chain(rest) {
+    // One row may have several findings.
+    for (key, read) in of_kind.collect::<BTreeSet<_>>() {
         if !is_still_swept(engine, key, read, kind).await? {
             continue;
         }
@@ -183,18 +181,16 @@ async fn sweep_one(engine: &Arc<Engine>, key: &Key, read: RowRevision, kind: Swe
 
 /// Writes what is missing beside a row that is as it was read. `false` if it is not.
 async fn mend_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result<bool, Error> {
-    let Some(id) = TenantId::of_key(key) else { return Ok(false) };
+    // Of the rows of the whole store, only a note of a backup, whose key says all but the time.
+    let Some(id) = TenantId::of_key(key) else {
+        return replace(engine, key, read, encode_note(&NO_TIME)).await;
+    };
     let tenant = Tenant::of(Arc::clone(engine), id);
     let Some(place) = tenant.id.parse_row(key.as_bytes()) else { return Ok(false) };
     let (scope, definition) = match &place {
         TenantRow::Value(scope, id) | TenantRow::Deleted(Subject::Value(scope, id)) => (scope, id),
         TenantRow::Definition(id) => return mend_name(&tenant, *id).await,
-        TenantRow::Epoch | TenantRow::Generation => {
-            let mut batch = WriteBatch::default();
-            batch.expect(key.clone(), Expect::Revision(read));
-            batch.put(key.clone(), encode_epoch());
-            return Ok(engine.commit(batch, Touches::CachedRows).await?.is_some());
-        }
+        TenantRow::Epoch | TenantRow::Generation => return replace(engine, key, read, encode_epoch()).await,
         _ => return Ok(false),
     };
     let (accounts, ids) = (scope.linked_account(), [*definition]);
@@ -249,31 +245,18 @@ async fn is_meant(tenant: &Tenant, subject: &Subject<'_>, id: Option<&DocumentId
 }
 
 async fn delete(engine: &Engine, key: &Key, read: RowRevision) -> Result<bool, Error> {
-    if VaultRow::parse(key) == Some(VaultRow::Retired) {
-        return reinstate(engine, read).await;
-    }
     let mut batch = WriteBatch::default();
     batch.expect(key.clone(), Expect::Revision(read));
     batch.delete(key.clone());
     Ok(engine.commit(batch, Touches::Data).await?.is_some())
 }
 
-/// Lets the store take writes again although it has a note that it moved, which nobody can read. Every other batch is
-/// refused meanwhile.
-async fn reinstate(engine: &Engine, read: RowRevision) -> Result<bool, Error> {
-    let Some(header) = read_gate(&*engine.store).await?.0 else { return Ok(false) };
+async fn replace(engine: &Engine, key: &Key, read: RowRevision, row: Vec<u8>) -> Result<bool, Error> {
     let mut batch = WriteBatch::default();
-    batch.expect(VaultRow::Retired.key(), Expect::Revision(read));
-    batch.delete(VaultRow::Retired.key());
-    // An engine that opened the vault meanwhile knows the present revision of its header.
-    batch.put(VaultRow::Header.key(), header.value);
-    match commit_surely(&*engine.store, &Arc::new(batch)).await {
-        Ok(_) => Ok(true),
-        Err(Error::Store(error))
-            if matches!(error.kind(), StoreErrorKind::Conflict { .. } | StoreErrorKind::Contention) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    batch.expect(key.clone(), Expect::Revision(read));
+    batch.put(key.clone(), row);
+    Ok(engine.commit(batch, Touches::CachedRows).await?.is_some())
 }
+
+/// What a note of a backup holds if its time was lost.
+const NO_TIME: [u8; 8] = [0; 8];

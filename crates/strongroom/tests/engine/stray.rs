@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
-use strongroom::{AuditFilter, EventKind, PageRequest, Scope, Timestamp, Vault, VaultOptions, VerifyReport};
+use strongroom::{
+    AuditFilter, Cause, EventKind, PageRequest, Scope, Timestamp, Vault, VaultOptions, VerifyReport,
+};
 
 use crate::audit_kept::{HOUR, Kept};
-use crate::rig::{Kind, RowKey, rows, text, unlock};
+use crate::rig::{Kind, RowKey, dek_id, rows, text, unlock};
 
 /// An audited vault with a variable that has a value.
 struct Planted(Kept);
@@ -85,6 +87,23 @@ fn an_event_of_the_future_that_cannot_be_read_is_swept() {
     let planted = Planted::new();
     let future = [&[0x60][..], &(1_000 * HOUR).to_be_bytes(), &[7; 8], &1_u64.to_be_bytes()].concat();
     planted.is_swept(&planted.key(&future), b"junk", EventKind::AuditTrimmed);
+}
+
+/// The keyring that has its key may come back.
+#[test]
+fn rows_of_the_audit_whose_key_is_unknown_stay() {
+    let planted = Planted::new();
+    let (_, mut row) = planted.row(Kind::Event);
+    let id = dek_id(&row);
+    let at = row.windows(id.len()).position(|part| part == id).unwrap();
+    row[at] ^= 1;
+    let future = [&[0x60][..], &(1_000 * HOUR).to_be_bytes(), &[7; 8], &1_u64.to_be_bytes()].concat();
+    for key in [&future[..], &[0x62, 7, 7, 7, 7, 7, 7, 7, 7]] {
+        planted.put(&planted.key(key), &row);
+    }
+    let report = planted.verify();
+    assert!(report.findings.iter().any(|found| matches!(found.cause, Cause::UnknownKey(_))), "{report}");
+    assert_eq!(block_on(planted.vault().sweep_stray(&report)).unwrap(), 0, "{report}");
 }
 
 #[test]

@@ -3,19 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Error, Finding, IntegrationId, Limits, Org, PageRequest, Scope, ScopePath, Vault, VerifyReport,
-    WriteOptions,
+    Cause, DataKeys, DefinitionChange, Error, Finding, IntegrationId, Limits, Org, PageRequest, RowName,
+    Scope, ScopePath, Vault, VerifyReport, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
+use crate::audit;
 use crate::rig::{
-    Kind, RowKey, account, empty, of_account, open, options, org, rows, stop_after_first_commit, text,
-    unlock, verified,
+    Kind, RowKey, Rows, account, empty, load, of_account, open, options, org, rows, stop_after_first_commit,
+    text, unlock, verified,
 };
 
 /// A variable with two versions of a value of account `a`, which has a credential in its default app.
@@ -76,9 +78,7 @@ fn planted(store: &MemoryStore) -> Vec<Vec<u8>> {
         [&[0, 4], &tenant[1..], &[9; 12]].concat(),
         [&[0, 4], &elsewhere[1..], &[9; 12]].concat(),
         [&[0, 5][..], &[9; 12]].concat(),
-        vec![0, 0x10],
         [&[0, 0x12], org].concat(),
-        [&[0, 0x13], org, &[9; 16]].concat(),
     ]
 }
 
@@ -95,6 +95,88 @@ fn a_row_that_nobody_can_read_is_deleted_if_that_is_asked_for() {
         assert!(!rows(&*store).contains_key(&key));
         is_whole(&store);
     }
+}
+
+#[test]
+fn what_keeps_something_out_is_told_and_not_swept() {
+    let store = furnished();
+    let count = first(&store, Kind::Count);
+    let record = |end: &[u8]| [&count[..count.len() - 1], b"\x40", end].concat();
+    for key in [
+        vec![0, 0x10],
+        record(b"api-key-line\x00010101010101010101010101\0"),
+        record(b"signing-key\0sessions-ended\0"),
+        record(b"account-session\0a\0"),
+    ] {
+        let store = furnished();
+        put(&store, &key, Some(b"junk"));
+        let (vault, found) = report(&store);
+        assert_eq!(found.findings.len(), 1, "{found}");
+        for swept in [block_on(vault.sweep_stray(&found)), block_on(vault.sweep_unreadable(&found))] {
+            assert_eq!(swept.unwrap(), 0, "{found}");
+        }
+        assert!(rows(&*store).contains_key(&key));
+    }
+}
+
+#[test]
+fn a_damaged_note_of_a_backup_under_another_key_is_written_again() {
+    let store = furnished();
+    let count = first(&store, Kind::Count);
+    let key = [&[0, 0x13], &count[1..26], &[9; 16]].concat();
+    put(&store, &key, Some(b"junk"));
+    let (vault, found) = report(&store);
+    assert_eq!(block_on(vault.sweep_unreadable(&found)).unwrap(), 0, "{found}");
+    assert_eq!(block_on(vault.mend(&found)).unwrap(), 1, "{found}");
+    assert!(rows(&*store).contains_key(&key));
+    is_whole(&store);
+}
+
+/// Rows of every kind that verbs and jobs write, apart from those without which nothing opens.
+fn of_every_kind() -> Rows {
+    let store = furnished();
+    let vault = open(Arc::clone(&store));
+    let org = org(&vault);
+    block_on(async {
+        vault.change_settings(|settings| settings.audit = true).await?;
+        org.create_account(account("b")).await?;
+        org.records("notes".parse().unwrap()).put(&"one".parse().unwrap(), "1").await?;
+        org.update_definition("V", DefinitionChange::new().description("two")).await?;
+        org.account(account("a")).upsert_credential("k", "d").await?;
+        // A chain has a head once it has 32 events.
+        for n in 0..40 {
+            org.set_value("V", of_account("a"), n.to_string()).await?;
+        }
+        vault.rotate_data_keys(&DataKeys::all()).await.map(drop)
+    })
+    .unwrap();
+    stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("b")).await));
+    rows(&*store)
+}
+
+#[test]
+fn a_row_that_opens_and_is_not_understood_is_of_a_later_release_and_is_not_swept() {
+    let all = of_every_kind();
+    let opened = audit::opened(&all);
+    let mut kinds = BTreeSet::new();
+    for key in all.keys() {
+        let place = RowKey::parse(key);
+        let opens_others = [Kind::StoreRow, Kind::Keyring, Kind::Slot].contains(&place.kind);
+        if opens_others || !place.is_sealed() || !kinds.insert(place.kind) {
+            continue;
+        }
+        let mut rows = all.clone();
+        rows.insert(key.clone(), opened.with_content(&all, key, &[0x81, 0xf7]));
+        let (vault, found) = report(&load(&rows));
+        let of_later = found.findings.iter().filter(|found| found.cause == Cause::UnknownVersion(2));
+        assert_eq!(of_later.count(), 1, "{place}: {found}");
+        for swept in [block_on(vault.sweep_stray(&found)), block_on(vault.sweep_unreadable(&found))] {
+            assert_eq!(swept.unwrap(), 0, "{place}: {found}");
+        }
+    }
+    let swept = [Kind::Job, Kind::KeyJob, Kind::Record, Kind::FormerValue, Kind::FormerCredential];
+    let also = [Kind::FormerDefinition, Kind::ChainHead, Kind::Event];
+    assert!(swept.iter().chain(&also).all(|kind| kinds.contains(kind)), "{kinds:?}");
 }
 
 #[test]
@@ -229,6 +311,22 @@ fn a_delete_whose_job_is_lost_is_begun_again() {
 }
 
 #[test]
+fn what_is_left_of_an_integration_that_is_gone_goes_with_another_delete() {
+    let app = IntegrationId::default_app();
+    for lost in [Kind::Credential, Kind::FormerCredential] {
+        let store = furnished();
+        let of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store))).account(account("a"));
+        block_on(of(&store).upsert_credential("k", "d")).unwrap();
+        put(&store, &first(&store, Kind::Integration), None);
+        put(&store, &first(&store, lost), None);
+        block_on(of(&store).delete_integration(&app)).unwrap();
+        is_whole(&store);
+        let again = block_on(of(&store).delete_integration(&app));
+        assert!(matches!(again, Err(Error::IntegrationNotFound { .. })), "{again:?}");
+    }
+}
+
+#[test]
 fn an_integration_that_cannot_be_read_hides_no_other_and_is_deleted_by_itself() {
     let store = furnished();
     let org = org(&open(Arc::clone(&store)));
@@ -304,19 +402,22 @@ fn the_job_of_a_shred_is_not_swept() {
     let _ = block_on(org(&vault).shred()).unwrap();
     assert!(block_on(org(&vault).environments()).unwrap().is_empty());
 }
-#[test]
-fn what_is_left_of_an_integration_that_is_gone_goes_with_another_delete() {
-    let app = IntegrationId::default_app();
-    for lost in [Kind::Credential, Kind::FormerCredential] {
-        let store = furnished();
-        let of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store))).account(account("a"));
-        block_on(of(&store).upsert_credential("k", "d")).unwrap();
-        put(&store, &first(&store, Kind::Integration), None);
-        put(&store, &first(&store, lost), None);
-        block_on(of(&store).delete_integration(&app)).unwrap();
-        is_whole(&store);
-        let again = block_on(of(&store).delete_integration(&app));
-        assert!(matches!(again, Err(Error::IntegrationNotFound { .. })), "{again:?}");
-    }
-}
 
+#[test]
+fn a_shred_whose_job_is_lost_before_all_keys_are_dropped_is_told_and_finished_by_another() {
+    let store = furnished();
+    stop_after_first_commit(&store, async |org| drop(org.shred().await));
+    assert!(report(&store).1.is_clean());
+    put(&store, &first(&store, Kind::Job), None);
+    let (vault, found) = report(&store);
+    let told = &found.findings[0];
+    assert_eq!((told.path.row, &told.cause), (RowName::Keyring, &Cause::NoJob));
+    assert_eq!(
+        block_on(org(&vault).environments()).unwrap().len(),
+        1,
+        "it is listed, so that it is shredded again"
+    );
+    let _ = block_on(org(&vault).shred()).unwrap();
+    assert!(block_on(org(&vault).environments()).unwrap().is_empty());
+    is_whole(&store);
+}

@@ -59,7 +59,8 @@ impl Revoke {
             false => None,
         };
         let made = made?;
-        if !was_there && !self.with_sessions && (made.keys.is_empty() || !self.with_children) {
+        if !was_there && !self.with_sessions && !made.renewed && (made.keys.is_empty() || !self.with_children)
+        {
             return Err(absent(&id));
         }
         let children = made.keys.into_iter().map(|key| Child { id: key.id.to_string(), name: key.name });
@@ -122,6 +123,7 @@ impl Revoked {
         let (made, names) = (counted(children.len(), "key"), names.join(", "));
         let what = match (*revoked, *children_revoked && !children.is_empty()) {
             (true, true) => format!("API key {id} and the {made} that it made: {names}"),
+            (false, _) if children.is_empty() => format!("API key {id}, which is not there, and its line"),
             (false, _) => format!("the {made} that API key {id} made, which is not there itself: {names}"),
             (true, false) => format!("API key {id}"),
         };

@@ -258,7 +258,8 @@ impl KeyJob {
     pub(crate) fn open(&self, found: &Versioned) -> Result<LoadedJob, Error> {
         let (roots, row) = (self.engine.roots.get()?, self.row());
         let opened = open_under_root(&roots, &self.engine.store_id, &row, &found.value)?;
-        let body = KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+        let body =
+            KeyJobBody::decode(&opened.plaintext).map_err(|error| Error::content(row.name(), error))?;
         Ok(LoadedJob { body, revision: opened.revision, row_revision: found.revision })
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn open_if_retired<'t>(
         return Ok(None);
     }
     let Some(opened) = tenant.open(Some(keys), &row, &found.value)? else { return Ok(None) };
-    check_body(&row, &opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+    check_body(&row, &opened.plaintext).map_err(|error| Error::content(row.name(), error))?;
     Ok(Some(RetiredRow { row, opened }))
 }
 

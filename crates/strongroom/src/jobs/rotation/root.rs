@@ -203,7 +203,7 @@ impl Run<'_> {
         // A keyring that the store put back does not bring a shredded key under the new root.
         if let Row::Tenant(_, TenantRow::Keyring(_)) = &row {
             let keyring =
-                Keyring::decode(&opened.plaintext).map_err(|error| Error::row(row.name(), error))?;
+                Keyring::decode(&opened.plaintext).map_err(|error| Error::content(row.name(), error))?;
             if let Some(keyring) = roots.without_shredded(&row, opened.revision, &keyring) {
                 let document =
                     Document { id: None, revision: opened.revision.next(), body: &keyring.encode() };

@@ -90,10 +90,14 @@ impl Org {
         Ok(found)
     }
 
-    /// Whether everything of the org was shredded, as far as its keys can be read, and no shred of it is unfinished.
+    /// Whether everything of the org was shredded, as far as its keys can be read, and no shred of it is unfinished,
+    /// even if the job of that is lost.
     async fn is_shredded(&self) -> Result<bool, Error> {
-        match self.tenant.read(&Needs::org_keys(), ()).await {
-            Ok((view, ())) => Ok(view.is_shredded() && !self.tenant.has_unfinished_shred(&view).await?),
+        let tenant = &self.tenant;
+        match tenant.read(&Needs::org_keys(), ()).await {
+            Ok((view, ())) => {
+                Ok(view.is_shredded() && !tenant.has_rows([tenant.id.jobs(), tenant.id.shredded()]).await?)
+            }
             Err(error @ Error::Store(_)) => Err(error),
             Err(_) => Ok(false),
         }

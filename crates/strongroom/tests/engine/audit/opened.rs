@@ -115,6 +115,30 @@ impl Opened {
         Some(())
     }
 
+    /// A row with other content, sealed under the key that sealed it: as a release writes it that knows more.
+    pub(crate) fn with_content(&self, rows: &Rows, key: &[u8], content: &[u8]) -> Vec<u8> {
+        let (place, row) = (RowKey::parse(key), &rows[key]);
+        let known = &self.rows[&place];
+        let (id, nonce) = known.sealed.unwrap();
+        let deks = self.keyrings.values().flat_map(|keyring| &keyring.deks).map(|dek| &dek.bytes);
+        let sealed_by = deks.chain(&self.roots).find(|bytes| key_id(bytes) == id).unwrap();
+        let (code, _) = form_of(place.kind);
+        let store_id = clear_body(0x10, &rows[&[0, 1][..]]).unwrap().try_into().unwrap();
+        let address = Address::of(&place, code, known.doc_id).unwrap();
+        let context = address.context(&store_id, known.revision.unwrap());
+        let record = Key::derive(sealed_by).seal(&context, &nonce, content).unwrap();
+        let former = Cbor::parse(&row[3..]).unwrap().at(2).unwrap().bytes().unwrap().len();
+        let head = |len: usize| {
+            if len < 256 {
+                vec![0x58, len as u8]
+            } else {
+                [&[0x59][..], &(len as u16).to_be_bytes()].concat()
+            }
+        };
+        let clear = &row[..row.len() - former - head(former).len()];
+        [clear, &head(record.len()), &record].concat()
+    }
+
     /// The public names of the roots.
     pub(crate) fn root_ids(&self) -> Vec<KeyId> {
         self.roots.iter().map(key_id).collect()
