@@ -184,8 +184,10 @@ impl TenantCheck {
     }
 
     fn check_name(&mut self, name: &DefinitionName, row: &Versioned, related: &RelatedRows) -> RowState {
-        let Some(id) = decode_index(&row.value).ok().and_then(DefinitionId::from_bytes) else {
-            return RowState::bad(Cause::Damaged(Damage::Malformed));
+        let id = match decode_index(&row.value).map(DefinitionId::from_bytes) {
+            Ok(Some(id)) => id,
+            Ok(None) => return RowState::bad(Cause::Damaged(Damage::Malformed)),
+            Err(error) => return RowState::bad(Cause::of(Error::row("", error))),
         };
         let org = keys_or_return!(self, None::<&LinkedAccountId>, related);
         match self.definition(id, &org, related) {

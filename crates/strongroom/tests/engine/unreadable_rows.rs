@@ -98,6 +98,27 @@ fn a_row_that_nobody_can_read_is_deleted_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_row_of_a_later_version_is_neither_swept_nor_mended() {
+    let store = furnished();
+    let count = first(&store, Kind::Count);
+    let of_tenant = |end: &[u8]| [&count[..count.len() - 1], end].concat();
+    let clear = [of_tenant(&[2]), of_tenant(&[4]), of_tenant(b"\x11NAME"), vec![0, 0x10]];
+    let export = [&[0, 0x13], &count[1..26], &[9; 16]].concat();
+    for key in planted(&store).into_iter().chain(clear).chain([export]) {
+        let store = furnished();
+        put(&store, &key, Some(&[0xd7, 9, 7]));
+        let (vault, found) = report(&store);
+        assert!(found.findings.iter().any(|found| found.cause == Cause::UnknownVersion(9)), "{found}");
+        block_on(async {
+            assert_eq!(vault.sweep_stray(&found).await.unwrap(), 0, "{found}");
+            assert_eq!(vault.sweep_unreadable(&found).await.unwrap(), 0, "{found}");
+            assert_eq!(vault.mend(&found).await.unwrap(), 0, "{found}");
+        });
+        assert_eq!(rows(&*store)[&key], [0xd7, 9, 7]);
+    }
+}
+
+#[test]
 fn what_keeps_something_out_is_told_and_not_swept() {
     let store = furnished();
     let count = first(&store, Kind::Count);
