@@ -62,6 +62,15 @@ mod tests {
         for text in ["", "=", "====", "Zg", "Zg=", "Zm8", "Z===", "Zg==Zg==", "Zm9v\n", "-_-_", "Zm9v Zm9v"] {
             assert!(!is_base64(text));
         }
-        assert!(!is_base64("Zh==") && !is_base64("Zm9="));
+    }
+
+    #[test]
+    fn the_last_digit_before_padding_is_one_whose_unused_bits_are_zero() {
+        let valid = |padding: &str| {
+            let is_valid = |last: &char| is_base64(&format!("{}{last}{padding}", &"AAA"[padding.len()..]));
+            ('\0'..='\x7f').filter(|last| *last != '=').filter(is_valid).collect::<String>()
+        };
+        assert_eq!(valid("=="), "AQgw");
+        assert_eq!(valid("="), "048AEIMQUYcgkosw");
     }
 }

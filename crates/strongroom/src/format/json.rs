@@ -12,7 +12,8 @@ fn is_shallow(value: &str) -> bool {
     for byte in value.bytes() {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
+            // Outside of a string it is no JSON, whatever follows.
+            b'\\' => escaped = true,
             b'"' => in_string = !in_string,
             b'[' | b'{' if !in_string => depth += 1,
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
@@ -66,5 +67,14 @@ mod tests {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(is_json(&nested(128)) && !is_json(&nested(129)) && !is_json(&"[".repeat(65_536)));
         assert!(is_json(&format!("\"\\\"{}\"", "[".repeat(200))));
+    }
+
+    #[test]
+    fn what_is_closed_again_is_not_nested_and_a_bracket_in_a_string_closes_nothing() {
+        for beside in ["[],", "{},"] {
+            assert!(is_json(&format!("[{}1]", beside.repeat(200))));
+        }
+        let nested = |depth: usize| "[\"]}\",".repeat(depth) + "1" + &"]".repeat(depth);
+        assert!(is_json(&nested(128)) && !is_json(&nested(129)));
     }
 }

@@ -96,6 +96,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_takes_the_bytes_of_its_text_and_of_its_matcher() {
+        let (cache, text) = (PatternCache::new(1024 * 1024), "[a-z]".repeat(100));
+        let matcher = cache.compiled(&PatternFormat::draft(text.as_str()).vet().unwrap()).unwrap();
+        let bytes = matcher.bytes() + text.len();
+        assert!((bytes..bytes + 128).contains(&cache.bytes()), "{}", cache.bytes());
+    }
+
+    #[test]
     fn a_pattern_is_compiled_once_while_it_is_in_use() {
         let cache = PatternCache::new(1024 * 1024);
         let pattern = PatternFormat::draft("[ab]{1,9000}").vet().unwrap();

@@ -4,13 +4,13 @@
 
 use std::fmt;
 
-use minicbor::{Decoder, Encoder};
+use minicbor::Decoder;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::envelope::{Address, DekId, SealError, SealingKey, new_dek};
 use crate::random::{self, RandomError};
-use crate::row::{RowError, expect_key, finish, infallible};
+use crate::row::{RowError, encode_secret, expect_key, finish};
 
 /// The data keys of one key scope, opened.
 pub(crate) struct Keyring {
@@ -149,11 +149,8 @@ impl Keyring {
 
     /// The plaintext of the keyring's record.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        // Reserve all of it: a buffer that grows would leave keys behind.
-        let capacity = 64 + self.deks.len() * 96 + self.tombstones.len() * 17;
-        let mut plaintext = Zeroizing::new(Vec::with_capacity(capacity));
-        let mut cbor = Encoder::new(&mut *plaintext);
-        let written = (|| {
+        let len_max = 64 + self.deks.len() * 96 + self.tombstones.len() * 17;
+        encode_secret(len_max, |cbor| {
             cbor.map(3)?.u8(0)?.array(self.deks.len() as u64)?;
             for dek in &self.deks {
                 cbor.map(5)?.u8(0)?.bytes(dek.key.id().as_bytes())?.u8(1)?.bytes(&*dek.bytes)?;
@@ -165,9 +162,7 @@ impl Keyring {
                 cbor.bytes(id.as_bytes())?;
             }
             cbor.u8(2)?.u32(self.min_version)?.ok()
-        })();
-        infallible(written);
-        plaintext
+        })
     }
 
     /// Reads a keyring, and checks that every key has the id that it is listed under.
@@ -287,6 +282,20 @@ mod tests {
         assert_eq!(read.active().unwrap().id(), keyring.active().unwrap().id());
         assert_eq!(read.deks.len(), 2);
         assert!(read.deks[0].state == DekState::DecryptOnly && read.deks[1].generation == 2);
+    }
+
+    #[test]
+    fn a_keyring_of_any_length_fits_its_buffer_and_nothing_may_follow_it() {
+        for (deks_len, tombstones_len) in [(0, TOMBSTONES_MAX), (1, 0), (3, 0), (300, TOMBSTONES_MAX)] {
+            let mut dek = keyring().deks.remove(0);
+            (dek.generation, dek.created_at) = (u32::MAX, Timestamp::from_ms(u64::MAX));
+            let deks = (0..deks_len).map(|_| dek.copy()).collect();
+            let tombstones = vec![*dek.key.id(); tombstones_len];
+            let plaintext = Keyring { deks, tombstones, min_version: u32::MAX }.encode();
+            assert!(Keyring::decode(&plaintext).is_ok());
+            let longer = [&plaintext[..], &[0]].concat();
+            assert_eq!(Keyring::decode(&longer).err(), Some(RowError::Malformed));
+        }
     }
 
     #[test]

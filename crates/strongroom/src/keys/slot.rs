@@ -203,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_of_an_odd_kind_or_with_an_odd_key_is_refused() {
+        let decoded = |kind: &str, key: &str, blob_len| {
+            let wrapped = Wrapped::new(ProviderKey::new(key, 7), vec![9; blob_len]);
+            let external = ExternalKey { kind: kind.to_owned(), wrapped };
+            Slot::decode(&slot(Provider::External(external)).encode()).map(drop)
+        };
+        assert_eq!(decoded("pkcs11", "label", 64), Ok(()));
+        for (kind, key, blob_len) in [("An HSM", "label", 64), ("pkcs11", "", 64), ("pkcs11", "label", 4_097)]
+        {
+            assert_eq!(decoded(kind, key, blob_len), Err(RowError::Malformed));
+        }
+    }
+
+    #[test]
     fn every_flipped_bit_is_refused() {
         for provider in providers() {
             let row = slot(provider).encode();

@@ -11,7 +11,7 @@ use crate::keys::floor::{self, Floor};
 use crate::keys::provider::ProviderKey;
 use crate::keys::{Document, Provider, Slot, seal};
 use crate::model::{Revision, Settings};
-use crate::row::{Row, RowError, RowKind, SealedRow, VaultRow};
+use crate::row::{Row, RowError, RowKind, SealedRow, VaultRow, encode_secret};
 use crate::store::{Expect, RowRevision, Versioned, WriteBatch};
 
 /// The `store` row, opened.
@@ -411,7 +411,6 @@ impl StoreBody {
     }
 
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
-        // Reserve all of it: a buffer that grows would leave a copy of the root behind.
         let held_len = |held: &SlotHeld| {
             let key = held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len());
             let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
@@ -419,10 +418,8 @@ impl StoreBody {
         };
         let noted_len =
             [&self.shredded, &self.floors, &self.exported].into_iter().flatten().map(Vec::len).sum::<usize>();
-        let len = self.slots.iter().map(held_len).sum::<usize>() + noted_len + 128;
-        let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
-        crate::row::infallible(minicbor::encode(self, &mut *plaintext));
-        plaintext
+        let len_max = self.slots.iter().map(held_len).sum::<usize>() + noted_len + 128;
+        encode_secret(len_max, |cbor| cbor.encode(self).map(drop))
     }
 }
 
@@ -515,6 +512,11 @@ mod tests {
         Slot::seal(place, provider, &[3; 32], &[4; 32]).unwrap()
     }
 
+    /// The name of a provider's key, so long that some fifty fill the row.
+    fn long_key(number: u16) -> String {
+        format!("{number:0>1000}")
+    }
+
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_ms(ms)
     }
@@ -531,6 +533,32 @@ mod tests {
         let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert!(read.held(&slot(0, 1, None)).is_some());
         assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn a_body_of_any_length_fits_its_buffer_and_reads_back() {
+        for (slots_len, key, is_full) in [(0, None, false), (9, None, true), (9, Some("a"), true)] {
+            let mut body = body();
+            for id in 0..slots_len {
+                body.hold(&slot(id, u64::MAX, key), at(u64::MAX)).unwrap();
+                body.slots[usize::from(id)].until_ms = Some(u64::MAX);
+            }
+            if is_full {
+                body.retiring = Some(RetiringRoot(KeyMaterial::default()));
+                (body.settings, body.mark) = (Some(0), Some(u64::MAX));
+                for noted in [&mut body.shredded, &mut body.floors, &mut body.exported] {
+                    *noted = Some(vec![7; 48 * 20]);
+                }
+                let end = KeyEnd { until_ms: Some(u64::MAX), evidence: Some("e".repeat(300)) };
+                body.slots
+                    .iter_mut()
+                    .filter(|held| held.key.is_some())
+                    .for_each(|held| held.end = Some(end.clone()));
+            }
+            let plaintext = body.plaintext();
+            let read: StoreBody = minicbor::decode(&plaintext).unwrap();
+            assert_eq!(*read.plaintext(), *plaintext);
+        }
     }
 
     #[test]
@@ -592,7 +620,9 @@ mod tests {
         };
         let floor = |number| Floor::of(&tenant(number).keyring(None), Revision::from_u64(7));
         let mut body = body();
-        for number in 0..1_030 {
+        body.floors = Some((0..1_020).flat_map(|number| floor(number).to_bytes()).collect());
+        body.exported = Some((764..1_020).flat_map(|number| *tenant(number).org.as_bytes()).collect());
+        for number in 1_020..1_030 {
             assert!(body.note_floor(floor(number)).unwrap() && !body.note_floor(floor(number)).unwrap());
             assert!(body.note_exported(&[tenant(number).org]).unwrap());
             assert!(!body.note_exported(&[tenant(number).org]).unwrap());
@@ -600,12 +630,28 @@ mod tests {
         let has = |body: &StoreBody, number| body.floors().any(|known| known == floor(number));
         assert!(!has(&body, 5) && has(&body, 6) && has(&body, 1_029));
         assert!(!body.was_exported(&tenant(773).org) && body.was_exported(&tenant(774).org));
-        for id in 0..600 {
-            body.hold(&slot(id, 1, Some(&format!("key {id}"))), at(1)).unwrap();
+        let mut hold = |id| {
+            let held = body.hold(&slot(id, 1, Some(&long_key(id))), at(1));
             body.release(&slot(id, 1, None).place.id, at(2));
+            assert!(body.plaintext().len() <= BODY_BYTES_MAX || held.is_err());
+            (held, body.floors().count(), has(&body, 1_029))
+        };
+        let mut floors_len = 1_024;
+        for id in 0..80 {
+            let (held, left, has_last) = hold(id);
+            if id < 20 {
+                assert_eq!(left, 1_024, "there is room for all");
+            }
+            assert!(
+                has_last && left <= floors_len && left > 0,
+                "the oldest make room, and never the last one"
+            );
+            floors_len = left;
+            if held.is_err() {
+                break;
+            }
         }
-        assert!(body.plaintext().len() <= BODY_BYTES_MAX);
-        assert!(!has(&body, 6) && has(&body, 1_029), "the oldest made room");
+        assert_eq!(floors_len, 1);
     }
 
     #[test]
@@ -620,13 +666,15 @@ mod tests {
             StoreRow::open(&[2; 16], &root, &Versioned { value, revision: RowRevision(1) }).map(drop)
         };
         opened(&plaintext).unwrap();
+        body.settings = Some(u64::MAX);
+        let of_settings = body.plaintext().to_vec();
         let of_row = [&[plaintext[0] + 1], &plaintext[1..], &[0x0b, 0x01]].concat();
         // The last entry is the list of slots, and the last one of its slot is that of the provider's key.
         let key = plaintext.iter().rposition(|byte| *byte == 0xa3).unwrap();
         let mut of_key = [&plaintext[..], &[0x18, 0x20, 0x01]].concat();
         of_key[key] += 1;
-        for later in [of_row, of_key] {
-            assert!(matches!(opened(&later), Err(Error::UnknownVersion { .. })));
+        for later in [of_row, of_key, of_settings] {
+            assert!(matches!(opened(&later), Err(Error::UnknownVersion { version: 2, .. })));
         }
     }
 
@@ -647,9 +695,9 @@ mod tests {
 
     #[test]
     fn the_history_is_bounded_and_forgets_no_kind_of_key() {
-        let mut body = body();
-        for id in 0..600 {
-            body.hold(&slot(id, 1, Some("a")), at(1)).unwrap();
+        let (mut body, key) = (body(), long_key(0));
+        for id in 0..80 {
+            body.hold(&slot(id, 1, Some(&key)), at(1)).unwrap();
             body.release(&slot(id, 1, None).place.id, at(2));
             body.hold(&slot(id, 2, None), at(3)).unwrap();
             body.release(&slot(id, 2, None).place.id, at(4));
@@ -658,8 +706,8 @@ mod tests {
         for provider in [Provider::RAW_KEY, Provider::EXTERNAL] {
             assert!(body.slots.iter().any(|held| held.provider == provider));
         }
-        let different = (0..2_000).try_for_each(|id| {
-            let held = body.hold(&slot(id, 3, Some(&format!("key {id}"))), at(5));
+        let different = (0..80).try_for_each(|id| {
+            let held = body.hold(&slot(id, 3, Some(&long_key(id))), at(5));
             body.release(&slot(id, 3, None).place.id, at(6));
             held
         });

@@ -3,6 +3,7 @@
 //! Decoding is strict: there is one valid form and no trailing bytes, and the version is checked before anything else.
 
 use minicbor::{Decoder, Encoder};
+use zeroize::Zeroizing;
 
 use crate::id::DocumentId;
 use crate::model::Revision;
@@ -185,10 +186,24 @@ pub(crate) fn finish(cbor: &Decoder<'_>) -> Result<(), RowError> {
     if cbor.position() == cbor.input().len() { Ok(()) } else { Err(RowError::Malformed) }
 }
 
-/// The plaintext of a body. A body that holds a secret has an encoder of its own, whose buffer does not grow.
+/// The plaintext of a body that holds no secret.
 pub(crate) fn encode_body(body: &impl minicbor::Encode<()>) -> Vec<u8> {
     let mut plaintext = Vec::new();
     infallible(minicbor::encode(body, &mut plaintext));
+    plaintext
+}
+
+/// The plaintext of a body that holds a secret, which takes at most `len_max` bytes: a buffer that grows would leave a
+/// copy of the secret behind.
+pub(crate) fn encode_secret<T>(
+    len_max: usize,
+    encode: impl FnOnce(
+        &mut Encoder<&mut Vec<u8>>,
+    ) -> Result<T, minicbor::encode::Error<std::convert::Infallible>>,
+) -> Zeroizing<Vec<u8>> {
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(len_max));
+    infallible(encode(&mut Encoder::new(&mut *plaintext)));
+    debug_assert!(plaintext.len() <= len_max, "the buffer of a secret grew");
     plaintext
 }
 

@@ -30,8 +30,8 @@ use crate::store::Key;
 pub(crate) use address::Address;
 pub(crate) use bytes::{
     LATER_VERSION, RowError, RowKind, SealedRow, decode_header, decode_index, decode_note, encode_body,
-    encode_epoch, encode_header, encode_index, encode_note, expect_key, finish, infallible, is_unlike_others,
-    row_body, start,
+    encode_epoch, encode_header, encode_index, encode_note, encode_secret, expect_key, finish, infallible,
+    is_unlike_others, row_body, start,
 };
 pub(crate) use key::VaultKeys;
 pub use name::{RowName, RowPath};

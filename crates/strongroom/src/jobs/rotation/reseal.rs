@@ -78,3 +78,43 @@ fn check_body(row: &Row<'_>, body: &[u8]) -> Result<(), RowError> {
         | TenantRow::Job(_) => Err(RowError::Malformed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Environment;
+    use crate::model::{ChainId, EventId};
+    use crate::row::TenantId;
+
+    /// A damaged body, or one that a later release wrote, must keep its old key.
+    #[test]
+    fn a_body_that_its_row_cannot_hold_is_refused_for_every_row_and_only_a_record_may_be_vacant() {
+        let tenant = TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test());
+        let (definition, revision) = ("6500a1b2c3d4e5f6a7b8c9d1".parse().unwrap(), Revision::from_u64(7));
+        let (namespace, key) = ("api-key".parse().unwrap(), "k".parse().unwrap());
+        let (chain, at) = (ChainId::default(), crate::clock::Timestamp::from_ms(1));
+        let subjects =
+            [Subject::value(&crate::scope::Scope::Org, &definition), Subject::Definition(definition)];
+        let record = tenant.record(&namespace, &key);
+        let mut rows = vec![
+            record.clone(),
+            tenant.keyring(None),
+            tenant.epoch(),
+            tenant.count(),
+            tenant.generation(),
+            tenant.definition(&definition),
+            tenant.value(&crate::scope::Scope::Org, &definition),
+            tenant.event(&EventId { at, chain, sequence: 1 }),
+            tenant.audit_head(),
+            tenant.chain_head(chain),
+            tenant.audit_floor(),
+        ];
+        for subject in &subjects {
+            rows.extend([tenant.former(subject, revision), tenant.deleted(subject)]);
+        }
+        for row in &rows {
+            assert!(check_body(row, &[0xff]).is_err(), "{row:?}");
+            assert_eq!(check_body(row, VACANT).is_ok(), *row == record, "{row:?}");
+        }
+    }
+}

@@ -225,7 +225,7 @@ fn decode_changes<C>(cbor: &mut Decoder<'_>, _: &mut C) -> Result<Vec<AuditChang
     let len = cbor.array()?.ok_or_else(malformed)?;
     let mut changes = Vec::new();
     for _ in 0..len {
-        let entries = cbor.map()?.filter(|entries| *entries > 0).ok_or_else(malformed)?;
+        let entries = cbor.map()?.ok_or_else(malformed)?;
         if cbor.u8()? != 0 {
             return Err(malformed());
         }

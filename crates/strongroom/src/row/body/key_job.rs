@@ -320,3 +320,58 @@ impl RootBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pass that is in the third of five scopes.
+    fn pass() -> PassBody {
+        let scope = |name: u8| PassScope { keyring: vec![name].into(), revision: 1, failed: 1 };
+        let at = CursorBody { range: 1, after: Some(vec![9].into()) };
+        PassBody { scopes_done: 2, at, ..PassBody::over((0..5).map(scope).collect(), true) }
+    }
+
+    /// The names of the scopes after one of them has this revision, how many are done, and whether the pass is in the
+    /// middle of the next one.
+    fn names_after(one: u8, revision: Option<u64>) -> (Vec<u8>, u8, bool) {
+        let mut pass = pass();
+        assert!(pass.follow(|scope| if *scope.keyring == [one] { revision } else { Some(1) }));
+        let is_new = |scope: &PassScope| scope.revision == 2 && *scope.keyring == [one];
+        assert!(pass.scopes.iter().all(|scope| scope.revision == 1 || is_new(scope)));
+        let names = pass.scopes.iter().map(|scope| scope.keyring[0]).collect();
+        (names, pass.scopes_done, pass.at != CursorBody::default())
+    }
+
+    #[test]
+    fn a_pass_whose_keys_are_the_same_goes_on_where_it_was() {
+        let mut followed = pass();
+        assert!(!followed.follow(|scope| Some(scope.revision)));
+        assert_eq!(followed, pass());
+    }
+
+    #[test]
+    fn a_scope_whose_keys_changed_once_the_pass_was_in_it_comes_last_and_no_other_begins_anew() {
+        assert_eq!(names_after(0, Some(2)), (vec![1, 2, 3, 4, 0], 1, true));
+        assert_eq!(names_after(1, Some(2)), (vec![0, 2, 3, 4, 1], 1, true));
+        assert_eq!(names_after(2, Some(2)), (vec![0, 1, 3, 4, 2], 2, false));
+        let mut pass = pass();
+        pass.follow(|scope| Some(if *scope.keyring == [2] { 2 } else { 1 }));
+        let failed = pass.scopes.iter().map(|scope| scope.failed);
+        assert!(failed.eq([1, 1, 1, 1, 0]), "only what it found there is counted anew");
+    }
+
+    #[test]
+    fn a_scope_whose_keys_changed_before_the_pass_was_in_it_keeps_its_place() {
+        for ahead in [3, 4] {
+            assert_eq!(names_after(ahead, Some(2)), (vec![0, 1, 2, 3, 4], 2, true));
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_gone_is_left_out() {
+        assert_eq!(names_after(0, None), (vec![1, 2, 3, 4], 1, true));
+        assert_eq!(names_after(2, None), (vec![0, 1, 3, 4], 2, false));
+        assert_eq!(names_after(4, None), (vec![0, 1, 2, 3], 2, true));
+    }
+}
