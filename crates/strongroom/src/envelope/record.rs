@@ -171,11 +171,6 @@ impl<'a> SealedRecord<'a> {
         DekId::from_bytes(*id)
     }
 
-    /// The length of the padded value.
-    pub(crate) fn padded_len(&self) -> usize {
-        self.body.len()
-    }
-
     fn nonce(&self) -> &'a Nonce {
         self.header.last_chunk().expect("a header ends with its nonce")
     }
@@ -192,7 +187,7 @@ impl fmt::Debug for SealedRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealedRecord")
             .field("dek_id", &self.dek_id())
-            .field("padded_len", &self.padded_len())
+            .field("padded_len", &self.body.len())
             .finish_non_exhaustive()
     }
 }
@@ -232,3 +227,23 @@ const BODY_OFFSET: usize = HEADER_LEN + COMMIT_LEN;
 const VERSION: u8 = 0x01;
 /// HKDF-SHA256, a commitment of 32 bytes by HMAC-SHA256, AES-256-GCM-SIV.
 const SUITE: u8 = 0x01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Differences in several words must not cancel each other out.
+    #[test]
+    fn hashes_that_differ_anywhere_are_not_the_same() {
+        let hash = [7; COMMIT_LEN];
+        assert!(same(&hash, &hash));
+        for (one, other) in (0..COMMIT_LEN).flat_map(|one| (0..COMMIT_LEN).map(move |other| (one, other))) {
+            let mut altered = hash;
+            altered[one] ^= 1;
+            if other != one {
+                altered[other] ^= 1;
+            }
+            assert!(!same(&hash, &altered), "bytes {one} and {other}");
+        }
+    }
+}

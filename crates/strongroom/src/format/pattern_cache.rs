@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_patterns_is_checked_by_its_own() {
+        let cache = PatternCache::new(8 * 1024 * 1024);
+        for text in (0..300).map(|number| number.to_string()) {
+            let pattern = PatternFormat::draft(text.as_str()).vet().unwrap();
+            assert!(cache.compiled(&pattern).unwrap().matches(&text));
+        }
+    }
+
+    #[test]
     fn unicode_is_part_of_the_key() {
         let cache = PatternCache::new(1024 * 1024);
         let ascii = PatternFormat::draft(r"\w").vet().unwrap();

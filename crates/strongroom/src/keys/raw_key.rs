@@ -236,6 +236,39 @@ const TEXT_BYTES_MAX: usize = 66;
 mod tests {
     use super::*;
 
+    /// A reader that is interrupted before each byte, and fails at the end.
+    struct Interrupted<'b>(&'b [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match (self.1, self.0.split_first()) {
+                (true, _) => Err(io::ErrorKind::Interrupted.into()),
+                (false, None) => Err(io::ErrorKind::BrokenPipe.into()),
+                (false, Some((byte, rest))) => {
+                    (buffer[0], self.0) = (*byte, rest);
+                    Ok(1)
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_interrupted_is_read_to_its_end_and_one_that_fails_is_not() {
+        let mut buffer = [0; 3];
+        assert_eq!(read_up_to(Interrupted(b"key", false), &mut buffer).unwrap(), 3);
+        assert_eq!(&buffer, b"key");
+        let failed = read_up_to(Interrupted(b"ke", false), &mut buffer);
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_key_of_a_slice_has_exactly_32_bytes() {
+        let key = RawKey::from_slice(&[7; 32]).unwrap();
+        assert_eq!(key.expose(), RawKey::from_bytes([7; 32]).expose());
+        assert!([0, 31, 33].into_iter().all(|len| RawKey::from_slice(&vec![7; len]).is_none()));
+    }
+
     #[test]
     fn a_raw_key_is_read_strictly() {
         let hex = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";

@@ -228,3 +228,52 @@ impl RootCell {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Environment;
+    use crate::keys::StoreBody;
+    use crate::row::TenantId;
+
+    /// Shreds that the row of a revision notes: a key and a floor of that number.
+    fn row_of(root: &Root, number: u64) -> StoreRow {
+        let mut body = StoreBody::new(root.key.id());
+        body.note_shredded(&[DekId::from_bytes([number.to_be_bytes()[7]; 16])]).unwrap();
+        body.note_floor(Floor::of(&tenant().keyring(None), Revision::from_u64(number))).unwrap();
+        StoreRow { body, row_revision: RowRevision(number), revision: Revision::from_u64(number) }
+    }
+
+    fn tenant() -> TenantId {
+        TenantId::new("6500a1b2c3d4e5f6a7b8c9d0".parse().unwrap(), Environment::test())
+    }
+
+    /// The number of the row that the roots have their shreds from, and of the row that a batch expects.
+    fn numbers(cell: &RootCell) -> (u64, u64, u64) {
+        let roots = cell.get().unwrap();
+        let floor = roots.floor_of(&tenant().keyring(None));
+        assert_eq!(*roots.shredded, [DekId::from_bytes([floor.to_be_bytes()[7]; 16])]);
+        (floor, roots.store_revision.as_u64(), roots.row_revision.0)
+    }
+
+    #[test]
+    fn shreds_are_learned_from_a_later_row_under_the_same_root_alone() {
+        let [root, other] = [1, 2].map(|byte| Root::new(Box::new(zeroize::Zeroizing::new([byte; 32]))));
+        let cell = RootCell::new(Roots::new(Arc::clone(&root), &row_of(&root, 5)));
+        for (row, learned) in [(row_of(&root, 4), 5), (row_of(&other, 9), 5), (row_of(&root, 6), 6)] {
+            assert_eq!(cell.learn(&row), learned != 5);
+            assert_eq!(numbers(&cell), (learned, learned, learned));
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_rewritten_is_followed_and_never_back() {
+        let root = Root::new(Box::new(zeroize::Zeroizing::new([1; 32])));
+        let cell = RootCell::new(Roots::new(Arc::clone(&root), &row_of(&root, 5)));
+        // It is written at the revision after that at which it was read.
+        cell.moved(RowRevision(40), &row_of(&root, 4));
+        assert_eq!(numbers(&cell), (5, 5, 5));
+        cell.moved(RowRevision(70), &row_of(&root, 6));
+        assert_eq!(numbers(&cell), (6, 7, 70));
+    }
+}

@@ -412,9 +412,9 @@ impl StoreBody {
 
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
         let held_len = |held: &SlotHeld| {
-            let key = held.key.as_ref().map_or(0, |key| key.kind.len() + key.id.len());
-            let end = held.end.as_ref().and_then(|end| end.evidence.as_ref()).map_or(0, String::len);
-            key + end + 160
+            let key = held.key.iter().flat_map(|key| [&key.kind, &key.id]);
+            let evidence = held.end.iter().flat_map(|end| &end.evidence);
+            key.chain(evidence).map(String::len).sum::<usize>() + 160
         };
         let noted_len =
             [&self.shredded, &self.floors, &self.exported].into_iter().flatten().map(Vec::len).sum::<usize>();
@@ -627,7 +627,10 @@ mod tests {
             assert!(body.note_exported(&[tenant(number).org]).unwrap());
             assert!(!body.note_exported(&[tenant(number).org]).unwrap());
         }
-        let has = |body: &StoreBody, number| body.floors().any(|known| known == floor(number));
+        let has = |body: &StoreBody, number| {
+            let sought = floor(number);
+            body.floors().any(|known| known == sought)
+        };
         assert!(!has(&body, 5) && has(&body, 6) && has(&body, 1_029));
         assert!(!body.was_exported(&tenant(773).org) && body.was_exported(&tenant(774).org));
         let mut hold = |id| {
@@ -668,12 +671,14 @@ mod tests {
         opened(&plaintext).unwrap();
         body.settings = Some(u64::MAX);
         let of_settings = body.plaintext().to_vec();
+        (body.settings, body.min_suite) = (None, 2);
+        let of_suite = body.plaintext().to_vec();
         let of_row = [&[plaintext[0] + 1], &plaintext[1..], &[0x0b, 0x01]].concat();
         // The last entry is the list of slots, and the last one of its slot is that of the provider's key.
         let key = plaintext.iter().rposition(|byte| *byte == 0xa3).unwrap();
         let mut of_key = [&plaintext[..], &[0x18, 0x20, 0x01]].concat();
         of_key[key] += 1;
-        for later in [of_row, of_key, of_settings] {
+        for later in [of_row, of_key, of_settings, of_suite] {
             assert!(matches!(opened(&later), Err(Error::UnknownVersion { version: 2, .. })));
         }
     }

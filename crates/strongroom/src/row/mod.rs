@@ -272,10 +272,6 @@ impl SealedBy<'_> {
             Self::Nothing | Self::SlotKey | Self::Root => None,
         }
     }
-
-    pub(crate) fn is_data_key(&self) -> bool {
-        matches!(self, Self::DataKey(_))
-    }
 }
 
 /// The rows of a tenant.

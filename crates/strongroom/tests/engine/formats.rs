@@ -54,6 +54,18 @@ fn all() -> Vec<VarFormat> {
 }
 
 #[test]
+fn the_rule_that_a_value_broke_is_what_its_error_says() {
+    for format in all().into_iter().filter(|format| *format != VarFormat::String) {
+        let broken = format.validate("").unwrap_err();
+        assert!(
+            broken.rule().len() > 10 && broken.rule() == broken.to_string(),
+            "{format}: {}",
+            broken.rule()
+        );
+    }
+}
+
+#[test]
 fn the_empty_value_is_valid_for_string_only() {
     for format in all() {
         assert_eq!(format.validate("").is_ok(), format == VarFormat::String, "{format}");

@@ -221,6 +221,25 @@ fn a_contended_job_does_not_keep_the_others_from_finishing() {
 }
 
 #[test]
+fn a_job_that_loses_a_race_for_any_of_its_batches_is_finished_by_the_same_run() {
+    for verb in crate::rig::verbs().into_iter().filter(crate::rig::Verb::cascades) {
+        let store = load(&crate::rig::furnished());
+        stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
+        let base = rows(&store);
+        for commit in 0.. {
+            let contended = Fault::Before(StoreErrorKind::Contention);
+            let busy = Faulty::new(load(&base)).on_commits(commit..=commit, contended);
+            let answer = block_on(open(busy.clone()).run_jobs());
+            assert_eq!(answer.unwrap(), 1, "{}, commit {commit}", verb.name);
+            audit(&busy.reopen());
+            if busy.commits_len() <= commit {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_scope_can_be_removed_once_the_account_whose_value_stood_there_is_deleted() {
     let store = with_account();
     stop_after_first_commit(&store, async |org| drop(org.delete_account(&account("a")).await));

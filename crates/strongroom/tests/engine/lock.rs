@@ -54,6 +54,20 @@ fn every_verb_of_a_locked_org_and_of_a_locked_vault_is_refused_and_writes_nothin
 }
 
 #[test]
+fn a_lock_that_comes_between_what_a_write_reads_and_its_batch_refuses_the_batch() {
+    let base = furnished();
+    for (skip, whole) in (0..3).flat_map(|skip| [(skip, false), (skip, true)]) {
+        let hooked = Hooked::new(load(&base));
+        let vault = open(hooked.clone());
+        let (locking, other) = (org(&vault), vault.clone());
+        hooked.once_after(Point::AfterRead, skip, move || if whole { other.lock() } else { locking.lock() });
+        let answer = block_on(org(&vault).set_value("V", Scope::Org, "locked"));
+        assert!(hooked.hooks_left() > 0 || is_locked(&answer), "after read {skip}: {answer:?}");
+        assert!(skip > 0 || hooked.hooks_left() == 0, "it reads");
+    }
+}
+
+#[test]
 fn every_reader_of_a_locked_org_is_refused_with_warm_caches_too() {
     let vault = open(load(&furnished()));
     let (org, path) = (org(&vault), ScopePath::org());

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::common::{org_of, plant, rows, run, text, unlock};
 use async_trait::async_trait;
@@ -185,8 +185,8 @@ fn a_provider_that_cannot_take_back_what_it_wraps_makes_no_slot() {
     run(async {
         for answer in [Answer::AnotherKey, Answer::LongBlob, Answer::NoKeyId, Answer::OddKind] {
             let store = Arc::new(MemoryStore::new());
-            let refused =
-                Vault::create(Arc::clone(&store), Unlock::provider(Arc::new(Faithless(answer)))).await;
+            let faithless = Faithless { answer, wrapped: Mutex::default() };
+            let refused = Vault::create(Arc::clone(&store), Unlock::provider(Arc::new(faithless))).await;
             assert!(
                 matches!(refused, Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::Corrupt)
             );
@@ -194,6 +194,39 @@ fn a_provider_that_cannot_take_back_what_it_wraps_makes_no_slot() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_key_of_a_provider_that_does_not_open_its_slot_is_damage_and_no_wrong_key() {
+    with_provider(async |store, _, hsm| {
+        let turned = Unlock::provider(Arc::new(Turned(hsm)));
+        let opened = Vault::open(store, turned).await;
+        assert!(matches!(opened, Err(Error::Damaged { cause: Damage::Rejected, .. })), "{opened:?}");
+        Ok(())
+    });
+}
+
+/// A provider that unwraps every key as another.
+#[derive(Debug)]
+struct Turned(FakeProvider);
+
+#[async_trait]
+impl KeyProvider for Turned {
+    fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
+    async fn wrap(&self, key: &RawKey, context: &WrapContext) -> Result<Wrapped, ProviderError> {
+        self.0.wrap(key, context).await
+    }
+
+    async fn unwrap(&self, wrapped: &Wrapped, context: &WrapContext) -> Result<RawKey, ProviderError> {
+        self.0.unwrap(wrapped, context).await.map(|_| RawKey::from_bytes([1; 32]))
+    }
+
+    async fn destroy(&self, key: &ProviderKey) -> Result<Destruction, ProviderError> {
+        self.0.destroy(key).await
+    }
 }
 
 fn is_of_provider(slot: &SlotInfo) -> bool {
@@ -242,24 +275,30 @@ enum Answer {
     OddKind,
 }
 
-/// A provider whose answers are not to be relied on.
+/// A provider whose answers are not to be relied on, in one way.
 #[derive(Debug)]
-struct Faithless(Answer);
+struct Faithless {
+    answer: Answer,
+    wrapped: Mutex<[u8; 32]>,
+}
 
 #[async_trait]
 impl KeyProvider for Faithless {
     fn kind(&self) -> &str {
-        if self.0 == Answer::OddKind { "An HSM" } else { "hsm" }
+        if self.answer == Answer::OddKind { "An HSM" } else { "hsm" }
     }
 
-    async fn wrap(&self, _: &RawKey, _: &WrapContext) -> Result<Wrapped, ProviderError> {
-        let id = if self.0 == Answer::NoKeyId { "" } else { "k" };
-        let len = if self.0 == Answer::LongBlob { 4_097 } else { 1 };
+    async fn wrap(&self, key: &RawKey, _: &WrapContext) -> Result<Wrapped, ProviderError> {
+        if self.answer != Answer::AnotherKey {
+            *self.wrapped.lock().unwrap() = *key.expose();
+        }
+        let id = if self.answer == Answer::NoKeyId { "" } else { "k" };
+        let len = if self.answer == Answer::LongBlob { 4_097 } else { 1 };
         Ok(Wrapped::new(ProviderKey::new(id, 0), vec![0; len]))
     }
 
     async fn unwrap(&self, _: &Wrapped, _: &WrapContext) -> Result<RawKey, ProviderError> {
-        Ok(RawKey::from_bytes([1; 32]))
+        Ok(RawKey::from_bytes(*self.wrapped.lock().unwrap()))
     }
 
     async fn destroy(&self, _: &ProviderKey) -> Result<Destruction, ProviderError> {

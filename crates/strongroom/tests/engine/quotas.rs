@@ -465,6 +465,37 @@ fn former_versions_count_in_bytes_and_are_measured_again_before_anything_is_refu
 }
 
 #[test]
+fn a_former_version_counts_for_whose_it_is_until_the_rows_are_measured_again() {
+    for (of, quota) in
+        [("value", Quota::AccountBytes), ("credential", Quota::AccountBytes), ("org", Quota::OrgBytes)]
+    {
+        run(async {
+            let quotas = match quota {
+                Quota::OrgBytes => Quotas::default().org_bytes_max(40_000),
+                _ => Quotas::default().account_bytes_max(40_000),
+            };
+            let options =
+                VaultOptions::default().quotas(quotas).clock(TestClock::default()).history_versions(1);
+            let org = org_of(&vault(MemoryStore::new(), options).await?);
+            let (a, large) = (furnish(&org).await?, "x".repeat(3_500));
+            for _ in 0..20 {
+                match of {
+                    "value" => drop(a.set_value("V0", large.as_str()).await?),
+                    "credential" => drop(a.upsert_credential("k", large.as_str()).await?),
+                    _ => drop(org.set_value("V0", Scope::Org, large.as_str()).await?),
+                }
+            }
+            let more = match of {
+                "org" => org.set_value("V1", Scope::Org, large.as_str()).await,
+                _ => a.set_value("V1", large.as_str()).await,
+            };
+            assert_refused(more, quota, 40_000);
+            Ok(())
+        });
+    }
+}
+
+#[test]
 fn the_error_says_which_quota_what_it_allows_and_what_to_do() {
     let error = Error::OverQuota { quota: Quota::AccountCredentials, max: 1_000 };
     assert_eq!(

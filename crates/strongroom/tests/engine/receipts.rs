@@ -13,7 +13,7 @@ use strongroom::{
 use strongroom_conformance::FakeProvider;
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Kind, RowKey, Rows, account, load, of_account, org, rows, text};
+use crate::rig::{Kind, Paged, RowKey, Rows, account, load, of_account, org, rows, text};
 
 const SURE: [Assume; 2] = [Assume::NoOtherProcess, Assume::NoBackup];
 
@@ -152,6 +152,17 @@ fn a_keyring_that_an_earlier_release_brought_under_the_new_root_is_a_reason() {
     let effect = settle(&vault, &receipt, &hsm).unwrap();
     let ShredEffect::Logical { because } = &effect else { panic!("{effect:?}") };
     assert_eq!(*because, [NotDestroyed::RootInUse, NotDestroyed::KeyIsBack]);
+}
+
+#[test]
+fn a_key_that_the_vault_did_not_note_is_a_reason_though_it_noted_the_shred() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(&hsm);
+    let mut receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    receipt.keys.push(vault.root_id());
+    assert!(rotate(&vault, &hsm, "key-2"));
+    let because = vec![NotDestroyed::NotNoted];
+    assert_eq!(settle(&vault, &receipt, &hsm).unwrap(), ShredEffect::Logical { because });
 }
 
 /// The rows of a vault, as they come to be: with an account's first key, and with its second one alone.
@@ -333,3 +344,18 @@ fn no_replay_makes_a_receipt_better_than_the_truth() {
 
 const STEPS: u64 = 9;
 const SEEDS: u64 = 120;
+
+#[test]
+fn a_keyring_that_was_withheld_and_is_put_back_is_a_reason_though_nobody_knew_its_keys() {
+    let hsm = FakeProvider::new("hsm");
+    let (store, past) = with_a_rotated_account(&hsm);
+    put_back(&store, &Rows::new(), is_keyring_of_account);
+    let vault = block_on(Vault::open(Arc::clone(&store), provided(&hsm))).unwrap();
+    let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+    let in_pages = block_on(Vault::open(Paged::of(Arc::clone(&store), 1), provided(&hsm))).unwrap();
+    for (old, vault) in past.iter().flat_map(|old| [(old, &vault), (old, &in_pages)]) {
+        put_back(&store, old, is_keyring_of_account);
+        let because = vec![NotDestroyed::RootInUse, NotDestroyed::KeyIsBack];
+        assert_eq!(settle(vault, &receipt, &hsm).unwrap(), ShredEffect::Logical { because });
+    }
+}

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    Backup, DefinitionChange, DefinitionFilter, Environment, Error, Org, PageRequest, RawKey, Scope, Store,
-    Unlock, Vault,
+    Backup, DefinitionChange, DefinitionFilter, Environment, Error, NotDestroyed, Org, PageRequest, RawKey,
+    Scope, ShredEffect, Store, Unlock, Vault,
 };
 use strongroom_conformance::{Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Hooked, Point, Rows, empty, furnished, load, open, org, rows, sound, stop_after_first_commit, text,
-    unlock, verbs, view,
+    Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, org, rows, sound,
+    stop_after_first_commit, text, unlock, verbs, view,
 };
 
 fn other() -> Unlock {
@@ -164,6 +164,26 @@ fn that_an_org_was_backed_up_is_noted_before_the_first_byte_leaves() {
     one_org(&vault);
     assert_eq!(notes(&store), 2);
     sound(&store);
+}
+
+#[test]
+fn a_note_of_a_backup_that_came_with_a_restore_is_noted_all_the_same_when_the_store_takes_it_away() {
+    let vault = open(load(&furnished()));
+    one_org(&vault);
+    let file = whole(&vault);
+    let new = Arc::new(MemoryStore::new());
+    block_on(as_new(&file, unlock(), Arc::clone(&new))).unwrap();
+    let (into, target) = empty();
+    block_on(block_on(opened(&file, unlock())).restore_org(id(), &target, |_| ())).unwrap();
+    for store in [new, into] {
+        let mut restored = rows(&store);
+        let notes = restored.len();
+        restored.retain(|key, _| RowKey::parse(key).kind != Kind::Export);
+        assert_eq!(restored.len() + 1, notes);
+        let receipt = block_on(org(&open(load(&restored))).shred()).unwrap();
+        let because = vec![NotDestroyed::RootInUse, NotDestroyed::OrgBackup];
+        assert_eq!(receipt.effect, ShredEffect::Logical { because });
+    }
 }
 
 #[test]

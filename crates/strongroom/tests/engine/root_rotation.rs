@@ -8,13 +8,14 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::Store;
+use strongroom::provider::ProviderKey;
 use strongroom::store::StoreErrorKind::{Contention, Indeterminate, Unavailable};
+use strongroom::store::{Store, WriteBatch};
 use strongroom::{
-    Argon2Params, Backup, DataKeys, Error, JobKind, JobOutcome, OnUnreadable, PageRequest, RawKey,
+    Argon2Params, Backup, Damage, DataKeys, Error, JobKind, JobOutcome, OnUnreadable, PageRequest, RawKey,
     RootRotation, Scope, SlotError, SlotId, Unlock, Vault, VaultOptions,
 };
-use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
+use strongroom_conformance::{FakeProvider, Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
@@ -240,6 +241,52 @@ fn a_keyring_that_does_not_open_keeps_the_old_root_unless_forced() {
     block_on(job.retry(OnUnreadable::DestroyKeys)).unwrap();
     assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Finished);
     let _rotation = block_on(open(Arc::clone(&store)).rotate_root(keep_all())).unwrap();
+}
+
+#[test]
+fn a_new_root_that_was_told_to_destroy_the_old_one_does_although_a_keyring_does_not_open() {
+    let mut damaged = furnished();
+    let is_accounts = |key: &RowKey| key.kind == Kind::Keyring && !key.rest.is_empty();
+    let row = damaged.iter_mut().find(|(key, _)| is_accounts(&RowKey::parse(key))).unwrap().1;
+    *row.last_mut().unwrap() ^= 1;
+    let vault = open(load(&damaged));
+    let rotation = keep_all().on_unreadable(OnUnreadable::DestroyKeys);
+    let report = block_on(block_on(vault.rotate_root(rotation)).unwrap().job.run()).unwrap();
+    assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 1));
+}
+
+#[test]
+fn a_slot_that_was_put_back_with_a_former_root_is_not_taken_for_one_that_is_kept() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let before = rows(&store);
+    let new = block_on(vault.rotate_root(keep_all())).unwrap();
+    block_on(new.job.run()).unwrap();
+    let mut put_back = WriteBatch::default();
+    let is_slot = |key: &Vec<u8>| RowKey::parse(key).kind == Kind::Slot;
+    before.into_iter().filter(|(key, _)| is_slot(key)).for_each(|(key, row)| put_back.put(key.into(), row));
+    block_on(store.commit(Arc::new(put_back))).unwrap();
+    let refused = block_on(vault.rotate_root(keep_all()));
+    assert!(matches!(refused, Err(Error::Damaged { cause: Damage::Inconsistent, .. })), "{refused:?}");
+}
+
+#[test]
+fn slots_of_two_devices_of_one_kind_are_each_kept_by_its_own() {
+    let devices = ["key-1", "key-2"].map(|name| {
+        let device = FakeProvider::new("hsm");
+        device.use_key(ProviderKey::new(name, 1));
+        device
+    });
+    let key = |device: &FakeProvider| Unlock::provider(Arc::new(device.clone()));
+    devices[1].forget(&ProviderKey::new("key-1", 1));
+    let vault = block_on(Vault::create(MemoryStore::new(), key(&devices[0]))).unwrap();
+    block_on(vault.slots().add(key(&devices[1]))).unwrap();
+    for rotation in [[0, 1], [1, 0]] {
+        let rotation = rotation.into_iter().fold(RootRotation::new(), |all, at| all.keep(key(&devices[at])));
+        let new = block_on(vault.rotate_root(rotation)).unwrap();
+        assert_eq!(new.kept.len(), 2);
+        block_on(new.job.run()).unwrap();
+    }
 }
 
 /// Whatever job is left is run; then every root row is under the root that opens the vault.

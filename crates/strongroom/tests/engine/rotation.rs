@@ -143,6 +143,8 @@ fn a_key_that_is_not_due_stays() {
     assert_eq!(run(DataKeys::all().rows_at_least(1_000)), 0);
     assert_eq!(run(DataKeys::all().rows_at_least(5)), 2, "of the org and of account a");
     assert_eq!(run(DataKeys::all().older_than(second).rows_at_least(0)), 3);
+    assert_eq!(run(DataKeys::all().rows_at_least(1)), 3, "account u has one row");
+    assert_eq!(run(DataKeys::all().rows_at_least(2)), 2);
 }
 
 #[test]
@@ -176,6 +178,41 @@ fn a_row_that_does_not_open_is_told_and_keeps_the_old_key() {
     let report = block_on(job.run()).unwrap();
     assert_eq!((report.outcome, report.progress.keys_destroyed), (JobOutcome::Finished, 3));
     audit(&store);
+}
+
+#[test]
+fn a_job_that_is_retried_counts_its_rows_anew_and_keeps_its_time_and_its_keys() {
+    let mut damaged = furnished();
+    let row = damaged.iter_mut().find(|(key, _)| RowKey::parse(key).kind == Kind::Credential).unwrap().1;
+    *row.last_mut().unwrap() ^= 1;
+    let (clock, hooked) = (clock_at(1_000), Hooked::new(load(&damaged)));
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(hooked.clone(), unlock())).unwrap();
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    // Once the run has begun.
+    hooked.once_after(Point::AfterRead, 1, move || clock.set(3_000));
+    let blocked = block_on(job.run()).unwrap().progress;
+    assert_eq!((blocked.worked_ms, blocked.keys_made, blocked.keys_destroyed), (2_000, 3, 2));
+    block_on(job.retry(OnUnreadable::KeepKeys)).unwrap();
+    let retried = block_on(job.info()).unwrap().unwrap().progress.unwrap();
+    assert_eq!((retried.worked_ms, retried.keys_made, retried.keys_destroyed), (2_000, 3, 2));
+    assert_eq!((retried.done, retried.failed, retried.total, retried.keys_kept), (0, 0, None, 0));
+    assert_eq!(retried.unreadable, []);
+}
+
+#[test]
+fn a_job_says_whose_keys_it_rotates() {
+    let vault = open(load(&furnished()));
+    let tenant = (ORG.parse().unwrap(), Environment::test());
+    let of = |keys: DataKeys| {
+        let job = block_on(vault.rotate_data_keys(&keys)).unwrap();
+        let info = block_on(job.info()).unwrap().unwrap();
+        (info.tenant, info.account)
+    };
+    assert_eq!(of(DataKeys::all()), (None, None));
+    assert_eq!(of(DataKeys::of_org(tenant.0, tenant.1.clone())), (Some(tenant.clone()), None));
+    let of_account = DataKeys::of_account(tenant.0, tenant.1.clone(), account("a"));
+    assert_eq!(of(of_account), (Some(tenant), Some(account("a"))));
 }
 
 /// The row as it was before its last bit was flipped.
@@ -265,6 +302,7 @@ fn a_lease_keeps_others_out_until_it_runs_out() {
     assert_eq!(block_on(other.run_jobs()).unwrap(), 0);
     block_on(mine.step()).unwrap();
     clock.set(until.as_ms());
+    assert_eq!(block_on(mine.info()).unwrap().unwrap().state, JobState::Ready);
     assert_eq!(block_on(theirs.step()).unwrap().outcome, JobOutcome::Unfinished, "it was taken over");
     assert!(matches!(block_on(mine.step()).unwrap().outcome, JobOutcome::Held { .. }));
     assert_eq!(block_on(theirs.run()).unwrap().outcome, JobOutcome::Finished);

@@ -113,6 +113,18 @@ fn every_write_shows_in_the_next_resolve_of_a_run_that_was_kept() {
 }
 
 #[test]
+fn a_write_of_one_org_leaves_the_runs_of_others_as_they_are() {
+    let store = Faulty::new(Hooked::new(load(&furnished())));
+    let vault = open(store.clone());
+    let kept = keep(&org(&vault));
+    let others = vault.org(crate::rig::OTHER_ORG.parse().unwrap(), org(&vault).environment().clone());
+    block_on(others.define(text("V"))).unwrap();
+    let reads = store.reads_len();
+    assert_eq!(all(&org(&vault)).unwrap(), kept);
+    assert_eq!(store.reads_len(), reads);
+}
+
+#[test]
 fn rotations_and_shreds_leave_no_run_as_it_was() {
     let base = furnished();
     type Drops = (&'static str, fn(&Vault));

@@ -165,3 +165,16 @@ fn a_retired_vault_refuses_other_settings_and_a_locked_one_too() {
     block_on(vault.copy_to(&Arc::new(MemoryStore::new()), |_| ())).unwrap();
     assert!(matches!(change(&vault), Err(Error::Retired)));
 }
+
+#[test]
+fn a_first_key_after_a_change_that_this_engine_made_itself_loses_no_race() {
+    let store = strongroom_conformance::Faulty::new(crate::rig::load(&crate::rig::furnished()));
+    let vault = crate::rig::open(store.clone());
+    let org = crate::rig::org(&vault);
+    for account in ["new", "newer"] {
+        futures_executor::block_on(vault.check_writes()).unwrap();
+        let commits = store.commits_len();
+        futures_executor::block_on(org.set_value("S", crate::rig::of_account(account), "s")).unwrap();
+        assert_eq!(store.commits_len() - commits, 1);
+    }
+}

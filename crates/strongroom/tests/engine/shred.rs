@@ -223,6 +223,37 @@ fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
 }
 
 #[test]
+fn a_key_that_its_provider_does_not_know_before_its_day_is_scheduled_until_that_day() {
+    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    let options = strongroom::VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
+    let until = Timestamp::from_ms(5_000);
+    hsm.on_destroy(OnDestroy::Schedule(until));
+    settle(&vault, &receipt, &hsm, &SURE);
+    hsm.forget(&ProviderKey::new("key-1", 1));
+    clock.set(4_999);
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::Scheduled { until });
+}
+
+#[test]
+fn an_outage_on_the_day_of_a_deletion_is_no_proof_of_it() {
+    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
+    let (store, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    let options = strongroom::VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
+    hsm.on_destroy(OnDestroy::Schedule(Timestamp::from_ms(5_000)));
+    settle(&vault, &receipt, &hsm, &SURE);
+    clock.set(5_000);
+    hsm.fail(Some(ProviderErrorKind::Unavailable));
+    let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
+    let settled = block_on(vault.settle_shred(receipt, &providers, &SURE));
+    assert!(matches!(settled, Err(Error::Provider(_))), "{settled:?}");
+}
+
+#[test]
 fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));
@@ -316,6 +347,17 @@ fn a_key_that_its_provider_cannot_destroy_may_be_used_again() {
     hsm.on_destroy(OnDestroy::Refuse);
     let refused = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
+    add_under(&vault, &hsm, &ProviderKey::new("key-1", 1)).unwrap();
+}
+
+#[test]
+fn a_key_that_its_provider_never_scheduled_and_does_not_know_is_not_confirmed_and_may_be_used_again() {
+    let hsm = FakeProvider::new("hsm");
+    let (_, vault) = vault_of(provided(&hsm));
+    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
+    hsm.forget(&ProviderKey::new("key-1", 1));
+    let unknown = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([unknown]));
     add_under(&vault, &hsm, &ProviderKey::new("key-1", 1)).unwrap();
 }
 

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::provider::KeyProvider;
-use strongroom::{Assume, Environment, Error, IfChanged, RootRotation, ShredEffect, Unlock, Vault};
-use strongroom_conformance::FakeProvider;
+use strongroom::store::StoreErrorKind::{Contention, Unavailable};
+use strongroom::store::{Store, WriteBatch};
+use strongroom::{
+    Assume, Environment, Error, IfChanged, RootRotation, ShredEffect, ShredReceipt, Unlock, Vault,
+};
+use strongroom_conformance::{FakeProvider, Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Kind, ORG, RowKey, account, audit, furnished, load, of_account, open, org, rows, sound,
+    Hooked, Kind, ORG, Point, RowKey, account, audit, furnished, load, of_account, open, org, rows, sound,
     stop_after_first_commit, text, verified, view,
 };
 
@@ -26,12 +30,72 @@ fn nothing_is_left_of_an_org_but_its_keyrings_without_keys_and_others_are_untouc
     assert_eq!(receipt.keys.len(), 3, "the org's, and those of two accounts");
     assert_eq!(receipt.root_id, vault.root_id());
     assert_eq!(view(&live), before);
-    let left: Vec<_> = rows(&store).keys().map(|key| RowKey::parse(key)).collect();
-    let of_test = left.iter().filter(|key| key.tenant.ends_with(b"\0test\0") && key.kind != Kind::Epoch);
-    assert!(of_test.clone().all(|key| key.kind == Kind::Keyring), "{:?}", of_test.collect::<Vec<_>>());
-    audit(&store);
+    assert_nothing_left(&store);
     let again = block_on(org(&vault).shred()).unwrap();
     assert_eq!(again.keys, receipt.keys, "nothing more is there to drop");
+}
+
+/// Of the org there are keyrings without keys, and nothing else.
+fn assert_nothing_left(store: &impl Store) {
+    let left: Vec<_> = rows(store).keys().map(|key| RowKey::parse(key)).collect();
+    let of_test = left.iter().filter(|key| key.tenant.ends_with(b"\0test\0") && key.kind != Kind::Epoch);
+    assert!(of_test.clone().all(|key| key.kind == Kind::Keyring), "{:?}", of_test.collect::<Vec<_>>());
+    audit(store);
+}
+
+#[test]
+fn a_shred_that_loses_a_race_for_any_of_its_batches_leaves_no_more_than_another() {
+    let base = furnished();
+    let alone = block_on(org(&open(load(&base))).shred()).unwrap().keys;
+    for commit in 0.. {
+        let store = Faulty::new(load(&base)).on_commits(commit..=commit, Fault::Before(Contention));
+        let vault = open(store.clone());
+        let receipt = block_on(org(&vault).shred()).unwrap();
+        assert_eq!(receipt.keys, alone, "commit {commit}");
+        drop(vault);
+        assert_nothing_left(&store.reopen());
+        if store.commits_len() <= commit {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_shred_that_a_new_root_overtakes_at_any_batch_leaves_no_more_than_another() {
+    let base = furnished();
+    let alone = block_on(org(&open(load(&base))).shred()).unwrap().keys;
+    for skip in 0.. {
+        let store = load(&base);
+        let hooked = Hooked::new(Arc::clone(&store));
+        let vault = open(hooked.clone());
+        let other = vault.clone();
+        hooked.once_after(Point::BeforeCommit, skip, move || {
+            let new = block_on(other.rotate_root(RootRotation::new().keep(crate::rig::unlock()))).unwrap();
+            block_on(new.job.run()).unwrap();
+        });
+        let receipt = block_on(org(&vault).shred()).unwrap();
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+        assert_eq!(receipt.keys, alone, "before commit {skip}");
+        assert_nothing_left(&store);
+    }
+}
+
+#[test]
+fn an_outage_at_any_read_of_a_shred_is_told() {
+    let base = furnished();
+    for read in 0.. {
+        let store = Faulty::new(load(&base));
+        let vault = open(store.clone());
+        let opened = store.reads_len();
+        let store = store.on_reads(opened + read..=opened + read, Fault::Before(Unavailable));
+        let answer = block_on(org(&vault).shred());
+        if store.reads_len() <= opened + read {
+            break;
+        }
+        assert!(matches!(answer, Err(Error::Store(_))), "read {read}: {answer:?}");
+    }
 }
 
 #[test]
@@ -133,17 +197,57 @@ fn a_record_whose_row_is_still_there_is_not_unchanged_after_a_shred() {
 #[test]
 fn the_shred_of_an_org_is_settled_as_that_of_an_account() {
     let hsm = FakeProvider::new("hsm");
-    let unlock = || Unlock::provider(Arc::new(hsm.clone()));
-    let vault = block_on(Vault::create(Arc::new(MemoryStore::new()), unlock())).unwrap();
+    let vault = block_on(Vault::create(Arc::new(MemoryStore::new()), provided(&hsm))).unwrap();
     block_on(org(&vault).define(text("V"))).unwrap();
     let receipt = block_on(org(&vault).shred()).unwrap();
+    let effect = settle_under_a_new_root(&vault, &hsm, receipt);
+    assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
+}
+
+fn provided(hsm: &FakeProvider) -> Unlock {
+    Unlock::provider(Arc::new(hsm.clone()))
+}
+
+fn settle_under_a_new_root(vault: &Vault, hsm: &FakeProvider, receipt: ShredReceipt) -> ShredEffect {
     hsm.use_key(strongroom::provider::ProviderKey::new("key-2", 1));
-    let new = block_on(vault.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+    let new = block_on(vault.rotate_root(RootRotation::new().keep(provided(hsm)))).unwrap();
     block_on(new.job.run()).unwrap();
     let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
     let sure = [Assume::NoOtherProcess, Assume::NoBackup];
-    let settled = block_on(vault.settle_shred(receipt, &providers, &sure)).unwrap();
-    assert!(matches!(settled.effect, ShredEffect::KeyDestroyed { .. }), "{:?}", settled.effect);
+    block_on(vault.settle_shred(receipt, &providers, &sure)).unwrap().effect
+}
+
+#[test]
+fn the_keys_of_a_keyring_that_the_store_shows_only_at_the_end_are_noted_as_well() {
+    for skip in 0.. {
+        let (store, hsm) = (Arc::new(MemoryStore::new()), FakeProvider::new("hsm"));
+        let vault = block_on(Vault::create(Arc::clone(&store), provided(&hsm))).unwrap();
+        block_on(org(&vault).create_account(account("a")).with_credential("k", "c").into_future()).unwrap();
+        block_on(org(&vault).delete_account(&account("a"))).unwrap();
+        let is_accounts = |key: &RowKey| key.kind == Kind::Keyring && !key.rest.is_empty();
+        let (key, row) = rows(&store).into_iter().find(|(key, _)| is_accounts(&RowKey::parse(key))).unwrap();
+        let commit = |batch: WriteBatch| block_on(store.commit(Arc::new(batch))).unwrap();
+        let mut hide = WriteBatch::default();
+        hide.delete(key.clone().into());
+        commit(hide);
+
+        let hooked = Hooked::new(Arc::clone(&store));
+        let vault = block_on(Vault::open(hooked.clone(), provided(&hsm))).unwrap();
+        let inner = Arc::clone(&store);
+        hooked.once_after(Point::AfterCommit, skip, move || {
+            let mut show = WriteBatch::default();
+            show.put(key.into(), row);
+            block_on(inner.commit(Arc::new(show))).unwrap();
+        });
+        let receipt = block_on(org(&vault).shred()).unwrap();
+        if hooked.hooks_left() > 0 {
+            assert!(skip > 2, "a shred makes more than {skip} commits");
+            break;
+        }
+        assert_eq!(receipt.keys.len(), 2, "shown after commit {skip}");
+        let effect = settle_under_a_new_root(&vault, &hsm, receipt);
+        assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{skip}: {effect:?}");
+    }
 }
 
 #[test]

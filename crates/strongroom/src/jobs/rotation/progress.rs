@@ -167,3 +167,30 @@ const REJECTED: u8 = 3;
 const INCONSISTENT: u8 = 4;
 const UNKNOWN_KEY: u8 = 5;
 const UNKNOWN_VERSION: u8 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_row_cannot_be_opened_is_what_its_error_said() {
+        let (row, dek_id) = (|| "a row".to_owned(), DekId::from_bytes([7; 16]));
+        let mut all = vec![
+            (Error::UnknownKey { row: row(), dek_id }, UnreadableCause::UnknownKey(dek_id)),
+            (Error::UnknownVersion { row: row(), version: 9 }, UnreadableCause::UnknownVersion(9)),
+        ];
+        for cause in [Damage::Missing, Damage::Malformed, Damage::Rejected, Damage::Inconsistent] {
+            all.push((Error::Damaged { row: row(), cause }, UnreadableCause::Damaged(cause)));
+        }
+        for (error, cause) in all {
+            let unreadable = Unreadable::of(&finding(error).unwrap());
+            assert_eq!(unreadable, Unreadable { row: row(), cause });
+        }
+    }
+
+    #[test]
+    fn a_rate_is_of_rows_in_a_second_and_needs_a_time() {
+        let progress = |worked_ms| JobProgress { done: 30, worked_ms, ..JobProgress::default() };
+        assert_eq!([0, 1_000, 2_000].map(|ms| progress(ms).rows_per_second()), [None, Some(30), Some(15)]);
+    }
+}

@@ -28,7 +28,7 @@ pub(crate) fn open_if_retired<'t>(
     key: &Key,
     found: &Versioned,
 ) -> Result<Option<RetiredRow<'t>>, Error> {
-    let Some(row) = tenant.id.parse(key).filter(|row| row.sealed_by().is_data_key()) else {
+    let Some(row) = tenant.id.parse(key) else {
         return Err(Error::damaged("a row whose key is none of the format's", Damage::Malformed));
     };
     let is_active = |id| keys.keyring.active().is_some_and(|active| *active.id() == id);

@@ -260,6 +260,10 @@ mod tests {
         change.definition_id = DefinitionId::from_bytes(&[1; 12]);
         change.name = Some("V".to_owned());
         change.linked_account = "a".parse().ok();
+        change.workflow = "w".parse().ok();
+        change.integration = "crm".parse().ok();
+        change.document_id = DocumentId::from_bytes(&[3; 12]);
+        change.before = Some(Revision::from_u64(6));
         change.connection = "work".parse().ok();
         change.after = Some(Revision::from_u64(7));
         let start = Some(ChainStart { number: 1, salt: [2; 16] });
@@ -279,6 +283,16 @@ mod tests {
             let mut other = bytes.clone();
             other[at] ^= 1;
             assert_ne!(EventBody::decode(&other), Ok(body()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_dropped_late_takes_no_later_one_back() {
+        let cut = |sequence| ChainCut { chain: [1; 8], sequence, hash: [2; 32], at_ms: sequence };
+        let mut floor = AuditFloorBody::default();
+        for (dropped, last) in [(2, 2), (3, 3), (1, 3)] {
+            floor.drop_event(cut(dropped), None);
+            assert_eq!(floor.cut, [cut(last)]);
         }
     }
 

@@ -29,8 +29,8 @@ pub(super) fn len_max(metadata: &Metadata) -> usize {
     let Some(entries) = metadata.entries() else { return 0 };
     let texts = [&entries.author, &entries.request_id, &entries.note].into_iter().flatten();
     let labels = entries.labels.iter();
-    // A key and a head of three bytes for each, and the time.
-    texts.chain(labels).map(|text| text.len() + 4).sum::<usize>() + 16
+    // A key and a head of three bytes for each, and the time, a deletion and the head of the labels.
+    texts.chain(labels).map(|text| text.len() + 4).sum::<usize>() + 14
 }
 
 /// Writes them after the entries that every body has.

@@ -154,6 +154,7 @@ mod tests {
             "a5006176010102020562 6161 0361 61",
             "a500617601010202036161036161",
             "a40061760101020206826162 6161",
+            "a40061760101020208 f4",
         ] {
             let bytes = hex::decode(bad.replace(' ', "")).unwrap();
             assert!(matches!(ValueBody::decode(Zeroizing::new(bytes)), Err(RowError::Malformed)), "{bad}");
