@@ -125,14 +125,12 @@ impl Tenant {
     }
 
     fn cached_catalog(&self, freshness: Freshness) -> Option<(Catalog, Tag)> {
-        if self.engine.caches.are_changing() {
+        if freshness != Freshness::Cached || self.engine.caches.are_changing() {
             return None;
         }
         let tables = self.engine.caches.tables();
         let cached = tables.catalogs.get(self.id.epoch().key().as_bytes());
-        let sole = !self.engine.is_shared();
-        let usable = |tag| freshness == Freshness::Cached && (!sole || tag == Tag::Sole);
-        cached.filter(|(_, tag)| usable(*tag)).map(|(catalog, tag)| (Arc::clone(catalog), tag))
+        cached.map(|(catalog, tag)| (Arc::clone(catalog), tag))
     }
 
     /// Opens the definitions with these ids, or all, except those cached from this very row.

@@ -395,6 +395,29 @@ mod tests {
     }
 
     #[test]
+    fn the_ids_of_a_path_take_room_too() {
+        let packs = packs(1 << 16);
+        for number in 0..100 {
+            keep(&packs, &format!("{number:4000}"), now(&packs), 0);
+        }
+        // Each path is held twice.
+        assert!((1..=(1 << 16) / 8_000).contains(&packs.len()));
+    }
+
+    #[test]
+    fn tenants_whose_packs_made_room_are_not_remembered_for_long() {
+        let packs = packs(4_096);
+        let pack =
+            || Packing::new(0, 0).seal(b"", Arc::default(), now(&packs).unwrap(), Timestamp::from_ms(0));
+        for number in 0..1_000 {
+            let tenant = number.to_string();
+            let pack = pack().unwrap().unwrap();
+            packs.held.write().unwrap().insert(tenant.as_bytes(), Key::from(tenant.as_bytes()), pack);
+        }
+        assert!(packs.held.read().unwrap().tenants.len() < 2 * TENANTS_SPARE);
+    }
+
+    #[test]
     fn what_made_room_is_not_remembered_for_long() {
         let packs = packs(4_096);
         for number in 0..10_000 {

@@ -211,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_is_seen_or_written_again_counts_as_seen_from_the_first_time_on() {
+        let (seen, tenant) = (Seen::new(8), tenant());
+        let row = tenant.keyring(None);
+        seen.check(&row, at(5), seen.began()).unwrap();
+        let began = seen.began();
+        seen.check(&row, at(5), seen.began()).unwrap();
+        seen.wrote(&row.key(), at(5));
+        assert!(seen.check(&row, at(4), began).is_err());
+
+        seen.wrote_record(&row.key(), at(5));
+        let began = seen.began();
+        seen.wrote_record(&row.key(), at(5));
+        assert!(!seen.is_newest_record(&row.key(), Some(at(4)), began));
+    }
+
+    #[test]
     fn a_record_that_was_older_or_gone_before_its_reader_began_does_not_come_back() {
         let (seen, key) = (Seen::new(8), Key::from(b"r".as_slice()));
         let is_newest = |found, began| seen.is_newest_record(&key, found, began);
