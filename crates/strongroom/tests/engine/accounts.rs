@@ -341,6 +341,23 @@ fn a_revision_from_before_a_delete_never_fits_an_account_made_after_it() {
 }
 
 #[test]
+fn a_write_while_an_account_is_registered_keeps_its_other_conditions() {
+    with_org(async |org| {
+        org.define(text("V")).await?;
+        let known = org.create_account(id("a")).await?.info().await?.unwrap();
+        let first = || WriteOptions::expecting(Expected::Absent).while_registered(&known);
+        org.set_value_with("V", Scope::Org, "1", first()).await?;
+        let again = org.set_value_with("V", Scope::Org, "2", first()).await;
+        assert!(matches!(again, Err(Error::Unexpected { .. })));
+        org.delete_value("V", Scope::Org).await?;
+        org.delete_account(&id("a")).await?;
+        let late = org.set_value_with("V", Scope::Org, "3", first()).await;
+        assert!(matches!(late, Err(Error::AccountNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
 fn accounts_are_listed_in_the_order_of_the_bytes_of_their_ids() {
     with_org(async |org| {
         for account in ["b", "a\u{ff}", "a/", "aa", "a", "B"] {

@@ -70,6 +70,21 @@ fn a_new_process_writes_on_where_the_head_or_the_note_of_the_audit_cannot_be_rea
 }
 
 #[test]
+fn a_head_or_note_of_the_audit_that_a_later_release_wrote_is_not_taken_for_lost() {
+    for kind in [Kind::AuditHead, Kind::AuditFloor] {
+        let kept = audited();
+        let before = rows(&*kept.store);
+        let (key, row) = before.iter().find(|(key, _)| RowKey::parse(key).kind == kind).unwrap();
+        let mut later = row.clone();
+        later[1] = 9;
+        put(&kept, key, Some(&later));
+        let answer = block_on(kept.other_engine().set_value("V", Scope::Org, "v"));
+        assert!(matches!(answer, Err(Error::UnknownVersion { version: 9, .. })), "{kind:?}: {answer:?}");
+        assert_eq!(rows(&*kept.store)[key], later, "{kind:?}");
+    }
+}
+
+#[test]
 fn a_head_that_was_lost_is_told_once_until_the_events_after_it_are_dropped() {
     for is_gone in [false, true] {
         let kept = audited();

@@ -35,6 +35,7 @@ mod dropped_keys;
 mod durability;
 mod ensure_definitions;
 mod envelope;
+mod event_fields;
 mod events;
 mod explain;
 mod fence;

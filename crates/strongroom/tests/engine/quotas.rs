@@ -13,7 +13,7 @@ use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
-    Account, Backup, Error, IntegrationId, Org, Quota, Quotas, Scope, Usage, Vault, VaultOptions,
+    Account, Backup, Error, IntegrationId, NewValue, Org, Quota, Quotas, Scope, Usage, Vault, VaultOptions,
     WriteOptions,
 };
 use strongroom_memory::MemoryStore;
@@ -67,6 +67,18 @@ fn an_account_holds_its_values_and_no_more() {
         // A definition that is deleted takes its values with it.
         org.delete_definition("V2").await?;
         a.set_value("V0", "v").await.map(drop)
+    });
+}
+
+#[test]
+fn a_batch_is_charged_to_each_account_for_its_own_rows() {
+    with_quotas(Quotas::default().account_values_max(3), async |org, _| {
+        let at = |name: &'static str, owner| NewValue::new(name, account(owner), "v");
+        org.set_values(&[at("V0", "a"), at("V1", "a"), at("V0", "b"), at("V1", "b")]).await?;
+        org.set_values(&[at("V2", "a"), at("V2", "b")]).await?;
+        assert_refused(org.set_values(&[at("V0", "c"), at("V3", "b")]).await, Quota::AccountValues, 3);
+        assert!(org.value("V0", account("c")).await?.is_none());
+        Ok(())
     });
 }
 

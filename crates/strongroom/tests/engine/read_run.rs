@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use strongroom::{Error, ReadError, Resolution, Scope, ScopePath, Secret};
+use strongroom::{
+    Error, ReadError, Resolution, Scope, ScopePath, Secret, SecretBytes, VarFormat, Variable,
+    VariableDefinition,
+};
 
 use crate::common::{text, with_org};
 
@@ -124,3 +127,40 @@ const EVERYTHING: [(&str, &str); 9] = [
     ("MAYBE", ""),
     ("WRAPPED", "-1"),
 ];
+
+#[test]
+fn a_format_fits_a_type_that_reads_its_values() {
+    fn fits<T: Variable>(format: VarFormat) -> bool {
+        VariableDefinition::read_as::<T>("V", format).is_ok()
+    }
+    assert!(fits::<u16>(VarFormat::Integer) && !fits::<u16>(VarFormat::Url));
+    assert!(fits::<Option<u16>>(VarFormat::Integer) && !fits::<Option<u16>>(VarFormat::Url));
+    assert!(fits::<String>(VarFormat::Url) && fits::<Secret>(VarFormat::Url));
+    assert!(fits::<SecretBytes>(VarFormat::Base64) && !fits::<SecretBytes>(VarFormat::Url));
+}
+
+#[test]
+fn a_default_is_one_that_its_type_reads() {
+    fn with_default<T: Variable>(default: &str) -> Result<Option<String>, Error> {
+        let definition = VariableDefinition::read_as::<T>("V", T::format())?.default_read_as::<T>(default)?;
+        assert_eq!(definition.name, "V");
+        Ok(definition.default)
+    }
+    assert_eq!(with_default::<u16>("8080").unwrap().as_deref(), Some("8080"));
+    assert_eq!(with_default::<String>("text").unwrap().as_deref(), Some("text"));
+    assert!(with_default::<u16>("70000").is_err() && with_default::<Option<u16>>("70000").is_err());
+}
+
+#[test]
+fn a_value_is_read_as_it_was_set_whether_or_not_it_may_be_missing() {
+    with_org(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "text").await?;
+        let found = org.resolve("V", &ScopePath::org()).await?;
+        assert_eq!(<String as Variable>::read(found.as_ref(), "V").unwrap(), "text");
+        assert_eq!(<Option<String> as Variable>::read(found.as_ref(), "V").unwrap().as_deref(), Some("text"));
+        assert!(<String as Variable>::read(None, "V").is_err());
+        assert_eq!(<Option<String> as Variable>::read(None, "V").unwrap(), None);
+        Ok(())
+    });
+}

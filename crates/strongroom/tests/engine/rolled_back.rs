@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use futures_executor::block_on;
-use strongroom::store::{Store as _, WriteBatch};
+use strongroom::store::{Key, Store as _, WriteBatch};
 use strongroom::{
     Cause, DataKeys, DefinitionChange, Error, ErrorKind, Org, RawKey, RootRotation, Scope, ScopePath, Unlock,
     VarFormat, VariableDefinition, Vault, VaultOptions,
@@ -56,6 +56,46 @@ fn nothing_is_read_or_sealed_under_the_keys_of_a_keyring_that_was_put_back() {
         assert!(report.findings.iter().any(|finding| matches!(finding.cause, Cause::RolledBack { .. })));
         Ok(())
     });
+}
+
+#[test]
+fn a_keyring_without_keys_that_a_shred_left_does_not_come_back_over_the_keys_made_since() {
+    run(async {
+        let store = OldNumbers::default();
+        let (_vault, org) = org_with_a_value(&store).await?;
+        let _logical = org.shred().await?;
+        let shredded = keyrings(&store).await;
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        org.set_value("PORT", Scope::Org, "81").await?;
+
+        store.put(shredded).await;
+        forget(&org).await?;
+        assert_rolled_back(org.value("PORT", Scope::Org).await, "keyring");
+        assert_rolled_back(org.set_value("PORT", Scope::Org, "82").await, "keyring");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_keyring_from_before_a_shred_that_comes_back_after_it_opens_nothing_and_is_no_alarm() {
+    run(async {
+        let store = OldNumbers::default();
+        let (_vault, org) = org_with_a_value(&store).await?;
+        let before = keyrings(&store).await;
+        let _logical = org.shred().await?;
+
+        store.put(before).await;
+        forget(&org).await?;
+        assert!(org.definition("PORT").await?.is_none());
+        assert!(org.resolve_all(&ScopePath::org()).await?.values.is_empty());
+        Ok(())
+    });
+}
+
+async fn keyrings(store: &OldNumbers) -> Vec<(Key, Vec<u8>)> {
+    let mut rows = store.rows(&[1]).await;
+    rows.retain(|(key, _)| RowKey::parse(key.as_bytes()).kind == Kind::Keyring);
+    rows
 }
 
 #[test]

@@ -14,8 +14,8 @@ use strongroom::{
 
 use crate::audit::{self, opened};
 use crate::rig::{
-    Hooked, Kind, Paged, RowKey, Rows, account, dek_id, empty, load, of_account, of_workflow, open, org,
-    rows, target, text, unlock,
+    Hooked, Kind, Paged, RowKey, Rows, account, base, dek_id, empty, load, of_account, of_workflow, open,
+    org, rows, target, text, unlock,
 };
 
 const PAGE: usize = 4;
@@ -174,4 +174,23 @@ fn a_scope_is_removed_only_if_no_page_of_its_values_holds_one() {
         assert_eq!(answer.is_ok(), len == 0, "{len}");
         audit::quiet(&store);
     }
+}
+
+#[test]
+fn values_that_no_index_row_leads_to_go_with_their_definition_however_many_pages_they_are() {
+    let whole = base(async |org| {
+        org.define(text("V")).await?;
+        for number in 0..20 {
+            org.set_value("V", of_workflow(&format!("w{number}")), "v").await?;
+        }
+        Ok(())
+    });
+    let mut left = rows(&whole);
+    left.retain(|key, _| RowKey::parse(key).kind != Kind::DefinitionValue);
+    let store = load(&left);
+    // 16 keys a page.
+    let vault = open(Paged::of(Arc::clone(&store), 1));
+    block_on(org(&vault).delete_definition("V")).unwrap();
+    block_on(vault.run_jobs()).unwrap();
+    assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 0);
 }

@@ -1,0 +1,170 @@
+//! An event says of each change which document it is, and from which revision to which.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use strongroom::{
+    AuditChange, AuditFilter, DefinitionChange, Error, EventKind, PageRequest, Revision, Scope, ValueWritten,
+};
+
+use crate::audit_kept::Kept;
+use crate::common::run;
+use crate::rig::{account, of_account, of_workflow, text};
+
+/// The last change that was noted, which must be of this kind.
+async fn last(kept: &Kept, kind: EventKind) -> Result<AuditChange, Error> {
+    let page = kept.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await?;
+    let change = page.items.last().and_then(|event| event.changes.last()).unwrap().clone();
+    assert_eq!(change.kind, kind);
+    Ok(change)
+}
+
+/// The name, the account, the workflow, the integration and the connection.
+fn names(change: &AuditChange) -> [&str; 5] {
+    [
+        change.name.as_deref().unwrap_or_default(),
+        change.linked_account.as_ref().map_or("", |id| id.as_str()),
+        change.workflow.as_ref().map_or("", |id| id.as_str()),
+        change.integration.as_ref().map_or("", |id| id.as_str()),
+        change.connection.as_ref().map_or("", |id| id.as_str()),
+    ]
+}
+
+fn revisions(change: &AuditChange) -> [Option<Revision>; 2] {
+    [change.before, change.after]
+}
+
+#[test]
+fn a_change_of_a_definition_names_it_and_its_revisions() {
+    run(async {
+        let kept = Kept::new();
+        let id = kept.org.define(text("N")).await?;
+        let made = kept.org.definition("N").await?.unwrap().revision;
+        let change = last(&kept, EventKind::DefinitionCreated).await?;
+        assert_eq!((change.definition_id, names(&change)), (Some(id), ["N", "", "", "", ""]));
+        assert_eq!(revisions(&change), [None, Some(made)]);
+        let renamed = kept.org.update_definition("N", DefinitionChange::new().name("M")).await?.revision;
+        let change = last(&kept, EventKind::DefinitionUpdated).await?;
+        assert_eq!((change.definition_id, names(&change)[0]), (Some(id), "M"));
+        assert_eq!(revisions(&change), [Some(made), Some(renamed)]);
+        kept.org.delete_definition("M").await?;
+        let change = last(&kept, EventKind::DefinitionDeleted).await?;
+        assert_eq!((change.definition_id, names(&change)[0]), (Some(id), "M"));
+        assert_eq!(revisions(&change), [Some(renamed), None]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_change_of_a_value_names_its_variable_its_scope_its_id_and_its_revisions() {
+    run(async {
+        let kept = Kept::new();
+        for (scope, account, workflow) in
+            [(Scope::Org, "", ""), (of_account("a"), "a", ""), (of_workflow("w"), "", "w")]
+        {
+            let check = |change: &AuditChange, one: &ValueWritten| {
+                assert_eq!(names(change), ["V", account, workflow, "", ""]);
+                assert_eq!(
+                    (change.definition_id, change.document_id),
+                    (Some(one.definition_id), Some(one.id))
+                );
+            };
+            let made = kept.org.set_value("V", scope.clone(), "1").await?;
+            let change = last(&kept, EventKind::ValueSet).await?;
+            check(&change, &made);
+            assert_eq!(revisions(&change), [None, Some(made.revision)]);
+            let again = kept.org.set_value("V", scope.clone(), "2").await?;
+            let change = last(&kept, EventKind::ValueSet).await?;
+            check(&change, &again);
+            assert_eq!(revisions(&change), [Some(made.revision), Some(again.revision)]);
+            kept.org.delete_value("V", scope).await?;
+            let change = last(&kept, EventKind::ValueDeleted).await?;
+            check(&change, &again);
+            assert_eq!(revisions(&change), [Some(again.revision), None]);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_change_of_an_account_names_it_and_the_revision_that_was_read() {
+    run(async {
+        let kept = Kept::new();
+        let handle = kept.org.create_account(account("a")).await?;
+        let change = last(&kept, EventKind::AccountCreated).await?;
+        assert_eq!((names(&change), change.before), (["", "a", "", "", ""], None));
+        let made = handle.info().await?.unwrap().revision;
+        kept.org.upsert_account(account("a")).name("A").await?;
+        let change = last(&kept, EventKind::AccountUpdated).await?;
+        assert_eq!((names(&change)[1], change.before), ("a", Some(made)));
+        let updated = handle.info().await?.unwrap().revision;
+        kept.org.delete_account(&account("a")).await?;
+        let change = last(&kept, EventKind::AccountDeleted).await?;
+        assert_eq!((names(&change)[1], change.before), ("a", Some(updated)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_change_of_a_connection_names_it_and_its_revisions() {
+    run(async {
+        let kept = Kept::new();
+        let handle = kept.org.create_account(account("a")).await?;
+        handle.add_connection(&"crm".parse()?, &"work".parse()?).await?;
+        let made = last(&kept, EventKind::ConnectionCreated).await?;
+        assert_eq!(names(&made), ["", "a", "", "crm", "work"]);
+        assert!(made.before.is_none() && made.after.is_some());
+        handle.delete_connection(&"crm".parse()?, &"work".parse()?).await?;
+        let ended = last(&kept, EventKind::ConnectionDisconnected).await?;
+        assert_eq!(names(&ended), ["", "a", "", "crm", "work"]);
+        assert_eq!(revisions(&ended), [made.after, None]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_change_of_a_credential_names_its_key_its_connection_and_its_revisions() {
+    run(async {
+        let kept = Kept::new();
+        let handle = kept.org.create_account(account("a")).await?;
+        handle.add_connection(&"crm".parse()?, &"work".parse()?).await?;
+        let app = handle.app("crm".parse()?).connection("work".parse()?);
+        let made = app.upsert("k", "1").await?.info.revision;
+        let change = last(&kept, EventKind::CredentialSet).await?;
+        assert_eq!(names(&change), ["k", "a", "", "crm", "work"]);
+        assert_eq!(revisions(&change), [None, Some(made)]);
+        let again = app.upsert("k", "2").await?.info.revision;
+        let change = last(&kept, EventKind::CredentialSet).await?;
+        assert_eq!(revisions(&change), [Some(made), Some(again)]);
+        app.delete("k").await?;
+        let change = last(&kept, EventKind::CredentialDeleted).await?;
+        assert_eq!(names(&change), ["k", "a", "", "crm", "work"]);
+        assert_eq!(revisions(&change), [Some(again), None]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_change_of_a_record_names_its_namespace_or_api_key_its_account_and_its_revisions() {
+    use EventKind::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated, RecordDeleted, RecordPut};
+    run(async {
+        let kept = Kept::new();
+        for (namespace, name, [first, later, end]) in [
+            ("notes", "notes", [RecordPut, RecordPut, RecordDeleted]),
+            ("api-key", "r", [ApiKeyCreated, ApiKeyUpdated, ApiKeyRevoked]),
+        ] {
+            let records = kept.org.reserved_records(namespace.parse()?).about(account("a"));
+            let made = records.put(&"r".parse()?, "1").await?.revision;
+            let change = last(&kept, first).await?;
+            assert_eq!(names(&change), [name, "a", "", "", ""]);
+            assert_eq!(revisions(&change), [None, Some(made)]);
+            let again = records.put(&"r".parse()?, "2").await?.revision;
+            let change = last(&kept, later).await?;
+            assert_eq!((names(&change)[1], revisions(&change)), ("a", [Some(made), Some(again)]));
+            records.delete(&"r".parse()?).await?;
+            let change = last(&kept, end).await?;
+            assert_eq!(names(&change), [name, "a", "", "", ""]);
+            assert_eq!(revisions(&change), [Some(again), None]);
+        }
+        Ok(())
+    });
+}
