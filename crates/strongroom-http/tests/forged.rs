@@ -92,6 +92,16 @@ async fn a_thousand_forged_tokens_of_an_org_that_is_not_known_cost_few_reads() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_not_read_the_key_of_an_org_takes_no_forged_token() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    let fresh = fixture.beside().await;
+    assert_eq!(with_token(&fresh, &forged_token(&token, 1)).await.status, 401);
+    assert_eq!(with_token(&fresh, &token).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_thousand_forged_keys_cost_few_reads() {
     let (fixture, gate) = fixture(Limits::default()).await;
     assert_eq!(with_key(&fixture, &fixture.key).await.status, 200);

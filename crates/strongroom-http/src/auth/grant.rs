@@ -286,6 +286,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_some_accounts_makes_no_key_of_others() {
+        let of = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| id.parse::<LinkedAccountId>().unwrap());
+            Grant::of([Right::Read]).only_accounts(ids).unwrap()
+        };
+        let all = Grant::of([Right::Read]);
+        assert!(all.covers(&of(&["a"])) && of(&["a", "b"]).covers(&of(&["a"])));
+        assert!(!of(&["a"]).covers(&all) && !of(&["a"]).covers(&of(&["a", "b"])));
+    }
+
+    #[test]
+    fn it_names_as_many_places_as_are_allowed_and_no_more() {
+        let names = |len, count| Grant::of([Right::Read]).only_names(vec!["N".repeat(len); count]);
+        let accounts = |count: usize| {
+            let ids = (0..count).map(|number| number.to_string().parse::<LinkedAccountId>().unwrap());
+            Grant::of([Right::Read]).only_accounts(ids)
+        };
+        assert!(names(NAME_BYTES_MAX, PLACES_MAX).is_ok() && accounts(PLACES_MAX).is_ok());
+        assert_eq!(names(NAME_BYTES_MAX + 1, 1), Err(GrantError::Name));
+        for count in [PLACES_MAX + 1, PLACES_MAX + 2] {
+            assert_eq!(names(1, count), Err(GrantError::TooMany));
+            assert_eq!(accounts(count), Err(GrantError::TooMany));
+        }
+    }
+
+    #[test]
     fn a_row_that_is_narrowed_in_a_way_of_a_later_release_is_none() {
         let row = |text: &str| serde_json::from_str::<GrantRow>(text).is_ok();
         assert!(row(r#"{"rights":["read","of_later"]}"#));

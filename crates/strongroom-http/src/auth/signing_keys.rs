@@ -118,3 +118,18 @@ pub(super) const SKEW_SECS: u64 = 60;
 const KEYS_MAX: usize = 10_000;
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_that_are_ended_again_are_ended_a_second_further_but_never_beyond_the_skew_of_clocks() {
+        let now = 1_000;
+        assert_eq!(ended_again(0, now), now);
+        assert_eq!(ended_again(now, now), now + 1);
+        assert_eq!(ended_again(now + SKEW_SECS, now), now + SKEW_SECS);
+        // Noted by a wrong clock.
+        assert_eq!(ended_again(now + SKEW_SECS + 1, now), now);
+    }
+}
