@@ -286,3 +286,19 @@ impl<R> fmt::Debug for Backup<R> {
 const READ_LEN: usize = 64 << 10;
 /// Tenants without jobs or keyrings skip numbers, at most three in a row, unless later versions fill them.
 const SECTIONS_SKIPPED_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::file::start_rows;
+
+    #[test]
+    fn a_section_skips_so_many_numbers_at_most() {
+        let most = u32::try_from(SECTIONS_SKIPPED_MAX).unwrap();
+        for (section, is_taken) in [(0, true), (most, true), (most + 1, false), (u32::MAX, false)] {
+            let mut body = Vec::new();
+            start_rows(&mut body, section, 0);
+            assert_eq!(Checked::default().take_rows(&body).is_ok(), is_taken, "section {section}");
+        }
+    }
+}

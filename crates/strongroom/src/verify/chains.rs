@@ -143,10 +143,12 @@ impl ChainWalk {
         // The highest number of a chain whose first event was dropped. Chains with lower numbers began earlier.
         let dropped = self.floor.chains_begun();
         for (number, start) in std::mem::take(&mut self.starts) {
-            let missing = number.saturating_sub(before.chains).saturating_sub(1);
-            let follows = missing == 0 && number > before.chains && before.last == start.previous;
-            let may_follow = missing > 0 && number.saturating_sub(1) <= dropped;
-            if !follows && !may_follow {
+            // If the first event of the chain before was dropped, only its number is known.
+            let follows = match number.checked_sub(1) {
+                Some(last) if last == before.chains => before.last == start.previous,
+                last => last.is_some_and(|last| last <= dropped),
+            };
+            if !follows {
                 self.break_at(tenant, TenantRow::Event(start.id));
             }
             before = AuditHeadBody { chains: number, last: start.hash };

@@ -50,10 +50,18 @@ fn what_comes_back_is_every_row_as_it_was() {
 
 #[test]
 fn notes_of_backups_of_an_org_come_along_once_whatever_its_environments() {
+    for more in [&[][..], &["production"], &["production", "staging"]] {
+        notes_come_along_once(more);
+    }
+}
+
+fn notes_come_along_once(more: &[&str]) {
     let source = load(&furnished());
     let vault = open(Arc::clone(&source));
     let id = *org(&vault).id();
-    block_on(vault.org(id, Environment::production()).define(text("V"))).unwrap();
+    for environment in more {
+        block_on(vault.org(id, environment.parse().unwrap()).define(text("V"))).unwrap();
+    }
     for _ in 0..2 {
         block_on(vault.backup_org(id, unlock(), Vec::new(), |_| ())).unwrap();
     }

@@ -107,7 +107,7 @@ async fn go_on(org: &Org) -> Result<(), Error> {
     Ok(())
 }
 
-fn compare(checkpoint: &[u8], rows: &Rows) -> Result<VerifyReport, Error> {
+pub(crate) fn compare(checkpoint: &[u8], rows: &Rows) -> Result<VerifyReport, Error> {
     let vault = block_on(Vault::open(load(rows), unlock()))?;
     block_on(vault.verify_against(checkpoint))
 }

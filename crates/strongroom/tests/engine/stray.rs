@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    AuditFilter, Cause, EventKind, PageRequest, Scope, Timestamp, Vault, VaultOptions, VerifyReport,
+    AuditFilter, Cause, DefinitionChange, EventKind, PageRequest, Scope, Timestamp, Vault, VaultOptions,
+    VerifyReport,
 };
 
 use crate::audit_kept::{HOUR, Kept};
@@ -45,6 +46,11 @@ impl Planted {
         [&key[..key.len() - 1], end].concat()
     }
 
+    /// The key of a row of no kind, in an environment of the org.
+    fn key_of_environment(&self, environment: &str) -> Vec<u8> {
+        [&[1], crate::rig::ORG.as_bytes(), &[0], environment.as_bytes(), &[0, 0x64]].concat()
+    }
+
     fn vault(&self) -> Vault {
         let options = VaultOptions::default().clock(self.0.clock.clone());
         block_on(options.open(Arc::clone(&self.0.store), unlock())).unwrap()
@@ -61,6 +67,8 @@ impl Planted {
         self.put(key, row);
         let report = self.verify();
         assert!(!report.is_clean() && report.findings.iter().any(strongroom::Finding::is_stray), "{report}");
+        let is_else = |found: &strongroom::Finding| found.is_unreadable() || found.is_mendable();
+        assert!(!report.findings.iter().any(is_else), "{report}");
         assert_eq!(block_on(self.vault().sweep_stray(&report)).unwrap(), 1, "{report}");
         assert!(!rows(&*self.0.store).contains_key(key));
         assert!(self.verify().is_clean(), "{}", self.verify());
@@ -177,6 +185,49 @@ fn a_row_that_changed_since_the_report_stays() {
     let report = planted.verify();
     planted.put(&key, b"other");
     assert_eq!(block_on(planted.vault().sweep_stray(&report)).unwrap(), 0);
+}
+
+#[test]
+fn a_name_that_is_right_again_since_the_report_stays() {
+    let planted = Planted::new();
+    let before = rows(&*planted.0.store);
+    let renamed = block_on(planted.0.org.update_definition("V", DefinitionChange::new().name("W"))).unwrap();
+    let is_it =
+        |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Definition && key.ends_with(renamed.id.as_bytes());
+    let key = before.keys().find(is_it).unwrap();
+    let now = rows(&*planted.0.store)[key].clone();
+    // The store shows the definition as it was, so its new name is that of no definition.
+    planted.put(key, &before[key]);
+    let report = planted.verify();
+    assert!(report.findings.iter().any(strongroom::Finding::is_stray), "{report}");
+    planted.put(key, &now);
+    assert_eq!(block_on(planted.vault().sweep_stray(&report)).unwrap(), 0);
+    assert!(planted.verify().is_clean(), "{}", planted.verify());
+}
+
+#[test]
+fn a_sweep_makes_no_keys_where_there_are_none() {
+    let planted = Planted::new();
+    let _receipt = block_on(planted.0.org.shred()).unwrap();
+    let shredded = planted.key_of_environment("test");
+    for key in [shredded, planted.key_of_environment("elsewhere")] {
+        let before = rows(&*planted.0.store);
+        planted.put(&key, b"junk");
+        assert_eq!(block_on(planted.vault().sweep_stray(&planted.verify())).unwrap(), 1);
+        assert_eq!(rows(&*planted.0.store), before);
+    }
+}
+
+#[test]
+fn an_event_counts_as_of_the_future_from_an_hour_ahead() {
+    for (ahead, is_stray) in [(HOUR, false), (HOUR + 1, true)] {
+        let planted = Planted::new();
+        let at = strongroom::Clock::now_ms(&planted.0.clock) + ahead;
+        let event = [&[0x60][..], &at.to_be_bytes(), &[7; 8], &1_u64.to_be_bytes()].concat();
+        planted.put(&planted.key(&event), b"junk");
+        let report = planted.verify();
+        assert_eq!(report.findings.iter().any(strongroom::Finding::is_stray), is_stray, "{report}");
+    }
 }
 
 #[test]

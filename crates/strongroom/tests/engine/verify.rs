@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
-    Backup, Cause, DataKeys, Environment, FormatChange, Index, KeyState, OnMismatch, Parent, RawKey,
-    RootRotation, RowName, Scope, Unlock, VarFormat, Vault, VerifyReport,
+    Backup, Cause, DataKeys, Environment, FormatChange, KeyState, OnMismatch, Parent, RawKey, RootRotation,
+    RowName, Scope, Unlock, VarFormat, Vault, VerifyReport,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -254,23 +254,6 @@ fn findings_are_kept_up_to_a_bound_and_counted_beyond() {
 }
 
 #[test]
-fn a_count_that_is_not_that_of_the_definitions_is_found() {
-    let (store, vault) = empty();
-    let org = org(&vault);
-    block_on(org.define(text("A"))).unwrap();
-    let count = key_of(&rows(&store), Kind::Count);
-    let of_one = rows(&store)[&count].clone();
-    block_on(org.define(text("B"))).unwrap();
-    let mut rows = rows(&store);
-    rows.insert(count.clone(), of_one);
-    let report = verify(&rows);
-    assert_eq!(report.findings[0].cause, Cause::WrongCount { stated: 1, found: 2 });
-    rows.remove(&count);
-    let report = verify(&rows);
-    assert_eq!((report.findings_total, report.findings[0].path.row), (1, RowName::Count));
-}
-
-#[test]
 fn writes_in_the_middle_of_a_page_are_no_findings() {
     // Each verb is done once after each of the reads of a verification.
     let base = furnished();
@@ -287,20 +270,6 @@ fn writes_in_the_middle_of_a_page_are_no_findings() {
                 break;
             }
         }
-    }
-}
-
-#[test]
-fn a_value_without_its_index_rows_is_found_once_for_each() {
-    let whole = furnished();
-    for (kind, index) in [(Kind::ValueId, Index::ValueId), (Kind::DefinitionValue, Index::DefinitionValue)] {
-        let mut rows = whole.clone();
-        rows.remove(&key_of(&rows, kind));
-        let report = verify(&rows);
-        assert_eq!(report.findings_total, 1, "{report}");
-        assert_eq!(report.findings[0].cause, Cause::NotIndexed(index));
-        // By the index a value is found, and that one was deleted.
-        assert!([RowName::Value, RowName::DeletedValue].contains(&report.findings[0].path.row));
     }
 }
 

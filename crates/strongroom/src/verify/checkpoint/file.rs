@@ -319,6 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_key_of_a_row_reads_back() {
+        let rows = [(vec![7; KEY_BYTES_MAX], 1)];
+        assert_eq!(read(&file(&rows), &roots(3)).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_block_of_rows_without_any_is_refused() {
+        let (mut out, roots) = (Vec::new(), roots(3));
+        let now = Timestamp::from_ms(5);
+        let mut writer = CheckpointWriter::begin(&mut out, &roots.active.bytes, &STORE, now).unwrap();
+        writer.write(BlockKind::Rows, &[]).unwrap();
+        writer.finish().unwrap();
+        let refused = read(&out, &roots);
+        assert!(matches!(refused, Err(Error::BadCheckpoint(CheckpointFault::Altered))), "{refused:?}");
+    }
+
+    #[test]
     fn a_file_that_is_cut_altered_or_of_another_root_is_refused() {
         let written = file(&rows());
         assert!(matches!(read(&written, &roots(4)), Err(Error::BadCheckpoint(CheckpointFault::OtherKey))));

@@ -1,0 +1,153 @@
+//! A verification goes on page by page: it reads no row more often than it must, and ends whatever a store answers.
+//! What others write behind the pages that it has read is no finding.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use futures_executor::block_on;
+use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
+use strongroom::{
+    FormatChange, NewValue, OnMismatch, RowName, Scope, VarFormat, VariableDefinition, Vault, Verification,
+};
+use strongroom_conformance::Faulty;
+use strongroom_memory::MemoryStore;
+
+use crate::audit_kept::{HOUR, Kept};
+use crate::rig::{
+    Kind, Paged, RowKey, base, flip, furnished, load, of_workflow, open, org, rows, stop_after_first_commit,
+    unlock,
+};
+
+const VALUES: usize = 150;
+
+fn last() -> Scope {
+    of_workflow(&format!("w{:03}", VALUES - 1))
+}
+
+/// A variable with so many values that they stand on pages of their own, behind it and its index.
+fn paged() -> Arc<MemoryStore> {
+    base(async |org| {
+        org.define(VariableDefinition::new("V", VarFormat::Integer)).await?;
+        for number in 0..VALUES {
+            org.set_value("V", of_workflow(&format!("w{number:03}")), "1").await?;
+        }
+        Ok(())
+    })
+}
+
+/// A verification that has read its first page, on which the definition stands.
+fn behind_first_page(vault: &Vault) -> Verification<'static> {
+    let mut check = vault.verification();
+    assert!(block_on(check.step()).unwrap());
+    check
+}
+
+#[test]
+fn rows_that_share_a_keyring_and_a_definition_are_not_read_one_by_one() {
+    let store = Faulty::new(paged());
+    let vault = open(store.clone());
+    let before = store.reads_len();
+    let report = block_on(vault.verify()).unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.rows, rows(&store).len() as u64);
+    let reads = store.reads_len() - before;
+    assert!(reads < VALUES / 3, "{reads} reads of {} rows", report.rows);
+}
+
+#[test]
+fn what_is_written_behind_a_page_under_new_keys_and_another_format_is_no_finding() {
+    let store = paged();
+    let vault = open(Arc::clone(&store));
+    let mut check = behind_first_page(&vault);
+    let org = org(&vault);
+    block_on(async {
+        org.rotate_keys().await?;
+        org.change_format("V", &FormatChange::to(VarFormat::String), OnMismatch::Refuse).await?;
+        org.set_values(&[NewValue::new("V", last(), "no number")]).await
+    })
+    .unwrap();
+    while block_on(check.step()).unwrap() {}
+    assert!(check.report().is_clean(), "{}", check.report());
+}
+
+#[test]
+fn what_is_left_of_a_definition_that_was_deleted_behind_a_page_is_no_finding() {
+    let store = paged();
+    let index = rows(&store).into_keys().rfind(|key| RowKey::parse(key).kind == Kind::DefinitionValue);
+    let mut lost = WriteBatch::default();
+    lost.delete(index.unwrap().into());
+    block_on((*store).commit(Arc::new(lost))).unwrap();
+    let vault = open(Arc::clone(&store));
+    let mut check = behind_first_page(&vault);
+    stop_after_first_commit(&store, async |org| drop(org.delete_definition("V").await));
+    while block_on(check.step()).unwrap() {}
+    // Alone, the value without its index row would be one.
+    assert!(check.report().is_clean() && check.report().leftover > 0, "{}", check.report());
+}
+
+#[test]
+fn a_finding_names_its_definition_whatever_page_of_names_that_is_on() {
+    let whole = furnished();
+    for key in whole.keys().filter(|key| RowKey::parse(key).kind == Kind::Definition) {
+        let mut rows = whole.clone();
+        flip(rows.get_mut(key).unwrap(), usize::MAX, 0);
+        let report = block_on(open(Paged::of(load(&rows), 1)).verify()).unwrap();
+        let found = report.findings.iter().find(|found| found.path.row == RowName::Definition).unwrap();
+        assert!(found.path.definition_name.is_some(), "{report}");
+    }
+}
+
+#[test]
+fn pages_that_are_empty_and_claim_more_end_a_verification() {
+    let store = Arc::new(Emptied { inner: paged(), is_on: AtomicBool::new(false) });
+    let vault = open(Arc::clone(&store));
+    let mut check = vault.verification();
+    store.is_on.store(true, Ordering::SeqCst);
+    assert!((0..100).any(|_| !block_on(check.step()).unwrap()));
+}
+
+#[test]
+fn an_export_of_an_audit_has_the_events_of_every_page() {
+    let kept = Kept::new();
+    (0..40).for_each(|number| kept.set_at(&kept.org, HOUR + number));
+    // A page of keys holds sixteen.
+    let vault =
+        block_on(strongroom::VaultOptions::default().open(Paged::of(Arc::clone(&kept.store), 1), unlock()));
+    let mut lines = Vec::new();
+    let digest = block_on(org(&vault.unwrap()).export_audit(&mut lines)).unwrap();
+    assert_eq!(digest.lacks(), [""; 0]);
+    assert_eq!(String::from_utf8(lines).unwrap().lines().count(), kept.events().len());
+}
+
+/// A store that answers, once told to, with pages that hold no row and claim that there are more.
+#[derive(Debug)]
+struct Emptied {
+    inner: Arc<MemoryStore>,
+    is_on: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Emptied {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let mut set = (*self.inner).read(request).await?;
+        if self.is_on.load(Ordering::SeqCst) {
+            set.scans.iter_mut().for_each(|page| (page.rows, page.more) = (Vec::new(), true));
+        }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        (*self.inner).commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        (*self.inner).close().await
+    }
+}
