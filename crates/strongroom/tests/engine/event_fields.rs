@@ -35,8 +35,8 @@ fn revisions(change: &AuditChange) -> [Option<Revision>; 2] {
 
 #[test]
 fn a_change_of_a_definition_names_it_and_its_revisions() {
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         let id = kept.org.define(text("N")).await?;
         let made = kept.org.definition("N").await?.unwrap().revision;
         let change = last(&kept, EventKind::DefinitionCreated).await?;
@@ -56,8 +56,8 @@ fn a_change_of_a_definition_names_it_and_its_revisions() {
 
 #[test]
 fn a_change_of_a_value_names_its_variable_its_scope_its_id_and_its_revisions() {
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         for (scope, account, workflow) in
             [(Scope::Org, "", ""), (of_account("a"), "a", ""), (of_workflow("w"), "", "w")]
         {
@@ -87,8 +87,8 @@ fn a_change_of_a_value_names_its_variable_its_scope_its_id_and_its_revisions() {
 
 #[test]
 fn a_change_of_an_account_names_it_and_the_revision_that_was_read() {
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         let handle = kept.org.create_account(account("a")).await?;
         let change = last(&kept, EventKind::AccountCreated).await?;
         assert_eq!((names(&change), change.before), (["", "a", "", "", ""], None));
@@ -106,8 +106,8 @@ fn a_change_of_an_account_names_it_and_the_revision_that_was_read() {
 
 #[test]
 fn a_change_of_a_connection_names_it_and_its_revisions() {
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         let handle = kept.org.create_account(account("a")).await?;
         handle.add_connection(&"crm".parse()?, &"work".parse()?).await?;
         let made = last(&kept, EventKind::ConnectionCreated).await?;
@@ -123,8 +123,8 @@ fn a_change_of_a_connection_names_it_and_its_revisions() {
 
 #[test]
 fn a_change_of_a_credential_names_its_key_its_connection_and_its_revisions() {
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         let handle = kept.org.create_account(account("a")).await?;
         handle.add_connection(&"crm".parse()?, &"work".parse()?).await?;
         let app = handle.app("crm".parse()?).connection("work".parse()?);
@@ -146,8 +146,8 @@ fn a_change_of_a_credential_names_its_key_its_connection_and_its_revisions() {
 #[test]
 fn a_change_of_a_record_names_its_namespace_or_api_key_its_account_and_its_revisions() {
     use EventKind::{ApiKeyCreated, ApiKeyRevoked, ApiKeyUpdated, RecordDeleted, RecordPut};
+    let kept = Kept::new();
     run(async {
-        let kept = Kept::new();
         for (namespace, name, [first, later, end]) in [
             ("notes", "notes", [RecordPut, RecordPut, RecordDeleted]),
             ("api-key", "r", [ApiKeyCreated, ApiKeyUpdated, ApiKeyRevoked]),

@@ -177,7 +177,7 @@ fn a_scope_is_removed_only_if_no_page_of_its_values_holds_one() {
 }
 
 #[test]
-fn values_that_no_index_row_leads_to_go_with_their_definition_however_many_pages_they_are() {
+fn values_that_no_index_row_leads_to_go_with_a_purge_however_many_pages_they_are() {
     let whole = base(async |org| {
         org.define(text("V")).await?;
         for number in 0..20 {
@@ -189,8 +189,8 @@ fn values_that_no_index_row_leads_to_go_with_their_definition_however_many_pages
     left.retain(|key, _| RowKey::parse(key).kind != Kind::DefinitionValue);
     let store = load(&left);
     // 16 keys a page.
-    let vault = open(Paged::of(Arc::clone(&store), 1));
-    block_on(org(&vault).delete_definition("V")).unwrap();
-    block_on(vault.run_jobs()).unwrap();
+    let org = org(&open(Paged::of(Arc::clone(&store), 1)));
+    let id = block_on(org.definition("V")).unwrap().unwrap().id;
+    block_on(org.purge_definition(id)).unwrap();
     assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 0);
 }
