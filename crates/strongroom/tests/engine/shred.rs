@@ -199,8 +199,16 @@ fn a_note_of_a_backup_that_the_store_takes_away_is_noted_all_the_same() {
     assert_eq!(receipt.effect, logical([NotDestroyed::RootInUse, NotDestroyed::OrgBackup]));
 }
 
-#[test]
-fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
+/// A shred whose key's provider destroys it at `until`.
+struct Scheduled {
+    hsm: FakeProvider,
+    clock: TestClock,
+    vault: Vault,
+    receipt: ShredReceipt,
+    until: Timestamp,
+}
+
+fn scheduled() -> Scheduled {
     let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
     let (store, vault) = vault_of(provided(&hsm));
     let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
@@ -209,6 +217,12 @@ fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
     let until = Timestamp::from_ms(5_000);
     hsm.on_destroy(OnDestroy::Schedule(until));
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::Scheduled { until });
+    Scheduled { hsm, clock, vault, receipt, until }
+}
+
+#[test]
+fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
+    let Scheduled { hsm, clock, vault, receipt, until } = scheduled();
     clock.set(4_999);
     let later = block_on(vault.settle_shred(receipt.clone(), &[], &SURE)).unwrap();
     assert_eq!(later.effect, ShredEffect::Scheduled { until });
@@ -224,14 +238,7 @@ fn a_deletion_that_is_pending_is_scheduled_until_its_day() {
 
 #[test]
 fn a_key_that_its_provider_does_not_know_before_its_day_is_scheduled_until_that_day() {
-    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
-    let (store, vault) = vault_of(provided(&hsm));
-    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
-    let options = strongroom::VaultOptions::default().clock(clock.clone());
-    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
-    let until = Timestamp::from_ms(5_000);
-    hsm.on_destroy(OnDestroy::Schedule(until));
-    settle(&vault, &receipt, &hsm, &SURE);
+    let Scheduled { hsm, clock, vault, receipt, until } = scheduled();
     hsm.forget(&ProviderKey::new("key-1", 1));
     clock.set(4_999);
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), ShredEffect::Scheduled { until });
@@ -239,13 +246,7 @@ fn a_key_that_its_provider_does_not_know_before_its_day_is_scheduled_until_that_
 
 #[test]
 fn an_outage_on_the_day_of_a_deletion_is_no_proof_of_it() {
-    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
-    let (store, vault) = vault_of(provided(&hsm));
-    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
-    let options = strongroom::VaultOptions::default().clock(clock.clone());
-    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
-    hsm.on_destroy(OnDestroy::Schedule(Timestamp::from_ms(5_000)));
-    settle(&vault, &receipt, &hsm, &SURE);
+    let Scheduled { hsm, clock, vault, receipt, .. } = scheduled();
     clock.set(5_000);
     hsm.fail(Some(ProviderErrorKind::Unavailable));
     let providers: [Arc<dyn KeyProvider>; 1] = [Arc::new(hsm.clone())];
@@ -255,13 +256,7 @@ fn an_outage_on_the_day_of_a_deletion_is_no_proof_of_it() {
 
 #[test]
 fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
-    let (hsm, clock) = (FakeProvider::new("hsm"), TestClock::default());
-    let (store, vault) = vault_of(provided(&hsm));
-    let receipt = shred_and_rotate(&vault, &hsm, ("key-2", 1));
-    let options = strongroom::VaultOptions::default().clock(clock.clone());
-    let vault = block_on(options.open(store, provided(&hsm))).unwrap();
-    hsm.on_destroy(OnDestroy::Schedule(Timestamp::from_ms(5_000)));
-    settle(&vault, &receipt, &hsm, &SURE);
+    let Scheduled { hsm, clock, vault, receipt, .. } = scheduled();
     clock.set(6_000);
     let until = Timestamp::from_ms(9_000);
     hsm.on_destroy(OnDestroy::Schedule(until));

@@ -1,4 +1,4 @@
-//! A verification goes on page by page: it reads no row more often than it must, and ends whatever a store answers.
+//! A verification reads page by page: no row more often than it must, and it ends whatever a store returns.
 //! What others write behind the pages that it has read is no finding.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -38,7 +38,7 @@ fn paged() -> Arc<MemoryStore> {
     })
 }
 
-/// A verification that has read its first page, on which the definition stands.
+/// A verification that has read its first page, which holds the definition.
 fn behind_first_page(vault: &Vault) -> Verification<'static> {
     let mut check = vault.verification();
     assert!(block_on(check.step()).unwrap());
@@ -122,7 +122,7 @@ fn an_export_of_an_audit_has_the_events_of_every_page() {
     assert_eq!(String::from_utf8(lines).unwrap().lines().count(), kept.events().len());
 }
 
-/// A store that answers, once told to, with pages that hold no row and claim that there are more.
+/// A store that, once switched on, returns pages that hold no row and claim that there are more.
 #[derive(Debug)]
 struct Emptied {
     inner: Arc<MemoryStore>,

@@ -344,21 +344,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_whose_keys_are_the_same_goes_on_where_it_was() {
+    fn a_pass_whose_keys_are_the_same_continues_where_it_was() {
         let mut followed = pass();
         assert!(!followed.follow(|scope| Some(scope.revision)));
         assert_eq!(followed, pass());
     }
 
     #[test]
-    fn a_scope_whose_keys_changed_once_the_pass_was_in_it_comes_last_and_no_other_begins_anew() {
+    fn a_scope_whose_keys_changed_once_the_pass_was_in_it_comes_last_and_no_other_begins_again() {
         assert_eq!(names_after(0, Some(2)), (vec![1, 2, 3, 4, 0], 1, true));
         assert_eq!(names_after(1, Some(2)), (vec![0, 2, 3, 4, 1], 1, true));
         assert_eq!(names_after(2, Some(2)), (vec![0, 1, 3, 4, 2], 2, false));
         let mut pass = pass();
         pass.follow(|scope| Some(if *scope.keyring == [2] { 2 } else { 1 }));
         let failed = pass.scopes.iter().map(|scope| scope.failed);
-        assert!(failed.eq([1, 1, 1, 1, 0]), "only what it found there is counted anew");
+        assert!(failed.eq([1, 1, 1, 1, 0]), "only what it found there is counted again");
     }
 
     #[test]
