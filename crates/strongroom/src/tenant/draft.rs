@@ -335,6 +335,10 @@ impl<'t> Draft<'t> {
         if pass.settings.generations {
             self.move_generation();
         }
+        if !self.changes.is_empty() {
+            // The event may be the first that the org's keys seal since a shred, so make them before the check.
+            self.scope_keys(None)?;
+        }
         if self.follows_shred && self.tenant.has_unfinished_shred(self.view).await? {
             return Ok(Attempt::AfterShred);
         }

@@ -9,7 +9,7 @@ use strongroom::provider::KeyProvider;
 use strongroom::store::StoreErrorKind::{Contention, Unavailable};
 use strongroom::store::{Store, WriteBatch};
 use strongroom::{
-    Assume, Environment, Error, IfChanged, RootRotation, ShredEffect, ShredReceipt, Unlock, Vault,
+    Assume, AuditNote, Environment, Error, IfChanged, RootRotation, ShredEffect, ShredReceipt, Unlock, Vault,
 };
 use strongroom_conformance::{FakeProvider, Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -164,6 +164,20 @@ fn whoever_writes_first_after_a_crash_finishes_the_shred() {
         assert_eq!(block_on(vault.run_jobs()).unwrap(), 0, "{name}");
         assert_eq!(view(&org(&open(Arc::clone(&store)))), after, "{name}");
     }
+}
+
+#[test]
+fn a_note_in_the_audit_of_an_org_whose_shred_was_cut_short_comes_after_the_shred() {
+    let store = load(&furnished());
+    stop_after_first_commit(&store, async |org| assert!(org.shred().await.is_err()));
+    let vault = open(Arc::clone(&store));
+    block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
+    assert_eq!(block_on(org(&vault).note(&[AuditNote::vault_operated("backup")])).unwrap(), 1);
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
+    audit(&store);
+    assert_eq!(view(&org(&vault)), view(&org(&open(crate::rig::empty().0))), "as one that was never there");
+    assert!(block_on(org(&vault).shred()).unwrap().keys.len() > 3, "the keys of accounts were dropped as well");
+    assert_nothing_left(&store);
 }
 
 #[test]
