@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use strongroom::{
-    AuditChange, AuditFilter, DefinitionChange, Error, EventKind, PageRequest, Revision, Scope, ValueWritten,
+    AuditChange, AuditFilter, AuditNote, DefinitionChange, Error, EventKind, PageRequest, Revision, Scope,
+    ValueWritten,
 };
 
 use crate::audit_kept::Kept;
@@ -167,4 +168,42 @@ fn a_change_of_a_record_names_its_namespace_or_api_key_its_account_and_its_revis
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_note_of_a_read_names_what_was_shown() {
+    let kept = Kept::new();
+    run(async {
+        for (scope, account, workflow) in
+            [(Scope::Org, "", ""), (of_account("a"), "a", ""), (of_workflow("w"), "", "w")]
+        {
+            let set = kept.org.set_value("V", scope.clone(), "1").await?;
+            let shown = kept.org.value("V", scope).await?.unwrap();
+            let change = noted(&kept, AuditNote::value_read(&shown).named("V"), EventKind::ValueRead).await?;
+            assert_eq!(names(&change), ["V", account, workflow, "", ""]);
+            assert_eq!((change.definition_id, change.document_id), (Some(set.definition_id), Some(set.id)));
+            assert_eq!(revisions(&change), [Some(set.revision), None]);
+        }
+        let definition = kept.org.definition("V").await?.unwrap();
+        let change = noted(&kept, AuditNote::values_read(&definition), EventKind::ValueRead).await?;
+        assert_eq!((change.definition_id, names(&change)), (Some(definition.id), ["V", "", "", "", ""]));
+        let account = kept.org.create_account(account("b")).with_default_app().await?;
+        account.upsert_credential("token", "1").await?;
+        let shown = account.credentials(PageRequest::first(1)).await?.items.remove(0);
+        let note = AuditNote::credential_read(account.id(), &shown);
+        let change = noted(&kept, note, EventKind::CredentialRead).await?;
+        assert_eq!(names(&change), ["token", "b", "", "default-app", ""]);
+        assert_eq!(revisions(&change), [Some(shown.revision), None]);
+        let work = "work".parse().unwrap();
+        let note =
+            AuditNote::connection_expired(account.id(), &"gmail".parse().unwrap()).of_connection(&work);
+        let change = noted(&kept, note, EventKind::ConnectionExpired).await?;
+        assert_eq!(names(&change), ["", "b", "", "gmail", "work"]);
+        Ok(())
+    });
+}
+
+async fn noted(kept: &Kept, note: AuditNote, kind: EventKind) -> Result<AuditChange, Error> {
+    assert_eq!(kept.org.note(&[note]).await?, 1);
+    last(kept, kind).await
 }

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use strongroom::store::{Plan, PlanError, Store, StoreErrorKind};
 use strongroom::{
-    AuditFilter, DefinitionChange, Error, NewValue, Org, PageRequest, RawKey, RootRotation, Scope, Unlock,
-    Vault, VaultOptions, WriteOptions,
+    AuditFilter, DefinitionChange, Error, Namespace, NewValue, Org, PageRequest, RawKey, Records,
+    RootRotation, Scope, Unlock, Vault, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -262,6 +263,88 @@ fn conditions_hold_in_a_plan_and_batches_of_many_values_are_one_plan() {
     });
 }
 
+/// Every way in which a plan can leave four records: there before or not, and then kept, replaced, deleted or added.
+#[test]
+fn a_list_in_a_plan_is_what_is_there_once_it_is_applied_whatever_its_pages() {
+    with_shared(async |vault, store| {
+        let org = org_of(&vault);
+        let key = |number: usize| id(&format!("r{number}"));
+        for ways in 0..5_usize.pow(RECORDS) {
+            let namespace: Namespace = id(&format!("n{ways}"));
+            let ways: Vec<_> = (0..RECORDS).map(|number| ways / 5_usize.pow(number) % 5).collect();
+            for (number, _) in ways.iter().enumerate().filter(|(_, way)| **way < 3) {
+                org.records(namespace.clone()).put(&key(number), "stored").await?;
+            }
+            let verbs = async |org: Org| {
+                let records = org.records(namespace.clone());
+                for (number, way) in ways.iter().enumerate() {
+                    match way {
+                        1 | 4 => drop(records.put(&key(number), "planned").await?),
+                        2 => assert!(records.delete(&key(number)).await?),
+                        _ => {}
+                    }
+                }
+                listed(&records).await
+            };
+            let (plan, planned) = org.plan(verbs).await?;
+            apply(&store, &plan).await.unwrap();
+            assert_eq!(planned, listed(&org.records(namespace)).await?, "{ways:?}");
+        }
+        Ok(())
+    });
+}
+
+/// The records as pages of each length show them.
+async fn listed(records: &Records) -> Result<Vec<Vec<(String, String)>>, Error> {
+    let mut all = Vec::new();
+    for limit in 1..=RECORDS as usize {
+        let page = async |page: PageRequest| {
+            let listing = records.list(page).await?;
+            assert!(listing.items.len() <= limit);
+            Ok::<_, Error>(listing)
+        };
+        let items: Vec<_> = PageRequest::first(limit).items(page).try_collect().await?;
+        let shown = items.iter().map(|item| (item.key.to_string(), item.value.expose().to_string()));
+        all.push(shown.collect());
+    }
+    Ok(all)
+}
+
+#[test]
+fn the_history_in_a_plan_is_what_is_there_once_it_is_applied_whatever_its_pages() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), VaultOptions::default().history_versions(3)).await?;
+        let org = org_of(&vault);
+        for (before, planned) in (0..5).flat_map(|before| (1..5).map(move |planned| (before, planned))) {
+            let name = format!("V_{before}_{planned}");
+            org.define(text(&name)).await?;
+            for number in 0..before {
+                org.set_value(&*name, Scope::Org, number.to_string()).await?;
+            }
+            let verbs = async |org: Org| {
+                for number in 0..planned {
+                    org.set_value(&*name, Scope::Org, number.to_string()).await?;
+                }
+                versions(&org, &name).await
+            };
+            let (plan, planned) = org.plan(verbs).await?;
+            apply(&store, &plan).await.unwrap();
+            assert_eq!(planned, versions(&org, &name).await?, "{name}");
+        }
+        Ok(())
+    });
+}
+
+async fn versions(org: &Org, name: &str) -> Result<Vec<Vec<Version>>, Error> {
+    let mut all = Vec::new();
+    for limit in 1..=4 {
+        let page = |page| org.value_history(name, Scope::Org, page);
+        all.push(PageRequest::first(limit).items(page).try_collect().await?);
+    }
+    Ok(all)
+}
+
 /// A vault on a store that others write to as well.
 fn with_shared(test: impl AsyncFnOnce(Vault, Arc<MemoryStore>) -> Result<(), Error>) {
     run(async {
@@ -289,3 +372,5 @@ fn renamed() -> DefinitionChange {
 fn is_store_error(error: &Error, kind: StoreErrorKind) -> bool {
     matches!(error, Error::Store(error) if error.kind() == kind)
 }
+
+const RECORDS: u32 = 4;

@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use futures_util::pin_mut;
+use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
-    AuditFilter, Credential, Credentials, Error, EventKind, Expected, IntegrationId, ManualClock,
+    AuditFilter, Credential, Credentials, Error, ErrorKind, EventKind, Expected, IntegrationId, ManualClock,
     NewCredential, OnUncertain, PageRequest, RefreshError, RefreshState, RefreshedBy, Timestamp, Unrefreshed,
     VaultOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, vault};
@@ -263,6 +266,41 @@ async fn never(_: &Credentials) -> Result<Vec<NewCredential>, Unrefreshed<Error>
 }
 
 type End = fn(Error) -> Unrefreshed<Error>;
+
+/// Of a lease the answer is lost, whether it was written or not, and so is the answer of one of the reads that follow.
+#[test]
+fn a_refresh_whose_lease_had_a_lost_answer_succeeds_or_has_called_nothing() {
+    let mut succeeded = [0, 0];
+    for (way, lost) in [Fault::After(Indeterminate), Fault::Before(Indeterminate)].into_iter().enumerate() {
+        for read in 0..6 {
+            run(async {
+                let store = Faulty::new(Arc::new(MemoryStore::new()));
+                let app = app(&vault(store.clone(), VaultOptions::default()).await?).await?;
+                let provider = Provider::default();
+                provider.connect(&app).await?;
+                let stale = app.get_all().await?;
+                let (commit, read) = (store.commits_len(), store.reads_len() + read);
+                let _faults = store
+                    .clone()
+                    .on_commits(commit..=commit, lost)
+                    .on_reads(read..=read, Fault::Before(Unavailable));
+                match app.refresh(stale, &refresh(), provider.exchange(0)).await {
+                    Ok(_) => {
+                        assert_eq!((provider.exchanges(), provider.replays()), (1, 0), "{lost:?}, {read}");
+                        succeeded[way] += 1;
+                    }
+                    Err(error) => {
+                        let kind = error.kind();
+                        assert!(matches!(kind, ErrorKind::Indeterminate | ErrorKind::Busy), "{error:?}");
+                        assert_eq!((provider.exchanges(), provider.replays()), (0, 0), "{lost:?}, {read}");
+                    }
+                }
+                Ok(())
+            });
+        }
+    }
+    assert!(succeeded.iter().all(|succeeded| *succeeded > 1), "{succeeded:?}");
+}
 
 fn shown(credentials: &Credentials) -> Vec<(String, u64, String)> {
     let shown = |item: &Credential| {

@@ -265,6 +265,30 @@ fn a_batch_over_the_store_s_limit_is_refused_before_anything_is_written_and_says
 }
 
 #[test]
+fn values_that_do_not_fit_into_one_batch_are_set_in_parts_that_do() {
+    with_small_store(async |org| {
+        org.define(text("A")).await?;
+        let scopes: Vec<_> = (0..150).map(|number| workflow(&format!("wf_{number}"))).collect();
+        let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("A", scope.clone(), "x")).collect();
+        let Err(Error::TooManyValues { fit }) = org.set_values(&values).await else { panic!() };
+        let mut set = vec![0];
+        let written = org.set_values_in_parts(&values, |so_far| set.push(so_far)).await?;
+        assert_eq!(written.len(), values.len());
+        assert!(set.is_sorted() && set.last() == Some(&values.len()), "{set:?}");
+        let parts: Vec<_> = set.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(parts.iter().all(|part| *part <= fit), "{parts:?}");
+        assert!(
+            parts[..parts.len() - 1].iter().all(|part| *part * 2 >= fit),
+            "not smaller than need be: {parts:?}"
+        );
+        for (scope, written) in scopes.iter().zip(written) {
+            assert_eq!(org.value("A", scope).await?.unwrap().revision, written.revision);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_ciphertext_is_answered_for_an_encrypted_definition_when_asked_for() {
     with_org(async |org| {
         org.define(text("OPEN")).await?;
