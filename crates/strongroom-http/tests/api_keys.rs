@@ -4,6 +4,7 @@ mod support;
 
 use strongroom::{DataKeys, Environment, Error, Invalid, PageRequest, Timestamp};
 use strongroom_http::{ApiKeys, NewApiKey};
+use support::damage::{damage, holds};
 use support::{Fixture, NOW_MS, api_key};
 
 async fn try_key(fixture: &Fixture, key: &str) -> support::Answer {
@@ -142,4 +143,17 @@ async fn a_key_that_was_tampered_with_is_refused() {
     answer.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
     let twice = fixture.call("GET", "/env/value/x").header("x-api-key", &fixture.key).send().await;
     twice.is_error(401, "UNAUTHORIZED", "SERVER_ERROR", "Invalid Credentials");
+}
+
+#[tokio::test]
+async fn a_note_of_an_ended_line_that_cannot_be_read_is_renewed_in_one_batch() {
+    let (fixture, store, gate) = Fixture::gated().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let id = keys.create(NewApiKey::named("ci")).await.unwrap().info.id;
+    assert!(!keys.revoke_made(&id).await.unwrap().renewed);
+    damage(&store, |key| holds(key, b"api-key-line")).await;
+    gate.fail_commits_after(1);
+    assert!(keys.revoke_made(&id).await.unwrap().renewed);
+    let notes = fixture.org.reserved_records("api-key-line".parse().unwrap());
+    assert_eq!(notes.list(PageRequest::default()).await.unwrap().items.len(), 1);
 }

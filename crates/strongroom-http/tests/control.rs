@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use strongroom::store::{
-    Capabilities, Committed, Key, KeyRange, ReadBatch, ReadSet, Scan, Store, StoreError, StoreErrorKind,
-    WriteBatch,
+    Capabilities, Committed, Key, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
     AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock,
@@ -22,6 +21,7 @@ use strongroom_http::control::OpenSessions;
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
 use strongroom_memory::MemoryStore;
 
+use support::damage::{damage, holds, rows};
 use support::gate::gated;
 use support::{Answer, Fixture};
 
@@ -1508,22 +1508,6 @@ async fn damage_since(store: &Arc<MemoryStore>, before: &[(Key, Vec<u8>)]) {
     damage(store, |key| !before.iter().any(|(known, _)| known == key)).await;
 }
 
-fn holds(key: &Key, part: &[u8]) -> bool {
-    key.as_bytes().windows(part.len()).any(|window| window == part)
-}
-
-/// Alters the rows of these keys.
-async fn damage(store: &Arc<MemoryStore>, is_it: impl Fn(&Key) -> bool) {
-    for (key, mut value) in rows(store).await {
-        if is_it(&key) {
-            *value.last_mut().unwrap() ^= 1;
-            let mut batch = WriteBatch::default();
-            batch.put(key, value);
-            store.commit(Arc::new(batch)).await.unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_trace_says_that_an_inherited_value_cannot_be_read() {
     let (store, fixture) = with_rows().await;
@@ -1891,12 +1875,6 @@ async fn a_damaged_value_or_credential_is_replaced_or_deleted_with_its_versions_
         let done = desk.send("DELETE", &format!("{path}?purge=true"), &Value::Null).await;
         assert_eq!(done.status, 200, "{}", done.body);
     }
-}
-
-async fn rows(store: &MemoryStore) -> Vec<(Key, Vec<u8>)> {
-    let request = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
-    let page = store.read(&request).await.unwrap().scans.remove(0);
-    page.rows.into_iter().map(|(key, row)| (key, row.value)).collect()
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ async fn a_service_that_has_too_much_to_do_is_alive_and_counted_and_not_ready() 
 #[tokio::test(start_paused = true)]
 async fn all_who_ask_meanwhile_take_the_result_of_one_write_in_vain() {
     let (fixture, gate) = fixture(Limits::default()).await;
-    gate.fail_commits();
+    gate.fail_commits_after(0);
     gate.hold_next_commit();
     let before = gate.commits();
     let ask = || fixture.call_at_root("GET", "/readyz").send();

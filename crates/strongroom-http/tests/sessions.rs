@@ -9,6 +9,7 @@ use strongroom::{
     Unlock, VarFormat, VariableDefinition,
 };
 use strongroom_http::control::OpenSessions;
+use support::damage::{damage, holds};
 use support::{Answer, Fixture, ORG, api_key};
 
 fn refused(answer: &Answer) {
@@ -267,4 +268,27 @@ async fn the_audit_names_the_account_of_each_session_that_is_issued_revoked_or_e
         deleted += usize::from(change.kind == EventKind::RecordDeleted);
     }
     assert!(put >= 8 && deleted >= 5, "{put} and {deleted} of {changes:?}");
+}
+
+#[tokio::test]
+async fn a_note_of_ended_sessions_that_cannot_be_read_is_replaced_in_one_batch() {
+    for (account, namespace, key) in
+        [(Some("a"), "account-session", "a"), (None, "signing-key", "sessions-ended")]
+    {
+        let (fixture, store, gate) = Fixture::gated().await;
+        fixture.register("a").await;
+        fixture.token("a").await;
+        let sessions = OpenSessions::of(&fixture.org).unwrap();
+        let end = async || match account {
+            Some(account) => sessions.end_of(&account.parse().unwrap()).await.map(drop),
+            None => sessions.end_all().await.map(drop),
+        };
+        end().await.unwrap();
+        fixture.token("a").await;
+        damage(&store, |row| holds(row, format!("\x40{namespace}\0{key}").as_bytes())).await;
+        gate.fail_commits_after(1);
+        assert!(end().await.is_err(), "the session itself stays");
+        let notes = fixture.org.reserved_records(namespace.parse().unwrap());
+        assert!(notes.get(&key.parse().unwrap()).await.unwrap().is_some(), "{namespace}");
+    }
 }

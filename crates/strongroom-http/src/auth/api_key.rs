@@ -362,14 +362,7 @@ impl ApiKeys {
     /// Those of [`revoke`](Self::revoke).
     pub async fn revoke_made(&self, id: &DocumentId) -> Result<MadeKeys, Error> {
         let line = record_key(id)?;
-        let noted = self.ended_lines.put(&line, "").await;
-        let renewed = noted.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged);
-        if renewed {
-            self.ended_lines.delete(&line).await?;
-            self.ended_lines.put(&line, "").await?;
-        } else {
-            noted?;
-        }
+        let renewed = self.end_line(&line).await?;
         let mut revoked = Vec::new();
         loop {
             // Again, for keys that were being made when the line was ended: they land only while their maker exists.
@@ -382,6 +375,22 @@ impl ApiKeys {
             }
             revoked.extend(made.keys);
         }
+    }
+
+    /// Notes that this line was ended. Returns whether that renewed a note that cannot be read: in one batch, so that
+    /// there is no moment without a note in which a key of the line could make another.
+    async fn end_line(&self, line: &RecordKey) -> Result<bool, Error> {
+        match self.ended_lines.put(line, "").await {
+            Err(error) if error.kind() == ErrorKind::Damaged => {}
+            noted => return noted.map(|_| false),
+        }
+        let over_damage = WriteOptions::expecting(Expected::Unreadable);
+        match self.ended_lines.put_with(line, "", over_damage).await {
+            // Another process was faster.
+            Err(Error::Unexpected { .. }) => self.ended_lines.put(line, "").await,
+            renewed => renewed,
+        }
+        .map(|_| true)
     }
 
     /// Whether a key was made here, and is neither revoked nor expired.

@@ -21,7 +21,8 @@ pub(crate) struct Gated {
 pub(crate) struct Gate {
     closed: AtomicBool,
     holds_commit: AtomicBool,
-    fails_commits: AtomicBool,
+    /// How many more commits there are before every one fails.
+    commits_left: AtomicUsize,
     commits: AtomicUsize,
     reads: AtomicUsize,
     pub(crate) reached: Notify,
@@ -46,9 +47,9 @@ impl Gate {
         self.holds_commit.store(true, Ordering::SeqCst);
     }
 
-    /// From now on every commit fails.
-    pub(crate) fn fail_commits(&self) {
-        self.fails_commits.store(true, Ordering::SeqCst);
+    /// From now on every commit fails after this many.
+    pub(crate) fn fail_commits_after(&self, count: usize) {
+        self.commits_left.store(count, Ordering::SeqCst);
     }
 
     /// How many commits came so far.
@@ -110,7 +111,8 @@ impl Store for Gated {
             self.gate.commit_reached.notify_one();
             self.gate.commit_released.notified().await;
         }
-        if self.gate.fails_commits.load(Ordering::SeqCst) {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.gate.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is gone"));
         }
         self.inner.commit(batch).await
@@ -127,6 +129,6 @@ impl Store for Gated {
 
 /// A store in memory, and its gate.
 pub(crate) fn gated() -> (Gated, Arc<Gate>) {
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate { commits_left: AtomicUsize::new(usize::MAX), ..Gate::default() });
     (Gated { inner: MemoryStore::new(), gate: Arc::clone(&gate) }, gate)
 }

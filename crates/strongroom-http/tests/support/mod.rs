@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail anywhere")]
 
+pub(crate) mod damage;
 pub(crate) mod gate;
 
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use strongroom::{
 use strongroom_http::{ApiKeys, NewApiKey, Service, ServiceOptions, router};
 use strongroom_memory::MemoryStore;
 use tower::ServiceExt as _;
+
+use self::gate::{Gate, Gated, gated};
 
 /// The org of every fixture.
 pub(crate) const ORG: &str = "6500a1b2c3d4e5f6a7b8c9d0";
@@ -77,6 +80,15 @@ impl Fixture {
     /// A service over a vault of the test's own.
     pub(crate) async fn over(vault: Vault, options: ServiceOptions) -> Self {
         Self::assemble(vault, Hand(Arc::new(AtomicU64::new(NOW_MS))), options).await
+    }
+
+    /// A service over a store whose commits can be made to fail.
+    pub(crate) async fn gated() -> (Self, Arc<Gated>, Arc<Gate>) {
+        let (store, gate) = gated();
+        let store = Arc::new(store);
+        let unlock = Unlock::raw_key(RawKey::from_bytes([7; 32]));
+        let vault = Vault::create(Arc::clone(&store), unlock).await.unwrap();
+        (Self::over(vault, ServiceOptions::default()).await, store, gate)
     }
 
     /// Another server of the same vault, with a clock of its own that shows the same time.

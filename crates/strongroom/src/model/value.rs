@@ -109,7 +109,8 @@ pub enum Expected {
     /// The document, or the note of its deletion, cannot be opened, or its row is gone although no deletion is noted;
     /// and one of its former versions can be opened. The write replaces what is damaged or gone and continues the
     /// document with its history. Only writes of values and credentials, and the restoring of a definition, can check
-    /// this; for all others the condition does not hold.
+    /// this; for all others the condition does not hold. A record has no versions: it holds for one that cannot be
+    /// opened, and the write begins it anew or deletes it.
     Unreadable,
 }
 

@@ -5,12 +5,12 @@ use crate::engine::cache::DELETED;
 use crate::error::{Error, Invalid};
 use crate::id::{Environment, LinkedAccountId, Namespace, OrgId, RecordKey};
 use crate::keys::Document;
-use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision, Upsert};
+use crate::model::{AuditChange, EventKind, Expected, Metadata, Revision, Standing, Upsert};
 use crate::row::Row;
 use crate::row::body::{Times, VACANT, ValueBody};
 use crate::secret::Secret;
 use crate::store::{Key, Versioned};
-use crate::tenant::{Draft, Tenant, View, WriteOptions};
+use crate::tenant::{Draft, Freshness, Tenant, View, WriteOptions};
 
 /// A write of a record, or a condition on one, that joins the batch of another verb, with
 /// [`WriteOptions::with_record`].
@@ -171,15 +171,8 @@ impl Draft<'_> {
         }
         let place = tenant.id.record(&write.namespace, &write.key);
         let row = tenant.engine.get(place.key()).await?;
-        let opened =
-            row.as_ref().map(|row| tenant.open_record(self.view(), &write.namespace, &write.key, row));
-        let opened = opened.transpose().map(Option::flatten);
-        let deletes_any = matches!(write.action, RecordAction::Delete) && write.expected == Expected::Any;
-        let (existing, is_unreadable) = match opened {
-            Err(error) if deletes_any && error.is_damage() => (None, true),
-            opened => (opened?, false),
-        };
-        WriteOptions::expecting(write.expected).check(existing.as_ref().map(|record| record.revision))?;
+        let (existing, standing) = self.find_record(write, row.as_ref())?;
+        WriteOptions::expecting(write.expected).check(standing)?;
         let read = row.map(|row| row.revision);
         let before = existing.as_ref().map(|record| record.revision);
         let value = match (&write.action, read) {
@@ -187,9 +180,9 @@ impl Draft<'_> {
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
                 self.wrote_record_of(write, DELETED);
-                self.note_record(write, || AuditChange { before, ..record_change(write, before.is_some()) });
-                let was_there = existing.is_some() || is_unreadable;
-                return Ok(if was_there { RecordChange::Deleted } else { RecordChange::Absent });
+                self.note_record(write, || AuditChange { before, ..record_change(write, gone_kind(write)) });
+                let is_gone = standing == Standing::Absent;
+                return Ok(if is_gone { RecordChange::Absent } else { RecordChange::Deleted });
             }
             (RecordAction::Expect, Some(read)) => {
                 if write.expected != Expected::Any {
@@ -210,17 +203,47 @@ impl Draft<'_> {
         };
         tenant.check_record(value)?;
         let now = tenant.engine.now();
-        let (action, created_at, revision) = match existing {
-            Some(record) => (Upsert::Updated, record.created_at, record.revision.next()),
-            None => (Upsert::Added, now, Revision::first()?),
+        let (action, created_at, revision) = match (existing, standing) {
+            (Some(record), _) => (Upsert::Updated, record.created_at, record.revision.next()),
+            (None, Standing::Unreadable) => (Upsert::Updated, now, Revision::first()?),
+            (None, _) => (Upsert::Added, now, Revision::first()?),
         };
         let body = ValueBody::encode(value, Times { created_at, updated_at: now }, &Metadata::NONE);
         self.put_sealed(&place, read, &Document { id: None, revision, body: &body })?;
         self.wrote_record_of(write, revision);
-        let change = || record_change(write, before.is_some());
+        if standing == Standing::Unreadable {
+            self.note_record(write, || record_change(write, gone_kind(write)));
+        }
+        let change = || record_change(write, put_kind(write, before.is_some()));
         self.note_record(write, || AuditChange { before, after: Some(revision), ..change() });
         let key = write.key.clone();
         Ok(RecordChange::Put(RecordWritten { action, key, revision, created_at, updated_at: now }))
+    }
+
+    /// What a write finds at the place of its record. One that cannot be opened is an error, unless the write deletes
+    /// whatever there is, or expects just that.
+    fn find_record(
+        &self,
+        write: &RecordWrite,
+        row: Option<&Versioned>,
+    ) -> Result<(Option<Record>, Standing), Error> {
+        let Some(row) = row else { return Ok((None, Standing::Absent)) };
+        let view = self.view();
+        let takes_unreadable = match write.expected {
+            Expected::Any => matches!(write.action, RecordAction::Delete),
+            Expected::Unreadable => true,
+            Expected::Absent | Expected::Revision(_) | Expected::Deleted(_) => false,
+        };
+        match self.tenant().open_record(view, &write.namespace, &write.key, row) {
+            // With keys that may be out of date, the record may be whole.
+            Err(error @ Error::UnknownKey { .. }) if view.freshness == Freshness::Cached => Err(error),
+            Err(error) if takes_unreadable && error.is_damage() => Ok((None, Standing::Unreadable)),
+            opened => {
+                let record = opened?;
+                let standing = record.as_ref().map(|record| record.revision).into();
+                Ok((record, standing))
+            }
+        }
     }
 
     fn wrote_record_of(&mut self, write: &RecordWrite, revision: Revision) {
@@ -247,21 +270,25 @@ impl Draft<'_> {
 }
 
 /// A change of a record, without its revisions. Its key may be a secret of the host's; that of an API key is its id.
-fn record_change(write: &RecordWrite, exists: bool) -> AuditChange {
-    let deletes = matches!(write.action, RecordAction::Delete);
-    let kind = match (write.namespace.as_str() == API_KEYS, deletes, exists) {
-        (false, false, _) => EventKind::RecordPut,
-        (false, true, _) => EventKind::RecordDeleted,
-        (true, false, false) => EventKind::ApiKeyCreated,
-        (true, false, true) => EventKind::ApiKeyUpdated,
-        (true, true, _) => EventKind::ApiKeyRevoked,
-    };
+fn record_change(write: &RecordWrite, kind: EventKind) -> AuditChange {
     let name = match write.namespace.as_str() {
         API_KEYS => write.key.as_str(),
         other => other,
     };
     let (name, linked_account) = (Some(name.to_owned()), write.account.clone());
     AuditChange { name, linked_account, ..AuditChange::new(kind) }
+}
+
+fn put_kind(write: &RecordWrite, exists: bool) -> EventKind {
+    match (write.namespace.as_str() == API_KEYS, exists) {
+        (false, _) => EventKind::RecordPut,
+        (true, false) => EventKind::ApiKeyCreated,
+        (true, true) => EventKind::ApiKeyUpdated,
+    }
+}
+
+fn gone_kind(write: &RecordWrite) -> EventKind {
+    if write.namespace.as_str() == API_KEYS { EventKind::ApiKeyRevoked } else { EventKind::RecordDeleted }
 }
 
 /// The reserved namespace in which the server keeps API keys.

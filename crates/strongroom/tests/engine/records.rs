@@ -9,10 +9,10 @@ use strongroom::store::StoreErrorKind;
 use strongroom_conformance::{Fault, Faulty};
 
 use crate::common::{exposed, id, org_id, org_of, run, text, vault, with_clock, with_org};
-use crate::rig::{Hooked, Kind, Point, RowKey, Rows, audit, base, load, open, org, rows, sound};
+use crate::rig::{Hooked, Kind, Point, RowKey, Rows, altered, audit, base, load, open, org, rows, sound};
 use strongroom::{
-    DefinitionChange, Environment, Error, Expected, IntegrationId, Invalid, NewValue, Org, PageRequest,
-    Records, Revision, Scope, Upsert, VaultOptions, WriteOptions,
+    AuditFilter, DefinitionChange, Environment, Error, EventKind, Expected, IntegrationId, Invalid, NewValue,
+    Org, PageRequest, Records, Revision, Scope, Upsert, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -382,6 +382,78 @@ fn a_record_that_cannot_be_read_is_listed_beside_the_others_and_deleted() {
     assert!(block_on(records.delete(&id("a"))).unwrap());
     assert!(!block_on(records.delete(&id("a"))).unwrap());
     assert_eq!(block_on(records.list(PageRequest::default())).unwrap().items.len(), 1);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_replaced_in_one_batch_if_that_is_expected() {
+    let whole = base(async |org| sessions(org).put(&id("k"), "x").await.map(drop));
+    for store in altered(&rows(&whole), Kind::Record, b"") {
+        let hooked = Faulty::new(Arc::clone(&store));
+        let records = sessions(&org(&open(hooked.clone())));
+        let put = |expected| block_on(records.put_with(&id("k"), "y", WriteOptions::expecting(expected)));
+        assert!(matches!(put(Expected::Any), Err(Error::Damaged { .. } | Error::UnknownVersion { .. })));
+        let before = hooked.commits_len();
+        assert_eq!(put(Expected::Unreadable).unwrap().action, Upsert::Updated);
+        assert_eq!(hooked.commits_len(), before + 1);
+        assert_eq!(block_on(records.get(&id("k"))).unwrap().unwrap().value.expose(), "y");
+        // Now it can be read.
+        assert!(matches!(put(Expected::Unreadable), Err(Error::Unexpected { found: Some(_) })));
+        audit(&store);
+    }
+}
+
+#[test]
+fn a_record_that_is_absent_is_not_replaced_as_one_that_cannot_be_read() {
+    with_org(async |org| {
+        let unreadable = WriteOptions::expecting(Expected::Unreadable);
+        let put = sessions(&org).put_with(&id("k"), "x", unreadable).await;
+        assert!(matches!(put, Err(Error::Unexpected { found: None })), "{put:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_that_is_written_meanwhile_is_not_replaced_as_one_that_cannot_be_read() {
+    let whole = base(async |org| sessions(org).put(&id("k"), "x").await.map(drop));
+    let store = altered(&rows(&whole), Kind::Record, b"").remove(0);
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let ours = sessions(&org(&open(hooked.clone())));
+    let theirs = sessions(&org(&open(Arc::clone(&store))));
+    let unreadable = || WriteOptions::expecting(Expected::Unreadable);
+    hooked.once(Point::BeforeCommit, move || {
+        block_on(theirs.put_with(&id("k"), "theirs", unreadable())).unwrap();
+    });
+    let put = block_on(ours.put_with(&id("k"), "ours", unreadable()));
+    assert!(matches!(put, Err(Error::Unexpected { found: Some(_) })), "{put:?}");
+    assert_eq!(block_on(ours.get(&id("k"))).unwrap().unwrap().value.expose(), "theirs");
+}
+
+#[test]
+fn a_record_under_a_new_key_is_not_replaced_as_one_that_cannot_be_read_by_who_knows_only_the_old_key() {
+    let store = base(async |org| sessions(org).put(&id("k"), "x").await.map(drop));
+    let org_before = org(&open(Faulty::new(Arc::clone(&store))));
+    let records = sessions(&org_before);
+    block_on(records.get(&id("k"))).unwrap();
+    block_on(org(&open(Arc::clone(&store))).rotate_keys()).unwrap();
+    let put = block_on(records.put_with(&id("k"), "y", WriteOptions::expecting(Expected::Unreadable)));
+    assert!(matches!(put, Err(Error::Unexpected { found: Some(_) })), "{put:?}");
+    assert_eq!(block_on(records.get(&id("k"))).unwrap().unwrap().value.expose(), "x");
+}
+
+#[test]
+fn an_event_of_a_record_that_replaces_one_that_cannot_be_read_has_a_deletion_first() {
+    let whole = base(async |org| sessions(org).put(&id("k"), "x").await.map(drop));
+    let store = altered(&rows(&whole), Kind::Record, b"").remove(0);
+    let vault = open(store);
+    block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
+    let org = org(&vault);
+    let unreadable = WriteOptions::expecting(Expected::Unreadable);
+    let put = block_on(sessions(&org).put_with(&id("k"), "y", unreadable)).unwrap();
+    let events = block_on(org.audit(&AuditFilter::all(), PageRequest::default())).unwrap().items;
+    let changes: Vec<_> =
+        events[0].changes.iter().map(|change| (change.kind, change.before, change.after)).collect();
+    let expected = [(EventKind::RecordDeleted, None, None), (EventKind::RecordPut, None, Some(put.revision))];
+    assert_eq!(changes, expected);
 }
 
 fn records_in(rows: &Rows) -> usize {

@@ -1,7 +1,8 @@
 //! Ending sessions: one, those of one account, or those of all accounts.
 
 use strongroom::{
-    Error, ErrorKind, LinkedAccountId, PageRequest, RecordKey, ShredReceipt, Timestamp, WriteOptions,
+    Error, ErrorKind, Expected, LinkedAccountId, PageRequest, Record, RecordKey, ShredReceipt, Timestamp,
+    WriteOptions,
 };
 
 use super::stored_key::{ENDED, SIGNING_KEY, seconds};
@@ -82,27 +83,29 @@ impl Sessions {
         now: u64,
     ) -> Result<Vec<ListedSession>, Error> {
         let known = self.org.linked_account(account).await?;
-        let key: RecordKey = account.as_str().parse()?;
+        let (key, lists) = (account.as_str().parse::<RecordKey>()?, self.by_account.about(account.clone()));
         let mut unlisted = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
-            let record = match self.by_account.get(&key).await {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    (unlisted, _) = self.unlisted(account).await?;
-                    self.by_account.about(account.clone()).delete(&key).await?;
-                    None
-                }
-                record => record?,
-            };
+            let (record, expected) = to_replace(lists.get(&key).await)?;
+            if expected == Expected::Unreadable {
+                (unlisted, _) = self.unlisted(account).await?;
+            }
             let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
             list.sessions.extend(unlisted.iter().cloned());
-            let Some(known) = &known else { return Ok(list.sessions) };
-            list.ended = until.max(ended_again(list.ended, now));
-            self.signing_keys.end(&self.org, Some(account), list.ended, now);
-            let options = WriteOptions::expecting(as_read(record.as_ref())).while_registered(known);
-            match self.by_account.about(account.clone()).put_with(&key, json(&list), options).await {
+            let options = WriteOptions::expecting(expected);
+            let noted = match &known {
+                Some(known) => {
+                    list.ended = until.max(ended_again(list.ended, now));
+                    self.signing_keys.end(&self.org, Some(account), list.ended, now);
+                    lists.put_with(&key, json(&list), options.while_registered(known)).await.map(drop)
+                }
+                None if expected == Expected::Unreadable => lists.delete_with(&key, options).await.map(drop),
+                None => Ok(()),
+            };
+            match noted {
                 Err(Error::Unexpected { .. }) => {}
                 // It was deleted meanwhile.
-                Ok(_) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
+                Ok(()) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
                 Err(error) => return Err(error),
             }
         }
@@ -114,16 +117,10 @@ impl Sessions {
     async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
         let (records, key) = (self.signing_records()?, ENDED.parse()?);
         for _ in 0..ATTEMPTS_MAX {
-            let record = match records.get(&key).await {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    records.delete(&key).await?;
-                    None
-                }
-                record => record?,
-            };
+            let (record, expected) = to_replace(records.get(&key).await)?;
             let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
             self.signing_keys.end(&self.org, None, until, now);
-            let options = WriteOptions::expecting(as_read(record.as_ref()));
+            let options = WriteOptions::expecting(expected);
             match records.put_with(&key, until.to_string(), options).await {
                 Err(Error::Unexpected { .. }) => {}
                 noted => return noted.map(drop),
@@ -186,5 +183,16 @@ impl Sessions {
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
+    }
+}
+
+/// What a write is to replace: the record that was read, or one that cannot be read.
+fn to_replace(read: Result<Option<Record>, Error>) -> Result<(Option<Record>, Expected), Error> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok((None, Expected::Unreadable)),
+        read => read.map(|record| {
+            let expected = as_read(record.as_ref());
+            (record, expected)
+        }),
     }
 }
