@@ -10,8 +10,8 @@ use std::thread;
 
 use futures_executor::block_on;
 use strongroom::{
-    Backup, Cause, CheckpointFault, DataKeys, DefinitionChange, Error, Org, RootRotation, Scope, Vault,
-    VaultOptions, VerifyReport,
+    Backup, Cause, CheckpointFault, DataKeys, DefinitionChange, Error, Org, RootRotation, RowName, Scope,
+    Vault, VaultOptions, VerifyReport,
 };
 use strongroom_memory::MemoryStore;
 
@@ -266,6 +266,32 @@ fn an_org_that_was_shredded_and_is_used_again_is_a_question_and_no_finding() {
     assert_eq!(replaced, 2, "the count of definitions and the head of the audit: {report}");
     let gone = at.keys().filter(|key| is_compared(key) && RowKey::parse(key).kind == crate::rig::Kind::Value);
     assert!(gone.count() > 0 && report.questions.iter().any(|question| question.cause == Cause::Gone));
+}
+
+#[test]
+fn the_keyrings_of_an_account_that_was_deleted_and_an_org_that_was_shredded_since_are_no_question() {
+    // With today's time, the last keyring of a scope has a revision more than 2^32 above the one before.
+    let (clock, store) = (TestClock::default(), Arc::new(MemoryStore::new()));
+    clock.set(1_800_000_000_000);
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.create(Arc::clone(&store), unlock())).unwrap();
+    block_on(furnish(&org(&vault))).unwrap();
+    let mut checkpoint = Vec::new();
+    assert!(block_on(vault.checkpoint(&mut checkpoint)).unwrap().is_clean());
+    let at = rows(&store);
+    clock.set(1_800_000_100_000);
+    let keyrings = |report: &VerifyReport| {
+        let asked = report.questions.iter().filter(|asked| asked.path.row == RowName::Keyring);
+        report.is_clean() && asked.count() == 0
+    };
+    block_on(org(&vault).delete_account(&account("user"))).unwrap();
+    let report = compare(&checkpoint, &rows(&store)).unwrap();
+    assert!(keyrings(&report), "{report}");
+    let _receipt = block_on(org(&vault).shred()).unwrap();
+    let report = compare(&checkpoint, &rows(&store)).unwrap();
+    assert!(keyrings(&report), "{report}");
+    let is_older = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Keyring && at.contains_key(*key);
+    assert_eq!(rows(&store).keys().filter(is_older).count(), 2, "none of them is gone");
 }
 
 #[test]
