@@ -13,7 +13,6 @@ use crate::error::Damage;
 use crate::model::Revision;
 use crate::row::{Row, RowPath, Subject, TenantId, TenantRow, VaultRow};
 use crate::store::{Key, RowRevision, Versioned};
-use crate::tenant::job::SHRED_JOB;
 
 /// The state of a row.
 #[derive(Debug, PartialEq, Eq)]
@@ -163,9 +162,6 @@ fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
             let lost = |cause: &Cause| matches!(cause, Cause::NotIndexed(_) | Cause::WronglyMarked);
             causes.iter().all(lost).then_some(Swept::Mended)
         }
-        // Whoever shreds the org or writes to it finishes this job, read or not. Without it, what the shred has not yet
-        // dropped would open again.
-        RowId::Tenant(TenantRow::Job(id)) if *id == SHRED_JOB => None,
         // Without the record, what it refuses would be let in. The commands that renew it keep that out.
         RowId::Tenant(TenantRow::Record(namespace, _)) if namespace.keeps_out() => None,
         RowId::Tenant(TenantRow::Job(_) | TenantRow::Record(..) | TenantRow::Former(..))

@@ -15,6 +15,7 @@ use crate::row::{
     Row, RowPath, Subject, TenantId, TenantRow, decode_index, encode_epoch, encode_index, encode_note,
 };
 use crate::store::{Expect, Key, RowRevision, WriteBatch};
+use crate::tenant::job::SHRED_JOB;
 use crate::tenant::{Attempt, Draft, Freshness, GRANDFATHERED, Needs, Tenant};
 use crate::verbs::vault::Vault;
 
@@ -46,7 +47,7 @@ impl Vault {
     /// Deletes the rows that a report shows as [unreadable](super::Finding::is_unreadable), and returns how many. What
     /// was in them is lost, and so is a task whose job it was: verify again, since what an interrupted delete left is
     /// found then. What keeps something out stays, since it would be let in again: the note that the vault moved, the
-    /// job of an org's shred, and which sessions and lines of API keys were ended.
+    /// job of an org's shred while the org has no key, and which sessions and lines of API keys were ended.
     ///
     /// Each row of an org is noted in its audit, as with [`sweep_stray`](Self::sweep_stray).
     ///
@@ -159,7 +160,9 @@ async fn sweep_one(engine: &Arc<Engine>, key: &Key, read: RowRevision, kind: Swe
     }
     // Without keys there is no audit to note it in, and a note would make some.
     if view.keys(None).is_none() || view.is_shredded() {
-        return delete(engine, key, read).await;
+        // A shred has dropped them since the check, and may need this row.
+        let is_shred = matches!(&place, Some(TenantRow::Job(id)) if *id == SHRED_JOB);
+        return if is_shred { Ok(false) } else { delete(engine, key, read).await };
     }
     let mut draft = Draft::new(&tenant, &view);
     draft.makes_room();

@@ -20,6 +20,7 @@ use crate::row::body::Sweep;
 use crate::row::{Row, RowKind, SealedBy, SealedRow, Subject, TenantRow, decode_index};
 use crate::store::{Key, Page, READ_OPS_MAX, Scan, Versioned};
 use crate::tenant::Tenant;
+use crate::tenant::job::SHRED_JOB;
 
 /// A key scope: the org's, or that of a linked account.
 pub(super) type Owner = Option<LinkedAccountId>;
@@ -120,11 +121,11 @@ impl TenantCheck {
             let state = self.check(place.as_ref(), row, &related);
             // A row that is fine, or whose keys are known to be missing, is not read a second time.
             if state.is_settled(&self.unavailable) {
-                checked.push(self.checked(place, row, state).read_as(key, row, now));
+                checked.push(self.with_sweep(self.checked(place, row, state), key, row, now));
                 continue;
             }
             let (state, row) = self.confirm(place.as_ref(), key, row).await?;
-            checked.push(self.checked(place, &row, state).read_as(key, &row, now));
+            checked.push(self.with_sweep(self.checked(place, &row, state), key, &row, now));
         }
         Ok(checked)
     }
@@ -146,6 +147,15 @@ impl TenantCheck {
         let revision = place.as_ref().and_then(|place| revision_of(place, row));
         let row_id = place.map_or(RowId::Foreign, RowId::Tenant);
         CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at, swept: None }
+    }
+
+    /// The same with its row as it was read, if a sweep takes that. The job of the org's shred stays: whoever shreds the
+    /// org or writes to it finishes it, read or not, and without it, what the shred has not yet dropped would open
+    /// again. But the batch that writes it drops the org's key, and no writer gives the org another one before the job
+    /// is done: where there is a key, the row is no job that anybody needs.
+    fn with_sweep(&self, checked: CheckedRow, key: &Key, row: &Versioned, now: Timestamp) -> CheckedRow {
+        let is_in_use = self.org_keys.as_ref().is_some_and(|keys| keys.keyring.active().is_some());
+        if is_shred_job(&checked.row_id) && !is_in_use { checked } else { checked.read_as(key, row, now) }
     }
 
     /// The key scope of a row, and which of its keys sealed it; `None` for a row that no data key seals.
@@ -374,6 +384,10 @@ impl TenantCheck {
             Err(_) => FoundDefinition::Unreadable,
         }
     }
+}
+
+fn is_shred_job(row: &RowId) -> bool {
+    matches!(row, RowId::Tenant(TenantRow::Job(id)) if *id == SHRED_JOB)
 }
 
 /// The revision that a sealed row states; `None` for a row that is not sealed, and for a job, whose row is deleted when

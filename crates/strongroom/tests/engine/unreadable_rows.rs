@@ -16,8 +16,8 @@ use strongroom_memory::MemoryStore;
 
 use crate::audit;
 use crate::rig::{
-    Kind, RowKey, Rows, account, empty, load, of_account, open, options, org, rows, stop_after_first_commit,
-    text, unlock, verified,
+    Hooked, Kind, Point, RowKey, Rows, account, empty, load, of_account, open, options, org, rows,
+    stop_after_first_commit, text, unlock, verified,
 };
 
 /// A variable with two versions of a value of account `a`, which has a credential in its default app.
@@ -63,10 +63,15 @@ fn is_whole(store: &Arc<MemoryStore>) {
     block_on(org(&vault).define(text("AFTER"))).unwrap();
 }
 
+/// What the keys of the org start with.
+fn tenant_of(store: &MemoryStore) -> Vec<u8> {
+    let count = first(store, Kind::Count);
+    count[..count.len() - 1].to_vec()
+}
+
 /// Keys of the vault as a whole and of tenants, of rows that no other verb takes.
 fn planted(store: &MemoryStore) -> Vec<Vec<u8>> {
-    let count = first(store, Kind::Count);
-    let tenant = &count[..count.len() - 1];
+    let tenant = &*tenant_of(store);
     let org = &tenant[1..26];
     let value = first(store, Kind::FormerValue);
     let mut version = value.clone();
@@ -409,7 +414,7 @@ fn a_definition_whose_delete_lost_its_job_comes_back_without_its_values() {
 }
 
 #[test]
-fn the_job_of_a_shred_is_not_swept() {
+fn the_job_of_a_shred_that_was_cut_short_is_not_swept() {
     let store = furnished();
     stop_after_first_commit(&store, async |org| drop(org.shred().await));
     put(&store, &first(&store, Kind::Job), Some(b"junk"));
@@ -422,6 +427,43 @@ fn the_job_of_a_shred_is_not_swept() {
     );
     let _ = block_on(org(&vault).shred()).unwrap();
     assert!(block_on(org(&vault).environments()).unwrap().is_empty());
+}
+
+#[test]
+fn junk_at_the_job_of_a_shred_is_swept_where_the_org_has_a_key() {
+    let store = furnished();
+    let planted = [&[0, 4], &tenant_of(&store)[1..], &[0; 12]].concat();
+    put(&store, &planted, Some(b"junk"));
+    let (vault, found) = report(&store);
+    assert!(found.findings.len() == 1 && found.findings[0].is_unreadable(), "{found}");
+    assert_eq!(block_on(vault.sweep_unreadable(&found)).unwrap(), 1);
+    is_whole(&store);
+    assert_eq!(block_on(org(&vault).value("V", of_account("a"))).unwrap().unwrap().value.expose(), "two");
+}
+
+#[test]
+fn junk_at_the_job_of_a_shred_stays_if_a_shred_begins_before_it_is_swept() {
+    // At each read and commit of the sweep, as many as it has.
+    for skip in 0.. {
+        let store = furnished();
+        let planted = [&[0, 4], &tenant_of(&store)[1..], &[0; 12]].concat();
+        put(&store, &planted, Some(b"junk"));
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let vault = open(hooked.clone());
+        let found = block_on(vault.verify()).unwrap();
+        let (others, job) = (Arc::clone(&store), planted.clone());
+        hooked.once_after(Point::BeforeRead, skip, move || {
+            stop_after_first_commit(&others, async |org| drop(org.shred().await));
+            put(&others, &job, Some(b"damaged since"));
+        });
+        let swept = block_on(vault.sweep_unreadable(&found)).unwrap();
+        if hooked.hooks_left() > 0 {
+            assert!(skip > 2, "the sweep has several reads");
+            return;
+        }
+        let stays = rows(&*store).contains_key(&planted);
+        assert_eq!((swept, stays), (0, true), "at read {skip}");
+    }
 }
 
 #[test]
