@@ -259,3 +259,25 @@ fn an_explanation_says_that_an_inherited_value_cannot_be_read_and_what_to_do() {
         assert!(ran.stderr.contains("`strongroom undo URL --replace-damaged`"), "{ran:?}");
     }
 }
+
+#[test]
+fn a_damaged_list_of_the_sessions_of_an_account_that_is_gone_is_cleared_and_that_is_said() {
+    for is_remote in [false, true] {
+        let shell = filled();
+        shell.plant(b"\x40account-session\0gone\0");
+        let server = is_remote.then(|| Server::start(&shell, &[]));
+        if server.is_some() {
+            let key = shell.json(&["api-key", "create", "k", "--right", "admin"]);
+            shell.write("k", key["api_key"].as_str().unwrap());
+        }
+        let url = server.as_ref().map(|server| server.text("url").to_owned()).unwrap_or_default();
+        let remote = ["--json", "--url", &url, "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &remote[..1] };
+        let end = [at, &["account", "end-sessions", "gone"]].concat();
+        let done: Value = serde_json::from_str(&shell.ok(&end)).unwrap();
+        assert_eq!((&done["ended"], &done["list_cleared"]), (&0.into(), &true.into()), "{done}");
+        assert_eq!(shell.run(&end).code, 3, "now there is nothing to end");
+        drop(server);
+        shell.ok(&["verify"]);
+    }
+}

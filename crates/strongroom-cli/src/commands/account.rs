@@ -49,6 +49,9 @@ pub(crate) struct OfAccount {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct EndSessions {
     /// The id of the linked account
+    ///
+    /// It need not be registered: what is left of its sessions is ended first, since a damaged store may hide the
+    /// account. Only if there was nothing to end, the command fails with 3.
     #[arg(required_unless_present = "all")]
     id: Option<LinkedAccountId>,
     /// Those of all accounts of the org in this environment
@@ -94,6 +97,8 @@ struct Created<'a> {
 struct Ended {
     ended: usize,
     new_signing_key: bool,
+    /// Whether a list of the account's sessions that could not be read was replaced or deleted.
+    list_cleared: bool,
 }
 
 #[derive(Serialize)]
@@ -243,16 +248,17 @@ impl EndSessions {
         let sessions = OpenSessions::of(org)?;
         let ended = match &self.id {
             // End them first, since a store may hide the account.
-            Some(id) => match sessions.end_of(id).await? {
-                0 if org.linked_account(id).await?.is_none() => {
+            Some(id) => {
+                let ended = sessions.end_of(id).await?;
+                if ended.is_nothing() && org.linked_account(id).await?.is_none() {
                     return Err(suggest::no_account(org, id).await);
                 }
-                ended => ended,
-            },
+                return self.done(ended.ended, ended.list_cleared, output);
+            }
             None if self.new_signing_key => sessions.replace_signing_key().await?,
             None => sessions.end_all().await?,
         };
-        self.done(ended, output)
+        self.done(ended, false, output)
     }
 
     fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -264,7 +270,7 @@ impl EndSessions {
                 client.control_post(&["revoke-sessions"], &body)?
             }
         };
-        self.done(done.revoked, output)
+        self.done(done.revoked, done.list_cleared, output)
     }
 
     /// A key cannot be brought back.
@@ -276,9 +282,13 @@ impl EndSessions {
             .to("end the sessions of all linked accounts, and replace the key that signs their tokens")
     }
 
-    fn done(&self, ended: usize, output: &Output) -> Result<(), Failure> {
-        let and = if self.new_signing_key { "; the key that signs tokens is a new one" } else { "" };
-        let view = Ended { ended, new_signing_key: self.new_signing_key };
+    fn done(&self, ended: usize, list_cleared: bool, output: &Output) -> Result<(), Failure> {
+        let and = match (self.new_signing_key, list_cleared) {
+            (true, _) => "; the key that signs tokens is a new one",
+            (false, true) => "; a list of them that could not be read is cleared",
+            (false, false) => "",
+        };
+        let view = Ended { ended, new_signing_key: self.new_signing_key, list_cleared };
         output.done(&format!("{} ended{and}", counted(ended, "session")), &view)
     }
 }

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 pub(crate) use admitted::{API_KEY, Admitted, AdmittedKeys, KeyDigest, in_request};
 pub use api_key::{ApiKeyInfo, ApiKeyPage, ApiKeys, CreatedApiKey, MadeKeys, NewApiKey};
 pub use grant::{Grant, GrantError, Right, UnknownRight};
+pub use session::EndedSessions;
 pub(crate) use session::{ListedSession, Reuse, SESSION_SECS, Sessions, TakenSessions};
 pub(crate) use signing_keys::{Signature, SigningKeys};
 pub(crate) use standing::Standing;

@@ -86,7 +86,7 @@ pub(crate) async fn revoke(
     let sessions_ended = match with_sessions {
         true => {
             let sessions = operator.service.sessions(&operator.org)?;
-            Some(sessions.revoke_all(None, operator.service.now()).await.map_err(full)?)
+            Some(sessions.revoke_all(operator.service.now()).await.map_err(full)?)
         }
         false => None,
     };

@@ -37,6 +37,7 @@ pub use self::bodies::{
 };
 pub use self::open_sessions::OpenSessions;
 pub use self::remedy::{next_of, next_of_damage};
+pub use crate::auth::EndedSessions;
 pub use crate::reason::Reason;
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strongroom::{Clock as _, Error, LinkedAccountId, Org, ShredReceipt, SystemClock, Timestamp};
 
 use super::bodies::{AccountSession, Page};
-use crate::auth::Sessions;
+use crate::auth::{EndedSessions, Sessions};
 
 /// The sessions of the linked accounts of one org in one environment. Once they are ended, a service that has the vault
 /// open refuses their tokens.
@@ -33,21 +33,21 @@ impl OpenSessions {
         Ok(AccountSession::page(&self.0.of_account(account, now).await?))
     }
 
-    /// Ends those of one account, and returns how many there were. A list that cannot be read is replaced. A session
-    /// that is issued meanwhile may stay.
+    /// Ends those of one account, also of one that is not registered: a store may hide it. A list of them that cannot be
+    /// read is replaced. A session that is issued meanwhile may stay.
     ///
     /// # Errors
     /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].
-    pub async fn end_of(&self, account: &LinkedAccountId) -> Result<usize, Error> {
-        self.0.revoke_all(Some(account), now()).await
+    pub async fn end_of(&self, account: &LinkedAccountId) -> Result<EndedSessions, Error> {
+        self.0.revoke_all_of(account, now()).await
     }
 
-    /// The same for all accounts.
+    /// The same for all accounts. Returns how many there were.
     ///
     /// # Errors
     /// Those of [`end_of`](Self::end_of).
     pub async fn end_all(&self) -> Result<usize, Error> {
-        self.0.revoke_all(None, now()).await
+        self.0.revoke_all(now()).await
     }
 
     /// The same, and replaces the key that signs their tokens, even one that cannot be read.

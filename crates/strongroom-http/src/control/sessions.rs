@@ -45,12 +45,15 @@ pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<R
     operator.may_all(Right::Admin)?;
     let sessions = operator.service.sessions(&operator.org)?;
     match sessions.revoke_of(&one.account, &one.session).await.map_err(full)? {
-        true => Ok(Json(Revoked { revoked: 1 })),
+        true => Ok(Json(Revoked::of(1))),
         false => Err(Failure::absent(Reason::SessionNotFound, "Session not found")),
     }
 }
 
 /// Ends all sessions of a linked account
+///
+/// Also what is left of the sessions of one that is not registered, so that a store that hides it keeps none of them. It
+/// is not found only if there was nothing to end.
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: sessions",
     params(("id" = String, Path)),
@@ -64,12 +67,12 @@ pub(crate) async fn revoke_of_account(
     operator.may_all(Right::Admin)?;
     let id = account_id(&text)?;
     let now = operator.service.now();
-    let revoked = operator.service.sessions(&operator.org)?.revoke_all(Some(&id), now).await.map_err(full)?;
+    let ended = operator.service.sessions(&operator.org)?.revoke_all_of(&id, now).await.map_err(full)?;
     // Only now, since a store may hide the account.
-    if revoked == 0 {
+    if ended.is_nothing() {
         operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
     }
-    Ok(Json(Revoked { revoked }))
+    Ok(Json(Revoked { list_cleared: ended.list_cleared, ..Revoked::of(ended.ended) }))
 }
 
 /// Ends all sessions of all linked accounts
@@ -87,9 +90,9 @@ pub(crate) async fn revoke_all(
     let (sessions, now) = (operator.service.sessions(&operator.org)?, operator.service.now());
     let revoked = match body.new_signing_key {
         true => sessions.replace_signing_key(now).await,
-        false => sessions.revoke_all(None, now).await,
+        false => sessions.revoke_all(now).await,
     };
-    Ok(Json(Revoked { revoked: revoked.map_err(full)? }))
+    Ok(Json(Revoked::of(revoked.map_err(full)?)))
 }
 
 /// A session named by a path.

@@ -11,6 +11,24 @@ use super::{
 };
 use crate::auth::signing_keys::ended_again;
 
+/// What ending the sessions of an account did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedSessions {
+    /// How many sessions were ended.
+    pub ended: usize,
+    /// Whether it replaced or deleted a list of them that could not be read.
+    pub list_cleared: bool,
+}
+
+impl EndedSessions {
+    /// Whether there was nothing to end: the account may not exist.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.ended == 0 && !self.list_cleared
+    }
+}
+
 impl Sessions {
     /// Revokes one session of an account; returns whether it was valid.
     pub(crate) async fn revoke(&self, account: &LinkedAccountId, jti: &str) -> Result<bool, Error> {
@@ -32,24 +50,28 @@ impl Sessions {
         self.revoke(account, jti).await
     }
 
-    /// Revokes all sessions of one account, or of all accounts, and returns how many there were. Tokens issued before
-    /// no longer count in this process, whatever the store shows, nor in any process that reads the note. A session
-    /// issued meanwhile may stay.
-    pub(crate) async fn revoke_all(
+    /// Revokes all sessions of one account. Tokens issued before no longer count in this process, whatever the store
+    /// shows, nor in any process that reads the note. A session issued meanwhile may stay.
+    pub(crate) async fn revoke_all_of(
         &self,
-        account: Option<&LinkedAccountId>,
+        account: &LinkedAccountId,
         now: Timestamp,
-    ) -> Result<usize, Error> {
+    ) -> Result<EndedSessions, Error> {
+        let now = secs(now);
+        let until = self.end_here(Some(account), now);
+        let (sessions, list_cleared) = self.note_ended_of(account, until, now).await?;
+        let mut ended = 0;
+        for session in sessions {
+            ended += usize::from(self.revoke(account, &session.jti).await?);
+        }
+        Ok(EndedSessions { ended, list_cleared })
+    }
+
+    /// The same for all accounts. Returns how many sessions there were.
+    pub(crate) async fn revoke_all(&self, now: Timestamp) -> Result<usize, Error> {
         let (mut revoked, mut page) = (0, PageRequest::first(PageRequest::LIMIT_MAX));
         let now = secs(now);
-        let until = ended_again(self.signing_keys.ended(&self.org, account, now), now);
-        self.signing_keys.end(&self.org, account, until, now);
-        if let Some(account) = account {
-            for session in self.note_ended_of(account, until, now).await? {
-                revoked += usize::from(self.revoke(account, &session.jti).await?);
-            }
-            return Ok(revoked);
-        }
+        let until = self.end_here(None, now);
         self.note_ended(until, now).await?;
         loop {
             let found = self.sessions.each(page).await?;
@@ -70,24 +92,32 @@ impl Sessions {
     pub(crate) async fn replace_signing_key(&self, now: Timestamp) -> Result<usize, Error> {
         // First, so that no session is issued under it that the revocation misses.
         self.signing_records()?.delete(&SIGNING_KEY.parse()?).await?;
-        let revoked = self.revoke_all(None, now).await?;
+        let revoked = self.revoke_all(now).await?;
         self.signing_key_or_new(secs(now)).await.map(|_| revoked)
     }
 
-    /// Notes in the list of an account that its sessions are ended, and returns them. A list that cannot be
-    /// read is replaced. An account that is not registered gets no list, which would outlast it.
+    /// Ends the sessions of an account, or of all, in this process. Returns up to which second.
+    fn end_here(&self, account: Option<&LinkedAccountId>, now: u64) -> u64 {
+        let until = ended_again(self.signing_keys.ended(&self.org, account, now), now);
+        self.signing_keys.end(&self.org, account, until, now);
+        until
+    }
+
+    /// Notes in the list of an account that its sessions are ended. Returns them, and whether it cleared a list that
+    /// cannot be read: it is replaced, or deleted if the account is not registered, since a list would outlast it.
     async fn note_ended_of(
         &self,
         account: &LinkedAccountId,
         until: u64,
         now: u64,
-    ) -> Result<Vec<ListedSession>, Error> {
+    ) -> Result<(Vec<ListedSession>, bool), Error> {
         let known = self.org.linked_account(account).await?;
         let (key, lists) = (account.as_str().parse::<RecordKey>()?, self.by_account.about(account.clone()));
         let mut unlisted = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
             let (record, expected) = to_replace(lists.get(&key).await)?;
-            if expected == Expected::Unreadable {
+            let is_damaged = expected == Expected::Unreadable;
+            if is_damaged {
                 (unlisted, _) = self.unlisted(account).await?;
             }
             let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
@@ -99,13 +129,14 @@ impl Sessions {
                     self.signing_keys.end(&self.org, Some(account), list.ended, now);
                     lists.put_with(&key, json(&list), options.while_registered(known)).await.map(drop)
                 }
-                None if expected == Expected::Unreadable => lists.delete_with(&key, options).await.map(drop),
+                None if is_damaged => lists.delete_with(&key, options).await.map(drop),
                 None => Ok(()),
             };
             match noted {
                 Err(Error::Unexpected { .. }) => {}
+                Ok(()) => return Ok((list.sessions, is_damaged)),
                 // It was deleted meanwhile.
-                Ok(()) | Err(Error::AccountNotFound(_)) => return Ok(list.sessions),
+                Err(Error::AccountNotFound(_)) => return Ok((list.sessions, false)),
                 Err(error) => return Err(error),
             }
         }

@@ -12,6 +12,8 @@ use strongroom::{
 };
 use zeroize::Zeroizing;
 
+pub use end::EndedSessions;
+
 use super::signing_keys::{SKEW_SECS, Signature, SigningKeys};
 use super::token::{Claims, SigningKey};
 use super::{own_records, random};

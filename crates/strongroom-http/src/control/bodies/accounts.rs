@@ -158,6 +158,15 @@ pub struct RevokeSessions {
 pub struct Revoked {
     /// How many.
     pub revoked: usize,
+    /// Whether a list of the account's sessions that could not be read was replaced or deleted; absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list_cleared: bool,
+}
+
+impl Revoked {
+    pub(in crate::control) fn of(revoked: usize) -> Self {
+        Self { revoked, list_cleared: false }
+    }
 }
 
 /// How much is stored.
