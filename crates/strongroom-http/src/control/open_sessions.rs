@@ -33,8 +33,8 @@ impl OpenSessions {
         Ok(AccountSession::page(&self.0.of_account(account, now).await?))
     }
 
-    /// Ends those of one account, also of one that is not registered: a store may hide it. A list of them that cannot be
-    /// read is replaced. A session that is issued meanwhile may stay.
+    /// Ends those of one account, also of one that is not registered: a store may hide it. A list of them that cannot
+    /// be read is replaced. A session that is issued meanwhile may stay.
     ///
     /// # Errors
     /// Those of [`of_account`](Self::of_account), [`Error::Contended`], [`Error::Retired`].

@@ -52,8 +52,8 @@ pub(crate) async fn revoke(operator: Operator, one: OneSession) -> Result<Json<R
 
 /// Ends all sessions of a linked account
 ///
-/// Also what is left of the sessions of one that is not registered, so that a store that hides it keeps none of them. It
-/// is not found only if there was nothing to end.
+/// Also what is left of the sessions of one that is not registered, so that a store that hides it keeps none of them.
+/// It is not found only if there was nothing to end.
 #[utoipa::path(
     post, context_path = BASE, path = "/accounts/{id}/revoke-sessions", tag = "control: sessions",
     params(("id" = String, Path)),

@@ -149,8 +149,8 @@ impl TenantCheck {
         CheckedRow { row_id, state, keys, is_row: true, revision, written_at: self.written_at, swept: None }
     }
 
-    /// The same with its row as it was read, if a sweep takes that. The job of the org's shred stays: whoever shreds the
-    /// org or writes to it finishes it, read or not, and without it, what the shred has not yet dropped would open
+    /// The same with its row as it was read, if a sweep takes that. The job of the org's shred stays: whoever shreds
+    /// the org or writes to it finishes it, read or not, and without it, what the shred has not yet dropped would open
     /// again. But the batch that writes it drops the org's key, and no writer gives the org another one before the job
     /// is done: where there is a key, the row is no job that anybody needs.
     fn with_sweep(&self, checked: CheckedRow, key: &Key, row: &Versioned, now: Timestamp) -> CheckedRow {

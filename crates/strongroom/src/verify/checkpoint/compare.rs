@@ -64,8 +64,8 @@ impl<'c> Comparison<'c> {
         let Some((_, then)) = self.advance()? else { return Ok(Met::Added) };
         let Some(now) = revision else { return Ok(Met::Fine) };
         Ok(match (now.as_u64().checked_sub(then.as_u64()), then.as_u64().wrapping_sub(now.as_u64())) {
-            // A keyring is never created again at its address. Whoever drops all of its keys writes it at the revision of
-            // that time (`revision_at`), so it may leap by more than any count of writes.
+            // A keyring is never created again at its address. Whoever drops all of its keys writes it at the revision
+            // of that time (`revision_at`), so it may leap by more than any count of writes.
             (Some(_), _) if is_keyring(key) => Met::Fine,
             (None, _) if is_keyring(key) => {
                 Met::WentBack(Cause::RolledBack { seen: then.as_u64(), found: now.as_u64() })
