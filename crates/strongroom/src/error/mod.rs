@@ -360,6 +360,10 @@ impl Error {
     pub(crate) fn open(row: impl Into<String>, error: OpenError) -> Self {
         let row = row.into();
         match error {
+            // No release writes these.
+            OpenError::UnknownVersion(0) | OpenError::UnknownSuite(0) => {
+                Self::damaged(row, Damage::Malformed)
+            }
             OpenError::UnknownVersion(version) => Self::UnknownVersion { row, version },
             OpenError::UnknownSuite(version) => Self::UnknownVersion { row, version },
             OpenError::UnknownKey(dek_id) => Self::UnknownKey { row, dek_id },

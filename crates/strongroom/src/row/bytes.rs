@@ -171,7 +171,8 @@ pub(crate) fn start(kind: RowKind, body_len: usize) -> Vec<u8> {
 pub(crate) fn row_body(kind: RowKind, row: &[u8]) -> Result<&[u8], RowError> {
     match row {
         [MAGIC, VERSION, found, body @ ..] if *found == kind as u8 => Ok(body),
-        [MAGIC, version, ..] if *version != VERSION => Err(RowError::UnknownVersion(*version)),
+        // No release writes version 0.
+        [MAGIC, version, ..] if *version > VERSION => Err(RowError::UnknownVersion(*version)),
         _ => Err(RowError::Malformed),
     }
 }

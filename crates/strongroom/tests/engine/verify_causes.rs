@@ -57,6 +57,21 @@ fn a_row_of_an_unknown_key_or_release_is_named_as_such_and_stays() {
 }
 
 #[test]
+fn a_row_of_version_0_is_damaged() {
+    let whole = furnished();
+    let key = &keys_of(&whole, Kind::Record)[0];
+    let record = place_of_dek_id(&whole[key]);
+    // Of the row, of the record in it, and of its suite.
+    for at in [1, record - 2, record - 1] {
+        let mut rows = whole.clone();
+        rows.get_mut(key).unwrap()[at] = 0;
+        let report = verify(&rows);
+        let [found] = report.findings.as_slice() else { panic!("{report}") };
+        assert_eq!((found.cause.as_str(), found.is_unreadable()), ("malformed", true), "byte {at}");
+    }
+}
+
+#[test]
 fn a_default_that_the_format_of_this_host_refuses_is_found_at_its_definition() {
     let format = || "even".parse().unwrap();
     let store = Arc::new(MemoryStore::new());
