@@ -297,9 +297,15 @@ impl Namespace {
         RESERVED_NAMESPACES.contains(&self.as_str())
     }
 
-    /// Whether its records refuse something: keys of a line that was ended, and sessions that were.
-    pub(crate) fn keeps_out(&self) -> bool {
-        matches!(self.as_str(), "api-key-line" | "signing-key" | "account-session")
+    /// Whether its record at this key refuses something: keys of a line that was ended, and sessions that were. Nothing
+    /// looks up a line by what is no id of a key, nor other records beside the key that signs.
+    pub(crate) fn keeps_out(&self, key: &RecordKey) -> bool {
+        match self.as_str() {
+            "api-key-line" => key.as_str().parse::<DocumentId>().is_ok(),
+            "signing-key" => matches!(key.as_str(), "hs256" | "sessions-ended"),
+            "account-session" => true,
+            _ => false,
+        }
     }
 
     /// Whether no key in it is used again once its record is gone: API keys and sessions have random ids.

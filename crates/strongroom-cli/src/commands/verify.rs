@@ -150,12 +150,10 @@ impl Verify {
         }
         let vault = &session.vault;
         let deed = async {
-            let mut deleted = 0;
-            if self.unreadable {
-                deleted += vault.sweep_unreadable(report).await?;
-            }
-            deleted += vault.sweep_stray(report).await?;
-            Ok(Swept { deleted, mended: vault.mend(report).await? })
+            let unreadable = if self.unreadable { vault.sweep_unreadable(report).await } else { Ok(0) };
+            // What one of them cannot read keeps the others from nothing.
+            let (stray, mended) = (vault.sweep_stray(report).await, vault.mend(report).await);
+            Ok(Swept { deleted: unreadable? + stray?, mended: mended? })
         };
         session.operate("verify: rows swept", deed).await
     }

@@ -26,6 +26,12 @@ fn swept(finding: &Finding) -> Option<&'static str> {
             "`strongroom define NAME` finds a definition by its name and makes the index row again, as does \
              `strongroom verify --sweep`"
         }
+        (RowName::DeletedValue | RowName::DeletedCredential | RowName::DeletedDefinition, _)
+            if finding.is_unreadable() =>
+        {
+            "what it says was deleted is there and stays: `strongroom verify --sweep --unreadable` deletes only this \
+             note"
+        }
         _ if finding.is_stray() => "`strongroom verify --sweep` deletes stray rows",
         _ if finding.is_mendable() => {
             "what is missing follows from other rows: `strongroom verify --sweep` writes it again"
@@ -40,6 +46,10 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
     Some(match (finding.path.row, &finding.cause) {
         (_, Cause::UnknownVersion(_)) => {
             "a later release wrote it and can read it: use that one, and keep the row"
+        }
+        (_, Cause::CameBack) => {
+            "the store shows again what was deleted: `strongroom delete` deletes it once more, or keep it if a restore \
+             brought it back, and set it again"
         }
         (_, Cause::Orphan(Parent::Definition)) => {
             "`strongroom delete ID --definition --purge` deletes what is left of a definition that is gone; a backup \
@@ -111,7 +121,11 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         },
         RowName::Keyring => OF_ORG_KEYRING,
         RowName::Record if is_unreadable => {
-            return finding.path.name.as_deref().and_then(of_record);
+            let namespace = finding.path.name.as_deref();
+            // One that a sweep takes is under a key that nothing looks up.
+            let is_unused =
+                finding.is_unreadable() && matches!(namespace, Some("signing-key" | "api-key-line"));
+            return namespace.filter(|_| !is_unused).and_then(of_record);
         }
         RowName::Note if finding.path.org.is_none() => {
             "if the vault was moved, use it where it is now; if it is nowhere else, `strongroom backup FILE` takes all \

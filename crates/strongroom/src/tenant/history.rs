@@ -67,7 +67,7 @@ impl Tenant {
     }
 
     /// The place of a document itself.
-    pub(super) fn current<'s>(&'s self, subject: &'s Subject<'_>) -> Row<'s> {
+    pub(crate) fn current<'s>(&'s self, subject: &'s Subject<'_>) -> Row<'s> {
         match subject {
             Subject::Value(scope, definition) => self.id.value(scope, definition),
             Subject::Credential(account, app, key_name) => self.id.credential(account, app, key_name),

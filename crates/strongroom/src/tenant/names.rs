@@ -7,8 +7,8 @@ use crate::engine::cache::Definition;
 use crate::error::{Damage, Error};
 use crate::id::{DefinitionId, DefinitionName};
 use crate::row::{decode_index, encode_index};
-use crate::store::{Key, Page, Scan, Versioned};
-use crate::tenant::{Draft, Freshness, Tenant, View};
+use crate::store::{Key, Page, RowRevision, Scan, Versioned};
+use crate::tenant::{Attempt, Draft, Freshness, Tenant, View};
 
 impl Tenant {
     /// All definitions: what [`Draft::refuse_borne`] looks at.
@@ -55,10 +55,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Refuses a name that another definition than `own` bears, whatever its index row says: otherwise there could be
-    /// two definitions of one name. If that row is lost, or leads to no definition of the name, it is written again, so
-    /// that the name leads to the definition from now on. A definition that cannot be read takes no name: whoever
-    /// brings it back finds the name taken. `page` is what [`Tenant::scan_of_definitions`] reads.
+    /// Refuses a name that another definition than `own` bears: otherwise there could be two definitions of one name.
+    /// If the index row of the name is lost, it is written again. `page` is what [`Tenant::scan_of_definitions`] reads.
     pub(crate) async fn refuse_borne(
         &self,
         names: &[DefinitionName],
@@ -66,9 +64,25 @@ impl Draft<'_> {
         page: Page,
         freshness: Freshness,
     ) -> Result<(), Error> {
+        let Some(bearer) = self.bearer_of(names, own, page, freshness).await? else { return Ok(()) };
+        let id = bearer.id;
+        // Whether or not somebody was faster: the definition had the name when it was read.
+        let _ = self.write_name(bearer).await?;
+        Err(Error::DefinitionExists(id))
+    }
+
+    /// The definition other than `own` that bears one of these names, whatever its index row says. A definition that
+    /// cannot be read takes no name: whoever brings it back finds the name taken.
+    pub(crate) async fn bearer_of(
+        &self,
+        names: &[DefinitionName],
+        own: Option<DefinitionId>,
+        page: Page,
+        freshness: Freshness,
+    ) -> Result<Option<Bearer>, Error> {
         let (tenant, view) = (self.tenant(), self.view());
         if view.is_shredded() {
-            return Ok(());
+            return Ok(None);
         }
         for (key, row) in tenant.rest(&tenant.id.definitions(), page).await? {
             let known = match tenant.open_listed(view, &key, &row) {
@@ -81,22 +95,27 @@ impl Draft<'_> {
             let Some(name) = names.iter().find(|name| name.as_str() == borne) else { continue };
             let index = tenant.id.definition_name(name).key();
             let found = tenant.engine.get(index.clone()).await?;
-            if let Some(other) = self.bearer(found.as_ref(), name, id).await? {
-                return Err(Error::DefinitionExists(other));
+            if let Some(id) = self.indexed_bearer(found.as_ref(), name, id).await? {
+                return Ok(Some(Bearer { id, unindexed: None }));
             }
-            let mut repair = Draft::new(tenant, view);
-            repair.expect_as_read(key, Some(row.revision));
-            repair.put_as_read(index, found.map(|found| found.revision), encode_index(id.as_bytes()));
-            // Whoever was faster made it, or has changed the definition.
-            let _ = repair.commit().await?;
-            return Err(Error::DefinitionExists(id));
+            let unindexed = Unindexed { definition: (key, row.revision), index: (index, found) };
+            return Ok(Some(Bearer { id, unindexed: Some(unindexed) }));
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Leads the name to the definition that bears it, in a batch of its own, unless it leads there already.
+    pub(crate) async fn write_name(&self, bearer: Bearer) -> Result<Attempt<()>, Error> {
+        let Some(Unindexed { definition, index }) = bearer.unindexed else { return Ok(Attempt::Landed(())) };
+        let mut repair = Draft::new(self.tenant(), self.view());
+        repair.expect_as_read(definition.0, Some(definition.1));
+        repair.put_as_read(index.0, index.1.map(|row| row.revision), encode_index(bearer.id.as_bytes()));
+        Ok(repair.commit().await?.map(drop))
     }
 
     /// The definition to which the index row of a name leads, if that is `known` or has the name too. One that cannot
     /// be read may have it.
-    async fn bearer(
+    async fn indexed_bearer(
         &self,
         index: Option<&Versioned>,
         name: &DefinitionName,
@@ -150,6 +169,19 @@ impl Draft<'_> {
         }
         Ok(has_name)
     }
+}
+
+/// A definition that bears a name.
+pub(crate) struct Bearer {
+    pub(crate) id: DefinitionId,
+    /// If the name's index row is lost, or leads to no definition of the name.
+    unindexed: Option<Unindexed>,
+}
+
+/// A definition and the index row that should lead to it, as they were read.
+struct Unindexed {
+    definition: (Key, RowRevision),
+    index: (Key, Option<Versioned>),
 }
 
 /// Whether an index row leads to this definition.

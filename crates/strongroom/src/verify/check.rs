@@ -1,15 +1,18 @@
 //! Checks one row of a tenant, by itself and against its related rows.
 
+use std::sync::Arc;
+
 use super::related::RelatedRows;
 use super::report::{Cause, Index, Parent};
 use super::state::{CheckedRow, RowId, RowState};
 use super::tenant_check::{FoundDefinition, FoundKeys, TenantCheck};
+use crate::engine::ATTEMPTS_MAX;
 use crate::error::{Damage, Error};
 use crate::id::{
     AppId, CredentialKey, DefinitionId, DefinitionName, DocumentId, LinkedAccountId, Namespace, RecordKey,
 };
 use crate::keys::ScopeKeys;
-use crate::model::{EventId, ScopedValue};
+use crate::model::{EventId, ScopedValue, Version};
 use crate::row::{
     LATER_VERSION, Row, RowError, RowKind, SealedRow, Subject, TenantRow, decode_index, encode_epoch,
     row_body,
@@ -204,11 +207,14 @@ impl TenantCheck {
     /// the value, or to the note that it was deleted with its history kept.
     fn check_index(&self, leads_to: &[Row<'_>; 2], row: &Versioned, related: &RelatedRows) -> RowState {
         match decode_index(&row.value) {
+            // Whether it is damaged or not.
+            Ok(_) | Err(RowError::Malformed)
+                if leads_to.iter().all(|place| related.row(&place.key()).is_none()) =>
+            {
+                RowState::bad(Cause::Dangling)
+            }
             Ok(mark) if !mark.is_empty() && mark != GRANDFATHERED => {
                 RowState::bad(Cause::Damaged(Damage::Malformed))
-            }
-            Ok(_) if leads_to.iter().all(|place| related.row(&place.key()).is_none()) => {
-                RowState::bad(Cause::Dangling)
             }
             index => state_of(index.map_err(|error| Error::row("", error))),
         }
@@ -286,9 +292,13 @@ impl TenantCheck {
         };
         let is_deletion = matches!(place, TenantRow::Deleted(_));
         let place = Row::Tenant(&self.tenant.id, place.clone());
-        match self.tenant.open_past(Some(&keys), &place, subject, &row.value) {
-            Ok(Some(_)) => {}
-            opened => return state_of_opened(opened),
+        let opened = self.tenant.open_past(Some(&keys), &place, subject, &row.value);
+        let present = if is_deletion { self.present(subject, &keys, related) } else { None };
+        match (opened, present) {
+            (Ok(Some(deletion)), Some(present)) => return RowState::bad(beside_present(&deletion, &present)),
+            (Err(error), Some(_)) => return RowState::Bad(vec![Cause::of(error), Cause::Superseded]),
+            (Ok(Some(_)), None) => {}
+            (opened, _) => return state_of_opened(opened),
         }
         match subject {
             Subject::Value(scope, definition) => match self.definition(*definition, &org, related) {
@@ -318,9 +328,22 @@ impl TenantCheck {
         }
     }
 
+    /// The document beside its deletion, if it is there and opens.
+    fn present(
+        &self,
+        subject: &Subject<'_>,
+        keys: &Arc<ScopeKeys>,
+        related: &RelatedRows,
+    ) -> Option<Version> {
+        let place = self.tenant.current(subject);
+        let row = related.row(&place.key())?;
+        self.tenant.open_past(Some(keys), &place, subject, &row.value).ok().flatten()
+    }
+
     /// Whether the index of a definition has a row for this scope, which leads to a deletion.
     fn is_indexed(&self, scope: &Scope, definition: &DefinitionId, related: &RelatedRows) -> bool {
-        related.row(&self.tenant.id.definition_value(definition, scope).key()).is_some()
+        let index = related.row(&self.tenant.id.definition_value(definition, scope).key());
+        index.is_some_and(|row| !matches!(decode_index(&row.value), Err(RowError::Malformed)))
     }
 
     fn is_found_by_id(&self, value: &ScopedValue, related: &RelatedRows) -> bool {
@@ -390,16 +413,13 @@ impl TenantCheck {
         }
     }
 
-    /// Compares the count with the definitions, both read in one snapshot.
+    /// Compares the count with the definitions.
     pub(super) async fn count_definitions(&mut self) -> Result<CheckedRow, Error> {
         self.written_at = None;
-        let keys = &self.tenant.id;
-        let gets = vec![keys.count().key(), keys.keyring(None).key()];
-        // A vault cannot have more: each is counted when it is made.
-        let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();
-        let (rows, definitions) = self.tenant.engine.read((gets.clone(), scan)).await?;
-        let found = definitions.rows.len() as u64;
-        let related = RelatedRows { rows: gets.into_iter().zip(rows).collect(), ..RelatedRows::default() };
+        let Some((related, found)) = self.read_definitions().await? else {
+            let changing = RowState::bad(Cause::Changing);
+            return Ok(CheckedRow::absent(RowId::Tenant(TenantRow::Count), changing));
+        };
         let Some(row) = related.row(&self.tenant.id.count().key()) else {
             let missing = RowState::bad(Cause::Damaged(Damage::Missing));
             return Ok(CheckedRow::absent(
@@ -409,6 +429,30 @@ impl TenantCheck {
         };
         let state = self.check_count(row, found, &related);
         Ok(self.checked(Some(TenantRow::Count), row, state))
+    }
+
+    /// The count with the keyring that opens it, and how many definitions there were at that moment; `None` if that
+    /// changed every time.
+    async fn read_definitions(&self) -> Result<Option<(RelatedRows, u64)>, Error> {
+        let keys = &self.tenant.id;
+        let gets = vec![keys.count().key(), keys.keyring(None).key()];
+        for _ in 0..ATTEMPTS_MAX {
+            let scan = Scan::new(keys.definitions(), DEFINITIONS_MAX).keys_only();
+            let (rows, page) = self.tenant.engine.read((gets.clone(), scan)).await?;
+            let count = rows.first().cloned().flatten();
+            let mut is_snapshot = !page.more;
+            let found = self.tenant.rest(&keys.definitions(), page).await?.len() as u64;
+            // Whoever makes or deletes a definition writes the count.
+            if !is_snapshot {
+                let now = self.tenant.engine.get(keys.count().key()).await?;
+                is_snapshot = now.map(|row| row.revision) == count.map(|row| row.revision);
+            }
+            if is_snapshot {
+                let rows = gets.into_iter().zip(rows).collect();
+                return Ok(Some((RelatedRows { rows, ..RelatedRows::default() }, found)));
+            }
+        }
+        Ok(None)
     }
 
     fn check_count(&mut self, row: &Versioned, found: u64, related: &RelatedRows) -> RowState {
@@ -423,6 +467,16 @@ impl TenantCheck {
             Err(_) => RowState::bad(Cause::UnknownVersion(LATER_VERSION)),
         }
     }
+}
+
+/// What is wrong where a document and its deletion both open: a batch that writes the one deletes the other, so the
+/// older of them was put back, or left behind by a write that did not find it.
+fn beside_present(deletion: &Version, present: &Version) -> Cause {
+    let is_superseded = match deletion.id == present.id {
+        true => present.revision.as_u64() > deletion.revision.as_u64(),
+        false => present.created_at >= deletion.written_at,
+    };
+    if is_superseded { Cause::Superseded } else { Cause::CameBack }
 }
 
 fn check_value_id(id: &DocumentId, row: &Versioned, related: &RelatedRows) -> RowState {
@@ -464,5 +518,5 @@ fn state_of_opened<T>(opened: Result<Option<T>, Error>) -> RowState {
     }
 }
 
-/// More than an org may have, so that one page is a snapshot of them all.
+/// More than an org may have, so that one page is a snapshot of them all where the store returns so many.
 const DEFINITIONS_MAX: usize = 8_192;

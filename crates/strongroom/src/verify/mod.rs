@@ -184,8 +184,9 @@ impl Verification<'_> {
             match tenant {
                 Some(tenant) => self.check_tenant(tenant, run, moment).await?,
                 None => {
-                    let checked = vault_rows::check(&self.engine, first, row, moment).await?;
-                    self.record(None, checked.read_as(first, row, self.engine.now()))?;
+                    if let Some(checked) = vault_rows::check(&self.engine, first, row, moment).await? {
+                        self.record(None, checked.read_as(first, row, self.engine.now()))?;
+                    }
                 }
             }
             if let Some(left) = self.ranges.front_mut() {
@@ -297,6 +298,8 @@ impl Verification<'_> {
         }
         let (Some(tenant), Some(tenant_check)) = (tenant, &mut self.tenant_check) else { return Ok(()) };
         tenant_check.counted |= row_id.is_count();
+        // What the walk of the chains found comes before the first row of the audit.
+        tenant_check.audited |= row_id.is_of_audit();
         keys.into_iter().for_each(|key| self.record_key(tenant, key));
         Ok(())
     }

@@ -124,7 +124,8 @@ impl Finding {
     }
 
     /// Whether nobody can read the row, it is of a kind that no other verb deletes, and nothing is let in without it: a
-    /// record, a job, a former version, or a note of a restore.
+    /// record, a job, a former version, the index row of a document id, a note of a restore, or the deletion of a
+    /// document that is there.
     /// [`Vault::sweep_unreadable`](crate::Vault::sweep_unreadable) deletes it.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
@@ -215,6 +216,13 @@ pub enum Cause {
     /// It was not there at the checkpoint, but is older: it was restored, or put back after it was deleted.
     #[error("it was written before the checkpoint, and was not there")]
     PutBack,
+    /// The document that it says was deleted is there, and was written after it, or it cannot be read itself: it was
+    /// put back, or left behind.
+    #[error("the document that it says was deleted is there")]
+    Superseded,
+    /// The document that it says was deleted is there, as it was before: that was put back.
+    #[error("the document that it says was deleted was put back")]
+    CameBack,
     /// An event before it is missing or is not the one that it names; for a head, an event that it states.
     #[error("events before it are missing or were replaced")]
     BrokenChain,
@@ -248,6 +256,8 @@ impl Cause {
             Self::Gone => "gone",
             Self::Replaced => "replaced",
             Self::PutBack => "put_back",
+            Self::Superseded => "superseded",
+            Self::CameBack => "came_back",
             Self::BrokenChain => "broken_chain",
             Self::Changing => "changing",
         }

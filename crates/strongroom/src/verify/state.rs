@@ -89,6 +89,10 @@ impl RowId {
         }
     }
 
+    pub(super) fn is_of_every_vault(&self) -> bool {
+        matches!(self, Self::Vault(VaultRow::Header | VaultRow::Store))
+    }
+
     pub(super) fn is_job(&self) -> bool {
         matches!(self, Self::Vault(VaultRow::KeyJob(_)) | Self::Tenant(TenantRow::Job(_)))
     }
@@ -96,6 +100,18 @@ impl RowId {
     pub(super) fn is_count(&self) -> bool {
         matches!(self, Self::Tenant(TenantRow::Count))
     }
+
+    pub(super) fn is_of_audit(&self) -> bool {
+        matches!(self, Self::Tenant(row) if is_of_audit(row))
+    }
+}
+
+/// Whether a row is checked together with the chains of events.
+pub(super) fn is_of_audit(row: &TenantRow<'_>) -> bool {
+    matches!(
+        row,
+        TenantRow::Event(_) | TenantRow::AuditHead | TenantRow::ChainHead(_) | TenantRow::AuditFloor
+    )
 }
 
 /// A data key that a row names.
@@ -145,9 +161,17 @@ fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
         RowId::Tenant(TenantRow::DefinitionName(_)) => {
             of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Damaged(_))).then_some(Swept::Stray)
         }
-        RowId::Tenant(TenantRow::ValueId(_) | TenantRow::DefinitionValue(..)) => {
-            of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling)).then_some(Swept::Stray)
+        RowId::Tenant(TenantRow::ValueId(_) | TenantRow::DefinitionValue(..))
+            if of(|cause| matches!(cause, Cause::LeadsElsewhere | Cause::Dangling)) =>
+        {
+            Some(Swept::Stray)
         }
+        // Its document is there, so nothing is continued from it.
+        RowId::Tenant(TenantRow::Deleted(_)) if of(|cause| *cause == Cause::Superseded) => match causes.len()
+        {
+            1 => Some(Swept::Stray),
+            _ => damaged.then_some(Swept::Unreadable),
+        },
         // Of the audit: what no one can read and no age reaches.
         RowId::Tenant(TenantRow::ChainHead(_)) => damaged.then_some(Swept::Stray),
         RowId::Tenant(TenantRow::Event(id)) => {
@@ -163,8 +187,11 @@ fn swept_as(checked: &CheckedRow, now: Timestamp) -> Option<Swept> {
             causes.iter().all(lost).then_some(Swept::Mended)
         }
         // Without the record, what it refuses would be let in. The commands that renew it keep that out.
-        RowId::Tenant(TenantRow::Record(namespace, _)) if namespace.keeps_out() => None,
-        RowId::Tenant(TenantRow::Job(_) | TenantRow::Record(..) | TenantRow::Former(..))
+        RowId::Tenant(TenantRow::Record(namespace, key)) if namespace.keeps_out(key) => None,
+        // If the value of a lost id is there, it is indexed again.
+        RowId::Tenant(
+            TenantRow::Job(_) | TenantRow::Record(..) | TenantRow::Former(..) | TenantRow::ValueId(_),
+        )
         | RowId::Vault(VaultRow::KeyJob(_) | VaultRow::OrgRestore(_)) => damaged.then_some(Swept::Unreadable),
         // That it is there keeps receipts of shreds honest.
         RowId::Vault(VaultRow::Export(..)) => damaged.then_some(Swept::Mended),

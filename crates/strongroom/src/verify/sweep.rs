@@ -35,8 +35,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownKey`] if an org's keys cannot be read; [`Error::Locked`];
-    /// [`Error::Store`]. What was deleted before stays so.
+    /// [`Error::Damaged`], [`Error::UnknownKey`] and the like if an org's keys cannot be read, and [`Error::Locked`]:
+    /// the rows of other orgs are swept first. [`Error::Store`]: what was deleted before stays so.
     ///
     /// # Cancellation
     /// Dropped, some of the rows are gone: call it again with a new report.
@@ -95,17 +95,32 @@ async fn sweep(engine: &Arc<Engine>, report: &VerifyReport, kind: Swept) -> Resu
     let mut swept = 0;
     // Under an outdated root, jobs look as if nobody could read them.
     engine.refresh_roots().await?;
+    let mut left = None;
     // One row may have several findings.
     for (key, read) in of_kind.collect::<BTreeSet<_>>() {
-        if !is_still_swept(engine, key, read, kind).await? {
-            continue;
+        match sweep_row(engine, key, read, kind).await {
+            Ok(is_swept) => swept += u64::from(is_swept),
+            // What it belongs to was deleted meanwhile.
+            Err(Error::DefinitionNotFound(_)) => {}
+            // Returned at the end: one row, or one org, must not keep the others from being swept.
+            Err(error) if error.is_of_one_job() || matches!(error, Error::Locked) => {
+                left.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
         }
-        swept += u64::from(match kind {
-            Swept::Mended => mend_one(engine, key, read).await?,
-            Swept::Stray | Swept::Unreadable => sweep_one(engine, key, read, kind).await?,
-        });
     }
-    Ok(swept)
+    left.map_or(Ok(swept), Err)
+}
+
+/// Sweeps a row that is still as the report has it. `false` if it stays.
+async fn sweep_row(engine: &Arc<Engine>, key: &Key, read: RowRevision, kind: Swept) -> Result<bool, Error> {
+    if !is_still_swept(engine, key, read, kind).await? {
+        return Ok(false);
+    }
+    match kind {
+        Swept::Mended => mend_one(engine, key, read).await,
+        Swept::Stray | Swept::Unreadable => sweep_one(engine, key, read, kind).await,
+    }
 }
 
 /// Whether a row is as the report has it, and still swept in this way: it may open by now, with other keys.
@@ -127,7 +142,7 @@ async fn is_still_swept(
         }
         None => {
             let checked = vault_rows::check(engine, key, &row, moment).await?;
-            vec![checked.read_as(key, &row, engine.now())]
+            checked.map(|checked| checked.read_as(key, &row, engine.now())).into_iter().collect()
         }
     };
     Ok(checked.iter().any(|checked| matches!(&checked.swept, Some((swept, ..)) if *swept == kind)))
@@ -224,9 +239,9 @@ async fn mend_name(tenant: &Tenant, id: DefinitionId) -> Result<bool, Error> {
     let (view, page) =
         tenant.read(&Needs::org_keys().freshness(Freshness::Fresh), tenant.scan_of_definitions()).await?;
     let draft = Draft::new(tenant, &view);
-    match draft.refuse_borne(slice::from_ref(&name), None, page, Freshness::Fresh).await {
-        Err(Error::DefinitionExists(found)) => Ok(found == id),
-        refused => refused.map(|()| false),
+    match draft.bearer_of(slice::from_ref(&name), None, page, Freshness::Fresh).await? {
+        Some(bearer) if bearer.id == id => Ok(matches!(draft.write_name(bearer).await?, Attempt::Landed(()))),
+        _ => Ok(false),
     }
 }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::related::{Jobs, RelatedRows};
 use super::report::{Cause, KeyState};
-use super::state::{CheckedRow, KeyMention, RowId, RowState};
+use super::state::{CheckedRow, KeyMention, RowId, RowState, is_of_audit};
 use crate::clock::Timestamp;
 use crate::engine::ATTEMPTS_MAX;
 use crate::engine::cache::{Definition, Moment};
@@ -39,7 +39,7 @@ pub(super) struct TenantCheck {
     pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
     pub(super) counted: bool,
-    /// Whether the chains of events were walked.
+    /// Whether the chains of events were walked, and what was found is in the report.
     pub(super) audited: bool,
 }
 
@@ -94,6 +94,7 @@ impl TenantCheck {
             related.rows.extend(chunk.iter().cloned().zip(rows));
         }
         let (mut checked, now) = (Vec::with_capacity(rows.len() + 1), self.tenant.engine.now());
+        let mut audited = self.audited;
         for (place, (key, row)) in places.into_iter().zip(rows) {
             let counts = matches!(place, Some(TenantRow::Count | TenantRow::Definition(_)));
             if counts
@@ -102,17 +103,9 @@ impl TenantCheck {
             {
                 checked.push(self.count_definitions().await?);
             }
-            let of_audit = matches!(
-                place,
-                Some(
-                    TenantRow::Event(_)
-                        | TenantRow::AuditHead
-                        | TenantRow::ChainHead(_)
-                        | TenantRow::AuditFloor
-                )
-            );
-            if of_audit && !self.audited {
+            if !audited && place.as_ref().is_some_and(is_of_audit) {
                 checked.extend(self.check_chains().await?);
+                audited = true;
             }
             // `count_definitions` has checked it, together with the definitions.
             if place == Some(TenantRow::Count) {
@@ -124,8 +117,9 @@ impl TenantCheck {
                 checked.push(self.with_sweep(self.checked(place, row, state), key, row, now));
                 continue;
             }
-            let (state, row) = self.confirm(place.as_ref(), key, row).await?;
-            checked.push(self.with_sweep(self.checked(place, &row, state), key, &row, now));
+            if let Some((state, row)) = self.confirm(place.as_ref(), key, row).await? {
+                checked.push(self.with_sweep(self.checked(place, &row, state), key, &row, now));
+            }
         }
         Ok(checked)
     }
@@ -179,15 +173,16 @@ impl TenantCheck {
         KeyMention { owner, id, state, rows }
     }
 
-    /// Checks a row again, in one snapshot of it, its related rows and the jobs. Returns the row that was checked.
+    /// Checks a row again, in one snapshot of it, its related rows and the jobs. Returns the row that was checked;
+    /// `None` if it was deleted meanwhile.
     async fn confirm(
         &mut self,
         place: Option<&TenantRow<'_>>,
         key: &Key,
         row: &Versioned,
-    ) -> Result<(RowState, Versioned), Error> {
+    ) -> Result<Option<(RowState, Versioned)>, Error> {
         let mut row = row.clone();
-        let Some(place) = place else { return Ok((RowState::bad(Cause::Foreign), row)) };
+        let Some(place) = place else { return Ok(Some((RowState::bad(Cause::Foreign), row))) };
         // Written between the two reads: its related rows are others now, so they are collected again.
         for _ in 0..ATTEMPTS_MAX {
             let mut gets = vec![key.clone()];
@@ -196,14 +191,13 @@ impl TenantCheck {
             let (rows, jobs) = self.tenant.engine.read((gets.clone(), scan)).await?;
             let jobs = self.open_jobs(&jobs);
             let related = RelatedRows { rows: gets.into_iter().zip(rows).collect(), jobs };
-            // Deleted meanwhile: there is nothing left to report.
-            let Some(now) = related.row(key) else { return Ok((RowState::Fine, row)) };
+            let Some(now) = related.row(key) else { return Ok(None) };
             if now.revision == row.revision {
-                return Ok((self.check(Some(place), now, &related), row));
+                return Ok(Some((self.check(Some(place), now, &related), row)));
             }
             row = now.clone();
         }
-        Ok((RowState::bad(Cause::Changing), row))
+        Ok(Some((RowState::bad(Cause::Changing), row)))
     }
 
     /// Collects the keys of the rows that a row is checked against, as far as the row names them.
@@ -237,6 +231,9 @@ impl TenantCheck {
             ]),
             TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => {
                 needed.extend(subject.account().map(|account| keys.keyring(Some(account)).key()));
+                if matches!(place, TenantRow::Deleted(_)) {
+                    needed.push(self.tenant.current(subject).key());
+                }
                 match subject {
                     Subject::Value(scope, definition) => needed.extend([
                         keys.definition(definition).key(),

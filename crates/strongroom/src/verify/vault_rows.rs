@@ -39,21 +39,23 @@ pub(super) async fn faults_of_head(engine: &Engine) -> Result<Vec<CheckedRow>, E
 }
 
 /// Checks a row by itself. A row that looks wrong is read again before it counts: the root may have been rotated since.
+/// `None` if it was deleted meanwhile, as slots, notes and jobs are.
 pub(super) async fn check(
     engine: &Arc<Engine>,
     key: &Key,
     row: &Versioned,
     moment: Moment,
-) -> Result<CheckedRow, Error> {
+) -> Result<Option<CheckedRow>, Error> {
     let checked = check_as_read(engine, key, row, moment);
     if !matches!(checked.state, RowState::Bad(_)) {
-        return Ok(checked);
+        return Ok(Some(checked));
     }
     // If the roots cannot be read, the second check of this very row reports why.
     let _ = engine.refresh_roots().await;
     match engine.get(key.clone()).await {
-        Ok(Some(row)) => Ok(check_as_read(engine, key, &row, moment)),
-        Ok(None) | Err(Error::Locked) => Ok(checked),
+        Ok(Some(row)) => Ok(Some(check_as_read(engine, key, &row, moment))),
+        Ok(None) => Ok(checked.row_id.is_of_every_vault().then_some(checked)),
+        Err(Error::Locked) => Ok(Some(checked)),
         Err(error) => Err(error),
     }
 }

@@ -74,6 +74,7 @@ mod overtaken;
 mod paging;
 mod past;
 mod plan;
+mod planted_deletions;
 mod primitives;
 mod provider_outage;
 mod providers;

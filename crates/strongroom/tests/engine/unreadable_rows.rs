@@ -21,7 +21,7 @@ use crate::rig::{
 };
 
 /// A variable with two versions of a value of account `a`, which has a credential in its default app.
-fn furnished() -> Arc<MemoryStore> {
+pub(crate) fn furnished() -> Arc<MemoryStore> {
     let (store, vault) = empty();
     let org = org(&vault);
     block_on(async {
@@ -36,7 +36,7 @@ fn furnished() -> Arc<MemoryStore> {
     store
 }
 
-fn put(store: &MemoryStore, key: &[u8], row: Option<&[u8]>) {
+pub(crate) fn put(store: &MemoryStore, key: &[u8], row: Option<&[u8]>) {
     let mut batch = WriteBatch::default();
     match row {
         Some(row) => batch.put(key.into(), row.to_vec()),
@@ -46,18 +46,18 @@ fn put(store: &MemoryStore, key: &[u8], row: Option<&[u8]>) {
 }
 
 /// The first row of a kind.
-fn first(store: &MemoryStore, kind: Kind) -> Vec<u8> {
+pub(crate) fn first(store: &MemoryStore, kind: Kind) -> Vec<u8> {
     rows(store).into_keys().find(|key| RowKey::parse(key).kind == kind).unwrap()
 }
 
-fn report(store: &Arc<MemoryStore>) -> (Vault, VerifyReport) {
+pub(crate) fn report(store: &Arc<MemoryStore>) -> (Vault, VerifyReport) {
     let vault = open(Arc::clone(store));
     let report = block_on(vault.verify()).unwrap();
     (vault, report)
 }
 
 /// Whether the vault is whole and takes writes.
-fn is_whole(store: &Arc<MemoryStore>) {
+pub(crate) fn is_whole(store: &Arc<MemoryStore>) {
     let (vault, report) = report(store);
     assert!(report.is_clean() && report.unverifiable == 0 && report.jobs == 0, "{report}");
     block_on(org(&vault).define(text("AFTER"))).unwrap();
@@ -79,6 +79,9 @@ fn planted(store: &MemoryStore) -> Vec<Vec<u8>> {
     let elsewhere = [&[1][..], org, b"elsewhere\0"].concat();
     vec![
         [tenant, b"\x40sessions\0key\0"].concat(),
+        [tenant, b"\x40api-key-line\0nobody\0"].concat(),
+        [tenant, b"\x40signing-key\0hs512\0"].concat(),
+        [tenant, &[0x21][..], &[9; 12]].concat(),
         version,
         [&[0, 4], &tenant[1..], &[9; 12]].concat(),
         [&[0, 4], &elsewhere[1..], &[9; 12]].concat(),
@@ -132,6 +135,7 @@ fn what_keeps_something_out_is_told_and_not_swept() {
         vec![0, 0x10],
         record(b"api-key-line\x00010101010101010101010101\0"),
         record(b"signing-key\0sessions-ended\0"),
+        record(b"signing-key\0hs256\0"),
         record(b"account-session\0a\0"),
     ] {
         let store = furnished();

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
-use strongroom::{
-    FormatChange, NewValue, OnMismatch, RowName, Scope, VarFormat, VariableDefinition, Vault, Verification,
+use strongroom::store::{
+    Capabilities, Committed, Key, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
-use strongroom_conformance::Faulty;
+use strongroom::{
+    Cause, Error, FormatChange, NewValue, OnMismatch, RowName, Scope, VarFormat, VariableDefinition, Vault,
+    Verification,
+};
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::audit_kept::{HOUR, Kept};
@@ -110,6 +113,64 @@ fn pages_that_are_empty_and_claim_more_end_a_verification() {
 }
 
 #[test]
+fn a_break_of_the_audit_is_told_whichever_read_fails_first() {
+    let kept = Kept::new();
+    (0..4).for_each(|number| kept.set_at(&kept.org, HOUR + number));
+    let mut rows = rows(&*kept.store);
+    let events: Vec<_> = rows.keys().filter(|key| RowKey::parse(key).kind == Kind::Event).cloned().collect();
+    rows.remove(&events[2]);
+    // Of the same page, and read once more after the walk that finds the break.
+    let tenant = &events[0][..events[0].len() - 25];
+    rows.insert([tenant, &[0x62, 7, 7, 7, 7, 7, 7, 7, 7]].concat(), b"junk".to_vec());
+    for read in 0.. {
+        let store = Faulty::new(load(&rows));
+        let vault = open(store.clone());
+        let at = store.reads_len() + read;
+        drop(store.clone().on_reads(at..=at, Fault::Before(StoreErrorKind::Unavailable)));
+        let mut check = vault.verification();
+        loop {
+            match block_on(check.step()) {
+                Ok(true) | Err(Error::Store(_)) => {}
+                Ok(false) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let breaks = check.report().findings.iter().filter(|found| found.cause == Cause::BrokenChain);
+        assert_eq!(breaks.count(), 1, "read {read}: {}", check.report());
+        assert_eq!(check.report().findings_total, 2, "read {read}: {}", check.report());
+        if store.reads_len() <= at {
+            break;
+        }
+    }
+}
+
+#[test]
+fn definitions_on_several_pages_are_counted_right() {
+    let report = block_on(open(Paged::of(load(&furnished()), 1)).verify()).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn a_row_that_is_deleted_before_it_is_read_again_is_gone_and_no_finding() {
+    let whole = furnished();
+    let mut checkpoint = Vec::new();
+    assert!(block_on(open(load(&whole)).checkpoint(&mut checkpoint)).unwrap().is_clean());
+    let record = whole.keys().find(|key| RowKey::parse(key).kind == Kind::Record).unwrap();
+    let job = [&[0, 5][..], &[9; 12]].concat();
+    for (key, is_asked) in [(record, true), (&job, false)] {
+        let mut rows = whole.clone();
+        // Nobody can read it, and what it says of itself is as it was.
+        flip(rows.entry(key.clone()).or_insert_with(|| b"junk".to_vec()), usize::MAX, 0);
+        let store = Deleted { inner: load(&rows), key: key.as_slice().into() };
+        let report = block_on(open(Arc::new(store)).verify_against(checkpoint.as_slice())).unwrap();
+        assert!(report.is_clean(), "{report}");
+        let asked: Vec<_> = report.questions.iter().map(|asked| (asked.path.row, &asked.cause)).collect();
+        let gone = [(RowName::Record, &Cause::Gone)];
+        assert_eq!(asked, if is_asked { &gone[..] } else { &[] }, "{report}");
+    }
+}
+
+#[test]
 fn an_export_of_an_audit_has_the_events_of_every_page() {
     let kept = Kept::new();
     (0..40).for_each(|number| kept.set_at(&kept.org, HOUR + number));
@@ -136,6 +197,35 @@ impl Store for Emptied {
         if self.is_on.load(Ordering::SeqCst) {
             set.scans.iter_mut().for_each(|page| (page.rows, page.more) = (Vec::new(), true));
         }
+        Ok(set)
+    }
+
+    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
+        (*self.inner).commit(batch).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (*self.inner).capabilities()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        (*self.inner).close().await
+    }
+}
+
+/// A store that shows a row to whoever scans, and not to whoever looks it up.
+#[derive(Debug)]
+struct Deleted {
+    inner: Arc<MemoryStore>,
+    key: Key,
+}
+
+#[async_trait]
+impl Store for Deleted {
+    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
+        let mut set = (*self.inner).read(request).await?;
+        let found = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| **key == self.key);
+        found.for_each(|(_, row)| *row = None);
         Ok(set)
     }
 

@@ -48,6 +48,7 @@ pub(super) fn seconds(record: &Record) -> u64 {
     record.value.expose().parse().unwrap_or(0)
 }
 
+/// The engine keeps these two records, also damaged ones, from a sweep: `Namespace::keeps_out` there names them.
 pub(super) const SIGNING_KEY: &str = "hs256";
 /// The record beside the key: the second up to which all sessions were ended.
 pub(super) const ENDED: &str = "sessions-ended";
