@@ -76,11 +76,6 @@ pub(crate) struct Argon2Bounds {
 }
 
 impl Argon2Bounds {
-    /// The parameters of new slots, unchecked.
-    pub(crate) fn today(&self) -> Argon2Params {
-        self.today
-    }
-
     /// The parameters of a new slot; an error if such a slot could not be opened again.
     pub(crate) fn check_new(&self) -> Result<Argon2Params, Argon2Error> {
         if !Argon2Params::FLOOR.within(&self.today) {

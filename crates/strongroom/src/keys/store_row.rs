@@ -699,6 +699,21 @@ mod tests {
     }
 
     #[test]
+    fn no_slot_that_holds_the_root_makes_room_in_the_history() {
+        let (mut body, key) = (body(), long_key(0));
+        let current = [slot(500, 1, Some(&key)), slot(501, 1, Some(&key)), slot(502, 1, None)];
+        for slot in &current {
+            body.hold(slot, at(1)).unwrap();
+        }
+        for id in 0..80 {
+            body.hold(&slot(id, 1, Some(&key)), at(2)).unwrap();
+            body.release(&slot(id, 1, None).place.id, at(3));
+            assert!(current.iter().all(|slot| body.held(slot).is_some()), "{id}");
+        }
+        assert!(body.slots.len() < 80, "others made room");
+    }
+
+    #[test]
     fn the_history_is_bounded_and_forgets_no_kind_of_key() {
         let (mut body, key) = (body(), long_key(0));
         for id in 0..80 {

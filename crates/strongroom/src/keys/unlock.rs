@@ -58,7 +58,7 @@ impl Unlock {
     pub(crate) fn argon2_params(&self, bounds: &Argon2Bounds) -> Result<Argon2Params, Argon2Error> {
         match &self.0 {
             Inner::Passphrase(_) => bounds.check_new(),
-            Inner::RawKey(_) | Inner::Provider(_) => Ok(bounds.today()),
+            Inner::RawKey(_) | Inner::Provider(_) => Ok(bounds.today),
         }
     }
 

@@ -379,6 +379,8 @@ mod tests {
             VaultRow::Export(org, [9; 16]),
         ] {
             assert_eq!(VaultRow::parse(&row.key()), Some(row));
+            let is_note = matches!(row, VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..));
+            assert_eq!(row.is_note(), is_note);
             let longer = Key::from([row.key().as_bytes(), &[0]].concat());
             assert_eq!(VaultRow::parse(&longer), None);
         }

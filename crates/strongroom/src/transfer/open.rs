@@ -296,9 +296,13 @@ mod tests {
     fn a_section_skips_so_many_numbers_at_most() {
         let most = u32::try_from(SECTIONS_SKIPPED_MAX).unwrap();
         for (section, is_taken) in [(0, true), (most, true), (most + 1, false), (u32::MAX, false)] {
-            let mut body = Vec::new();
-            start_rows(&mut body, section, 0);
-            assert_eq!(Checked::default().take_rows(&body).is_ok(), is_taken, "section {section}");
+            for known in [0, 9] {
+                let mut checked =
+                    Checked { versions: vec![0; known], rows_of: vec![0; known], ..Checked::default() };
+                let (mut body, known) = (Vec::new(), u32::try_from(known).unwrap());
+                start_rows(&mut body, section.saturating_add(known), 0);
+                assert_eq!(checked.take_rows(&body).is_ok(), is_taken, "section {section} after {known}");
+            }
         }
     }
 }

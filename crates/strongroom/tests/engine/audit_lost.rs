@@ -171,3 +171,14 @@ fn a_head_of_a_later_release_is_not_replaced() {
     let refused = block_on(kept.other_engine().set_value("V", Scope::Org, "v"));
     assert!(matches!(refused, Err(Error::UnknownVersion { version: 9, .. })), "{refused:?}");
 }
+
+#[test]
+fn an_export_of_an_audit_without_any_event_says_what_it_lacks() {
+    let kept = audited();
+    let mut rows = rows(&*kept.store);
+    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Event);
+    let options = VaultOptions::default().clock(kept.clock.clone());
+    let vault = block_on(options.open(load(&rows), unlock())).unwrap();
+    let digest = block_on(crate::rig::org(&vault).export_audit(&mut Vec::new())).unwrap();
+    assert!(!digest.lacks().is_empty());
+}

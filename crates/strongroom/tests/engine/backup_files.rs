@@ -76,6 +76,14 @@ fn a_file_that_is_cut_short_anywhere_is_refused() {
 }
 
 #[test]
+fn a_frame_longer_than_any_is_refused_before_it_is_read() {
+    let mut file = file_of(&small());
+    let start = frames(&file)[1];
+    file[start + 9..start + 13].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert_eq!(fault(&file), BackupFault::Decayed);
+}
+
+#[test]
 fn a_bit_that_flips_anywhere_is_noticed() {
     let mut file = file_of(&small());
     for at in 0..file.len() {

@@ -13,7 +13,10 @@ use strongroom_memory::MemoryStore;
 use crate::audit_kept::{HOUR, Kept};
 use crate::checkpoint::compare;
 use crate::common::TestClock;
-use crate::rig::{Kind, RowKey, Rows, account, empty, flip, furnished, load, open, org, rows, text, unlock};
+use crate::rig::{
+    Kind, RowKey, Rows, account, empty, flip, furnished, load, open, org, rows, stop_after_first_commit,
+    text, unlock, verbs,
+};
 
 fn checkpoint_of(vault: &Vault) -> Vec<u8> {
     let mut file = Vec::new();
@@ -131,4 +134,26 @@ fn questions_are_kept_up_to_a_bound_and_counted_beyond() {
     rows.retain(|key, _| RowKey::parse(key).kind != Kind::Record);
     let report = compare(&checkpoint, &rows).unwrap();
     assert_eq!((report.questions.len(), report.questions_total), (1_000, 1_010));
+}
+
+#[test]
+fn a_job_that_is_done_since_is_no_question() {
+    let store = load(&furnished());
+    let verb = verbs().into_iter().find(|verb| verb.name == "reformat").unwrap();
+    stop_after_first_commit(&store, async |org| drop(verb.run(org).await));
+    let vault = open(Arc::clone(&store));
+    let checkpoint = checkpoint_of(&vault);
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+    let report = block_on(vault.verify_against(checkpoint.as_slice())).unwrap();
+    assert!(report.is_clean() && report.questions.is_empty(), "{report}");
+}
+
+#[test]
+fn something_else_is_told_from_a_checkpoint() {
+    let vault = open(load(&furnished()));
+    for other in [&b""[..], b"SQLite format 3\0", b"\xd7strongroom backup\n\x01"] {
+        let refused = block_on(vault.verify_against(other));
+        let is_other = matches!(refused, Err(Error::BadCheckpoint(CheckpointFault::NotACheckpoint)));
+        assert!(is_other, "{refused:?}");
+    }
 }

@@ -288,6 +288,24 @@ fn a_store_that_holds_something_is_no_target() {
 }
 
 #[test]
+fn of_two_copies_at_once_one_is_the_vault_and_the_other_is_refused() {
+    let base = furnished();
+    for skip in 0.. {
+        let vault = open(load(&base));
+        let [first, second] = [(); 2].map(|()| Arc::new(MemoryStore::new()));
+        let (hooked, other, there) = (Hooked::new(Arc::clone(&first)), vault.clone(), Arc::clone(&second));
+        hooked.once_after(Point::BeforeCommit, skip, move || drop(copy(&other, &there)));
+        let answer = copy(&vault, &hooked);
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+        assert!(matches!(answer, Ok(_) | Err(Error::Retired)), "{skip}: {answer:?}");
+        let taking = [&first, &second].map(|store| takes_writes(store) == Some(true));
+        assert_eq!(taking, [answer.is_ok(), answer.is_err()], "{skip}");
+    }
+}
+
+#[test]
 fn a_target_of_another_vault_is_not_gone_on_with() {
     let unavailable = Fault::Before(Unavailable);
     let target = Faulty::new(MemoryStore::new()).on_commits(1.., unavailable);

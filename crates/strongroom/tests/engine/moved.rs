@@ -299,3 +299,18 @@ fn any_number_of_notes_of_backups_comes_along_in_batches_that_the_target_takes()
     as_new(&file_of(&open(load(&base))), target.clone(), unlock()).unwrap();
     assert!(expected >= 299 && notes(&rows(&target)) == expected);
 }
+
+#[test]
+fn definitions_are_counted_anew_where_an_org_is_restored() {
+    let (store, vault) = empty();
+    block_on(org(&vault).define(text("A"))).unwrap();
+    let of_one = rows(&store).into_iter().find(|(key, _)| RowKey::parse(key).kind == Kind::Count).unwrap();
+    block_on(org(&vault).define(text("B"))).unwrap();
+    let mut wrong = rows(&store);
+    wrong.extend([of_one]);
+    let mut file = Vec::new();
+    block_on(open(load(&wrong)).backup_org(*org(&vault).id(), unlock(), &mut file, |_| ())).unwrap();
+    let (target, moved) = empty();
+    block_on(opened(&file).restore_org(*org(&vault).id(), &moved, |_| ())).unwrap();
+    verified(&target);
+}

@@ -245,6 +245,29 @@ fn an_older_keyring_than_the_vault_has_seen_is_refused_in_a_plan_too() {
 }
 
 #[test]
+fn a_session_that_was_ended_and_put_back_is_not_seen_in_a_plan_either() {
+    with_shared(async |vault, store| {
+        let sessions = |org: &Org| org.reserved_records(id("session"));
+        let org = org_of(&vault);
+        for key in ["ended", "live"] {
+            sessions(&org).put(&id(key), "s").await?;
+        }
+        let before = rows(&store).await?;
+        sessions(&org).delete(&id("ended")).await?;
+        let after = rows(&store).await?;
+        for (key, row) in before.iter().filter(|(key, _)| after.iter().all(|(known, _)| known != key)) {
+            crate::common::plant(&store, key, Some(row.clone())).await?;
+        }
+        let look = async |org: Org| {
+            let sessions = sessions(&org);
+            Ok([sessions.get(&id("ended")).await?.is_some(), sessions.get(&id("live")).await?.is_some()])
+        };
+        assert_eq!(org.plan(look).await?.1, [false, true]);
+        Ok(())
+    });
+}
+
+#[test]
 fn conditions_hold_in_a_plan_and_batches_of_many_values_are_one_plan() {
     with_shared(async |vault, store| {
         let org = org_of(&vault);

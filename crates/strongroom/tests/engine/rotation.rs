@@ -59,6 +59,19 @@ fn every_row_is_sealed_anew_and_reads_as_before() {
 }
 
 #[test]
+fn a_job_counts_the_rows_that_data_keys_seal_before_it_begins() {
+    let before = furnished();
+    let vault = open(load(&before));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let sealed = before.keys().filter(|key| RowKey::parse(key).is_data()).count() as u64;
+    let counted =
+        std::iter::repeat_with(|| block_on(job.step()).unwrap().progress.total).find(Option::is_some);
+    assert_eq!(counted, Some(Some(sealed)));
+    let progress = block_on(job.run()).unwrap().progress;
+    assert_eq!((progress.total, progress.done), (Some(sealed), sealed));
+}
+
+#[test]
 fn a_job_is_never_further_than_all_its_rows() {
     let (_, vault) = empty();
     let org = org(&vault);

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::{Key, Store as _, WriteBatch};
-use strongroom::{DataKeys, JobOutcome, OnUnreadable, RootRotation, Vault, VaultOptions};
+use strongroom::{DataKeys, Error, JobOutcome, OnUnreadable, RootRotation, Vault, VaultOptions};
 use strongroom_conformance::{Faulty, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
 use crate::rig::{
-    Kind, RowKey, Rows, account, audit, base, dek_id, fill, load, of_account, of_workflow, open, org, rows,
-    text, unlock,
+    Hooked, Kind, Point, RowKey, Rows, account, audit, base, dek_id, fill, furnished, load, of_account,
+    of_workflow, open, org, rows, text, unlock,
 };
 
 /// More accounts than a rotation takes at once, each with two values and a credential.
@@ -211,4 +211,46 @@ fn keys_that_change_in_the_middle_of_a_pass_begin_no_other_scope_again() {
     assert_eq!((report.outcome, report.progress.done), (JobOutcome::Finished, data - 1));
     assert_eq!(deks_without(&rows(&store), None).len(), 2);
     audit(&store);
+}
+
+#[test]
+fn a_keyring_that_is_damaged_at_any_moment_keeps_no_other_key_from_its_turn() {
+    let before = furnished();
+    let key = keyring_of(&before, "a");
+    for skip in 0.. {
+        let store = load(&before);
+        let hooked = Hooked::new(Arc::clone(&store));
+        let vault = block_on(VaultOptions::default().cache_entries_max(0).open(hooked.clone(), unlock()));
+        let job = block_on(vault.unwrap().rotate_data_keys(&DataKeys::all())).unwrap();
+        let (there, key) = (Arc::clone(&store), key.clone());
+        hooked.once_after(Point::AfterRead, skip, move || {
+            let mut row = rows(&there)[&key].clone();
+            *row.last_mut().unwrap() ^= 1;
+            put(&there, &key, row);
+        });
+        block_on(job.run()).unwrap();
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+        let old = deks_without(&before, Some("a"));
+        assert!(old.is_disjoint(&deks_without(&rows(&store), Some("a"))), "{skip}");
+    }
+}
+
+#[test]
+fn a_keyring_that_was_put_back_ends_a_rotation_after_the_scopes_before_it() {
+    let before = furnished();
+    let store = load(&before);
+    let vault = open(Arc::clone(&store));
+    block_on(org(&vault).rotate_keys()).unwrap();
+    let once = rows(&store);
+    let key = keyring_of(&before, "u");
+    put(&store, &key, before[&key].clone());
+    org(&vault).lock();
+    block_on(org(&vault).unlock(unlock())).unwrap();
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    let ended = block_on(job.run());
+    assert!(matches!(ended, Err(Error::RolledBack { .. })), "{ended:?}");
+    let old = deks_without(&once, Some("u"));
+    assert!(old.is_disjoint(&deks_without(&rows(&store), Some("u"))));
 }

@@ -9,14 +9,15 @@ use strongroom::provider::KeyProvider;
 use strongroom::store::StoreErrorKind::{Contention, Unavailable};
 use strongroom::store::{Store, WriteBatch};
 use strongroom::{
-    Assume, AuditNote, Environment, Error, IfChanged, RootRotation, ShredEffect, ShredReceipt, Unlock, Vault,
+    Assume, AuditNote, Environment, Error, IfChanged, RootRotation, Scope, ShredEffect, ShredReceipt, Unlock,
+    Vault,
 };
 use strongroom_conformance::{FakeProvider, Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Hooked, Kind, ORG, Point, RowKey, account, audit, furnished, load, of_account, open, org, rows, sound,
-    stop_after_first_commit, text, verified, view,
+    Hooked, Kind, ORG, Point, RowKey, account, audit, furnished, is_of_tenant, load, of_account, open, org,
+    rows, sound, stop_after_first_commit, text, verified, view,
 };
 
 #[test]
@@ -176,7 +177,10 @@ fn a_note_in_the_audit_of_an_org_whose_shred_was_cut_short_comes_after_the_shred
     assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
     audit(&store);
     assert_eq!(view(&org(&vault)), view(&org(&open(crate::rig::empty().0))), "as one that was never there");
-    assert!(block_on(org(&vault).shred()).unwrap().keys.len() > 3, "the keys of accounts were dropped as well");
+    assert!(
+        block_on(org(&vault).shred()).unwrap().keys.len() > 3,
+        "the keys of accounts were dropped as well"
+    );
     assert_nothing_left(&store);
 }
 
@@ -274,4 +278,16 @@ fn a_file_of_an_org_whose_shred_was_cut_short_holds_nothing_of_it() {
     block_on(vault.backup_org(ORG.parse().unwrap(), passphrase(), &mut file, |_| ())).unwrap();
     verified(&store);
     assert!(file.len() < 2_000, "{} bytes", file.len());
+}
+
+#[test]
+fn a_shred_that_another_engine_finishes_is_noted_so_that_no_keyring_put_back_opens() {
+    let before = furnished();
+    let store = load(&before);
+    stop_after_first_commit(&store, async |org| drop(org.shred().await));
+    block_on(open(Arc::clone(&store)).run_jobs()).unwrap();
+    let mut put_back = rows(&store);
+    put_back.extend(before.into_iter().filter(|(key, _)| is_of_tenant(key)));
+    let value = block_on(org(&open(load(&put_back))).value("V", Scope::Org));
+    assert!(matches!(value, Err(Error::DefinitionNotFound(_))), "{value:?}");
 }

@@ -125,6 +125,19 @@ fn every_key_is_listed_with_the_rows_that_it_sealed() {
 }
 
 #[test]
+fn a_key_that_a_rotation_has_replaced_is_listed_as_one_that_only_opens() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    for _ in 0..4 {
+        block_on(job.step()).unwrap();
+    }
+    let report = verify(&rows(&store));
+    let count = |state| report.keys.iter().filter(|key| key.state == state).count();
+    assert_eq!((count(KeyState::Active), count(KeyState::DecryptOnly)), (3, 3), "{report}");
+}
+
+#[test]
 fn what_a_delete_left_is_left_over_and_no_finding() {
     for name in ["delete_definition", "delete_account", "delete_integration"] {
         let verb = verbs().into_iter().find(|verb| verb.name == name).unwrap();

@@ -205,6 +205,37 @@ fn an_index_row_that_is_lost_is_found_once_at_its_value_or_at_what_is_left_of_it
 }
 
 #[test]
+fn an_index_row_with_a_mark_of_no_release_is_found() {
+    let whole = furnished();
+    for key in keys_of(&whole, Kind::DefinitionValue) {
+        let mut rows = whole.clone();
+        let row = rows.get_mut(&key).unwrap();
+        row.truncate(5);
+        row.extend([0x41, 9]);
+        let report = verify(&rows);
+        let malformed = (RowName::DefinitionValue, Cause::Damaged(Damage::Malformed));
+        assert!(found(&report).contains(&malformed), "{report}");
+    }
+}
+
+#[test]
+fn what_is_kept_of_values_whose_definition_is_lost_is_found() {
+    let mut rows = furnished();
+    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Definition);
+    let report = verify(&rows);
+    for (kind, row) in [
+        (Kind::Value, RowName::Value),
+        (Kind::FormerValue, RowName::FormerValue),
+        (Kind::DeletedValue, RowName::DeletedValue),
+    ] {
+        let orphan = (row, Cause::Orphan(Parent::Definition));
+        let orphans = found(&report).into_iter().filter(|found| *found == orphan).count();
+        assert_eq!(orphans, keys_of(&rows, kind).len(), "{row:?}: {report}");
+        assert!(orphans > 0);
+    }
+}
+
+#[test]
 fn every_row_that_a_job_has_yet_to_take_away_is_left_over() {
     for name in ["delete_definition", "delete_account", "delete_integration"] {
         let store = load(&furnished());

@@ -92,6 +92,24 @@ fn what_is_left_of_a_definition_that_was_deleted_behind_a_page_is_no_finding() {
 }
 
 #[test]
+fn a_keyring_that_is_lost_behind_a_page_is_found_and_not_the_rows_that_need_it() {
+    let store = paged();
+    let vault = open(Arc::clone(&store));
+    let mut check = behind_first_page(&vault);
+    let all = rows(&store);
+    let key_of = |kind| all.keys().rfind(|key| RowKey::parse(key).kind == kind).unwrap();
+    let (value, mut lost) = (key_of(Kind::Value), WriteBatch::default());
+    lost.delete(key_of(Kind::Keyring).as_slice().into());
+    let mut row = all[value].clone();
+    flip(&mut row, usize::MAX, 0);
+    lost.put(value.as_slice().into(), row);
+    block_on((*store).commit(Arc::new(lost))).unwrap();
+    while block_on(check.step()).unwrap() {}
+    let found: Vec<_> = check.report().findings.iter().map(|found| found.path.row).collect();
+    assert_eq!(found, [RowName::Keyring], "{}", check.report());
+}
+
+#[test]
 fn a_finding_names_its_definition_whatever_page_of_names_that_is_on() {
     let whole = furnished();
     for key in whole.keys().filter(|key| RowKey::parse(key).kind == Kind::Definition) {

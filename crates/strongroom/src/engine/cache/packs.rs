@@ -395,6 +395,28 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_writes_to_several_tenants_counts_for_each() {
+        let (packs, other) =
+            (packs(1 << 20), Key::from(b"\x016500a1b2c3d4e5f6a7b8c9d1\0test\0\x20".as_slice()));
+        let prefix = other.as_bytes().split_last().unwrap().1;
+        let rows = [value_row(), value_row(), other.clone(), value_row()];
+        let change = packs.begin_change(rows.iter());
+        assert!(packs.stamps.of(TENANT).is_none() && packs.stamps.of(prefix).is_none());
+        packs.end_change(&change, true);
+        assert!(packs.stamps.of(TENANT).is_some() && packs.stamps.of(prefix).is_some());
+    }
+
+    #[test]
+    fn the_lock_of_one_tenant_keeps_no_pack_of_another_past_a_write() {
+        let packs = packs(1 << 20);
+        let pack = keep(&packs, "run", now(&packs), 0);
+        packs.forget_all(b"another");
+        assert!(pack.upgrade().is_some());
+        packs.end_change(&packs.begin_change([value_row()].iter()), true);
+        assert!(pack.upgrade().is_none());
+    }
+
+    #[test]
     fn the_ids_of_a_path_take_room_too() {
         let packs = packs(1 << 16);
         for number in 0..100 {

@@ -224,6 +224,12 @@ mod tests {
         let began = seen.began();
         seen.wrote_record(&row.key(), at(5));
         assert!(!seen.is_newest_record(&row.key(), Some(at(4)), began));
+
+        let read = Key::from(b"r".as_slice());
+        assert!(seen.is_newest_record(&read, Some(at(5)), seen.began()));
+        let began = seen.began();
+        assert!(seen.is_newest_record(&read, Some(at(5)), began));
+        assert!(!seen.is_newest_record(&read, Some(at(4)), began));
     }
 
     #[test]

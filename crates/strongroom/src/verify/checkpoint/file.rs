@@ -336,6 +336,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_shares_more_than_the_last_one_has_or_is_too_long_is_refused() {
+        let of = |shared: u16, own: usize| {
+            let own_len = u16::try_from(own).unwrap().to_be_bytes();
+            [&shared.to_be_bytes()[..], &own_len, &vec![7; own], &[0; 8]].concat()
+        };
+        let first = of(0, 10);
+        for (second, is_read) in [(of(10, 1), true), (of(11, 1), false), (of(10, KEY_BYTES_MAX - 9), false)] {
+            let (mut out, roots, now) = (Vec::new(), roots(3), Timestamp::from_ms(5));
+            let mut writer = CheckpointWriter::begin(&mut out, &roots.active.bytes, &STORE, now).unwrap();
+            writer.write(BlockKind::Rows, &[&first[..], &second].concat()).unwrap();
+            writer.rows = 2;
+            writer.finish().unwrap();
+            assert_eq!(read(&out, &roots).is_ok(), is_read);
+        }
+    }
+
+    #[test]
     fn a_file_that_is_cut_altered_or_of_another_root_is_refused() {
         let written = file(&rows());
         assert!(matches!(read(&written, &roots(4)), Err(Error::BadCheckpoint(CheckpointFault::OtherKey))));
