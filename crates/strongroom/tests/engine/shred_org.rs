@@ -281,6 +281,15 @@ fn a_file_of_an_org_whose_shred_was_cut_short_holds_nothing_of_it() {
 }
 
 #[test]
+fn a_job_that_a_delete_left_goes_with_its_org() {
+    let store = load(&furnished());
+    stop_after_first_commit(&store, async |org| drop(org.delete_definition("V").await));
+    block_on(org(&open(Arc::clone(&store))).shred()).unwrap();
+    assert_nothing_left(&store);
+    assert!(rows(&store).keys().all(|key| RowKey::parse(key).kind != Kind::Job));
+}
+
+#[test]
 fn a_shred_that_another_engine_finishes_is_noted_so_that_no_keyring_put_back_opens() {
     let before = furnished();
     let store = load(&before);
