@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::Store;
+use strongroom::store::{Store, StoreErrorKind};
 use strongroom::{
     DefinitionChange, DefinitionFilter, DefinitionId, Error, NewValue, Org, PageRequest, Scope, ScopePath,
     VaultOptions,
 };
-use strongroom_conformance::Faulty;
+use strongroom_conformance::{Fault, Faulty};
 
 use crate::rig::{account, furnished, load, of_account, of_workflow, open, org, text, unlock, verbs, view};
 
@@ -218,4 +218,42 @@ fn hits_and_misses_are_counted_cache_by_cache() {
     assert_eq!([warm.names, warm.definitions].map(counted), [(1, 1, 1); 2]);
     assert_eq!(counted(warm.catalogs), (1, 1, 1));
     assert_eq!((counted(warm.keyrings), warm.keyring_unwraps), ((6, 2, 2), 2));
+}
+
+#[test]
+fn the_names_that_a_set_of_values_looks_up_are_counted_each_once() {
+    let store = crate::rig::base(async |org| {
+        org.define(text("V")).await?;
+        org.define(text("W")).await.map(drop)
+    });
+    let vault = open(crate::rig::Hooked::new(store));
+    let counted = |names: &[&'static str]| {
+        let values: Vec<_> = names.iter().map(|name| NewValue::new(*name, Scope::Org, "v")).collect();
+        let before = vault.cache_stats();
+        block_on(org(&vault).set_values(&values)).unwrap();
+        let now = vault.cache_stats();
+        let gained = |now: strongroom::CacheCounts, before: strongroom::CacheCounts| {
+            (now.hits - before.hits, now.misses - before.misses)
+        };
+        [
+            gained(now.names, before.names),
+            gained(now.definitions, before.definitions),
+            gained(now.keyrings, before.keyrings),
+        ]
+    };
+    assert_eq!(counted(&["V"]), [(0, 1), (0, 1), (0, 1)]);
+    assert_eq!(counted(&["V", "W"]), [(1, 1), (1, 1), (1, 0)]);
+    assert_eq!(counted(&["V", "W"]), [(2, 0), (2, 0), (1, 0)]);
+}
+
+#[test]
+fn a_read_that_fails_for_no_fault_of_a_cache_is_not_repeated() {
+    let store = Faulty::new(crate::rig::base(async |org| org.define(text("V")).await.map(drop)));
+    let org = org(&open(store.clone()));
+    let id = block_on(org.definition("V")).unwrap().unwrap().id;
+    let before = store.reads_len();
+    let fails = Fault::Before(StoreErrorKind::Unavailable);
+    let store = store.on_reads(before.., fails);
+    assert!(matches!(block_on(org.value(id, Scope::Org)), Err(Error::Store(_))));
+    assert_eq!(store.reads_len() - before, 1);
 }

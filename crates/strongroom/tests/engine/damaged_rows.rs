@@ -12,7 +12,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Kind, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
+    Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
 };
 
 /// A store with values of two accounts and the org, and the id of that of account `a`.
@@ -63,6 +63,17 @@ fn a_value_that_cannot_be_read_is_deleted_by_its_address_and_by_its_id() {
         assert_eq!((deleted.id, deleted.scope), (Some(id), of_account("a")));
         audit(&store);
         block_on(org.set_value("V", of_account("a"), "w")).unwrap();
+        audit(&store);
+    }
+}
+
+#[test]
+fn the_id_of_a_value_that_cannot_be_read_is_found_on_whichever_page_it_stands() {
+    let (whole, id) = filled();
+    for store in damaged(&whole) {
+        let org = org(&open(Paged::of(Arc::clone(&store), 1)));
+        let deleted = block_on(org.delete_value("V", &of_account("a"))).unwrap().unwrap();
+        assert_eq!(deleted.id, Some(id));
         audit(&store);
     }
 }

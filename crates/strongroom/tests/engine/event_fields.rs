@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use strongroom::store::Key;
 use strongroom::{
-    AuditChange, AuditFilter, AuditNote, DefinitionChange, Error, EventKind, PageRequest, Revision, Scope,
-    ValueWritten,
+    AuditChange, AuditFilter, AuditNote, DefinitionChange, Error, EventKind, Expected, PageRequest, Revision,
+    Scope, ValueWritten, WriteOptions,
 };
 
 use crate::audit_kept::Kept;
-use crate::common::run;
-use crate::rig::{account, of_account, of_workflow, text};
+use crate::common::{plant, rows, run};
+use crate::rig::{Kind, RowKey, account, of_account, of_workflow, text};
 
 /// The last change that was noted, which must be of this kind.
 async fn last(kept: &Kept, kind: EventKind) -> Result<AuditChange, Error> {
@@ -51,6 +52,41 @@ fn a_change_of_a_definition_names_it_and_its_revisions() {
         let change = last(&kept, EventKind::DefinitionDeleted).await?;
         assert_eq!((change.definition_id, names(&change)[0]), (Some(id), "M"));
         assert_eq!(revisions(&change), [Some(renamed), None]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_definition_that_comes_back_is_named_with_its_new_revision() {
+    let kept = Kept::new();
+    run(async {
+        let keeping = text("N").history_versions(2);
+        let id = kept.org.define(keeping).await?;
+        kept.org.delete_definition_with("N", WriteOptions::default().keep_history()).await?;
+        let back = kept.org.undelete_definition(id).await?.unwrap();
+        let change = last(&kept, EventKind::DefinitionCreated).await?;
+        assert_eq!((change.definition_id, names(&change)[0]), (Some(id), "N"));
+        assert_eq!(revisions(&change), [None, Some(back.revision)]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_that_could_not_be_read_is_noted_as_deleted_under_the_id_that_its_successor_keeps() {
+    let kept = Kept::new();
+    run(async {
+        kept.org.define(text("H").history_versions(2)).await?;
+        kept.org.set_value("H", Scope::Org, "1").await?;
+        let id = kept.org.set_value("H", Scope::Org, "2").await?.id;
+        let is_value = |(key, _): &(Key, _)| RowKey::parse(key.as_bytes()).kind == Kind::Value;
+        let (key, _) = rows(&kept.store).await?.into_iter().find(is_value).unwrap();
+        plant(&kept.store, &key, Some(b"junk".to_vec())).await?;
+        let unreadable = WriteOptions::expecting(Expected::Unreadable);
+        kept.org.set_value_with("H", Scope::Org, "3", unreadable).await?;
+        let page = kept.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await?;
+        let changes = &page.items.last().unwrap().changes;
+        let noted: Vec<_> = changes.iter().map(|change| (change.kind, change.document_id)).collect();
+        assert_eq!(noted, [(EventKind::ValueDeleted, Some(id)), (EventKind::ValueSet, Some(id))]);
         Ok(())
     });
 }

@@ -213,3 +213,22 @@ fn a_process_that_only_reads_the_store_row_knows_of_the_shreds_in_it_whatever_it
         Ok(())
     });
 }
+
+#[test]
+fn a_process_that_has_seen_newer_keys_of_an_account_takes_older_ones_that_come_back_after_a_shred_for_none() {
+    run(async {
+        let (store, vault, before) = with_account().await?;
+        org_of(&vault).account(user()).rotate_keys().await?;
+        let running = Vault::open(store.clone(), unlock()).await?;
+        assert!(org_of(&running).account(user()).credential("k").await?.is_some());
+        drop(org_of(&vault).shred_account(&user()).await?);
+        store.put(before.into_iter().filter(|(key, _)| is_of_value(key)).collect()).await;
+        assert!(org_of(&running).value("PORT", Scope::LinkedAccount(user())).await?.is_none());
+        Ok(())
+    });
+}
+
+/// Whether it is the row of a value or of a keyring.
+fn is_of_value(key: &Key) -> bool {
+    matches!(RowKey::parse(key.as_bytes()).kind, Kind::Value | Kind::Keyring)
+}

@@ -10,10 +10,11 @@ use futures_executor::block_on;
 use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
-use strongroom::{Error, NewValue, Org, Scope, Upsert, Vault};
+use strongroom::{Error, NewValue, Org, Scope, Upsert, Vault, WriteOptions};
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
+use crate::audit_kept::Kept;
 use crate::rig::{
     Hooked, Point, Rows, Verb, View, account, audit, furnished, load, of_account, open, org, sound, text,
     unlock, verbs, view,
@@ -410,5 +411,28 @@ fn a_vault_whose_making_lost_its_answer_is_indeterminate_and_opens_if_it_is_ther
             let vault = block_on(Vault::create(store.reopen(), unlock())).unwrap();
             block_on(org(&vault).define(text("V"))).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_delete_that_is_noted_as_an_event_is_found_out_by_the_event_where_the_answer_is_lost() {
+    let kept = Kept::new();
+    block_on(kept.org.define(text("H").history_versions(2))).unwrap();
+    for name in ["V", "H"] {
+        block_on(kept.org.set_value(name, Scope::Org, "v")).unwrap();
+    }
+    for (name, options) in [
+        ("V", WriteOptions::default()),
+        ("H", WriteOptions::default()),
+        ("H", WriteOptions::default().keep_history()),
+    ] {
+        let store = Faulty::new(load(&crate::rig::rows(&*kept.store)));
+        let org = org(&open(store.clone()));
+        // The first event of an engine also writes to the head of the audit.
+        block_on(org.records("notes".parse().unwrap()).put(&"r".parse().unwrap(), "r")).unwrap();
+        let next = store.commits_len();
+        let _loses = store.on_commits(next..=next, Fault::After(StoreErrorKind::Indeterminate));
+        let deleted = block_on(org.delete_value_with(name, Scope::Org, options));
+        assert!(matches!(deleted, Ok(Some(_))), "{name}: {deleted:?}");
     }
 }

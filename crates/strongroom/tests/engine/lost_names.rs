@@ -119,3 +119,22 @@ fn it_gets_its_row_back_by_a_restore_of_a_version_of_that_name() {
     });
     verified(&lost.store);
 }
+
+#[test]
+fn of_two_definitions_of_one_name_it_leads_to_the_one_that_its_row_names() {
+    let (store, vault) = empty();
+    let org_of = org(&vault);
+    let first = block_on(org_of.define(text("V"))).unwrap();
+    let old = rows(&*store);
+    block_on(org_of.update_definition(first, DefinitionChange::new().name("W"))).unwrap();
+    let second = block_on(org_of.define(text("V"))).unwrap();
+    // The store puts back the first one as it was.
+    let (key, row) = old.into_iter().find(|(key, _)| RowKey::parse(key).kind == Kind::Definition).unwrap();
+    let mut batch = WriteBatch::default();
+    batch.put(key.into(), row);
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    let org = org(&open(Arc::clone(&store)));
+    let refused = block_on(org.define(text("V")));
+    assert!(matches!(refused, Err(Error::DefinitionExists(id)) if id == second), "{refused:?}");
+    assert_eq!(block_on(org.definition("V")).unwrap().unwrap().id, second);
+}

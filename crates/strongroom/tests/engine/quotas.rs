@@ -3,15 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{
-    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     Account, Backup, Error, IntegrationId, NewValue, Org, Quota, Quotas, Scope, Usage, Vault, VaultOptions,
     WriteOptions,
@@ -19,8 +15,9 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{
-    FailingStore, TestClock, account, id, org_id, org_of, run, text, unlock, vault, with_org, workflow,
+    FailingStore, TestClock, account, id, org_id, org_of, rows, run, text, unlock, vault, with_org, workflow,
 };
+use crate::rig::{Kind, RowKey};
 
 /// An org under quotas, with ten definitions and one account.
 fn with_quotas(quotas: Quotas, test: impl AsyncFnOnce(Org, Account) -> Result<(), Error>) {
@@ -32,19 +29,19 @@ fn with_quotas(quotas: Quotas, test: impl AsyncFnOnce(Org, Account) -> Result<()
     });
 }
 
-async fn furnish(org: &Org) -> Result<Account, Error> {
+pub(crate) async fn furnish(org: &Org) -> Result<Account, Error> {
     for index in 0..10 {
         org.define(text(&format!("V{index}"))).await?;
     }
     org.create_account(id("a")).with_default_app().await
 }
 
-async fn reopen(store: &Arc<MemoryStore>, quotas: Quotas) -> Result<Org, Error> {
+pub(crate) async fn reopen(store: &Arc<MemoryStore>, quotas: Quotas) -> Result<Org, Error> {
     Ok(org_of(&VaultOptions::default().quotas(quotas).open(Arc::clone(store), unlock()).await?))
 }
 
 #[track_caller]
-fn assert_refused<T>(answer: Result<T, Error>, expected: Quota, most: u64) {
+pub(crate) fn assert_refused<T>(answer: Result<T, Error>, expected: Quota, most: u64) {
     match answer.err() {
         Some(Error::OverQuota { quota, max }) => assert_eq!((quota, max), (expected, most)),
         other => unreachable!("{expected:?} lets one more pass, or fails with {other:?}"),
@@ -217,6 +214,26 @@ fn what_is_over_a_quota_is_read_updated_and_deleted() {
 }
 
 #[test]
+fn an_update_of_a_row_of_up_to_4_kib_is_never_refused() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let options = || VaultOptions::default().clock(TestClock::default());
+        let org = org_of(&vault(Arc::clone(&store), options()).await?);
+        furnish(&org).await?.set_value("V0", "x".repeat(1_000)).await?;
+        let is_value = |key: &Key| RowKey::parse(key.as_bytes()).kind == Kind::Value;
+        let row = rows(&store).await?.into_iter().find(|(key, _)| is_value(key));
+        let longest = (4 << 10) - (row.unwrap().1.len() - 1_000);
+        let strict = options().quotas(Quotas::default().account_bytes_max(1));
+        let a = org_of(&strict.open(Arc::clone(&store), unlock()).await?).account(id("a"));
+        for len in [1, 1_500, longest] {
+            a.set_value("V0", "y".repeat(len)).await?;
+        }
+        assert_refused(a.set_value("V0", "y".repeat(longest + 1)).await, Quota::AccountBytes, 1);
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_over_a_quota_is_deleted_also_if_its_history_is_kept() {
     run(async {
         let store = Arc::new(MemoryStore::new());
@@ -331,76 +348,6 @@ fn flood(vaults: &[Vault], threads: usize, each: usize) {
                 }
             });
         }
-    });
-}
-
-/// A store in memory that counts the ranges that are read. It counts as one engine's own.
-#[derive(Debug, Clone, Default)]
-struct CountingStore {
-    inner: Arc<MemoryStore>,
-    scans: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Store for CountingStore {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.scans.fetch_add(request.scans.len(), Ordering::Relaxed);
-        self.inner.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.inner.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
-}
-
-#[test]
-fn a_store_of_one_engine_is_counted_once_and_never_for_an_update() {
-    run(async {
-        let store = CountingStore::default();
-        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
-        furnish(&org).await?.upsert_credential("1", "v").await?;
-        let org = org_of(&VaultOptions::default().open(store.clone(), unlock()).await?);
-        let (a, scans) = (org.account(id("a")), || store.scans.load(Ordering::Relaxed));
-        let before = scans();
-        a.upsert_credential("1", "w").await?;
-        assert_eq!(scans(), before);
-        a.upsert_credential("2", "v").await?;
-        let counted = scans();
-        assert!(counted > before);
-        for index in 3..50 {
-            a.upsert_credential(&index.to_string(), "v").await?;
-        }
-        assert_eq!(scans(), counted);
-        Ok(())
-    });
-}
-
-#[test]
-fn an_org_of_many_rows_is_counted_bit_by_bit_and_then_held_to_its_quotas() {
-    run(async {
-        let store = Arc::new(MemoryStore::new());
-        let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
-        furnish(&org).await?;
-        for index in 0..1_500 {
-            org.set_value("V0", workflow(&format!("w{index}")), "v").await?;
-        }
-        // Three values more than there are: six pages are counted one with each of the first writes.
-        let org = reopen(&store, Quotas::default().org_workflow_values_max(1_503)).await?;
-        let mut passed = 0;
-        for index in 0..20 {
-            passed += usize::from(org.set_value("V1", workflow(&format!("w{index}")), "v").await.is_ok());
-        }
-        assert!((3..=3 + 6).contains(&passed), "{passed}");
-        assert_refused(org.set_value("V2", workflow("w1"), "v").await, Quota::OrgWorkflowValues, 1_503);
-        Ok(())
     });
 }
 

@@ -164,3 +164,9 @@ fn a_value_is_read_as_it_was_set_whether_or_not_it_may_be_missing() {
         Ok(())
     });
 }
+
+#[test]
+fn a_secret_that_is_no_text_is_refused_with_what_was_expected() {
+    let refused = serde_json::from_str::<Secret>("7").unwrap_err().to_string();
+    assert!(refused.contains("expected a text"), "{refused}");
+}

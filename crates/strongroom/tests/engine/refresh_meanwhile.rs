@@ -14,7 +14,7 @@ use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, vault};
 use crate::refresh::{Provider, app, fault, refresh, token, uncertain, yielded};
-use crate::rig::Hooked;
+use crate::rig::{Hooked, Point, stop_after_first_commit};
 
 #[test]
 fn an_answer_is_not_lost_to_a_rotation_of_the_keys_meanwhile() {
@@ -199,3 +199,26 @@ fn what_the_provider_issued_and_nobody_stored_is_named() {
 }
 
 type BoxedResult<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+#[test]
+fn nothing_of_an_account_that_is_deleted_before_the_lease_is_shown_to_the_provider() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let vault = vault(hooked.clone(), VaultOptions::default()).await?;
+        let (app, provider) = (app(&vault).await?, Provider::default());
+        provider.connect(&app).await?;
+        let seen = app.get_all().await?;
+        // A delete that is cut short leaves the rows of the credentials.
+        hooked.once(Point::BeforeCommit, move || {
+            stop_after_first_commit(&store, async |org| assert!(org.delete_account(&id("a")).await.is_err()));
+        });
+        let told = app.refresh(seen, &refresh(), provider.exchange(0)).await;
+        assert!(
+            matches!(told, Err(Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })),
+            "{told:?}"
+        );
+        assert_eq!((provider.exchanges(), hooked.hooks_left()), (0, 0));
+        Ok(())
+    });
+}

@@ -77,6 +77,23 @@ fn a_keyring_without_keys_that_a_shred_left_does_not_come_back_over_the_keys_mad
 }
 
 #[test]
+fn a_keyring_without_keys_does_not_come_back_over_the_first_key_of_its_account() {
+    run(async {
+        let store = OldNumbers::default();
+        let (_vault, org) = org_with_a_value(&store).await?;
+        let user = || "user".parse().unwrap();
+        // The delete of an account that there never was leaves a keyring without keys.
+        org.delete_account(&user()).await?;
+        let empty = keyrings(&store).await;
+        let account = org.create_account(user()).with_credential("k", "c").await?;
+        store.put(empty).await;
+        forget(&org).await?;
+        assert_rolled_back(account.credential("k").await, "keyring");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_keyring_from_before_a_shred_that_comes_back_after_it_opens_nothing_and_is_no_alarm() {
     run(async {
         let store = OldNumbers::default();
@@ -303,4 +320,27 @@ fn readers_that_are_slower_than_writers_elsewhere_raise_no_alarm() {
             });
         }
     });
+}
+
+#[test]
+fn a_definition_that_was_put_back_fails_only_readers_that_know_its_name() {
+    run(async {
+        let store = OldNumbers::default();
+        let (_vault, org) = org_with_a_value(&store).await?;
+        let before = store.rows(&[1]).await;
+        org.update_definition("PORT", DefinitionChange::new().description("new")).await?;
+        let other = VariableDefinition::new("OTHER", VarFormat::String);
+        org.define(other.default_value("x")).await?;
+        store.put(definitions(before)).await;
+        forget(&org).await?;
+        let run = org.reader(ScopePath::org());
+        assert_rolled_back(run.resolve_all().await, "definition");
+        assert_eq!(run.only(["OTHER"]).resolve_all().await?.values.len(), 1);
+        Ok(())
+    });
+}
+
+fn definitions(mut rows: Vec<(Key, Vec<u8>)>) -> Vec<(Key, Vec<u8>)> {
+    rows.retain(|(key, _)| RowKey::parse(key.as_bytes()).kind == Kind::Definition);
+    rows
 }

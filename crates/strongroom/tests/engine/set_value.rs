@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use crate::common::{account, exposed, text, with_clock, with_org, with_small_store, workflow};
+use crate::common::{
+    SmallStore, account, exposed, id, org_of, run, text, vault, with_clock, with_org, with_small_store,
+    workflow,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_executor::block_on;
 use strongroom::{
-    Error, Expected, Invalid, NewValue, Revision, Scope, Upsert, VarFormat, VariableDefinition, WriteOptions,
+    Error, Expected, Invalid, NewValue, Revision, Scope, Settings, Upsert, VarFormat, VariableDefinition,
+    VaultOptions, WriteOptions,
 };
+use strongroom_memory::MemoryStore;
 
 #[test]
 fn a_value_is_its_exact_text() {
@@ -284,6 +290,47 @@ fn values_that_do_not_fit_into_one_batch_are_set_in_parts_that_do() {
         for (scope, written) in scopes.iter().zip(written) {
             assert_eq!(org.value("A", scope).await?.unwrap().revision, written.revision);
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_joins_a_batch_takes_its_room_and_its_events_take_none() {
+    let fits = |audit: bool, records: usize| {
+        let mut settings = Settings::default();
+        settings.audit = audit;
+        let options = VaultOptions::default().settings(settings);
+        let org = org_of(&block_on(vault(SmallStore::default(), options)).unwrap());
+        block_on(org.define(text("A"))).unwrap();
+        let joined = || {
+            let notes = org.records(id("notes"));
+            (0..records).fold(WriteOptions::default(), |options, number| {
+                options.with_record(notes.write(id(&number.to_string()), "r"))
+            })
+        };
+        let scopes: Vec<_> = (0..60).map(|number| workflow(&format!("wf_{number}"))).collect();
+        let values =
+            |len| scopes.iter().take(len).map(|scope| NewValue::new("A", scope, "x")).collect::<Vec<_>>();
+        let refused = block_on(org.set_values_with(&values(60), joined()));
+        let Err(Error::TooManyValues { fit }) = refused else { panic!("{refused:?}") };
+        block_on(org.set_values_with(&values(fit), joined())).unwrap();
+        fit
+    };
+    let (alone, with_records) = (fits(false, 0), fits(false, 12));
+    assert!(alone - 12 <= with_records && with_records < alone, "{with_records} of {alone}");
+    assert_eq!(fits(true, 0), alone);
+}
+
+#[test]
+fn a_batch_of_many_events_is_one_batch() {
+    run(async {
+        let mut settings = Settings::default();
+        settings.audit = true;
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default().settings(settings)).await?);
+        org.define(text("A")).await?;
+        let scopes: Vec<_> = (0..600).map(|number| workflow(&number.to_string())).collect();
+        let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("A", scope, "x")).collect();
+        assert_eq!(org.set_values(&values).await?.len(), 600);
         Ok(())
     });
 }

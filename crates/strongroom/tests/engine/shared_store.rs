@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, DefinitionFilter, Error, NewValue, Org, PageRequest, Scope, ScopeKind, ScopePath,
-    Scopes,
+    DefinitionChange, DefinitionFilter, Error, Expected, NewValue, Org, PageRequest, Scope, ScopeKind,
+    ScopePath, Scopes, WriteOptions,
 };
 
-use crate::rig::{account, audit, empty, furnished, load, of_account, open, org, text, verbs, view};
+use crate::rig::{
+    account, audit, empty, furnished, load, of_account, open, org, stop_after_first_commit, text, verbs, view,
+};
 
 /// Two orgs, the same one, of two vaults on one store, each with warm caches.
 fn two() -> (Org, Org) {
@@ -148,4 +150,49 @@ fn two_names_that_once_led_to_one_definition_are_no_duplicate() {
         Ok::<(), Error>(())
     })
     .unwrap();
+}
+
+#[test]
+fn keys_that_the_other_dropped_open_nothing_also_for_what_was_not_asked_for_before() {
+    let (store, vault) = empty();
+    let one = org(&vault);
+    block_on(async {
+        for name in ["V", "W"] {
+            one.define(text(name)).await?;
+            one.set_value(name, of_account("a"), "v").await?;
+        }
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+    let id = block_on(one.definition("V")).unwrap().unwrap().id;
+    let other = org(&open(Arc::clone(&store)));
+    // It has the keys of the account and does not know V, whose row is left by a delete that was cut short.
+    assert!(block_on(other.value("W", &of_account("a"))).unwrap().is_some());
+    stop_after_first_commit(&store, async |org| assert!(org.delete_account(&account("a")).await.is_err()));
+    assert!(block_on(other.value(id, &of_account("a"))).unwrap().is_none());
+}
+
+#[test]
+fn a_definition_that_the_other_changed_is_listed_as_it_is_now() {
+    let (one, other) = two();
+    block_on(one.update_definition("V", DefinitionChange::new().description("new"))).unwrap();
+    let listed = block_on(other.definitions(&DefinitionFilter::all(), PageRequest::default())).unwrap();
+    assert_eq!(listed.items[0].definition.description.as_deref(), Some("new"));
+    block_on(one.update_definition("V", DefinitionChange::new().default_value("now"))).unwrap();
+    let all = block_on(other.resolve_all(&ScopePath::org().workflow("w".parse().unwrap()))).unwrap();
+    assert_eq!(all.get("V").unwrap().value.expose(), "v");
+    block_on(one.delete_value("V", Scope::Org)).unwrap();
+    let all = block_on(other.resolve_all(&ScopePath::org())).unwrap();
+    assert_eq!(all.get("V").unwrap().value.expose(), "now");
+}
+
+#[test]
+fn an_api_key_that_was_expected_to_be_absent_is_seen_once_the_other_makes_it() {
+    let (one, other) = two();
+    let keys = |org: &Org| org.reserved_records("api-key".parse().unwrap());
+    let id = || "k1".parse().unwrap();
+    let absent = WriteOptions::default().with_record(keys(&one).condition(id(), Expected::Absent));
+    block_on(one.set_value_with("V", Scope::Org, "w", absent)).unwrap();
+    block_on(keys(&other).put(&id(), "made")).unwrap();
+    assert!(block_on(keys(&one).get(&id())).unwrap().is_some());
 }

@@ -20,6 +20,8 @@ enum Cut {
     LastRow,
     AllRows,
     LastPage,
+    /// Every page claims that another one follows.
+    NoEnd,
 }
 
 /// A store whose answers lose what the test says.
@@ -43,6 +45,7 @@ impl Store for ShortStore {
             cut if cut == Cut::LastRow as u8 => drop(set.gets.pop()),
             cut if cut == Cut::AllRows as u8 => set.gets.clear(),
             cut if cut == Cut::LastPage as u8 => drop(set.scans.pop()),
+            cut if cut == Cut::NoEnd as u8 => set.scans.iter_mut().for_each(|page| page.more = true),
             _ => {}
         }
         Ok(set)
@@ -85,5 +88,21 @@ fn an_answer_with_fewer_rows_or_pages_than_were_asked_for_is_corrupt_and_never_a
         store.cut(Cut::Nothing);
         assert_eq!(org.value("PORT", Scope::Org).await?.unwrap().value.expose(), "80");
         Ok(())
+    });
+}
+
+#[test]
+fn a_store_whose_pages_have_no_end_keeps_no_verb_going_forever() {
+    run(async {
+        let store = ShortStore { inner: Arc::new(MemoryStore::new()), cut: Arc::new(AtomicU8::new(0)) };
+        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        store.cut(Cut::NoEnd);
+        org.define(VariableDefinition::new("HOST", VarFormat::String)).await?;
+        org.set_value("PORT", Scope::Org, "80").await?;
+        let all = org.resolve_all(&ScopePath::org()).await;
+        assert!(matches!(all, Err(Error::Contended(_))), "{all:?}");
+        org.delete_value("PORT", Scope::Org).await?;
+        org.delete_definition("PORT").await
     });
 }

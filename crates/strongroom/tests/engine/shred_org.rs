@@ -185,6 +185,18 @@ fn a_note_in_the_audit_of_an_org_whose_shred_was_cut_short_comes_after_the_shred
 }
 
 #[test]
+fn no_account_gets_its_first_key_in_the_middle_of_a_shred() {
+    let store = crate::rig::base(async |org| org.define(text("V")).await.map(drop));
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let vault = open(hooked.clone());
+    hooked.once(Point::BeforeCommit, move || {
+        stop_after_first_commit(&store, async |org| assert!(org.shred().await.is_err()));
+    });
+    let set = block_on(org(&vault).set_value("V", of_account("a"), "v"));
+    assert!(matches!(set, Err(Error::DefinitionNotFound(_))), "{set:?}");
+}
+
+#[test]
 fn what_another_engine_has_cached_of_a_shredded_org_is_served_no_more() {
     let store = load(&furnished());
     let other = open(Arc::clone(&store));

@@ -284,6 +284,21 @@ fn a_lost_or_wrong_count_is_counted_again_by_whoever_makes_or_deletes_a_definiti
 }
 
 #[test]
+fn a_count_that_a_later_release_wrote_is_not_written_over() {
+    let store = furnished();
+    let key = first(&store, Kind::Count);
+    let mut later = rows(&*store)[&key].clone();
+    later[1] = 9;
+    put(&store, &key, Some(&later));
+    let org = org(&open(Arc::clone(&store)));
+    let made = block_on(org.define(text("W"))).map(drop);
+    for refused in [made, block_on(org.delete_definition("V"))] {
+        assert!(matches!(refused, Err(Error::UnknownVersion { version: 9, .. })), "{refused:?}");
+    }
+    assert_eq!(rows(&*store)[&key], later);
+}
+
+#[test]
 fn a_count_that_states_too_many_refuses_no_definition() {
     let (store, vault) = empty();
     block_on(async {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::common::{FailingStore, account, id, org_of, run, text, vault, with_clock, with_org, workflow};
+use crate::rig::Paged;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionChange, Error, Expected, Invalid, Org, Scope, ScopeKind, ScopePath, Scopes, VarFormat,
@@ -171,6 +172,24 @@ fn a_value_behind_one_whose_account_is_gone_holds_its_scope() {
     run(async {
         let store = Arc::new(FailingStore::default());
         let org = org_of(&vault(Arc::clone(&store), VaultOptions::default()).await?);
+        org.define(text("A")).await?;
+        for scope in [account("a"), account("b")] {
+            org.set_value("A", scope, "x").await?;
+        }
+        store.fail_after(1, StoreErrorKind::Unavailable);
+        org.delete_account(&id("a")).await.unwrap_err();
+        store.recover();
+        let in_use = narrow_from(&org, ScopeKind::LinkedAccount).await;
+        assert!(matches!(in_use, Err(Error::ScopeInUse { scope, .. }) if scope == account("b")));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_on_a_later_page_of_the_index_holds_its_scope() {
+    run(async {
+        let store = Arc::new(FailingStore::default());
+        let org = org_of(&vault(Paged::of(Arc::clone(&store), 1), VaultOptions::default()).await?);
         org.define(text("A")).await?;
         for scope in [account("a"), account("b")] {
             org.set_value("A", scope, "x").await?;
