@@ -24,8 +24,9 @@ impl Consent {
     pub(crate) fn to(self, deed: impl Into<Deed>) -> Result<(), Failure> {
         let deed = deed.into();
         if !self.yes && !input::can_prompt() {
-            return Err(Failure::usage(format!("this would {}", deed.what))
-                .next("nothing was changed; add --yes to do it"));
+            let refused = Failure::usage(format!("this would {}", deed.what));
+            let refused = refused.next("nothing was changed; add --yes to do it");
+            return Err(Failure { question: Some(Box::new(deed)), ..refused });
         }
         self.to_reversible(deed)
     }
@@ -46,14 +47,19 @@ impl Consent {
     }
 }
 
-/// Asks the question that a command ended with; then the command begins again. If it did not end with a question, fails
-/// as it did.
-pub(crate) fn ask(ended: Failure) -> Result<(), Failure> {
+/// Asks the question that a command ended with, adding where that happens; then the command begins again. If it did not
+/// end with a question, or nobody can answer, fails as it did.
+pub(crate) fn ask(ended: Failure, place: impl FnOnce() -> String) -> Result<(), Failure> {
     let Some(deed) = ended.question else { return Err(ended) };
+    let place = place();
+    if !input::can_prompt() {
+        let message = format!("{}{place}", ended.message);
+        return Err(Failure { message, question: None, ..ended });
+    }
     let agreed = || AGREED.lock().unwrap_or_else(PoisonError::into_inner);
     let again =
         if agreed().iter().any(|old| old.what == deed.what) { "It has changed meanwhile. " } else { "" };
-    if !input::agrees(&format!("{again}This will {}.", deed.what))? {
+    if !input::agrees(&format!("{again}This will {}{place}.", deed.what))? {
         return Err(Failure::new(Exit::Other, "nothing was changed"));
     }
     agreed().push(*deed);

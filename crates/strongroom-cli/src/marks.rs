@@ -82,7 +82,10 @@ impl KeptMark {
             return Ok(());
         }
         Err(Failure::new(Exit::Store, format!("{store} {now}, and by its mark this user had a vault there"))
-            .next("bring the vault back; `strongroom init --accept-rollback` begins a new one"))
+            .next(
+                "bring the vault back, or move what is there away: then `strongroom restore --replaces-original FILE` \
+                 makes it again from a backup, and `strongroom init --accept-rollback` begins a new one",
+            ))
     }
 
     /// Advances the store's count and keeps the new mark. If it cannot be kept, that is only a warning, since the

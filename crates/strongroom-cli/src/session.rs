@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
-use strongroom::{AuditNote, Environment, Error, Org, OrgId, Store, Unlock, Vault, VaultOptions, WrongStore};
+use strongroom::{
+    AuditNote, Environment, Error, ErrorKind, Org, OrgId, RawKey, Store, Unlock, Vault, VaultOptions,
+    WrongStore,
+};
 use strongroom_http::{MeasuredStore, Metrics};
 use strongroom_socket::{Door, DoorStore};
 
@@ -103,7 +106,13 @@ impl Session {
     ) -> Result<Self, Failure> {
         let store = config.store.open()?;
         if !is_empty(&*store).await? {
-            return Err(Error::WrongStore(WrongStore::HoldsVault).into());
+            // Whichever vault it is, no new key opens it.
+            let opened = options(config).open(store, Unlock::raw_key(RawKey::generate()?)).await;
+            return Err(match opened {
+                Err(found @ Error::WrongStore(_)) => found,
+                _ => Error::WrongStore(WrongStore::HoldsVault),
+            }
+            .into());
         }
         KeptMark::of(config)?.refuse_gone(&config.store, "is empty")?;
         let vault = options(config).create(store, unlock()?).await?;
@@ -198,7 +207,20 @@ impl Session {
     }
 
     /// Notes in the audit the start or the result of an operation on the vault as a whole.
-    pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Error> {
+    pub(crate) async fn note_operation(&self, what: &str) -> Result<(), Failure> {
+        let error = match self.try_note(what).await {
+            Err(error) if error.kind() == ErrorKind::Damaged => error,
+            noted => return Ok(noted?),
+        };
+        let other = suggest::other_environment(&self.vault, &self.org).await;
+        let other = other.as_deref().unwrap_or("OTHER");
+        Err(Failure::from(error).next(format!(
+            "the audit of this environment cannot note the command: with --environment {other}, that of another one \
+             does; `strongroom verify` says what to do about the damage"
+        )))
+    }
+
+    pub(crate) async fn try_note(&self, what: &str) -> Result<(), Error> {
         self.org.note(&[AuditNote::vault_operated(what)]).await.map(drop)
     }
 

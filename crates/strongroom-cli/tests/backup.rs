@@ -117,3 +117,30 @@ fn a_vault_moves_to_another_store_and_the_old_one_takes_no_more_writes() {
     assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2", "it still reads");
     assert_eq!(shell.run(&["migrate", "--to", "memory"]).code, 2);
 }
+
+#[test]
+fn a_backup_with_a_damaged_row_becomes_a_vault_again_as_a_failed_restore_says() {
+    let shell = furnished();
+    shell.damage(&[0x20]);
+    shell.ok(&["backup", "vault.backup"]);
+    let key = key_of(&shell);
+    let restore = |store: &str, key: &str, how: &str| {
+        shell.run(&[
+            "--store",
+            store,
+            "--root-key-file",
+            key,
+            "restore",
+            "vault.backup",
+            how,
+            "--backup-key-file",
+            &key_of(&shell),
+        ])
+    };
+    let refused = restore("new", "new.key", "--as-new");
+    assert!(refused.code == 5 && refused.stderr.contains("restore --replaces-original"), "{refused:?}");
+    let restored = restore("back", &key, "--replaces-original");
+    assert_eq!(restored.code, 0, "{restored:?}");
+    let ran = shell.run(&["--store", "back", "--root-key-file", &key, "verify"]);
+    assert!(ran.code == 5 && ran.stderr.contains("1 finding"), "{ran:?}");
+}

@@ -14,7 +14,7 @@ const MISTAKES: &[Mistake] = &[
     (&["set", "PORT=8080"], 2, "read from standard input", "replace the secret"),
     (&["get", "PROT"], 3, "`PROT` not found", "did you mean PORT?"),
     (&["get", "TOKEN"], 3, "TOKEN has no value at org", "strongroom explain"),
-    (&["delete", "PORT"], 2, "this would delete the value of PORT", "--yes"),
+    (&["delete", "PORT"], 2, "of PORT at org, in environment test", "--yes"),
     (&["account", "delete", "user_1"], 2, "this would delete linked account user_1", "--yes"),
     (&["resolve", "--account", "user_2"], 3, "user_2 not found", "did you mean user_1?"),
     (&["lsit"], 2, "no command lsit", "did you mean list?"),

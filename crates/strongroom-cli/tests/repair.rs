@@ -170,20 +170,20 @@ fn commands_on_a_damaged_account_name_the_one_that_deletes_it() {
 }
 
 #[test]
-fn a_damaged_version_of_a_value_or_credential_is_purged_and_rotations_go_on() {
-    let credential = ["credential", "delete", "password", "--account", "user_1", "--purge", "--yes"];
-    for (kind, delete) in
-        [(&[0x50, 0x20, 0x00][..], &["delete", "URL", "--purge", "--yes"][..]), (&[0x50, 0x32], &credential)]
-    {
+fn only_a_damaged_version_of_a_value_or_credential_is_deleted_and_rotations_go_on() {
+    for kind in [&[0x50, 0x20, 0x00][..], &[0x50, 0x32]] {
         let shell = filled();
         shell.ok_with("https://example.com/2", &["set", "URL"]);
         shell.ok_with("hunter3", &["credential", "set", "password", "--account", "user_1"]);
         shell.damage(kind);
         let step = step_of_verify(&shell);
-        assert!(step.contains("`delete --purge`"), "{step}");
+        let names = step.contains("`strongroom verify --sweep --unreadable` deletes only this version");
+        assert!(names && !step.contains("--purge"), "{step}");
         let job = blocked(&shell, &["rotate", "data"]);
-        shell.ok(delete);
+        shell.ok(&["verify", "--sweep", "--unreadable", "--yes"]);
         goes_on(&shell, &job);
+        assert_eq!(shell.ok(&["get", "URL", "--reveal"]), "https://example.com/2");
+        assert!(shell.ok(&["credential", "list", "--account", "user_1"]).contains("password"));
     }
 }
 
@@ -280,4 +280,250 @@ fn a_damaged_list_of_the_sessions_of_an_account_that_is_gone_is_cleared_and_that
         drop(server);
         shell.ok(&["verify"]);
     }
+}
+
+#[test]
+fn a_step_names_the_org_and_environment_of_its_row_unless_the_command_worked_there() {
+    let shell = filled();
+    let prod = ["--environment", "prod"];
+    shell.ok(&[&prod[..], &["define", "URL", "--format", "url"]].concat());
+    shell.ok_with("https://example.com/prod", &[&prod[..], &["set", "URL"]].concat());
+    // Its key comes before that of `test`.
+    shell.damage(&[0x20]);
+    let place = "--org 000000000000000000000001 --environment prod ";
+    let elsewhere = format!("`strongroom {place}undo NAME --replace-damaged`");
+    let step = step_of_verify(&shell);
+    assert!(step.contains(&elsewhere), "{step}");
+    let there = shell.run(&[&prod[..], &["verify"]].concat());
+    assert!(there.stderr.contains("`strongroom undo NAME --replace-damaged`"), "{there:?}");
+
+    let server = Server::start(&shell, &[]);
+    let key = shell.json(&["api-key", "create", "k", "--right", "operate"]);
+    shell.write("k", key["api_key"].as_str().unwrap());
+    let remote = shell.run(&["--url", server.text("url"), "--api-key-file", "k", "verify"]);
+    assert!(remote.stderr.contains("where the store is") && remote.stderr.contains(&elsewhere), "{remote:?}");
+}
+
+#[test]
+fn a_step_of_a_job_or_a_shred_names_only_what_it_works_on() {
+    let shell = filled();
+    shell.ok(&["--environment", "prod", "define", "URL", "--format", "url"]);
+    // The keyring of `prod`.
+    shell.damage(&[0x01]);
+    let step = step_of_verify(&shell);
+    let shred = "`strongroom --org 000000000000000000000001 shred environment prod`";
+    assert!(step.contains(shred) && step.contains("`strongroom job retry ID`"), "{step}");
+}
+
+#[test]
+fn a_question_names_the_environment_behind_a_server_and_at_its_store() {
+    let shell = filled();
+    shell.ok(&["--environment", "prod", "account", "create", "user_1"]);
+    let server = Server::start(&shell, &[]);
+    let create = ["--environment", "prod", "api-key", "create", "k", "--right", "read", "--right", "admin"];
+    let key = shell.json(&create);
+    shell.write("k", key["api_key"].as_str().unwrap());
+    let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+    for at in [&["--environment", "prod"][..], &remote] {
+        let asked = shell.run(&[at, &["account", "delete", "user_1"]].concat());
+        assert!(asked.code == 2 && asked.stderr.contains(", in environment prod"), "{asked:?}");
+    }
+}
+
+#[test]
+fn what_is_not_damaged_is_not_replaced_as_damaged() {
+    for is_remote in [false, true] {
+        let shell = filled();
+        shell.ok_with("https://example.com/2", &["set", "URL"]);
+        shell.ok_with("hunter3", &["credential", "set", "password", "--account", "user_1"]);
+        let server = Server::start(&shell, &[]);
+        let key = shell.json(&["api-key", "create", "k", "--right", "read", "--right", "write"]);
+        shell.write("k", key["api_key"].as_str().unwrap());
+        let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &[] };
+        let newest = |words: &[&str]| shell.json(words)[0]["version"].as_str().unwrap().to_owned();
+        for (noun, of) in [(&[][..], &["URL"][..]), (&["credential"], &["password", "--account", "user_1"])] {
+            let history = [noun, &["history"], of].concat();
+            let before = newest(&history);
+            let first = shell.json(&history)[1]["version"].as_str().unwrap().to_owned();
+            let undo = [noun, &["undo"], of].concat();
+            let revert = [noun, &["revert"], of, &["--version", &first]].concat();
+            for words in [undo, revert] {
+                let refused = shell.run(&[at, &words, &["--replace-damaged", "--yes"]].concat());
+                assert!(refused.code == 4 && refused.stderr.contains("is not damaged"), "{refused:?}");
+            }
+            assert_eq!(newest(&history), before);
+        }
+    }
+}
+
+const CONNECTION: [&str; 4] = ["--app", "crm", "--connection", "work"];
+
+/// The same with a connection that has a credential.
+fn with_connection() -> Shell {
+    let shell = filled();
+    shell.ok(&[&["account", "add-app", "user_1"], &CONNECTION[..]].concat());
+    shell.ok_with("t", &[&["credential", "set", "token", "--account", "user_1"], &CONNECTION[..]].concat());
+    shell
+}
+
+#[test]
+fn only_a_damaged_connection_is_removed() {
+    let shell = with_connection();
+    shell.ok(&["account", "add-app", "user_1", "--app", "crm"]);
+    shell.damage(b"\x31user_1\0crm\x01work\0");
+    let step = step_of_verify(&shell);
+    assert!(step.contains("`strongroom account remove-app ID` with its --app and --connection"), "{step}");
+    shell.ok(&[&["account", "remove-app", "user_1", "--yes"], &CONNECTION[..]].concat());
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+    assert!(shell.ok(&["account", "apps", "user_1"]).contains("crm"));
+}
+
+#[test]
+fn a_lost_row_of_an_account_app_or_connection_is_made_again_with_all_that_is_kept_of_it() {
+    let add = ["account", "add-app", "user_1"];
+    let of_app = [&add[..], &CONNECTION].concat();
+    let cases = [
+        (&b"\x30user_1\0"[..], "`strongroom account create ID`", &["account", "create", "user_1"][..]),
+        (b"\x31user_1\0default-app\0", "`strongroom account add-app ID` with its --app makes", &add),
+        (b"\x31user_1\0crm\x01work\0", "`strongroom account add-app ID` with its --app and --conn", &of_app),
+    ];
+    for (row, step, words) in cases {
+        let shell = with_connection();
+        shell.take_away(row);
+        let ran = shell.run(&["verify"]);
+        let offers = ran.stderr.find(step);
+        assert!(offers.is_some() && offers < ran.stderr.find("--purge"), "{ran:?}");
+        shell.ok(words);
+        assert_eq!(shell.json(&["verify"])["clean"], true);
+        let list = ["credential", "list", "--account", "user_1"];
+        assert!(shell.ok(&list).contains("password"));
+        assert!(shell.ok(&[&list[..], &CONNECTION].concat()).contains("token"));
+        assert!(shell.ok(&["get", "URL", "--account", "user_1", "--reveal"]).contains("user.example"));
+    }
+}
+
+#[test]
+fn a_deleted_definition_whose_deletion_is_lost_comes_back_by_its_id() {
+    let shell = filled();
+    shell.define("OLD", "string");
+    shell.ok(&["define", "OLD", "--change", "--description", "second"]);
+    let id = shell.json(&["show", "OLD"])["id"].as_str().unwrap().to_owned();
+    shell.ok(&["delete", "OLD", "--definition", "--yes"]);
+    shell.take_away(&[0x50, 0x10]);
+    let ran = shell.run(&["verify"]);
+    let offers = ran.stderr.find("`strongroom undo ID --definition --replace-damaged`");
+    assert!(offers.is_some() && offers < ran.stderr.find("--purge"), "{ran:?}");
+    shell.ok(&["undo", &id, "--definition", "--replace-damaged"]);
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn a_name_of_which_nothing_else_is_left_is_freed_by_the_command_that_define_names() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    let id = shell.json(&["show", "A"])["id"].as_str().unwrap().to_owned();
+    shell.take_away(&[0x10]);
+    let refused = shell.run(&["define", "A", "--format", "string"]);
+    let step = format!("`strongroom delete {id} --definition --purge`");
+    assert!(refused.code == 4 && refused.stderr.contains(&step), "{refused:?}");
+    shell.ok(&["delete", &id, "--definition", "--purge", "--yes"]);
+    shell.define("A", "string");
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn what_is_left_of_a_deleted_value_whose_deletion_is_lost_is_purged() {
+    let shell = filled();
+    shell.ok(&["delete", "URL", "--yes"]);
+    shell.take_away(&[0x50, 0x20, 0x00]);
+    let swept = shell.run(&["verify", "--sweep", "--yes"]);
+    assert!(swept.code == 5 && swept.stderr.contains("`strongroom delete NAME --purge`"), "{swept:?}");
+    shell.ok(&["delete", "URL", "--purge", "--yes"]);
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+}
+
+#[test]
+fn a_vault_that_does_not_open_leads_to_another_key_or_to_a_backup() {
+    let (header, slot, store) = ([0, 1], [0, 2], [0, 3]);
+    for (row, says) in
+        [(header, "`strongroom restore"), (slot, "the key of another slot"), (store, "`strongroom restore")]
+    {
+        let shell = filled();
+        let key = shell.keys_with(&row).into_iter().find(|key| key.starts_with(&row)).unwrap();
+        shell.plant_at(&key);
+        for command in ["verify", "doctor"] {
+            let ran = shell.run(&[command]);
+            let said = ran.stdout + &ran.stderr;
+            let leads = said.contains(says) && said.contains("restore --replaces-original");
+            assert!(ran.code == 5 && leads && !said.contains("`strongroom verify`"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_store_without_its_header_is_not_said_to_hold_a_vault() {
+    let shell = filled();
+    shell.take_away_at(&[0, 1]);
+    for command in ["verify", "init"] {
+        let ran = shell.run(&[command]);
+        let leads =
+            ran.stderr.contains("holds no vault") && ran.stderr.contains("restore --replaces-original");
+        assert!(ran.code == 6 && leads, "{ran:?}");
+    }
+}
+
+#[test]
+fn where_the_keys_of_the_environment_are_damaged_a_backup_is_made_and_another_environment_takes_notes() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    for environment in ["prod", "test"] {
+        shell.ok(&["--environment", environment, "define", "URL", "--format", "url"]);
+    }
+    // The keyring of `prod`.
+    shell.damage(&[0x01]);
+    let prod = ["--environment", "prod"];
+    let run = |words: &[&str]| shell.run(&[&prod[..], words].concat());
+    let made = run(&["backup", "vault.backup"]);
+    assert!(made.code == 0 && made.stderr.contains("not noted in the audit"), "{made:?}");
+    for words in
+        [&["slot", "add", "--new-root-key-file", "k2"][..], &["rotate", "data", "--all"], &["audit", "--off"]]
+    {
+        let refused = run(words);
+        assert!(refused.code == 5 && refused.stderr.contains("--environment test"), "{refused:?}");
+    }
+    assert!(!shell.path("k2").exists());
+    shell.ok(&["slot", "add", "--new-root-key-file", "k2"]);
+}
+
+#[test]
+fn a_job_that_nobody_can_read_is_named_with_the_command_that_deletes_it() {
+    let shell = filled();
+    shell.plant_beside(&[0, 4], &[b"test\0", &[9; 12][..]].concat());
+    let ran = shell.run(&["job", "list"]);
+    assert!(ran.code == 5 && ran.stderr.contains("`strongroom verify --sweep --unreadable`"), "{ran:?}");
+    shell.ok(&["verify", "--sweep", "--unreadable", "--yes"]);
+    shell.ok(&["job", "list"]);
+}
+
+#[test]
+fn a_shred_that_was_planted_where_nothing_is_is_finished_by_the_command_that_verify_names() {
+    let shell = filled();
+    shell.plant_beside(&[0, 4], &[b"ghost\0", &[0; 12][..]].concat());
+    let step = step_of_verify(&shell);
+    assert!(step.contains(" shred environment ghost`"), "{step}");
+    shell.ok(&["shred", "environment", "ghost", "--yes"]);
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+    assert_eq!(shell.run(&["shred", "environment", "ghost", "--yes"]).code, 3);
+}
+
+#[test]
+fn a_definition_that_is_purged_by_its_id_is_not_warned_about() {
+    let shell = filled();
+    let id = shell.json(&["show", "URL"])["id"].as_str().unwrap().to_owned();
+    shell.ok(&["define", "URL", "--change", "--description", "second"]);
+    shell.ok(&["delete", "URL", "--definition", "--yes"]);
+    shell.damage(&[0x50, 0x10]);
+    let purged = shell.run(&["delete", &id, "--definition", "--purge", "--yes"]);
+    assert!(purged.code == 0 && !purged.stderr.contains("warning"), "{purged:?}");
 }

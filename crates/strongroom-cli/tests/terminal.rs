@@ -266,8 +266,11 @@ fn what_destroys_says_what_goes_and_asks() {
     shell.define("A", "string");
     shell.ok_with("x", &["set", "A"]);
     for (command, deed) in [
-        ("delete A", "This will delete the value of A at org."),
-        ("delete A --definition", "This will delete the definition A and its values: 1."),
+        ("delete A", "This will delete the value of A at org, in environment test."),
+        (
+            "delete A --definition",
+            "This will delete the definition A and its values: 1, in environment test.",
+        ),
     ] {
         let mut terminal = Terminal::run(&shell, command);
         let seen = terminal.say("[y/N] ", "n");

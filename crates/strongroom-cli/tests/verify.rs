@@ -59,7 +59,7 @@ fn each_finding_says_what_to_do_about_it() {
     assert_eq!(shell.run(&["define", "PORT", "--format", "integer"]).code, 4);
     shell.ok(&["verify"]);
     shell.damage(&[0x20]);
-    assert!(shell.run(&["verify"]).stderr.contains("undo --replace-damaged"));
+    assert!(shell.run(&["verify"]).stderr.contains("`strongroom undo NAME --replace-damaged`"));
 }
 
 /// Takes the step that `verify` says, and a checkpoint is made then.

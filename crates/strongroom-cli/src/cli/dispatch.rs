@@ -49,7 +49,7 @@ impl Work {
                         async |session: &Session| slot.run(typed.as_ref(), config, session, output).await;
                     match block_on(Session::with(config, output, run)) {
                         // Here, since the key was already typed.
-                        Err(failure) => consent::ask(failure)?,
+                        Err(failure) => consent::ask(failure, String::new)?,
                         done => break done,
                     }
                 }

@@ -140,6 +140,8 @@ enum Work {
     /// Check every row and record its state in a file for a later `verify --checkpoint`
     Checkpoint(Checkpoint),
     /// Write the whole vault to one file, sealed as it is stored; with --org, one org under a key of its own
+    ///
+    /// The rows are not opened, so a damaged one is damaged in the backup too: `strongroom verify` first finds it.
     Backup(Backup),
     /// Restore a backup: as it was, as a new vault, or with --org one org into an existing vault
     Restore(Restore),
@@ -199,7 +201,7 @@ impl Args {
                 None => work.clone().on_store(&config, output),
             };
             match done {
-                Err(failure) => consent::ask(failure)?,
+                Err(failure) => consent::ask(failure, || work.place(&config, output))?,
                 done => return done,
             }
         }

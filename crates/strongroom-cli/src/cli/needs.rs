@@ -3,13 +3,15 @@
 use strongroom::DefinitionName;
 
 use super::Work;
+use crate::client::Client;
 use crate::commands::account::AccountCommand;
 use crate::commands::api_key::ApiKeyCommand;
 use crate::commands::credential::CredentialCommand;
 use crate::commands::job::JobCommand;
 use crate::commands::rotate::Rotate;
 use crate::commands::slot::SlotCommand;
-use crate::config::Project;
+use crate::config::{Config, Project, is_default_org};
+use crate::output::Output;
 use crate::suggest::Asks;
 
 impl Work {
@@ -82,6 +84,33 @@ impl Work {
             Self::Verify(verify) if verify.is_of_chosen() => Asks::IsThere,
             Self::Rotate(Rotate::Data(data)) if data.is_of_chosen() => Asks::IsThere,
             _ => Asks::Nothing,
+        }
+    }
+
+    /// The org and environment that it works in, for the end of its question; empty for a command that says it itself
+    /// or works on the whole vault.
+    pub(super) fn place(&self, config: &Config, output: &Output) -> String {
+        let is_within = matches!(
+            self,
+            Self::Delete(_)
+                | Self::Undo(_)
+                | Self::Revert(_)
+                | Self::Credential(_)
+                | Self::Account(_)
+                | Self::ApiKey(_)
+                | Self::Audit(_)
+        );
+        if !is_within {
+            return String::new();
+        }
+        let chosen = match &config.server {
+            Some(server) => Client::open(server, output).and_then(|client| client.works_in()).ok(),
+            None => Some((config.org.to_string(), config.environment.to_string())),
+        };
+        match chosen {
+            Some((org, environment)) if is_default_org(&org) => format!(", in environment {environment}"),
+            Some((org, environment)) => format!(", in org {org}, environment {environment}"),
+            None => String::new(),
         }
     }
 

@@ -120,6 +120,12 @@ impl Client {
         ))
     }
 
+    /// The org and environment of the API key.
+    pub(crate) fn works_in(&self) -> Result<(String, String), Failure> {
+        let status: control::Status = self.control_get(Call { path: &["status"], query: &[] })?;
+        Ok((status.org_id, status.environment))
+    }
+
     /// What `control` returns; if the key lacks the right to it, what `documented` returns: keys may have either.
     pub(crate) fn either<T>(
         &self,

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{BackupSummary, Environment, Error, OrgId, Unlock};
+use strongroom::{BackupSummary, Environment, Error, ErrorKind, OrgId, Unlock};
 use strongroom_http::ErrorStatus;
 
 use crate::client::Client;
@@ -130,16 +130,21 @@ impl Backup {
     }
 }
 
-/// Notes the backup in the audit, unless the disk of the store is full or the store says that the vault was moved: a
-/// backup is sealed and reveals nothing, and it may be needed before the store takes writes.
+/// Notes the backup in the audit, unless the disk of the store is full, the store says that the vault was moved, or the
+/// keys of the environment cannot be read: a backup is sealed and reveals nothing, and it may be needed before the
+/// store takes writes.
 async fn note(session: &Session, output: &Output) -> Result<(), Failure> {
-    match session.note_operation("backup").await {
+    match session.try_note("backup").await {
         Err(error) if ErrorStatus::of(&error).status == DISK_FULL => {
             output.warn("this backup is not noted in the audit: the disk of the store is full");
             Ok(())
         }
         Err(Error::Retired) => {
             output.warn("this backup is not noted in the audit: the store takes no writes");
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::Damaged => {
+            output.warn(&format!("this backup is not noted in the audit: {error}"));
             Ok(())
         }
         noted => Ok(noted?),

@@ -35,8 +35,8 @@ impl Checkpoint {
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
         let report = session.vault.checkpoint(BufWriter::with_capacity(1 << 20, new.file())).await?;
         if !report.is_clean() {
-            verify::show(&report, None, output)?;
-            return Err(verify::unclean(&report));
+            verify::show(&report, &session.org, None, output)?;
+            return Err(verify::unclean(&report, &session.org));
         }
         new.publish(file).map_err(|error| unwritable(file, &error))?;
         let view = Written { file: file.display().to_string(), rows: report.rows };

@@ -62,7 +62,7 @@ impl Edit {
             loop {
                 match with_org(config, output, write).await? {
                     // Here, since it was already edited.
-                    Err(NotWritten::Failed(failure)) => consent::ask(failure)?,
+                    Err(NotWritten::Failed(failure)) => consent::ask(failure, String::new)?,
                     done => return done,
                 }
             }
@@ -94,7 +94,7 @@ impl Edit {
             plan.try_on(client)?;
             refuse_invalid(&plan, output)?;
             if let Err(failure) = self.ask(&plan, &scope, output) {
-                consent::ask(failure)?;
+                consent::ask(failure, String::new)?;
             }
             plan.apply_on(client)?;
             Ok(plan.report(false, output)?)

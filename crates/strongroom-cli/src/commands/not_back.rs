@@ -103,6 +103,13 @@ impl Wanted {
     }
 }
 
+/// Whoever asks to replace a damaged one means no whole one.
+pub(super) fn is_whole() -> Failure {
+    Failure::invalid("the present one is not damaged, so --replace-damaged does not replace it").next(
+        "nothing was changed; check --org, --environment and the account or workflow, or leave out --replace-damaged",
+    )
+}
+
 /// A present one that is damaged or missing is only replaced for who asks for that.
 pub(super) fn replaces(why: &str) -> Failure {
     Failure::new(Exit::Key, why).next(

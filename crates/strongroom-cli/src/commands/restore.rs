@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom::{Backup, Environment, Error, OrgId, Unlock, Vault, WrongStore};
+use strongroom::{Backup, Environment, Error, ErrorKind, OrgId, Unlock, Vault, WrongStore};
 
 use crate::config::{Config, default_key_file_of};
 use crate::failure::{Failure, repeatable};
@@ -114,7 +114,7 @@ async fn write(
             let unlock = keys::for_new_vault(config, new, output)?;
             let mark = KeptMark::unset(&config.store)?;
             let vault = backup.restore_as_new(config.store.open()?, unlock, show).await;
-            Ok((vault.map_err(emptied_first)?, mark, rows))
+            Ok((vault.map_err(sealed_anew)?, mark, rows))
         }
         Target::Org(org) => {
             let session = Session::open(config, output).await?;
@@ -142,6 +142,20 @@ fn emptied_first(error: Error) -> Failure {
     }
     Failure::new(failure.exit, "the store already holds a vault, and a restore only writes to an empty one")
         .next("move that store away first, or name another one with --store; nothing was written")
+}
+
+/// A new vault seals every row anew, and so takes none that cannot be read.
+fn sealed_anew(error: Error) -> Failure {
+    let is_damaged = error.kind() == ErrorKind::Damaged;
+    let failure = emptied_first(error);
+    if !is_damaged {
+        return failure;
+    }
+    failure.next(
+        "`strongroom restore --replaces-original` takes the rows of the backup as they are, and `strongroom verify` \
+         then says what to do about those that cannot be read; move this store away first, which is unfinished, or \
+         name another one with --store",
+    )
 }
 
 /// The backup holds orgs other than the requested one.

@@ -134,8 +134,9 @@ impl SlotCommand {
         match self {
             Self::List => list(&slots.list().await?, output),
             Self::Add(Add { key, new }) => {
-                let unlock = key.unlock(typed, new, output)?;
-                let slot = session.operate("slot add", async { Ok(slots.add(unlock).await?) }).await?;
+                // Where that it begins cannot be noted, no key file is left that opens nothing.
+                let add = async { Ok(slots.add(key.unlock(typed, new, output)?).await?) };
+                let slot = session.operate("slot add", add).await?;
                 // That it began is noted already.
                 if let Err(error) = session.note_operation(&format!("slot add: {}", slot.id)).await {
                     output.warn(&format!("the id of the slot was not noted in the audit: {error}"));
@@ -146,8 +147,7 @@ impl SlotCommand {
             Self::Change(Change { id, key, new, consent }) => {
                 let all = slots.list().await?;
                 ask(&all, config, consent, ("change the key of", id))?;
-                let unlock = key.unlock(typed, new, output)?;
-                let change = async { Ok(slots.change(&id, unlock).await?) };
+                let change = async { Ok(slots.change(&id, key.unlock(typed, new, output)?).await?) };
                 let slot = session.operate(&format!("slot change {id}"), change).await?;
                 if slot.is_own {
                     output.note(

@@ -7,7 +7,7 @@ use strongroom::{
 };
 use strongroom_http::control::{self, Reason, UndeleteDefinition, Undone};
 
-use super::not_back::{Wanted, replaces};
+use super::not_back::{Wanted, is_whole, replaces};
 
 use crate::client::{Call, Client};
 use crate::consent::{Consent, Deed, keeps_nothing};
@@ -37,7 +37,7 @@ pub(crate) struct Undo {
 /// What brings back a version takes this.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Replace {
-    /// Also if the present one cannot be read or is missing; its content is lost
+    /// Only if the present one cannot be read or is missing; its content is lost
     #[arg(long)]
     pub(super) replace_damaged: bool,
 }
@@ -87,6 +87,7 @@ impl Undo {
             return output.done(&format!("{name} is defined as it was"), &Undeleted { name: &name, id });
         }
         let (name, scope) = (&self.name, self.scope.scope());
+        self.replace.refuse_whole(client, &["values", name.as_str(), "history"], &scope_query(&scope))?;
         let deed = format!("set {name} at {scope} to what it was before its last change");
         let deed = Deed::to(deed, present_version(client, name, &scope));
         consent_to(self.consent, deed, !client.keeps_nothing(name))?;
@@ -212,7 +213,12 @@ impl Deleted {
                 Ok(stored) if stored.definition.name == name.as_str() => found.of_name.push(stored),
                 Ok(_) => {}
                 Err(error) => {
-                    output.warn(&format!("left out: {}", Failure::from(error)));
+                    // Not the one that is meant by its id.
+                    let is_meant = name.as_str().parse::<DefinitionId>().is_ok()
+                        && error.to_string().contains(name.as_str());
+                    if !is_meant {
+                        output.warn(&format!("left out: {}", Failure::from(error)));
+                    }
                     found.unreadable += 1;
                 }
             }
@@ -268,12 +274,30 @@ impl<'t> Target<'t> {
 
 impl Replace {
     /// What the write expects: the newest version as it was listed. A version that cannot be read is only replaced on
-    /// request.
+    /// request, and no other one then: it may be one of the same name elsewhere.
     pub(super) fn as_listed(self, versions: &[Version]) -> Result<Expected, Failure> {
         let Some(newest) = versions.first() else { return Ok(Expected::Absent) };
         match &newest.unreadable {
             Some(why) if !self.replace_damaged => Err(replaces(why)),
+            None if self.replace_damaged => Err(is_whole()),
             Some(_) | None => Ok(newest.as_expected()),
+        }
+    }
+
+    /// The same on a server, as far as the API key may see the versions at this path.
+    pub(super) fn refuse_whole(
+        self,
+        client: &Client,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<(), Failure> {
+        if !self.replace_damaged {
+            return Ok(());
+        }
+        let versions: Result<Vec<control::Version>, _> = client.control_items(Call { path, query });
+        match versions.unwrap_or_default().first() {
+            Some(newest) if newest.unreadable.is_none() => Err(is_whole()),
+            _ => Ok(()),
         }
     }
 }
@@ -298,8 +322,7 @@ async fn undefined(org: &Org, name: &DefinitionName) -> Failure {
 
 /// The present version on a server; empty if it is unknown, for example to a key that may not read.
 pub(super) fn present_version(client: &Client, name: &DefinitionName, scope: &Scope) -> String {
-    let query: Vec<_> = scope_field(scope).into_iter().collect();
-    let call = Call { path: &["values", name.as_str()], query: &query };
+    let call = Call { path: &["values", name.as_str()], query: &scope_query(scope) };
     client.control_get::<control::Value>(call).map(|value| value.version).unwrap_or_default()
 }
 
@@ -309,6 +332,11 @@ pub(super) fn consent_to(consent: Consent, deed: Deed, keeps: bool) -> Result<()
         true => consent.to_reversible(deed),
         false => consent.to(deed.and("lose the present value for good: no version of it is kept")),
     }
+}
+
+/// The account or the workflow of a scope, for the query of a control call.
+pub(super) fn scope_query(scope: &Scope) -> Vec<(&str, &str)> {
+    scope_field(scope).into_iter().collect()
 }
 
 /// The account and the workflow of a scope, for the body of a control call.

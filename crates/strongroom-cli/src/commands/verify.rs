@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom::{Finding, KeyUse, RowName, Verification, VerifyReport};
+use strongroom::{Finding, KeyUse, Org, RowName, Verification, VerifyReport};
 use strongroom_http::control;
 
 use crate::client::{Client, NoBody};
@@ -76,7 +76,7 @@ struct FindingView {
     key: Option<String>,
     cause: &'static str,
     message: String,
-    next: &'static str,
+    next: String,
 }
 
 #[derive(Serialize)]
@@ -114,7 +114,7 @@ impl Verify {
             swept = Some(self.sweep(session, &report).await?);
             report = walk(check()).await?;
         }
-        show(&report, swept.as_ref(), output)?;
+        show(&report, &session.org, swept.as_ref(), output)?;
         if report.questions_total > 0 {
             let asked = report.questions_total;
             output.warn(&format!(
@@ -122,7 +122,7 @@ impl Verify {
                 counted(asked, "row")
             ));
         }
-        if report.is_clean() { Ok(()) } else { Err(unclean(&report)) }
+        if report.is_clean() { Ok(()) } else { Err(unclean(&report, &session.org)) }
     }
 }
 
@@ -172,8 +172,10 @@ impl Verify {
         if task.findings.is_empty() {
             return Ok(());
         }
-        let steps = task.findings.iter().map(|finding| finding.next.as_str());
-        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(steps_of(steps)))
+        let steps = task.findings.into_iter().map(|finding| finding.next);
+        // Some of the commands need the store, and the API key is of one org and environment.
+        let first = "nothing was changed; take these steps where the store is, with --store";
+        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(steps_of(first, steps)))
     }
 }
 
@@ -185,15 +187,21 @@ pub(super) struct Swept {
 }
 
 /// The failure of a store in which something is wrong.
-pub(super) fn unclean(report: &VerifyReport) -> Failure {
+pub(super) fn unclean(report: &VerifyReport, org: &Org) -> Failure {
     let sentence =
         format!("{} in {} checked", counted(report.findings_total, "finding"), counted(report.rows, "row"));
-    Failure::new(Exit::Key, sentence).next(steps_of(report.findings.iter().map(control::next_of)))
+    let steps = report.findings.iter().map(|finding| next_of(finding, org));
+    Failure::new(Exit::Key, sentence).next(steps_of("nothing was changed", steps))
+}
+
+/// What to do about a finding, with the commands that do it there.
+fn next_of(finding: &Finding, org: &Org) -> String {
+    control::next_of(finding, Some((org.id(), org.environment())))
 }
 
 /// What to do about all that was found: each step once.
-fn steps_of<'s>(steps: impl Iterator<Item = &'s str>) -> String {
-    let mut all = vec!["nothing was changed"];
+fn steps_of(first: &str, steps: impl Iterator<Item = String>) -> String {
+    let mut all = vec![first.to_owned()];
     for step in steps {
         if !all.contains(&step) {
             all.push(step);
@@ -219,10 +227,15 @@ async fn walk(mut check: Verification<'_>) -> Result<VerifyReport, Failure> {
     Ok(check.into_report())
 }
 
-pub(super) fn show(report: &VerifyReport, swept: Option<&Swept>, output: &Output) -> Result<(), Failure> {
+pub(super) fn show(
+    report: &VerifyReport,
+    org: &Org,
+    swept: Option<&Swept>,
+    output: &Output,
+) -> Result<(), Failure> {
     if output.is_json() {
         let (deleted, mended) = (swept.map(|swept| swept.deleted), swept.map(|swept| swept.mended));
-        return output.json(&ReportView { swept: deleted, mended, ..ReportView::of(report) });
+        return output.json(&ReportView { swept: deleted, mended, ..ReportView::of(report, org) });
     }
     if let Some(Swept { deleted, mended }) = swept {
         let stay = report.findings.iter().filter(|found| found.is_stray()).count();
@@ -264,16 +277,16 @@ pub(super) fn show(report: &VerifyReport, swept: Option<&Swept>, output: &Output
 }
 
 impl ReportView {
-    fn of(report: &VerifyReport) -> Self {
+    fn of(report: &VerifyReport, org: &Org) -> Self {
         Self {
             clean: report.is_clean(),
             swept: None,
             mended: None,
             rows: report.rows,
             findings_total: report.findings_total,
-            findings: report.findings.iter().map(FindingView::of).collect(),
+            findings: report.findings.iter().map(|found| FindingView::of(found, org)).collect(),
             questions_total: report.questions_total,
-            questions: report.questions.iter().map(FindingView::of).collect(),
+            questions: report.questions.iter().map(|found| FindingView::of(found, org)).collect(),
             added: report.added,
             unverifiable: report.unverifiable,
             grandfathered: report.grandfathered,
@@ -286,7 +299,7 @@ impl ReportView {
 }
 
 impl FindingView {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, org: &Org) -> Self {
         let Finding { path, cause, .. } = finding;
         Self {
             row: path.row.as_str(),
@@ -300,7 +313,7 @@ impl FindingView {
             key: path.key_name.clone(),
             cause: cause.as_str(),
             message: cause.to_string(),
-            next: control::next_of(finding),
+            next: next_of(finding, org),
         }
     }
 }

@@ -149,7 +149,7 @@ impl Config {
 
     /// Whether the org is the default org.
     pub(crate) fn has_default_org(&self) -> bool {
-        self.org.to_string() == DEFAULT_ORG
+        is_default_org(&self.org.to_string())
     }
 
     /// The default root key file of this store; `None` for a store without a path.
@@ -178,6 +178,10 @@ impl Server {
             ca_file: None,
         })
     }
+}
+
+pub(crate) fn is_default_org(org: &str) -> bool {
+    org == DEFAULT_ORG
 }
 
 /// The server named in the environment of the process.

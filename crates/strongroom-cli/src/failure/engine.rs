@@ -136,7 +136,10 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::WrongStore(WrongStore::Unfinished) => {
             "run the same `restore` or `migrate` again, or name another store"
         }
-        Error::WrongStore(WrongStore::Foreign) => "name another store with --store",
+        Error::WrongStore(WrongStore::Foreign) => {
+            "name another store with --store; if this one held a vault, the row is gone that every vault begins with: \
+             move the store away, and `strongroom restore --replaces-original FILE` makes it again from a backup"
+        }
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => step_of_unavailable(store),
             StoreErrorKind::InUse => {

@@ -174,6 +174,12 @@ impl Shell {
         self.change_rows(&[0x01], |_, _| (Key::from(key), Some(b"junk".to_vec())));
     }
 
+    /// Takes the first row of the store away whose key starts so.
+    pub(crate) fn take_away_at(&self, start: &[u8]) {
+        let key = self.keys_with(start).into_iter().find(|key| key.starts_with(start)).unwrap();
+        self.change_rows(&[0x01], |_, _| (Key::from(key.as_slice()), None));
+    }
+
     /// The same at a key that has the org, with its final byte, between these.
     pub(crate) fn plant_beside(&self, start: &[u8], end: &[u8]) {
         self.change_rows(&[0x01], |key, _| {

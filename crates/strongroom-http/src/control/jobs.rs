@@ -298,7 +298,8 @@ fn findings(report: &VerifyReport) -> Vec<TaskFinding> {
         key: finding.path.key_name.clone(),
         cause: finding.cause.as_str().to_owned(),
         message: finding.to_string(),
-        next: next_of(finding).to_owned(),
+        // Where the step is taken, other settings may hold.
+        next: next_of(finding, None),
     };
     report.findings.iter().take(FINDINGS_MAX).map(one).collect()
 }

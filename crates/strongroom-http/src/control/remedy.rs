@@ -1,10 +1,43 @@
 //! What to do about a finding of `verify`.
 
-use strongroom::{Cause, Damage, Finding, Index, Parent, RowName};
+use strongroom::{Cause, Damage, Environment, Finding, Index, OrgId, Parent, RowName, RowPath};
 
-/// What repairs such a finding, or takes it away, in the words of the command line.
+/// What repairs such a finding, or takes it away, in the words of the command line. A command names the org and
+/// environment of the row unless they are `own`, in which commands work anyway.
 #[must_use]
-pub fn next_of(finding: &Finding) -> &'static str {
+pub fn next_of(finding: &Finding, own: Option<(&OrgId, &Environment)>) -> String {
+    placed(step_of(finding), &finding.path, own)
+}
+
+/// The same step with the org and environment of a row in each command: elsewhere, it would delete or replace what
+/// nothing is wrong with.
+fn placed(step: &str, path: &RowPath, own: Option<(&OrgId, &Environment)>) -> String {
+    let (org, environment) = (path.org.as_ref(), path.environment.as_ref());
+    let is_own = |(its, chosen)| org == Some(its) && environment.is_none_or(|found| found == chosen);
+    let is_elsewhere = !own.is_some_and(is_own);
+    let option =
+        |name: &str, value: String| if is_elsewhere { format!("--{name} {value} ") } else { String::new() };
+    let at_org = org.map(|org| option("org", org.to_string())).unwrap_or_default();
+    let within = environment.map(|found| option("environment", found.to_string())).unwrap_or_default();
+    let mut parts = step.split(COMMAND);
+    let mut placed = parts.next().unwrap_or_default().to_owned();
+    for command in parts {
+        let verb = command.split([' ', '`']).next().unwrap_or_default();
+        let (at_org, within) = match verb {
+            _ if OF_VAULT.contains(&verb) => ("", ""),
+            // It names the environment, and is noted in the audit of another one.
+            "shred" => (at_org.as_str(), ""),
+            _ => (at_org.as_str(), within.as_str()),
+        };
+        placed.extend([COMMAND, at_org, within, command]);
+    }
+    match environment {
+        Some(found) => placed.replace("shred environment NAME", &format!("shred environment {found}")),
+        None => placed,
+    }
+}
+
+fn step_of(finding: &Finding) -> &'static str {
     swept(finding).or_else(|| by_cause(finding)).or_else(|| by_row(finding)).unwrap_or(match finding.is_unreadable() {
         true => "`strongroom verify --sweep --unreadable` deletes such rows; a backup from before has them whole",
         false => "a backup from before has all rows whole",
@@ -15,8 +48,9 @@ pub fn next_of(finding: &Finding) -> &'static str {
 fn swept(finding: &Finding) -> Option<&'static str> {
     Some(match (finding.path.row, &finding.cause) {
         (RowName::ValueId | RowName::DefinitionValue, Cause::Dangling) => {
-            "a value may be missing there: `strongroom undo NAME --replace-damaged` brings it back if versions of it \
-             are kept, and a backup from before has it; `strongroom verify --sweep` deletes what led to it"
+            "a value, or the note that it was deleted, may be missing there: if versions of it are kept, `strongroom \
+             undo NAME --replace-damaged` brings it back, and `strongroom delete NAME --purge` deletes it with them; \
+             otherwise a backup from before has it, and `strongroom verify --sweep` deletes what led to it"
         }
         (RowName::ChainHead, _) if finding.is_stray() => {
             "events of this chain may be gone, which an export from before shows; `strongroom verify --sweep` deletes \
@@ -52,18 +86,32 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
              brought it back, and set it again"
         }
         (_, Cause::Orphan(Parent::Definition)) => {
-            "`strongroom delete ID --definition --purge` deletes what is left of a definition that is gone; a backup \
-             from before has the definition"
+            "`strongroom undo ID --definition --replace-damaged` brings the definition back if versions of it are \
+             kept; a backup from before has it; `strongroom delete ID --definition --purge` deletes what is left of it"
+        }
+        (_, Cause::Orphan(Parent::Integration)) if finding.path.connection.is_some() => {
+            "`strongroom account add-app ID` with its --app and --connection makes the connection again and keeps its \
+             credentials, `strongroom account remove-app ID --purge` with its --app and --connection deletes them, \
+             `strongroom account delete ID --purge` what is left of an account"
         }
         (_, Cause::Orphan(Parent::Integration)) => {
-            "`strongroom account remove-app ID --purge` with its --app deletes what is left of an app, `strongroom \
-             account delete ID --purge` what is left of an account"
+            "`strongroom account add-app ID` with its --app makes the app again and keeps its credentials, `strongroom \
+             account remove-app ID --purge` with its --app deletes what is left of an app, `strongroom account delete \
+             ID --purge` what is left of an account"
+        }
+        (RowName::Integration, Cause::NoJob) if finding.path.connection.is_some() => {
+            "`strongroom account remove-app ID --purge` with its --app and --connection deletes what is left of a \
+             connection"
         }
         (RowName::Integration, Cause::NoJob) => {
             "`strongroom account remove-app ID --purge` with its --app deletes what is left of an app"
         }
         (RowName::Keyring, Cause::NoJob) => OF_SHRED,
-        (_, Cause::NoJob | Cause::Orphan(Parent::LinkedAccount)) => OF_ACCOUNT,
+        (_, Cause::Orphan(Parent::LinkedAccount)) => {
+            "`strongroom account create ID` makes the account again and keeps all that it has; a backup from before \
+             has it whole; `strongroom account delete ID --purge` deletes what is left of it"
+        }
+        (_, Cause::NoJob) => OF_ACCOUNT,
         (RowName::Value, Cause::ScopeNotAllowed(_)) => {
             "`strongroom delete NAME` at that scope deletes the value, and `strongroom define NAME --change` with \
              --scope allows it"
@@ -73,7 +121,8 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
         }
         (RowName::DefinitionName, Cause::Dangling) => {
             "a definition may be missing there: `strongroom undo ID --definition --replace-damaged` brings it back if \
-             versions of it are kept; do not delete an ID that `strongroom list` shows"
+             versions of it are kept; otherwise `strongroom delete ID --definition --purge` deletes what is left, with \
+             the ID that `strongroom define` says of the name; do not delete an ID that `strongroom list` shows"
         }
         _ => return None,
     })
@@ -84,6 +133,12 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
 fn by_row(finding: &Finding) -> Option<&'static str> {
     let is_unreadable = matches!(finding.cause, Cause::Damaged(_) | Cause::UnknownKey(_));
     Some(match finding.path.row {
+        RowName::Header | RowName::StoreRow => OF_HEAD,
+        RowName::FormerValue | RowName::FormerCredential | RowName::FormerDefinition
+            if finding.is_unreadable() =>
+        {
+            "`strongroom verify --sweep --unreadable` deletes only this version; a backup from before has it whole"
+        }
         RowName::Value | RowName::DeletedValue | RowName::FormerValue
             if is_unreadable && finding.path.definition_name.is_none() =>
         {
@@ -94,13 +149,14 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             "`strongroom undo ID --definition --replace-damaged` sets a definition back, and `strongroom delete ID \
              --definition --purge` deletes what is left of it"
         }
-        RowName::Value | RowName::DeletedValue | RowName::Credential | RowName::DeletedCredential
-            if is_unreadable =>
-        {
-            "`undo --replace-damaged` sets a value or credential back, and `delete --purge` deletes what is left of it"
+        RowName::Value | RowName::DeletedValue if is_unreadable => {
+            "`strongroom undo NAME --replace-damaged` sets the value at that scope back, and `strongroom delete NAME \
+             --purge` deletes what is left of it"
         }
+        RowName::Credential | RowName::DeletedCredential if is_unreadable => OF_CREDENTIAL,
         RowName::FormerValue | RowName::FormerCredential if is_unreadable => {
-            "`delete --purge` deletes a value or credential with all of its versions; a backup from before has it whole"
+            "a backup from before has the version whole; what deletes it deletes all of its versions and the present \
+             one: `strongroom delete NAME --purge`, or `strongroom credential delete KEY --purge`"
         }
         RowName::Count => {
             "the next `strongroom define` or `strongroom delete NAME --definition` counts the definitions again"
@@ -113,6 +169,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             "the next command that writes begins the head of the audit again, where the audit is on"
         }
         RowName::LinkedAccount if is_unreadable => OF_ACCOUNT,
+        RowName::Integration if is_unreadable && finding.path.connection.is_some() => OF_CONNECTION,
         RowName::Integration if is_unreadable => OF_APP,
         // Of an account that is gone, or was never there, rows may be left without one.
         RowName::Keyring if finding.path.linked_account.is_some() => match finding.cause {
@@ -136,17 +193,14 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
              `strongroom shred environment NAME` what it wrote: then restore the org again"
         }
         RowName::Slot if is_unreadable => {
-            "`strongroom slot remove ID` deletes the slot, and `slot add` makes one"
+            "`strongroom slot remove ID` deletes the slot, and `strongroom slot add` makes one"
         }
         RowName::Event | RowName::ChainHead | RowName::AuditHead => {
             "a gap in the audit is reported until the events around it are dropped for their age with `strongroom \
              audit --drop-before TIME`; an earlier export or a backup may have what is missing"
         }
         RowName::Job if is_unreadable && !finding.is_unreadable() => OF_SHRED,
-        RowName::Job if finding.is_unreadable() => {
-            "`strongroom verify --sweep --unreadable` deletes the job; then `strongroom verify` names what it left to \
-             do, and a rotation is begun again"
-        }
+        RowName::Job if finding.is_unreadable() => OF_JOB,
         _ => return None,
     })
 }
@@ -161,7 +215,13 @@ pub fn next_of_damage(message: &str) -> Option<&'static str> {
         None if is_of("the keyring of linked account ") => Some(OF_ACCOUNT_KEYRING),
         None if is_of("the keyring in org ") => Some(OF_ORG_KEYRING),
         None if is_of("the row of linked account ") => Some(OF_ACCOUNT),
+        None if is_of("the integration ") && message.contains(" connection ") => Some(OF_CONNECTION),
         None if is_of("the integration ") => Some(OF_APP),
+        None if is_of("the credential ") => Some(OF_CREDENTIAL),
+        None if is_of(&format!("the job {} in org ", "0".repeat(24))) => Some(OF_SHRED),
+        None if is_of("the job ") => Some(OF_JOB),
+        None if is_of("the key slot") || is_of("the list of key slots") => Some(OF_SLOT),
+        None if is_of("the store's header") || is_of("the sealed `store` row") => Some(OF_HEAD),
         None => None,
     }
 }
@@ -201,3 +261,21 @@ const OF_ORG_KEYRING: &str = "everything of the org in this environment is lost,
                               retry ID` lets a rotation go on";
 const OF_APP: &str = "`strongroom account remove-app ID` with its --app deletes the app with its credentials; a backup \
                       from before has it whole";
+const OF_CONNECTION: &str = "`strongroom account remove-app ID` with its --app and --connection deletes only that \
+                             connection with its credentials; a backup from before has it whole";
+const OF_CREDENTIAL: &str = "`strongroom credential undo KEY --replace-damaged` with its --account, --app and \
+                             --connection sets the credential back, and `strongroom credential delete KEY --purge` \
+                             deletes what is left of it";
+const OF_JOB: &str = "`strongroom verify --sweep --unreadable` deletes the job; then `strongroom verify` names what it \
+                      left to do, and a rotation is begun again";
+const OF_SLOT: &str = "a slot or the store's header was damaged: try the key of another slot, with --root-key-file or \
+                       --passphrase-file; if it opens the vault, `strongroom slot remove ID` deletes the slot; if none \
+                       does, move the store away, and `strongroom restore --replaces-original FILE` makes it again \
+                       from a backup";
+const OF_HEAD: &str = "no command repairs it: move the store away, and `strongroom restore --replaces-original FILE` \
+                       makes it again from a backup";
+
+/// How each command begins.
+const COMMAND: &str = "`strongroom ";
+/// The commands that work on the whole vault, whatever the org and the environment.
+const OF_VAULT: [&str; 5] = ["verify", "job", "backup", "restore", "slot"];

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
+    DefinitionId, DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
 };
 
 use strongroom_http::control;
@@ -85,15 +85,11 @@ impl Define {
             return self.change(org, output).await;
         }
         let name = self.name.clone();
-        let id = org.define(self.into_definition()?).await.map_err(|error| match error {
-            Error::DefinitionExists(id) => Failure::invalid(format!("{name} is defined already, as {id}"))
-                .next(format!(
-                    "`strongroom define {0} --change` changes it, `strongroom show {0}` shows it",
-                    word(name.as_str())
-                )),
-            error => error.into(),
-        })?;
-        defined(name.as_str(), id.to_string(), output)
+        match org.define(self.into_definition()?).await {
+            Ok(id) => defined(name.as_str(), id.to_string(), output),
+            Err(Error::DefinitionExists(id)) => Err(exists(org, &name, id).await),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
@@ -160,6 +156,21 @@ impl<'a> NewDefinition<'a> {
             default_value: definition.default.as_deref(),
         })
     }
+}
+
+/// There is a definition of this name, or only the name is left of it.
+async fn exists(org: &Org, name: &DefinitionName, id: DefinitionId) -> Failure {
+    let failure = Failure::invalid(format!("{name} is defined already, as {id}"));
+    if matches!(org.definition(id).await, Ok(None)) {
+        return failure.next(format!(
+            "its row is gone: `strongroom undo {id} --definition --replace-damaged` brings it back if versions of it \
+             are kept, and `strongroom delete {id} --definition --purge` deletes what is left of it"
+        ));
+    }
+    failure.next(format!(
+        "`strongroom define {0} --change` changes it, `strongroom show {0}` shows it",
+        word(name.as_str())
+    ))
 }
 
 fn defined(name: &str, id: String, output: &Output) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod view;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -217,6 +218,8 @@ pub(crate) fn show_unreadable(progress: &JobProgress, output: &Output) -> Result
         return Ok(());
     }
     let rows = control::Progress::of(progress).unreadable.into_iter().map(|row| [row.row, row.message]);
+    // Several passes may need the same row.
+    let rows: BTreeSet<_> = rows.collect();
     output.list(["WHERE", "WHAT"], rows, &())
 }
 
