@@ -527,3 +527,51 @@ fn a_definition_that_is_purged_by_its_id_is_not_warned_about() {
     let purged = shell.run(&["delete", &id, "--definition", "--purge", "--yes"]);
     assert!(purged.code == 0 && !purged.stderr.contains("warning"), "{purged:?}");
 }
+
+#[test]
+fn what_is_left_of_each_connection_of_an_app_is_listed_and_removed_without_its_name() {
+    for is_remote in [false, true] {
+        let shell = filled();
+        for connection in ["work", "home"] {
+            let place = ["--app", "crm", "--connection", connection];
+            shell.ok(&[&["account", "add-app", "user_1"], &place[..]].concat());
+            let set = ["credential", "set", "token", "--account", "user_1"];
+            shell.ok_with("t", &[&set, &place[..]].concat());
+        }
+        shell.take_away(b"\x31user_1\0crm\x01work\0");
+        let server = is_remote.then(|| Server::start(&shell, &[]));
+        if server.is_some() {
+            let key = shell.json(&["api-key", "create", "k", "--right", "read", "--right", "write"]);
+            shell.write("k", key["api_key"].as_str().unwrap());
+        }
+        let url = server.as_ref().map(|server| server.text("url").to_owned()).unwrap_or_default();
+        let remote = ["--json", "--url", &url, "--api-key-file", "k"];
+        let at = if is_remote { &remote[..] } else { &remote[..1] };
+        let remove = |more: &[&str]| {
+            let remove = ["account", "remove-app", "user_1", "--app", "crm", "--purge"];
+            shell.run(&[at, &remove, more].concat())
+        };
+        let listed = |ran: &str| -> Vec<String> {
+            let view: Value = serde_json::from_str(ran).unwrap();
+            let shown = |one: &Value| format!("{} {}", one["connection"].as_str().unwrap(), one["left"]);
+            view["connections"].as_array().unwrap().iter().map(shown).collect()
+        };
+        let asked = remove(&[]);
+        assert!(asked.code == 2 && asked.stderr.contains("what is left of connection work"), "{asked:?}");
+        let dry = remove(&["--dry-run"]);
+        assert_eq!(
+            (dry.code, listed(&dry.stdout)),
+            (0, vec!["home false".to_owned(), "work true".to_owned()])
+        );
+        let only = remove(&["--connection", "work", "--dry-run"]);
+        assert_eq!(listed(&only.stdout), ["work true"]);
+        let done = remove(&["--yes"]);
+        assert_eq!(
+            (done.code, listed(&done.stdout)),
+            (0, vec!["home false".to_owned(), "work true".to_owned()])
+        );
+        assert_eq!(remove(&["--yes"]).code, 3);
+        drop(server);
+        assert_eq!(shell.json(&["verify"])["clean"], true);
+    }
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use strongroom::{ConnectionId, Integration, IntegrationId, LinkedAccountId, Org};
-use strongroom_http::control;
+use strongroom_http::control::{self, ConnectionDeletion};
 
 use super::audit::refuse_left_out;
 use super::credential::AppArgs;
@@ -38,6 +38,9 @@ pub(crate) struct RemoveApp {
     /// Remove it also if only some rows of it are left
     #[arg(long)]
     purge: bool,
+    /// Say what would be removed, what is left of connections that are gone included, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -54,7 +57,11 @@ struct Added<'a> {
 struct Removed<'a> {
     #[serde(flatten)]
     of: Added<'a>,
+    /// Not on a dry run.
     deleted: bool,
+    /// Those that go with it; omitted if they are unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<ConnectionDeletion>>,
 }
 
 /// A connection in a list.
@@ -157,72 +164,87 @@ impl AppView {
 
 impl RemoveApp {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        let Self { id, app, purge, consent } = &self;
+        let Self { id, app, .. } = &self;
         let (account, integration) = (org.account(id.clone()), app.integration());
-        // Asked only about what exists.
-        let mut meant = pages::all(async |page| account.each_integration(page).await).await?;
-        meant.retain(|(of, connection, _)| {
-            let is_named = app.connection.as_ref().is_none_or(|named| connection.as_ref() == Some(named));
-            *of == integration && is_named
-        });
-        let count = Some(meant.len()).filter(|count| *count > 0);
-        if count.is_none() {
-            let is_known = org.linked_account(id).await?.is_some();
-            match (is_known, purge) {
-                (false, _) => return Err(suggest::no_account(org, id).await),
-                (true, false) => return Err(self.absent()),
-                (true, true) => {}
+        let found = pages::all(async |page| account.each_integration(page).await).await?;
+        let left = account.connections_left(&integration).await?;
+        let all = ConnectionDeletion::all(&integration, found, left);
+        let meant = match self.meant(Some(all)) {
+            Err(_) if org.linked_account(id).await?.is_none() => {
+                return Err(suggest::no_account(org, id).await);
             }
+            meant => meant?,
+        };
+        if self.dry_run {
+            return self.done(meant, output);
         }
-        // One that cannot be read is removed too.
-        let seen = meant.iter().map(|(.., found)| found.as_ref().map(|one| one.id.to_string()));
-        let seen: Vec<_> = seen.map(Result::unwrap_or_default).collect();
-        consent.to(Deed::to(self.deed(count), seen.join(" ")))?;
+        self.ask(meant.as_deref())?;
         let removed = match &app.connection {
             Some(connection) => account.delete_connection(&integration, connection).await,
             None => account.delete_integration(&integration).await,
         };
         match removed {
-            Ok(()) => self.done(output),
+            Ok(()) => self.done(meant, output),
             Err(error) => Err(suggest::of_account(org, id, error).await),
         }
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let integration = self.app.integration();
-        let path = ["accounts", self.id.as_str(), "connections"];
-        let listed = client.control_list(Call { path: &path, query: &[] });
-        let is_meant = |one: &&control::Connection| {
-            let named = self.app.connection.as_ref().map(ConnectionId::as_str);
-            one.integration == integration.as_str() && (named.is_none() || one.connection.as_deref() == named)
-        };
-        let seen = |(all, unreadable): (Vec<control::Connection>, Vec<String>)| {
-            let meant = all.iter().filter(is_meant).map(|one| one.created_at.clone());
-            (meant.collect::<Vec<_>>(), unreadable.is_empty())
-        };
-        match listed.map(seen) {
-            Ok((meant, true)) if meant.is_empty() && !self.purge => return Err(self.absent()),
-            // It may be one that cannot be read, or only some rows of one.
-            Ok((meant, _)) if meant.is_empty() => self.consent.to(&self.deed(None))?,
-            Ok((meant, _)) => self.consent.to(Deed::to(self.deed(Some(meant.len())), meant.join(" ")))?,
-            // A key that may write need not be allowed to read.
-            Err(refused) if refused.is_of_right() => self.consent.to(&self.deed(None))?,
-            Err(refused) => return Err(refused),
+        let path = ["accounts", self.id.as_str(), "connections", integration.as_str()];
+        let plan: control::IntegrationDeletion =
+            client.control_delete(Call { path: &path, query: &[("dry_run", "true")] })?;
+        let meant = self.meant(plan.connections)?;
+        if self.dry_run {
+            return self.done(meant, output);
         }
+        self.ask(meant.as_deref())?;
         let path = path_of(&self.id, &self.app, &integration);
         let IgnoredAny = client.control_delete(Call { path: &path, query: &[] })?;
-        self.done(output)
+        self.done(meant, output)
     }
 
-    /// `None` if the number of connections is unknown.
-    fn deed(&self, connections: Option<usize>) -> String {
+    /// The connections to remove; `None` if they are unknown, since a key that may write need not be allowed to read.
+    /// Fails if there are none, or only what is left of some and that is not to be purged.
+    fn meant(
+        &self,
+        all: Option<Vec<ConnectionDeletion>>,
+    ) -> Result<Option<Vec<ConnectionDeletion>>, Failure> {
+        let Some(mut meant) = all else { return Ok(None) };
+        let named = self.app.connection.as_ref().map(ConnectionId::as_str);
+        meant.retain(|one| named.is_none() || one.connection.as_deref() == named);
+        if meant.iter().all(|one| one.left && !self.purge) { Err(self.absent()) } else { Ok(Some(meant)) }
+    }
+
+    /// Asks only about what exists.
+    fn ask(&self, meant: Option<&[ConnectionDeletion]>) -> Result<(), Failure> {
+        let seen = meant.unwrap_or_default().iter().map(|one| one.created_at.as_deref().unwrap_or_default());
+        let seen = seen.collect::<Vec<_>>().join(" ");
+        self.consent.to(Deed::to(format!("remove {}", self.deed(meant)), seen))
+    }
+
+    /// What is removed.
+    fn deed(&self, meant: Option<&[ConnectionDeletion]>) -> String {
         let Self { id, app, .. } = self;
-        let and_all = match (&app.connection, connections) {
-            (Some(_), _) => String::new(),
-            (None, Some(connections)) => format!(", its {}", counted(connections, "connection")),
-            (None, None) => ", all of its connections".to_owned(),
-        };
-        format!("remove the {} of {id}{and_all} and the credentials", app.shown())
+        let mut and_all = String::new();
+        match (&app.connection, meant) {
+            (Some(_), _) => {}
+            (None, None) => and_all.push_str(", all of its connections"),
+            (None, Some(meant)) => {
+                let (left, there): (Vec<_>, Vec<_>) = meant.iter().partition(|one| one.left);
+                if !there.is_empty() {
+                    and_all.push_str(&format!(", its {}", counted(there.len(), "connection")));
+                }
+                for one in left {
+                    let name = one
+                        .connection
+                        .as_deref()
+                        .map_or("the default connection".into(), |name| format!("connection {}", word(name)));
+                    and_all.push_str(&format!(", what is left of {name}"));
+                }
+            }
+        }
+        format!("the {} of {id}{and_all} and the credentials", app.shown())
     }
 
     fn absent(&self) -> Failure {
@@ -233,10 +255,14 @@ impl RemoveApp {
         ))
     }
 
-    fn done(&self, output: &Output) -> Result<(), Failure> {
-        let Self { id, app, .. } = self;
+    fn done(&self, connections: Option<Vec<ConnectionDeletion>>, output: &Output) -> Result<(), Failure> {
+        let Self { id, app, dry_run, .. } = self;
         let integration = app.integration();
-        let view = Removed { of: Added::of(id, app, &integration), deleted: true };
-        output.done(&format!("removed the {} of linked account {id}", app.shown()), &view)
+        let text = match dry_run {
+            true => format!("would remove {}; nothing was changed", self.deed(connections.as_deref())),
+            false => format!("removed the {} of linked account {id}", app.shown()),
+        };
+        let view = Removed { of: Added::of(id, app, &integration), deleted: !dry_run, connections };
+        output.done(&text, &view)
     }
 }

@@ -4,11 +4,14 @@ use axum::Json;
 use strongroom::{Error, ErrorKind, LinkedAccount, PageRequest};
 
 use super::BASE;
-use super::bodies::{AccountView, Connection, Deleted, Deletion, NewAccount, NoFields, Page, Usage};
+use super::bodies::{
+    AccountView, Connection, ConnectionDeletion, Deleted, Deletion, IntegrationDeletion, NewAccount,
+    NoFields, Page, Usage,
+};
 use super::credentials::{Connected, Integrated};
 use super::definitions::walk;
 use super::operator::{Operator, full};
-use super::queries::{DeleteAccountQuery, PageQuery};
+use super::queries::{DeleteAccountQuery, DryRunQuery, PageQuery};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
@@ -127,15 +130,35 @@ pub(crate) async fn connect(
 }
 
 /// Deletes an integration of a linked account with all of its connections and their credentials
+///
+/// Also what is left of connections that are gone. On a dry run, no connections mean that there is nothing to delete.
 #[utoipa::path(
     delete, context_path = BASE, path = "/accounts/{id}/connections/{integration}", tag = "control: accounts",
-    params(("id" = String, Path), ("integration" = String, Path)),
-    responses((status = 200, body = Deleted), Refusals), security(("api_key" = [])),
+    params(("id" = String, Path), ("integration" = String, Path), DryRunQuery),
+    responses((status = 200, body = IntegrationDeletion), Refusals), security(("api_key" = [])),
 )]
-pub(crate) async fn disconnect(operator: Operator, place: Integrated) -> Result<Json<Deleted>, Failure> {
-    operator.may_whole_account(Right::Write, &place.account)?;
-    operator.org.account(place.account).delete_integration(&place.integration).await.map_err(full)?;
-    Ok(Json(Deleted { name: place.integration.to_string(), deleted: true }))
+pub(crate) async fn disconnect(
+    operator: Operator,
+    place: Integrated,
+    Query(query): Query<DryRunQuery>,
+) -> Result<Json<IntegrationDeletion>, Failure> {
+    let Integrated { account: id, integration } = place;
+    operator.may_whole_account(Right::Write, &id)?;
+    operator.org.linked_account(&id).await.map_err(full)?.ok_or_else(not_found)?;
+    let account = operator.org.account(id.clone());
+    let connections = match operator.may_whole_account(Right::Read, &id) {
+        Ok(()) => {
+            let found = walk!(|page| account.each_integration(page));
+            let left = account.connections_left(&integration).await.map_err(full)?;
+            Some(ConnectionDeletion::all(&integration, found, left))
+        }
+        Err(_) => None,
+    };
+    let deleted = !query.is_dry()?;
+    if deleted {
+        account.delete_integration(&integration).await.map_err(full)?;
+    }
+    Ok(Json(IntegrationDeletion { name: integration.to_string(), deleted, connections }))
 }
 
 /// Lists the connections of a linked account: for each integration the default one first

@@ -28,12 +28,13 @@ use utoipa_axum::routes;
 
 pub use self::bodies::{
     AccountSession, AccountView, ApiKey, ApiKeyRequest, Applied, AuditChange, AuditEvent, Batch, BatchDone,
-    BatchValue, Cell, Changed, Column, Connection, CredentialInfo, CredentialShown, CredentialUndone,
-    Definition, DefinitionChange, Deleted, Deletion, EntryState, Job, JobAction, KeyRevoked, Matrix,
-    MatrixRow, MissingValue, NewAccount, NewCredential, NewDefinition, NewValue, Page, Plan, Progress,
-    RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential, RevokeSessions, Revoked, Rotate,
-    RotateKey, SettingsChange, Slot, Status, Step, Trace, UndeleteDefinition, Undo, UndoCredential, Undone,
-    UnreadableRow, Usage, Value, ValueWritten, VaultSettings, Version,
+    BatchValue, Cell, Changed, Column, Connection, ConnectionDeletion, CredentialInfo, CredentialShown,
+    CredentialUndone, Definition, DefinitionChange, Deleted, Deletion, EntryState, IntegrationDeletion, Job,
+    JobAction, KeyRevoked, Matrix, MatrixRow, MissingValue, NewAccount, NewCredential, NewDefinition,
+    NewValue, Page, Plan, Progress, RefusedValue, Resolution, ResolvedValue, Restore, RestoreCredential,
+    RevokeSessions, Revoked, Rotate, RotateKey, SettingsChange, Slot, Status, Step, Trace,
+    UndeleteDefinition, Undo, UndoCredential, Undone, UnreadableRow, Usage, Value, ValueWritten,
+    VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
 pub use self::remedy::{next_of, next_of_damage};

@@ -244,6 +244,18 @@ impl TenantId {
         KeyRange { start, end: Some(end) }
     }
 
+    /// The rows of the connections of one integration other than the default one: their own, and their credentials with
+    /// the former versions of these.
+    pub(crate) fn named_connections(
+        &self,
+        account: &LinkedAccountId,
+        integration: &IntegrationId,
+    ) -> [KeyRange; 3] {
+        let (account, integration) = (account.as_str().as_bytes(), integration.as_str().as_bytes());
+        let of = |kind: &[u8]| self.range(&[kind, account, &[0], integration, &[AppId::SEPARATOR]]);
+        [of(&[INTEGRATION]), of(&[CREDENTIAL]), of(&[HISTORY, CREDENTIAL])]
+    }
+
     /// All credentials of one connection of an integration.
     pub(crate) fn credentials(&self, account: &LinkedAccountId, app: &AppId) -> KeyRange {
         let (account, app) = (account.as_str().as_bytes(), app.as_stored().as_bytes());

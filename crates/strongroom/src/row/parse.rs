@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use super::{Counted, Row, Subject, TenantId, TenantRow, VaultRow, key};
-use crate::id::{DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
+use crate::id::{AppId, DefinitionId, DocumentId, Environment, LinkedAccountId, OrgId};
 use crate::model::{EventId, Revision};
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange};
@@ -131,6 +131,18 @@ impl TenantId {
     pub(crate) fn parse_keyring(&self, key: &Key) -> Option<Option<LinkedAccountId>> {
         match self.parse_row(key.as_bytes())? {
             TenantRow::Keyring(account) => Some(account.map(Cow::into_owned)),
+            _ => None,
+        }
+    }
+
+    /// The connection that the row with this key belongs to: its own row, a credential, or a version of one.
+    pub(crate) fn parse_connection(&self, key: &Key) -> Option<AppId> {
+        match self.parse_row(key.as_bytes())? {
+            TenantRow::Integration(_, app) | TenantRow::Credential(_, app, _) => Some(app.into_owned()),
+            TenantRow::Former(subject, _) | TenantRow::Deleted(subject) => match subject {
+                Subject::Credential(_, app, _) => Some(app.into_owned()),
+                Subject::Value(..) | Subject::Definition(_) => None,
+            },
             _ => None,
         }
     }

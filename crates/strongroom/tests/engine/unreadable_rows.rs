@@ -503,3 +503,54 @@ fn a_shred_whose_job_is_lost_before_all_keys_are_dropped_is_told_and_finished_by
     assert!(block_on(org(&vault).environments()).unwrap().is_empty());
     is_whole(&store);
 }
+
+#[test]
+fn what_is_left_of_a_named_connection_is_found_and_goes_with_its_integration() {
+    let (crm, work) = ("crm".parse().unwrap(), "work".parse().unwrap());
+    // Its own row is lost; or that of its credential too, so that only a former version is left.
+    for lost in [&[Kind::Integration][..], &[Kind::Integration, Kind::Credential]] {
+        let (store, vault) = empty();
+        let account = block_on(async {
+            let account = org(&vault).create_account(account("a")).await?;
+            account.add_connection(&crm, &work).await?;
+            let app = account.app(crm.clone()).connection(work.clone());
+            app.upsert("token", "1").await?;
+            app.upsert("token", "2").await?;
+            account.add_connection(&"crm2".parse()?, &work).await?;
+            Ok::<_, Error>(account)
+        })
+        .unwrap();
+        assert_eq!(block_on(account.connections_left(&crm)).unwrap(), []);
+        let of_crm = |key: &&Vec<u8>| {
+            let key = RowKey::parse(key);
+            lost.contains(&key.kind) && key.rest.starts_with(b"a\0crm\x01")
+        };
+        let gone: Vec<_> = rows(&*store).keys().filter(of_crm).cloned().collect();
+        assert_eq!(gone.len(), lost.len());
+        gone.iter().for_each(|key| put(&store, key, None));
+        let account = org(&open(Arc::clone(&store))).account(self::account("a"));
+        assert_eq!(block_on(account.connections_left(&crm)).unwrap(), [Some(work.clone())], "{lost:?}");
+        block_on(account.delete_integration(&crm)).unwrap();
+        assert_eq!(block_on(account.connections_left(&crm)).unwrap(), []);
+        let again = block_on(account.delete_integration(&crm));
+        assert!(matches!(again, Err(Error::IntegrationNotFound { .. })), "{again:?}");
+        assert_eq!(block_on(account.integrations(PageRequest::default())).unwrap().items.len(), 1);
+        is_whole(&store);
+    }
+}
+
+#[test]
+fn what_a_delete_has_yet_to_sweep_is_not_what_is_left_of_a_connection() {
+    let (crm, work) = ("crm".parse().unwrap(), "work".parse().unwrap());
+    let (store, vault) = empty();
+    block_on(async {
+        let account = org(&vault).create_account(account("a")).await?;
+        account.add_connection(&crm, &work).await?;
+        account.app(crm.clone()).connection(work.clone()).upsert("token", "1").await.map(drop)
+    })
+    .unwrap();
+    let delete = async |org: Org| drop(org.account(account("a")).delete_connection(&crm, &work).await);
+    stop_after_first_commit(&store, delete);
+    let account = org(&open(Arc::clone(&store))).account(account("a"));
+    assert_eq!(block_on(account.connections_left(&crm)).unwrap(), []);
+}

@@ -1,7 +1,7 @@
 //! Linked accounts with their credentials, and the audit.
 
 use serde::{Deserialize, Serialize};
-use strongroom::{Integration, LinkedAccount};
+use strongroom::{ConnectionId, Error, Integration, IntegrationId, LinkedAccount};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -37,6 +37,54 @@ pub struct Connection {
     pub connection: Option<String>,
     /// When it was made.
     pub created_at: String,
+}
+
+/// An integration that was deleted, or is to be.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct IntegrationDeletion {
+    /// The integration.
+    pub name: String,
+    /// Whether it was deleted: not on a dry run.
+    pub deleted: bool,
+    /// The connections that are deleted with it; absent if the key may not read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Vec<ConnectionDeletion>>,
+}
+
+/// A connection that is deleted with its integration.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionDeletion {
+    /// The connection; absent for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// When it was made; absent if that is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// Whether it is gone, and only some rows of it are left.
+    pub left: bool,
+}
+
+impl ConnectionDeletion {
+    /// Those of one integration, from the connections of its account and what is left of others.
+    #[must_use]
+    pub fn all(
+        integration: &IntegrationId,
+        found: Vec<(IntegrationId, Option<ConnectionId>, Result<Integration, Error>)>,
+        left: Vec<Option<ConnectionId>>,
+    ) -> Vec<Self> {
+        let there =
+            found.into_iter().filter(|(of, ..)| of == integration).map(|(_, connection, found)| Self {
+                connection: connection.as_ref().map(ToString::to_string),
+                created_at: found.ok().map(|found| time::iso(found.created_at)),
+                left: false,
+            });
+        let gone = left.into_iter().map(|connection| Self {
+            connection: connection.as_ref().map(ToString::to_string),
+            created_at: None,
+            left: true,
+        });
+        there.chain(gone).collect()
+    }
 }
 
 /// A linked account to be registered.

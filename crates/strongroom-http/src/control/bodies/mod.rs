@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use crate::error::UNREADABLE;
 
 pub use accounts::{
-    AccountSession, AccountView, AuditChange, AuditEvent, Connection, CredentialInfo, CredentialShown,
-    CredentialUndone, NewAccount, NewCredential, RestoreCredential, RevokeSessions, Revoked, UndoCredential,
-    Usage,
+    AccountSession, AccountView, AuditChange, AuditEvent, Connection, ConnectionDeletion, CredentialInfo,
+    CredentialShown, CredentialUndone, IntegrationDeletion, NewAccount, NewCredential, RestoreCredential,
+    RevokeSessions, Revoked, UndoCredential, Usage,
 };
 pub use definitions::{
     Definition, DefinitionChange, Deletion, NewDefinition, Plan, RefusedValue, UndeleteDefinition,

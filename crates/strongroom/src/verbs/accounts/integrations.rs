@@ -1,5 +1,7 @@
 //! Integrations (apps) of a linked account, and their connections.
 
+use std::collections::BTreeSet;
+
 use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
@@ -182,7 +184,7 @@ impl Account {
 
     /// Deletes an integration and its credentials. After the first batch, those of its default connection cannot be
     /// read. Its other connections follow, one after the other. A connection that is added meanwhile may stay. One
-    /// whose row cannot be opened, or of which only credentials are left, can be deleted too.
+    /// whose row cannot be opened, or of which only credentials are [left](Self::connections_left), is deleted too.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -259,16 +261,62 @@ impl Account {
         run_job(tenant, &job).await
     }
 
-    /// The connections of an integration, except the default one, from their keys only.
-    async fn named_connections(&self, integration: &IntegrationId) -> Result<Vec<AppId>, Error> {
+    /// The connections of an integration that are gone, although rows of them are left that no job sweeps, such as
+    /// credentials: `None` for the default one. [`delete_integration`](Self::delete_integration) takes these too.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let default_app = strongroom::IntegrationId::default_app();
+    /// assert!(account.connections_left(&default_app).await?.is_empty());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::UnknownVersion`] if the account's row or the org's keys cannot be read, or a
+    /// later release wrote a connection; [`Error::Store`].
+    pub async fn connections_left(
+        &self,
+        integration: &IntegrationId,
+    ) -> Result<Vec<Option<ConnectionId>>, Error> {
+        let call = Call::of("connections_left").account(self.id()).of_app(integration, None);
+        self.org().tenant.observed(call, self.find_left(integration)).await
+    }
+
+    async fn find_left(&self, integration: &IntegrationId) -> Result<Vec<Option<ConnectionId>>, Error> {
         let tenant = &*self.org().tenant;
-        let all = tenant.id.integrations(self.id());
-        let range = tenant.id.connections(self.id(), integration);
-        let page = tenant.engine.read(Scan::new(range.clone(), PAGE_ROWS).keys_only()).await?;
-        let rows = tenant.rest(&range, page).await?;
-        let apps = rows.iter().map(|(key, _)| listed_id(&all, key));
-        let mut apps = apps.collect::<Result<Vec<AppId>, _>>()?;
-        apps.retain(|app| app.connection().is_some());
+        let (mut left, freshness) = (Vec::new(), Freshness::Fresh);
+        let mut apps = self.named_connections(integration).await?;
+        apps.insert(AppId::of(integration, None));
+        for app in &apps {
+            let (view, rows) = self.read_integration(app, freshness).await?;
+            let [account_row, row] = &rows;
+            if tenant.live_account(&view, self.registration(), account_row.as_ref())?.is_none() {
+                return Ok(Vec::new());
+            }
+            match tenant.live_integration(&view, self.registration(), app, &rows) {
+                // It is there, whether it can be read or not.
+                Ok(_) => {}
+                Err(error) if freshness.is_lost(&error) => {}
+                Err(_) if self.has_left(&view, app, row.as_ref()).await? => left.push(app.connection()),
+                Err(_) => {}
+            }
+        }
+        Ok(left)
+    }
+
+    /// The connections of an integration, except the default one, of which there are rows: their own, or only
+    /// credentials or versions of these. From their keys only.
+    async fn named_connections(&self, integration: &IntegrationId) -> Result<BTreeSet<AppId>, Error> {
+        let tenant = &*self.org().tenant;
+        let mut apps = BTreeSet::new();
+        for mut range in tenant.id.named_connections(self.id(), integration) {
+            loop {
+                let page = tenant.engine.read(Scan::new(range.clone(), PAGE_ROWS).keys_only()).await?;
+                apps.extend(page.rows.iter().filter_map(|(key, _)| tenant.id.parse_connection(key)));
+                let Some((last, _)) = page.rows.last().filter(|_| page.more) else { break };
+                range = range.after(last.as_bytes());
+            }
+        }
         Ok(apps)
     }
 
