@@ -292,3 +292,25 @@ async fn a_note_of_ended_sessions_that_cannot_be_read_is_replaced_in_one_batch()
         assert!(notes.get(&key.parse().unwrap()).await.unwrap().is_some(), "{namespace}");
     }
 }
+
+#[tokio::test]
+async fn no_session_is_issued_while_what_says_which_were_ended_is_of_a_later_release() {
+    for (namespace, key) in [("account-session", "a"), ("signing-key", "sessions-ended")] {
+        let fixture = Fixture::new().await;
+        fixture.register("a").await;
+        let token = fixture.token("a").await;
+        let (notes, key) = (fixture.org.reserved_records(namespace.parse().unwrap()), key.parse().unwrap());
+        notes.put(&key, "of a later release").await.unwrap();
+        let call = fixture.call("POST", "/session-token?force_refresh=true");
+        assert_eq!(call.json(r#"{"linked_account_id":"a"}"#).await.status, 500, "{namespace}");
+        assert_eq!(notes.get(&key).await.unwrap().unwrap().value.expose(), "of a later release");
+
+        let sessions = OpenSessions::of(&fixture.org).unwrap();
+        match namespace {
+            "account-session" => drop(sessions.end_of(&"a".parse().unwrap()).await.unwrap()),
+            _ => drop(sessions.end_all().await.unwrap()),
+        }
+        refused(&active(&fixture, &token).await);
+        fixture.token("a").await;
+    }
+}

@@ -205,13 +205,9 @@ impl Admitted {
         if self.day.swap(today, Ordering::Relaxed) == today {
             return;
         }
-        let (uses, key) = (self.keys.uses.clone(), self.record.clone());
+        let (keys, key) = (self.keys.clone(), self.record.clone());
         tokio::spawn(async move {
-            let noted = uses
-                .get(&key)
-                .await
-                .is_ok_and(|noted| noted.is_some_and(|noted| noted.value.expose().parse() == Ok(today)));
-            if !noted && let Err(error) = uses.put(&key, today.to_string()).await {
+            if let Err(error) = keys.note_used(&key, today).await {
                 tracing::debug!(%error, "the use of an API key was not noted");
             }
         });

@@ -11,7 +11,7 @@ use strongroom::{
 
 use super::grant::{Grant, GrantRow};
 use super::key_text::{KeyText, SECRET_LEN};
-use super::{own_records, random};
+use super::{as_read, own_records, random};
 
 /// The API keys of one org in one environment.
 ///
@@ -412,6 +412,20 @@ impl ApiKeys {
         let use_too = WriteOptions::default().with_record(self.uses.removal(record_key(id)?));
         self.records.delete_with(&record_key(id)?, use_too).await
     }
+
+    /// Notes that a key was used on this day, unless it is revoked before that lands: nothing would remove the note. A
+    /// later day stays: the clock of another server may be ahead.
+    pub(super) async fn note_used(&self, key: &RecordKey, day: u64) -> Result<(), Error> {
+        let noted = self.uses.get(key).await?;
+        let last = noted.as_ref().and_then(|noted| noted.value.expose().parse::<u64>().ok());
+        if last.is_some_and(|last| last >= day) {
+            return Ok(());
+        }
+        let Some(record) = self.records.get(key).await? else { return Ok(()) };
+        let not_revoked = self.records.condition(key.clone(), Expected::Revision(record.revision));
+        let options = WriteOptions::expecting(as_read(noted.as_ref())).with_record(not_revoked);
+        self.uses.put_with(key, day.to_string(), options).await.map(drop)
+    }
 }
 
 impl KeyRow {
@@ -476,6 +490,20 @@ mod tests {
         assert!(keys.revoke(&first).await.unwrap());
         assert!(matches!(made(&keys, &[first]).await, Err(Error::Unexpected { .. })));
         made(&keys, &[first, child]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_use_of_a_key_is_noted_only_while_it_is_not_revoked_and_never_on_an_earlier_day() {
+        let keys = keys().await;
+        let id = made(&keys, &[]).await.unwrap();
+        let key = record_key(&id).unwrap();
+        for (used, noted) in [(20_000, "20000"), (19_999, "20000"), (20_001, "20001")] {
+            keys.note_used(&key, used).await.unwrap();
+            assert_eq!(keys.uses.get(&key).await.unwrap().unwrap().value.expose(), noted);
+        }
+        assert!(keys.revoke(&id).await.unwrap());
+        keys.note_used(&key, 20_002).await.unwrap();
+        assert!(keys.uses.get(&key).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ mod token;
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use strongroom::{Error, Namespace, Org, Records, SystemError};
+use strongroom::{Error, Expected, Namespace, Org, Record, Records, SystemError};
 use zeroize::Zeroizing;
 
 pub(crate) use admitted::{API_KEY, Admitted, AdmittedKeys, KeyDigest, in_request};
@@ -30,6 +30,20 @@ pub(crate) fn random<const LEN: usize>() -> Result<Zeroizing<[u8; LEN]>, Error> 
     SysRng.try_fill_bytes(&mut *bytes).map_err(|_| Error::System(SystemError::Random))?;
     Ok(bytes)
 }
+
+/// What a write that replaces this record expects.
+fn as_read(record: Option<&Record>) -> Expected {
+    record.map_or(Expected::Absent, |record| Expected::Revision(record.revision))
+}
+
+/// The error for a record that opens, but whose content is none that this release knows: it is whole, so a later
+/// release wrote it.
+fn of_later_release(row: String) -> Error {
+    Error::UnknownVersion { row, version: LATER_VERSION }
+}
+
+/// The version that the engine names for such content.
+const LATER_VERSION: u8 = 2;
 
 /// The records of a namespace that only this crate writes.
 fn own_records(org: &Org, namespace: &str) -> Result<Records, Error> {

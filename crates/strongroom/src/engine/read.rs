@@ -148,14 +148,18 @@ pub(crate) fn answer<R: Request>(set: ReadSet) -> Result<R::Answer, StoreError> 
     R::answer(set).ok_or_else(misshapen)
 }
 
-/// Reads from a store, and checks that it returned as many rows and pages as were asked for.
+/// Reads from a store, and checks that it returned as many rows and pages as were asked for. A page without rows would
+/// read as the end of its range, whatever it says, and the rows that remain would be passed over.
 async fn read_checked(store: &dyn Store, batch: &ReadBatch) -> Result<ReadSet, StoreError> {
     let set = store.read(batch).await?;
-    if (set.gets.len(), set.scans.len()) == (batch.gets.len(), batch.scans.len()) {
-        Ok(set)
-    } else {
-        Err(misshapen())
+    if (set.gets.len(), set.scans.len()) != (batch.gets.len(), batch.scans.len()) {
+        return Err(misshapen());
     }
+    if set.scans.iter().any(|page| page.more && page.rows.is_empty()) {
+        let message = "the store returned a page without rows and says that more rows remain";
+        return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+    }
+    Ok(set)
 }
 
 fn misshapen() -> StoreError {

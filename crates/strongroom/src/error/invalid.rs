@@ -23,7 +23,7 @@ pub enum Invalid {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A definition contradicts itself.
-    #[error("variable definition {name:?} is invalid: {rule}")]
+    #[error("variable definition `{name}` is invalid: {rule}")]
     Definition {
         /// Its name.
         name: String,
@@ -31,7 +31,7 @@ pub enum Invalid {
         rule: &'static str,
     },
     /// A definition's own default does not match its format.
-    #[error("the default of variable definition {name:?} is invalid: {rule}")]
+    #[error("the default of variable definition `{name}` is invalid: {rule}")]
     Default {
         /// The name of the definition.
         name: String,

@@ -79,7 +79,7 @@ pub enum Error {
     #[error("version {} is not kept: look for another one in the history", .0.as_u64())]
     VersionNotFound(Revision),
     /// Some of the pinned values are no longer kept. These are the names of their definitions.
-    #[error("no longer kept as pinned: `{}`. Resolve again, and keep more versions", .0.join("`, `"))]
+    #[error("these pinned values are no longer kept: `{}`; resolve again, and keep more versions", .0.join("`, `"))]
     NotAsPinned(Vec<String>),
     /// The name is taken by the definition with this id.
     #[error("a variable definition with this name exists: {0}")]
@@ -141,7 +141,8 @@ pub enum Error {
         /// Its actual revision; `None` if there is no document.
         found: Option<Revision>,
     },
-    /// Other writers were faster every time. Nothing was written.
+    /// Other writers were faster every time. Nothing was written, unless by a verb that writes several batches: some of
+    /// those may have landed.
     #[error("other writers changed the same rows {0} times in a row: try again later")]
     Contended(u32),
     /// The store lost its answer, and its rows do not show whether the write was applied, or may still be. A write that
@@ -220,7 +221,7 @@ pub enum Error {
     /// A file is not a checkpoint that this vault can be compared with.
     #[error("the checkpoint cannot be used: {0}")]
     BadCheckpoint(CheckpointFault),
-    /// The file of a backup or checkpoint could not be read or written.
+    /// The file of a backup, an audit export or a checkpoint could not be read or written.
     #[error("the file could not be read or written")]
     BackupFile(#[source] std::io::Error),
     /// The vault was moved to another store, or is being moved, and takes no more writes here. It can still be read.
@@ -236,11 +237,10 @@ pub enum Error {
     #[error("the copy differs from its source, which is unchanged: copy to another store")]
     CopyDiffers,
     /// There are more values than a batch of the store takes. Nothing was written.
-    #[error(
-        "a batch of the store takes {fit} of these values: set that many at a time, or use `set_values_in_parts`"
-    )]
+    #[error("{}", too_many_values(*.fit))]
     TooManyValues {
-        /// How many of the given values fit, from the first.
+        /// How many of the given values fit, from the first. 0 if the rest of the write, such as its definitions and
+        /// records, fills a batch.
         fit: usize,
     },
     /// No value is set at the workflow of a [strict](crate::ScopePath::strict) path.
@@ -404,6 +404,17 @@ impl From<SealError> for Error {
             SealError::Random(_) => Self::System(SystemError::Random),
             SealError::TooLong => Self::TooLong { what: "a sealed row", max: RECORD_LEN_MAX },
         }
+    }
+}
+
+/// What to do about a write that does not fit into a batch.
+fn too_many_values(fit: usize) -> String {
+    match fit {
+        0 => "the records and changes of this write do not fit into one batch of the store: pass fewer"
+            .to_owned(),
+        fit => format!(
+            "a batch of the store takes {fit} of these values: set that many at a time, or use `set_values_in_parts`"
+        ),
     }
 }
 

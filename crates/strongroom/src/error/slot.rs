@@ -20,7 +20,7 @@ pub enum SlotError {
     Last,
     /// The provider's key was destroyed for a shred, or is about to be
     /// ([`Vault::settle_shred`](crate::Vault::settle_shred)): a slot that uses it could not be opened.
-    #[error("the provider's key \"{}\" is destroyed or about to be, for a shred: use another key", .0.id)]
+    #[error("the provider's key `{}` is destroyed or about to be, for a shred: use another key", .0.id)]
     KeyShredded(ProviderKey),
     /// The raw key or passphrase already opens this slot.
     #[error("this key already opens slot {0}: give each slot a key of its own")]

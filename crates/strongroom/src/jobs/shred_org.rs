@@ -186,8 +186,8 @@ impl OrgSweeper<'_> {
         let keys = dropped_keys(self.tenant).await?;
         let floor = Floor::of(&self.tenant.id.keyring(None), revision);
         match note_shredded(&self.tenant.engine, &keys, floor).await {
-            // There is no room for the note, but that is no reason to keep the rows: the caller of the shred gets the
-            // error.
+            // There is no room for the note, but that is no reason to keep the rows. `Org::shred` tries again and
+            // reports it; a shred that anyone else finishes stays without a note.
             Ok(_) | Err(Error::TooLong { .. }) => self.is_ours().await,
             Err(error) => Err(error),
         }

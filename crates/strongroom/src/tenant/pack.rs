@@ -1,5 +1,4 @@
-//! What a run sees, kept from one resolve to the next: packed after a read of the store, and later taken from the pack
-//! without a read.
+//! What a run sees, packed by `resolve_all` so that later resolves of the path read nothing.
 
 use std::sync::Arc;
 
@@ -66,8 +65,8 @@ impl Tenant {
         Ok(Recalled::Known(resolved))
     }
 
-    /// Where the result of a resolve that is about to read may be kept. Call this before the first read: later writes
-    /// are not in the pack.
+    /// Where the result of a `resolve_all` that is about to read may be kept. Call this before the first read: later
+    /// writes are not in the pack.
     pub(crate) fn pack_place(&self, path: &ScopePath) -> Option<PackPlace> {
         if !self.engine.may_keep_runs() {
             return None;

@@ -195,8 +195,7 @@ impl Tenant {
         let Page { mut rows, mut more } = page;
         while let (true, Some((last, _))) = (more, rows.last()) {
             let mut page = self.engine.scan(range.clone().after(last.as_bytes()), SCAN_ROWS_MAX).await?;
-            // A store that returns no rows but says `more` would keep this loop going forever.
-            more = page.more && !page.rows.is_empty();
+            more = page.more;
             rows.append(&mut page.rows);
         }
         Ok(rows)

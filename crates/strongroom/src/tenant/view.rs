@@ -206,7 +206,7 @@ impl Tenant {
         // Before the first read: the age of a key counts from when its row may have been read.
         let since = self.engine.drop_old_keys();
         let asked = request.gets.len();
-        let mut freshness = needs.freshness;
+        let mut read_as = needs.freshness;
         let mut retries = Retries { may_move: true, may_follow: self.engine.kept.follows(), may_learn: true };
         loop {
             // Before the caches are used and the store is read: a write in between raises the moment, and what was read
@@ -215,9 +215,9 @@ impl Tenant {
             let shared = self.engine.is_shared();
             // A commit is under way, so a cached row may be older than the store.
             if caches.are_changing() {
-                freshness = Freshness::Fresh;
+                read_as = Freshness::Fresh;
             }
-            let usable = |tag| freshness == Freshness::Cached && (shared || tag == Tag::Sole);
+            let usable = |tag| read_as == Freshness::Cached && (shared || tag == Tag::Sole);
             let (mut keyrings, mut definitions) = self.recall(needs, usable);
             let any_cached = keyrings.iter().any(Option::is_some) || definitions.iter().any(Option::is_some);
             request.gets.truncate(asked);
@@ -238,7 +238,7 @@ impl Tenant {
             let changed = any_cached && !caches.still(moment);
             // The cached rows are older than the verb's own rows. Together they would not be a snapshot.
             if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
-                freshness = Freshness::Fresh;
+                read_as = Freshness::Fresh;
                 continue;
             }
 
@@ -246,7 +246,7 @@ impl Tenant {
             count(&caches.counts, Cached::Definitions, &definitions);
             let reading = Reading { moment, tag, since };
             if let Err(error) = self.take_in_keyrings(needs, &mut keyrings, &mut fetched, reading) {
-                freshness = retries.after(error, freshness, &self.engine).await?;
+                read_as = retries.after(error, read_as, &self.engine).await?;
                 continue;
             }
             let keys: SmallVec<_> = keyrings.into_iter().map(without_tag).collect();
@@ -254,6 +254,7 @@ impl Tenant {
             self.take_in_definitions(needs, org_keys, &mut definitions, &mut fetched, reading)?;
             drop(fetched);
             let definitions = definitions.into_iter().map(without_tag).collect();
+            // As asked for, not as read: it decides whether a batch waits for turns.
             let (accounts, freshness) = (needs.accounts, needs.freshness);
             let view = View { definitions, accounts, keys, tag, moment, freshness };
             return Ok((view.without_shredded(), set));

@@ -122,7 +122,7 @@ impl Vault {
                 items.push(info?);
                 last = Some(key.as_bytes().to_vec());
             }
-            if !found.more || found.rows.is_empty() {
+            if !found.more {
                 return Ok(Listing { items, next: None });
             }
         }

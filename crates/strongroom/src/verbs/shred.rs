@@ -33,6 +33,7 @@ impl Org {
     /// # Ok(()) });
     /// ```
     ///
+    /// # Errors
     /// Those of [`Org::delete_account`], except [`Error::AccountNotFound`] for an account that was deleted or shredded
     /// before, if the store still shows it.
     ///

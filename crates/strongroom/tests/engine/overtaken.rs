@@ -358,7 +358,7 @@ fn whoever_lost_a_race_for_an_account_finishes_its_delete_that_was_cut_short() {
         let other = org(&open(Arc::clone(&store)));
         block_on(other.create_account(account("a")).name("other").into_future()).unwrap();
         stop_after_first_commit(&store, async |org| {
-            assert!(org.delete_account(&account("a")).await.is_err())
+            assert!(org.delete_account(&account("a")).await.is_err());
         });
     });
     let made = block_on(own.create_account(account("a")).name("own").into_future()).unwrap();

@@ -14,8 +14,11 @@ use strongroom_memory::MemoryStore;
 use crate::rig::{Hooked, Kind, OTHER_ORG, Point, RowKey, account, empty, of_account, open, org, rows, text};
 use crate::unreadable_rows::{first, furnished, is_whole, put, report};
 
-/// A value, a credential and a definition: the key of each, and that of its deletion.
-fn with_histories() -> (Arc<MemoryStore>, [(Vec<u8>, Vec<u8>); 3]) {
+/// The key of a document, and that of its deletion.
+type Keys = (Vec<u8>, Vec<u8>);
+
+/// A value, a credential and a definition.
+fn with_histories() -> (Arc<MemoryStore>, [Keys; 3]) {
     let store = furnished();
     block_on(org(&open(Arc::clone(&store))).account(account("a")).upsert_credential("k", "d")).unwrap();
     let deletion = |kind| {

@@ -101,6 +101,18 @@ fn a_value_is_not_set_under_a_definition_that_the_other_changed() {
 }
 
 #[test]
+fn values_in_parts_of_a_renamed_definition_and_of_the_one_that_took_its_name_are_not_set_twice() {
+    let (one, other) = two();
+    block_on(one.update_definition("V", DefinitionChange::new().name("OLD"))).unwrap();
+    block_on(one.define(text("V"))).unwrap();
+    let values = ["V", "OLD"].map(|name| NewValue::new(name, Scope::Org, name));
+    block_on(other.set_values_in_parts(&values, |_| {})).unwrap();
+    for name in ["V", "OLD"] {
+        assert_eq!(block_on(one.value(name, Scope::Org)).unwrap().unwrap().value.expose(), name);
+    }
+}
+
+#[test]
 fn a_name_that_another_definition_took_leads_to_that_one() {
     let (one, other) = two();
     block_on(one.update_definition("V", DefinitionChange::new().name("OLD"))).unwrap();

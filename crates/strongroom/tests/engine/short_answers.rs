@@ -1,6 +1,6 @@
-//! A store that returns fewer rows or pages than it was asked for.
+//! A store that returns fewer rows or pages than it was asked for, or an empty page where rows remain.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use strongroom::store::{
     Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
-use strongroom::{Error, Scope, ScopePath, VarFormat, VariableDefinition, VaultOptions};
+use strongroom::{
+    DefinitionFilter, Error, PageRequest, Scope, ScopePath, VarFormat, VariableDefinition, VaultOptions,
+};
 use strongroom_memory::MemoryStore;
 
 use crate::common::{org_of, run, vault};
@@ -20,8 +22,8 @@ enum Cut {
     LastRow,
     AllRows,
     LastPage,
-    /// Every page claims that another one follows.
-    NoEnd,
+    /// A page says that rows remain, which is true.
+    RowsOfPages,
 }
 
 /// A store whose answers lose what the test says.
@@ -45,7 +47,12 @@ impl Store for ShortStore {
             cut if cut == Cut::LastRow as u8 => drop(set.gets.pop()),
             cut if cut == Cut::AllRows as u8 => set.gets.clear(),
             cut if cut == Cut::LastPage as u8 => drop(set.scans.pop()),
-            cut if cut == Cut::NoEnd as u8 => set.scans.iter_mut().for_each(|page| page.more = true),
+            cut if cut == Cut::RowsOfPages as u8 => {
+                for page in &mut set.scans {
+                    page.more |= !page.rows.is_empty();
+                    page.rows.clear();
+                }
+            }
             _ => {}
         }
         Ok(set)
@@ -92,17 +99,27 @@ fn an_answer_with_fewer_rows_or_pages_than_were_asked_for_is_corrupt_and_never_a
 }
 
 #[test]
-fn a_store_whose_pages_have_no_end_keeps_no_verb_going_forever() {
+fn an_empty_page_where_rows_remain_is_corrupt_and_never_the_end_of_a_range() {
     run(async {
         let store = ShortStore { inner: Arc::new(MemoryStore::new()), cut: Arc::new(AtomicU8::new(0)) };
-        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        let vault = vault(store.clone(), VaultOptions::default()).await?;
+        let org = org_of(&vault);
         org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
-        store.cut(Cut::NoEnd);
-        org.define(VariableDefinition::new("HOST", VarFormat::String)).await?;
         org.set_value("PORT", Scope::Org, "80").await?;
-        let all = org.resolve_all(&ScopePath::org()).await;
-        assert!(matches!(all, Err(Error::Contended(_))), "{all:?}");
-        org.delete_value("PORT", Scope::Org).await?;
-        org.delete_definition("PORT").await
+        store.cut(Cut::RowsOfPages);
+        let answers = [
+            org.resolve_all(&ScopePath::org()).await.map(drop),
+            org.definitions(&DefinitionFilter::default(), PageRequest::first(10)).await.map(drop),
+            org.delete_definition("PORT").await.map(drop),
+            org.shred().await.map(drop),
+            vault.run_jobs().await.map(drop),
+        ];
+        for (number, answer) in answers.into_iter().enumerate() {
+            let Err(Error::Store(error)) = answer else { panic!("{number}: {answer:?}") };
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{number}");
+        }
+        store.cut(Cut::Nothing);
+        assert!(vault.run_jobs().await? > 0, "the job of the shred is still there");
+        Ok(())
     });
 }

@@ -296,7 +296,7 @@ fn a_file_of_an_org_whose_shred_was_cut_short_holds_nothing_of_it() {
 fn a_job_that_a_delete_left_goes_with_its_org() {
     let store = load(&furnished());
     stop_after_first_commit(&store, async |org| drop(org.delete_definition("V").await));
-    block_on(org(&open(Arc::clone(&store))).shred()).unwrap();
+    let _ = block_on(org(&open(Arc::clone(&store))).shred()).unwrap();
     assert_nothing_left(&store);
     assert!(rows(&store).keys().all(|key| RowKey::parse(key).kind != Kind::Job));
 }

@@ -6,9 +6,8 @@ use strongroom::{
 };
 
 use super::stored_key::{ENDED, SIGNING_KEY, seconds};
-use super::{
-    ATTEMPTS_MAX, ListedSession, SESSIONS_MAX, SessionRow, Sessions, as_read, json, read_list, secs,
-};
+use super::{ATTEMPTS_MAX, AccountSessions, ListedSession, SESSIONS_MAX, SessionRow, Sessions, json, secs};
+use crate::auth::as_read;
 use crate::auth::signing_keys::ended_again;
 
 /// What ending the sessions of an account did.
@@ -115,12 +114,12 @@ impl Sessions {
         let (key, lists) = (account.as_str().parse::<RecordKey>()?, self.by_account.about(account.clone()));
         let mut unlisted = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
-            let (record, expected) = to_replace(lists.get(&key).await)?;
-            let is_damaged = expected == Expected::Unreadable;
+            let (list, expected) = to_replace(lists.get(&key).await, AccountSessions::of)?;
+            let is_damaged = list.is_err();
             if is_damaged {
                 (unlisted, _) = self.unlisted(account).await?;
             }
-            let mut list = record.as_ref().map(|record| read_list(record.value.expose())).unwrap_or_default();
+            let mut list = list.ok().flatten().unwrap_or_default();
             list.sessions.extend(unlisted.iter().cloned());
             let options = WriteOptions::expecting(expected);
             let noted = match &known {
@@ -148,8 +147,8 @@ impl Sessions {
     async fn note_ended(&self, until: u64, now: u64) -> Result<(), Error> {
         let (records, key) = (self.signing_records()?, ENDED.parse()?);
         for _ in 0..ATTEMPTS_MAX {
-            let (record, expected) = to_replace(records.get(&key).await)?;
-            let until = until.max(ended_again(record.as_ref().map_or(0, seconds), now));
+            let (ended, expected) = to_replace(records.get(&key).await, seconds)?;
+            let until = until.max(ended_again(ended.ok().flatten().unwrap_or(0), now));
             self.signing_keys.end(&self.org, None, until, now);
             let options = WriteOptions::expecting(expected);
             match records.put_with(&key, until.to_string(), options).await {
@@ -164,21 +163,15 @@ impl Sessions {
     /// [`Error::Unexpected`] if a session was listed meanwhile.
     async fn removal(&self, account: &LinkedAccountId) -> Result<WriteOptions, Error> {
         let key: RecordKey = account.as_str().parse()?;
-        let list = self.by_account.get(&key).await;
+        let (list, expected) = to_replace(self.by_account.get(&key).await, AccountSessions::of)?;
         let (by_account, sessions) =
             (self.by_account.about(account.clone()), self.sessions.about(account.clone()));
-        let removal = by_account.removal(key);
-        let (removal, (listed, lost)) = match list {
-            // While it cannot be read, none is issued that would have to go too. A session that cannot be read is
-            // nobody's, and may be one of this account.
-            Err(error) if error.kind() == ErrorKind::Damaged => (removal, self.unlisted(account).await?),
-            list => {
-                let list = list?;
-                let listed = list.as_ref().map(|list| read_list(list.value.expose())).unwrap_or_default();
-                (removal.expecting(as_read(list.as_ref())), (listed.sessions, Vec::new()))
-            }
+        let (listed, lost) = match list {
+            // A session that cannot be read is nobody's, and may be one of this account.
+            Err(_) => self.unlisted(account).await?,
+            Ok(list) => (list.unwrap_or_default().sessions, Vec::new()),
         };
-        let mut options = WriteOptions::default().with_record(removal);
+        let mut options = WriteOptions::default().with_record(by_account.removal(key).expecting(expected));
         for key in lost.into_iter().take(SESSIONS_MAX) {
             options = options.with_record(sessions.removal(key));
         }
@@ -217,13 +210,13 @@ impl Sessions {
     }
 }
 
-/// What a write is to replace: the record that was read, or one that cannot be read.
-fn to_replace(read: Result<Option<Record>, Error>) -> Result<(Option<Record>, Expected), Error> {
+/// What a record holds, or why it cannot be read, and what a write that replaces it expects.
+fn to_replace<T>(
+    read: Result<Option<Record>, Error>,
+    parse: impl FnOnce(&Record) -> Result<T, Error>,
+) -> Result<(Result<Option<T>, Error>, Expected), Error> {
     match read {
-        Err(error) if error.kind() == ErrorKind::Damaged => Ok((None, Expected::Unreadable)),
-        read => read.map(|record| {
-            let expected = as_read(record.as_ref());
-            (record, expected)
-        }),
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok((Err(error), Expected::Unreadable)),
+        read => read.map(|record| (record.as_ref().map(parse).transpose(), as_read(record.as_ref()))),
     }
 }

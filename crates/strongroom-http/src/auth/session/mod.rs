@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strongroom::{
-    Account, DocumentId, Error, ErrorKind, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest,
-    Record, RecordKey, Records, Timestamp, WriteOptions,
+    Account, DocumentId, Error, ErrorKind, LinkedAccount, LinkedAccountId, Org, PageRequest, Record,
+    RecordKey, Records, Timestamp, WriteOptions,
 };
 use zeroize::Zeroizing;
 
@@ -16,7 +16,7 @@ pub use end::EndedSessions;
 
 use super::signing_keys::{SKEW_SECS, Signature, SigningKeys};
 use super::token::{Claims, SigningKey};
-use super::{own_records, random};
+use super::{as_read, of_later_release, own_records, random};
 
 /// The sessions of one org in one environment.
 ///
@@ -59,6 +59,13 @@ struct AccountSessions {
     sessions: Vec<ListedSession>,
     /// The second up to which they were ended together: tokens that any server issues afterwards are later.
     ended: u64,
+}
+
+impl AccountSessions {
+    fn of(record: &Record) -> Result<Self, Error> {
+        let list = serde_json::from_str(record.value.expose());
+        list.map_err(|_| of_later_release(format!("the list of the sessions of account {}", record.key)))
+    }
 }
 
 /// The sessions of an account that are taken.
@@ -104,7 +111,8 @@ impl Sessions {
 
     /// Whether `token` was signed here, by the key that the store holds.
     pub(crate) async fn has_signed(&self, token: &str, now: Timestamp) -> Result<bool, Error> {
-        Ok(self.signing_key(secs(now)).await?.is_some_and(|key| key.has_signed(token)))
+        let key = self.forget_if_locked(self.signing_key(secs(now)).await)?;
+        Ok(key.is_some_and(|key| key.has_signed(token)))
     }
 
     pub(crate) fn org(&self) -> &Org {
@@ -114,12 +122,15 @@ impl Sessions {
     /// The account of a token whose signature was checked, if neither token nor session has ended. The handle is bound:
     /// once the account is deleted it is refused, even if the account is registered again.
     pub(crate) async fn admit(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
-        let admitted = self.find(claims, now).await;
-        if let Err(Error::Locked) = admitted {
-            // A lock wipes the keys to the org's data from memory, so wipe this key too.
+        self.forget_if_locked(self.find(claims, now).await)
+    }
+
+    /// A lock wipes the keys to the org's data from memory, so wipe the signing key too.
+    fn forget_if_locked<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Locked) = answer {
             self.signing_keys.forget(&self.org);
         }
-        admitted
+        answer
     }
 
     async fn find(&self, claims: &Claims, now: Timestamp) -> Result<Option<Account>, Error> {
@@ -149,14 +160,17 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<IssuedToken, Error> {
         let now = self::secs(now);
-        let key = self.signing_key_or_new(now).await?;
-        if reuse == Reuse::Allowed
-            && let Some(session) = self.still_valid(account, now).await?
-        {
-            return self.token(&key, account, &session, now);
-        }
-        let session = self.add(account, secs, now).await?;
-        self.token(&key, account, &session, now)
+        let issued = async {
+            let key = self.signing_key_or_new(now).await?;
+            if reuse == Reuse::Allowed
+                && let Some(session) = self.still_valid(account, now).await?
+            {
+                return self.token(&key, account, &session, now);
+            }
+            let session = self.add(account, secs, now).await?;
+            self.token(&key, account, &session, now)
+        };
+        self.forget_if_locked(issued.await)
     }
 
     /// The sessions of an account that are accepted: neither revoked nor expired, oldest first.
@@ -252,7 +266,7 @@ impl Sessions {
         };
         let token = key.sign(&claims).ok_or(Error::InvalidKey)?;
         let expires_in = session.exp.saturating_sub(now.max(session.iat));
-        Ok(IssuedToken { token: Zeroizing::new(token), expires_in })
+        Ok(IssuedToken { token, expires_in })
     }
 
     /// The newest session of the account that was neither revoked nor expired.
@@ -280,7 +294,8 @@ impl Sessions {
         let (by_account, sessions) = (self.by_account.about(id.clone()), self.sessions.about(id.clone()));
         for _ in 0..ATTEMPTS_MAX {
             let record = by_account.get(&key).await?;
-            let mut list = record.as_ref().map(|record| self.learn(id, record, now)).unwrap_or_default();
+            let list = record.as_ref().map(|record| self.learn(id, record, now)).transpose()?;
+            let mut list = list.unwrap_or_default();
             // The end that this process knows may not be noted: the store hid the account then.
             let ended = self.ended(id, now);
             list.ended = list.ended.max(ended);
@@ -313,16 +328,17 @@ impl Sessions {
 
     async fn listed(&self, account: &LinkedAccountId, now: u64) -> Result<Vec<ListedSession>, Error> {
         let record = self.by_account.get(&account.as_str().parse()?).await?;
-        Ok(record.map(|record| self.learn(account, &record, now)).unwrap_or_default().sessions)
+        let list = record.map(|record| self.learn(account, &record, now)).transpose()?;
+        Ok(list.unwrap_or_default().sessions)
     }
 
     /// Reads the list of an account, and remembers up to when its sessions were ended.
-    fn learn(&self, account: &LinkedAccountId, record: &Record, now: u64) -> AccountSessions {
-        let list = read_list(record.value.expose());
+    fn learn(&self, account: &LinkedAccountId, record: &Record, now: u64) -> Result<AccountSessions, Error> {
+        let list = AccountSessions::of(record)?;
         if list.ended > 0 {
             self.signing_keys.end(&self.org, Some(account), list.ended, now);
         }
-        list
+        Ok(list)
     }
 }
 
@@ -331,14 +347,6 @@ impl Sessions {
 pub(crate) enum Reuse {
     Allowed,
     Refused,
-}
-
-fn read_list(text: &str) -> AccountSessions {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-fn as_read(record: Option<&Record>) -> Expected {
-    record.map_or(Expected::Absent, |record| Expected::Revision(record.revision))
 }
 
 fn secs(at: Timestamp) -> u64 {

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::store::StoreErrorKind;
 use crate::tenant::{
     Attempt, Draft, Expiry, Freshness, Needs, NewDefinitions, NewValue, ValueRows, WriteOptions, Writing,
-    check_scope, check_value,
+    check_scope, check_value, fresh_if_stale,
 };
 use crate::verbs::org::Org;
 
@@ -156,9 +156,12 @@ impl Org {
         values: &[NewValue<'_>],
         progress: &mut (impl FnMut(usize) + Send),
     ) -> Result<Vec<ValueWritten>, Error> {
-        let references = values.iter().map(|value| &value.definition);
-        let ids = self.tenant.definition_ids(references, &NewDefinitions::none(), Freshness::Cached).await?;
-        refuse_duplicates(values, &ids)?;
+        fresh_if_stale(|freshness| async move {
+            let references = values.iter().map(|value| &value.definition);
+            let ids = self.tenant.definition_ids(references, &NewDefinitions::none(), freshness).await?;
+            refuse_duplicates(values, &ids)
+        })
+        .await?;
         let mut written = Vec::with_capacity(values.len());
         let mut part_len = PART_LEN;
         while let Some(rest) = values.get(written.len()..).filter(|rest| !rest.is_empty()) {
