@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::store::{KeyRange, ReadBatch, Scan, StoreErrorKind};
-use strongroom::{Error, Store, Vault};
+use strongroom::{Error, ErrorKind, Store, Vault};
 #[cfg(feature = "tls")]
 use strongroom_http::Tls;
 use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth, WhenFull};
@@ -384,7 +384,9 @@ async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
 async fn finish_jobs(service: Service) {
     let mut said = None;
     loop {
-        let failed = service.vault().run_jobs().await.err().map(|error| error.to_string());
+        // An outage of the store says nothing of jobs: there may be none.
+        let failed = service.vault().run_jobs().await.err().filter(|error| error.kind() != ErrorKind::Busy);
+        let failed = failed.map(|error| error.to_string());
         if let Some(error) = failed.as_ref().filter(|_| failed != said) {
             tracing::error!(
                 target: LOG_TARGET,
