@@ -109,7 +109,7 @@ impl VariableDefinition {
     /// ```
     /// use strongroom::{VarFormat, VariableDefinition};
     /// let refused = VariableDefinition::new("PORT", VarFormat::Integer).default_value("http").check().unwrap_err();
-    /// assert!(refused.to_string().starts_with("the default of variable definition \"PORT\" is invalid"));
+    /// assert!(refused.to_string().starts_with("the default of variable definition `PORT` is invalid"));
     /// ```
     ///
     /// # Errors

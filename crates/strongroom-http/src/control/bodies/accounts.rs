@@ -40,7 +40,7 @@ pub struct Connection {
 }
 
 /// An integration that was deleted, or is to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct IntegrationDeletion {
     /// The integration.
     pub name: String,
@@ -52,7 +52,7 @@ pub struct IntegrationDeletion {
 }
 
 /// A connection that is deleted with its integration.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct ConnectionDeletion {
     /// The connection; absent for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,6 +281,8 @@ pub struct AuditChange {
 opaque!(
     AccountView,
     Connection,
+    ConnectionDeletion,
+    IntegrationDeletion,
     NewAccount,
     CredentialInfo,
     CredentialShown,
