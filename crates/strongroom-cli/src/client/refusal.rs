@@ -124,7 +124,7 @@ fn step(reason: Reason) -> &'static str {
         R::Moved => "use the server of the store that it was moved to",
         R::Locked => "somebody has to unlock it first",
         R::DiskFull => "free some space on the disk of the server's store",
-        R::Indeterminate => "look whether it was written, then run the command again",
+        R::Indeterminate => "check whether it was written, then run the command again if it was not",
         R::Damaged => "`strongroom verify` names all damaged rows, and what to do about each",
         _ => "the log of the server says why",
     }

@@ -25,9 +25,9 @@ pub(crate) struct Verify {
     /// was made again is only shown, since only you can know whether somebody deleted it
     #[arg(long, value_name = "FILE", conflicts_with = "org_only")]
     checkpoint: Option<PathBuf>,
-    /// Delete the rows that mean nothing to anybody, since they were planted or left behind: keys that no vault has,
-    /// index rows that lead nowhere, and of the audit what nobody can read and no age reaches; each is noted in the
-    /// audit. Not if a later release has used this vault: it may know them. Lost index rows are written again
+    /// Delete rows that nothing uses, planted or left behind: keys that no vault has, index rows that lead nowhere, and
+    /// parts of the audit that nobody can read and that no retention would remove; each deletion is noted in the audit.
+    /// Refused if a later release has used this vault, since it may know them. Lost index rows are written again
     #[arg(long, conflicts_with = "checkpoint")]
     sweep: bool,
     /// With --sweep, also delete the rows that nobody can read and that no other command deletes, such as records, jobs

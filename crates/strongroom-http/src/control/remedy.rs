@@ -113,11 +113,12 @@ fn by_cause(finding: &Finding) -> Option<&'static str> {
         }
         (_, Cause::NoJob) => OF_ACCOUNT,
         (RowName::Value, Cause::ScopeNotAllowed(_)) => {
-            "`strongroom delete NAME` at that scope deletes the value, and `strongroom define NAME --change` with \
-             --scope allows it"
+            "`strongroom delete NAME` at that scope deletes the value; to keep it, allow the scope with `strongroom \
+             define NAME --change --scope SCOPE`"
         }
         (RowName::Value, Cause::Invalid(_)) => {
-            "`strongroom set NAME` at that scope sets a value that fits, and `strongroom delete NAME` deletes it"
+            "`strongroom set NAME` at that scope replaces the value by one that fits; `strongroom delete NAME` \
+             deletes it"
         }
         (RowName::DefinitionName, Cause::Dangling) => {
             "a definition may be missing there: `strongroom undo ID --definition --replace-damaged` brings it back if \
@@ -179,7 +180,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::Keyring => OF_ORG_KEYRING,
         RowName::Record if is_unreadable => {
             let namespace = finding.path.name.as_deref();
-            // One that a sweep takes is under a key that nothing looks up.
+            // Nothing looks these up under a damaged key: a sweep deletes them.
             let is_unused =
                 finding.is_unreadable() && matches!(namespace, Some("signing-key" | "api-key-line"));
             return namespace.filter(|_| !is_unused).and_then(of_record);

@@ -116,16 +116,16 @@ pub(super) enum Swept {
 }
 
 impl Finding {
-    /// Whether the row means nothing to anybody: it was planted or left behind, and nothing that is kept is found by
-    /// it. [`Vault::sweep_stray`](crate::Vault::sweep_stray) deletes it.
+    /// Whether nothing uses the row: it was planted or left behind, and no lookup of what is kept needs it.
+    /// [`Vault::sweep_stray`](crate::Vault::sweep_stray) deletes it.
     #[must_use]
     pub fn is_stray(&self) -> bool {
         self.is_swept_as(Swept::Stray)
     }
 
-    /// Whether nobody can read the row, it is of a kind that no other verb deletes, and nothing is let in without it: a
-    /// record, a job, a former version, the index row of a document id, a note of a restore, or the deletion of a
-    /// document that is there.
+    /// Whether nobody can read the row, no other verb deletes its kind, and no check becomes weaker without it. Such
+    /// rows are records, jobs, former versions, index rows of document ids, notes of a restore, and deletions of
+    /// documents that are there.
     /// [`Vault::sweep_unreadable`](crate::Vault::sweep_unreadable) deletes it.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
@@ -199,7 +199,7 @@ pub enum Cause {
         /// The actual number.
         found: u64,
     },
-    /// It is older than it was when it was last seen.
+    /// Its revision is lower than the one that was seen before.
     #[error("it went back: it is at revision {found}, and was at {seen} before")]
     RolledBack {
         /// The revision that was seen before; `u64::MAX` for a row that was deleted.

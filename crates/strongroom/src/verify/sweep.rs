@@ -1,4 +1,4 @@
-//! Deletes rows that mean nothing to anybody, or that nobody can read, and writes again what follows from others.
+//! Deletes rows that nothing uses, or that nobody can read, and writes again what follows from others.
 
 use std::collections::BTreeSet;
 use std::slice;

@@ -1,4 +1,4 @@
-//! Rows that mean nothing to anybody, planted or left behind: `verify` finds each, and a sweep deletes it, with a note
+//! Rows that nothing uses, planted or left behind: `verify` finds each, and a sweep deletes it, with a note
 //! in the audit. What may still be needed stays.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]

@@ -96,7 +96,7 @@ impl Revoke {
         name_unreadable(&gone.unreadable, with_children, output)
     }
 
-    /// Asks before the key is revoked with which this command calls, either by name or as a key made by the named one.
+    /// Asks before it revokes the key that this command itself uses: the named one, or one that the named one made.
     fn ask(&self, client: &Client) -> Result<(), Failure> {
         let id = self.id.to_string();
         let own = own_id(client)?;

@@ -15,7 +15,7 @@ use crate::suggest;
 /// Options that only a change takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChangeArgs {
-    /// Change the existing definition; what is not named stays as it is, and a list that is named is replaced
+    /// Change the existing definition; whatever no option names stays as it is, and an option with a list replaces it
     #[arg(long)]
     change: bool,
     /// With --change: show what it would do and which values it would refuse, and write nothing

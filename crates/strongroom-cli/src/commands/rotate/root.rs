@@ -171,7 +171,7 @@ fn refused(error: Error) -> Failure {
     if !is_wrong_key {
         return failure;
     }
-    Failure { message: "one of the named keys opens none of the slots to keep".to_owned(), ..failure }
+    Failure { message: "one of the given keys opens none of the slots to keep".to_owned(), ..failure }
         .next("check --slot-key-file and --slot-passphrase-file; nothing was written")
 }
 
