@@ -146,7 +146,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
                 "wait longer with --wait SECONDS for the process that has it open, or use its server with --url"
             }
             StoreErrorKind::Contention => "run the command again",
-            StoreErrorKind::Indeterminate => "check whether it was written, then run the command again if it was not",
+            StoreErrorKind::Indeterminate => {
+                "check whether it was written, then run the command again if it was not"
+            }
             StoreErrorKind::Corrupt => "restore a backup, if `strongroom verify` cannot open it either",
             StoreErrorKind::Poisoned => "run the command again once the disk is well",
             StoreErrorKind::Unsupported => "name another store with --store",

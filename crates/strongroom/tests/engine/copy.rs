@@ -14,7 +14,7 @@ use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Hooked, Point, Rows, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs, view,
+    Altered, Hooked, Point, Rows, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs, view,
 };
 
 const HEADER: [u8; 2] = [0, 1];
@@ -127,7 +127,7 @@ fn stop_everywhere(base: &Rows, end: End) -> Vec<(Stop, Arc<MemoryStore>, Arc<Me
             let (faulty, linked) = if end == End::Source { (source, target) } else { (target, source) };
             *other.borrow_mut() = linked;
             *plain.borrow_mut() = Arc::clone(&faulty);
-            Small(faulty)
+            Altered::small(faulty)
         },
         async |store| {
             let linked = Linked { inner: Arc::clone(&other.borrow()), fate: store.clone() };
@@ -230,8 +230,8 @@ fn a_target_that_fails_leaves_the_source_as_it_was() {
     for commit in 0.. {
         let source = load(&base);
         let vault = open(Arc::clone(&source));
-        let target =
-            Faulty::new(Small(Arc::default())).on_commits(commit..=commit, Fault::Before(Unavailable));
+        let target = Faulty::new(Altered::small(MemoryStore::new()))
+            .on_commits(commit..=commit, Fault::Before(Unavailable));
         match copy(&vault, &target) {
             Ok(_) => break,
             Err(Error::Store(error)) => assert_eq!(error.kind(), Unavailable),
@@ -251,7 +251,7 @@ fn lost_answers_do_no_harm() {
     for fault in [Fault::After(Indeterminate), Fault::Before(Indeterminate), Fault::Before(Contention)] {
         for commit in 0..6 {
             let source = Faulty::new(load(&base)).on_commits(commit..=commit, fault);
-            let target = Faulty::new(Small(Arc::default())).on_commits(commit..=commit, fault);
+            let target = Faulty::new(Altered::small(MemoryStore::new())).on_commits(commit..=commit, fault);
             let vault = open(source.clone());
             for _ in 0..2 {
                 if copy(&vault, &target).is_ok() {
@@ -273,7 +273,17 @@ fn a_target_that_changes_a_row_is_found_out() {
         let records = org(&vault).records("visitor".parse().unwrap());
         block_on(records.put(&key.parse().unwrap(), "a record")).unwrap();
     }
-    assert!(matches!(copy(&vault, &Rotten(MemoryStore::new())), Err(Error::CopyDiffers)));
+    let target = Altered::of(MemoryStore::new()).on_commit(|batch| {
+        for op in &mut batch.ops {
+            if let Op::Put(key, value) = op
+                && key.as_bytes().windows(6).any(|part| part == b"rotten")
+            {
+                value[0] ^= 1;
+            }
+        }
+        Ok(())
+    });
+    assert!(matches!(copy(&vault, &target), Err(Error::CopyDiffers)));
     assert_eq!(takes_writes(&source), Some(true));
 }
 
@@ -315,30 +325,6 @@ fn a_target_of_another_vault_is_not_gone_on_with() {
     assert!(!block_on(other.is_retired()).unwrap());
 }
 
-/// A store in memory with batches of at most 20 operations.
-#[derive(Debug, Default)]
-struct Small(Arc<MemoryStore>);
-
-#[async_trait]
-impl Store for Small {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        (*self.0).read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        batch.check(&self.capabilities())?;
-        (*self.0).commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.0).capabilities().with_batch_max(20, 1 << 20)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        (*self.0).close().await
-    }
-}
-
 /// A store of the same process as another: once that is gone, so is this.
 #[derive(Debug)]
 struct Linked<S: Store> {
@@ -364,36 +350,5 @@ impl<S: Store> Store for Linked<S> {
 
     async fn close(&self) -> Result<(), StoreError> {
         (*self.inner).close().await
-    }
-}
-
-/// A store that changes the first byte of the row that it is given under a key with this word.
-#[derive(Debug)]
-struct Rotten(MemoryStore);
-
-#[async_trait]
-impl Store for Rotten {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.0.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        let mut batch = Arc::unwrap_or_clone(batch);
-        for op in &mut batch.ops {
-            if let Op::Put(key, value) = op
-                && key.as_bytes().windows(6).any(|part| part == b"rotten")
-            {
-                value[0] ^= 1;
-            }
-        }
-        self.0.commit(Arc::new(batch)).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.0.close().await
     }
 }

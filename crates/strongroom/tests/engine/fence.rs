@@ -7,68 +7,49 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{
-    Capabilities, Committed, Expect, Key, Op, ReadBatch, ReadSet, Store, StoreError, WriteBatch,
-};
+use strongroom::store::{Expect, Key, Op, WriteBatch};
 use strongroom::{Backup, DataKeys, NewValue, RootRotation};
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Kind, RowKey, empty, furnished, load, of_account, open, org, rows, text, unlock, verbs};
+use crate::rig::{
+    Altered, Kind, RowKey, empty, furnished, load, of_account, open, org, rows, text, unlock, verbs,
+};
 
-/// Looks at every batch before it is applied.
-#[derive(Debug, Clone)]
-struct Watched {
-    inner: Arc<MemoryStore>,
-    sealed_len: Arc<AtomicUsize>,
+/// A store that looks at every batch before it is applied, and counts the rows that are sealed.
+fn watched(inner: Arc<MemoryStore>) -> (Altered, Arc<AtomicUsize>) {
+    let sealed_len = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&sealed_len);
+    let store = Altered::of(inner).on_commit(move |batch| {
+        check(batch, &counted);
+        Ok(())
+    });
+    (store, sealed_len)
 }
 
-impl Watched {
-    fn check(&self, batch: &WriteBatch) {
-        for op in &batch.ops {
-            let Op::Put(key, _) = op else { continue };
-            // Notes are in the clear.
-            if matches!(key.as_bytes(), [0, 0x10..=0x1f, ..]) {
-                continue;
-            }
-            let row = RowKey::parse(key.as_bytes());
-            let fence = if row.is_data() {
-                let rest = row.scope_account().map_or(Vec::new(), |id| [id.as_bytes(), &[0]].concat());
-                RowKey { tenant: row.tenant.clone(), kind: Kind::Keyring, rest }.bytes()
-            } else if matches!(row.kind, Kind::Keyring | Kind::Job | Kind::KeyJob | Kind::Slot) {
-                vec![0, 3]
-            } else {
-                continue;
-            };
-            let fence = Key::from(fence);
-            let expected = batch.expect.iter().find(|(key, _)| *key == fence).map(|(_, expect)| *expect);
-            let made_here = batch.ops.iter().any(|op| *op.key() == fence);
-            let holds = matches!(expected, Some(Expect::Revision(_)))
-                || (expected == Some(Expect::Absent) && made_here);
-            assert!(holds, "{row:?} was sealed without its fence");
-            self.sealed_len.fetch_add(1, Ordering::Relaxed);
+fn check(batch: &WriteBatch, sealed_len: &AtomicUsize) {
+    for op in &batch.ops {
+        let Op::Put(key, _) = op else { continue };
+        // Notes are in the clear.
+        if matches!(key.as_bytes(), [0, 0x10..=0x1f, ..]) {
+            continue;
         }
-    }
-}
-
-#[async_trait]
-impl Store for Watched {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.inner.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.check(&batch);
-        self.inner.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
+        let row = RowKey::parse(key.as_bytes());
+        let fence = if row.is_data() {
+            let rest = row.scope_account().map_or(Vec::new(), |id| [id.as_bytes(), &[0]].concat());
+            RowKey { tenant: row.tenant.clone(), kind: Kind::Keyring, rest }.bytes()
+        } else if matches!(row.kind, Kind::Keyring | Kind::Job | Kind::KeyJob | Kind::Slot) {
+            vec![0, 3]
+        } else {
+            continue;
+        };
+        let fence = Key::from(fence);
+        let expected = batch.expect.iter().find(|(key, _)| *key == fence).map(|(_, expect)| *expect);
+        let made_here = batch.ops.iter().any(|op| *op.key() == fence);
+        let holds =
+            matches!(expected, Some(Expect::Revision(_))) || (expected == Some(Expect::Absent) && made_here);
+        assert!(holds, "{row:?} was sealed without its fence");
+        sealed_len.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -76,8 +57,7 @@ impl Store for Watched {
 fn every_batch_that_seals_a_row_expects_the_fence_of_its_key() {
     let base = furnished();
     for verb in verbs() {
-        let sealed_len = Arc::default();
-        let store = Watched { inner: load(&base), sealed_len: Arc::clone(&sealed_len) };
+        let (store, sealed_len) = watched(load(&base));
         let vault = open(store);
         for _ in 0..2 {
             drop(block_on(verb.run(org(&vault))));
@@ -104,8 +84,7 @@ fn every_batch_of_an_org_that_is_restored_expects_the_fence_of_its_keys() {
     }
     let mut file = Vec::new();
     block_on(source.backup_org(id, unlock(), &mut file, |_| ())).unwrap();
-    let sealed_len = Arc::default();
-    let store = Watched { inner: load(&rows(&empty().0)), sealed_len: Arc::clone(&sealed_len) };
+    let (store, sealed_len) = watched(load(&rows(&empty().0)));
     let mut backup = block_on(Backup::open(Cursor::new(file), unlock())).unwrap();
     block_on(backup.restore_org(id, &open(store), |_| ())).unwrap();
     assert!(sealed_len.load(Ordering::Relaxed) > 1_400);

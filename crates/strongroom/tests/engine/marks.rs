@@ -6,11 +6,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::thread;
 
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{
-    Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom::store::{Store, StoreError, StoreErrorKind, WriteBatch};
 use strongroom::{
     Backup, DataKeys, Error, Mark, RawKey, RootRotation, Scope, Unlock, VarFormat, VariableDefinition, Vault,
     VaultOptions, WrongStore,
@@ -19,6 +16,7 @@ use strongroom_memory::MemoryStore;
 
 use crate::common::{TestClock, org_of, run, unlock, vault};
 use crate::put_back::OldNumbers;
+use crate::rig::Altered;
 
 fn expecting(mark: Mark) -> VaultOptions {
     VaultOptions::default().expect_at_least(mark)
@@ -170,11 +168,11 @@ fn a_store_that_takes_no_writes_is_checked_and_left_as_it_is() {
         let vault = vault(store.clone(), VaultOptions::default()).await?;
         let before = store.rows(&[]).await;
         let mark = vault.mark().await?;
-        let opened = expecting(mark).open(ReadOnly(store.clone()), unlock()).await?;
+        let opened = expecting(mark).open(read_only(&store), unlock()).await?;
         assert!(opened.mark().await.is_err());
-        is_fresh(ReadOnly(store.clone()), mark).await?;
+        is_fresh(read_only(&store), mark).await?;
         store.put(before).await;
-        assert!(matches!(is_fresh(ReadOnly(store), mark).await, Err(Error::RolledBack { .. })));
+        assert!(matches!(is_fresh(read_only(&store), mark).await, Err(Error::RolledBack { .. })));
         Ok(())
     });
 }
@@ -204,24 +202,7 @@ fn slots_may_change_and_an_org_be_restored_while_marks_are_made() {
 }
 
 /// A store that takes no writes.
-#[derive(Debug)]
-struct ReadOnly(OldNumbers);
-
-#[async_trait]
-impl Store for ReadOnly {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.0.read(request).await
-    }
-
-    async fn commit(&self, _: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Unsupported, "it takes no writes"))
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+fn read_only(store: &OldNumbers) -> Altered {
+    let refuse = |_: &mut WriteBatch| Err(StoreError::new(StoreErrorKind::Unsupported, "it takes no writes"));
+    Altered::of(store.clone()).on_commit(refuse)
 }

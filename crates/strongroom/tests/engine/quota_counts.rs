@@ -5,55 +5,31 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use strongroom::store::{Capabilities, Committed, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
 use strongroom::{Org, Quota, Quotas, VaultOptions};
 use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, unlock, vault, workflow};
 use crate::quotas::{assert_refused, furnish, reopen};
+use crate::rig::Altered;
 
-/// A store in memory that counts the ranges that are read. It counts as one engine's own.
-#[derive(Debug, Clone, Default)]
-struct CountingStore {
-    inner: Arc<MemoryStore>,
-    scans: Arc<AtomicUsize>,
-}
-
-impl CountingStore {
-    fn scans_len(&self) -> usize {
-        self.scans.load(Ordering::Relaxed)
-    }
-}
-
-#[async_trait]
-impl Store for CountingStore {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        self.scans.fetch_add(request.scans.len(), Ordering::Relaxed);
-        self.inner.read(request).await
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        self.inner.commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
+/// A store in memory, and the number of ranges that were read of it. It counts as one engine's own.
+fn counting() -> (Altered, impl Fn() -> usize) {
+    let scans = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&scans);
+    let store = Altered::of(MemoryStore::new()).on_read(move |request, _| {
+        scans.fetch_add(request.scans.len(), Ordering::Relaxed);
+    });
+    (store, move || counted.load(Ordering::Relaxed))
 }
 
 #[test]
 fn a_store_of_one_engine_is_counted_once_and_never_for_an_update() {
     run(async {
-        let store = CountingStore::default();
+        let (store, scans) = counting();
         let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
         furnish(&org).await?.upsert_credential("1", "v").await?;
         let org = org_of(&VaultOptions::default().open(store.clone(), unlock()).await?);
-        let (a, scans) = (org.account(id("a")), || store.scans_len());
+        let a = org.account(id("a"));
         let before = scans();
         a.upsert_credential("1", "w").await?;
         assert_eq!(scans(), before);
@@ -92,7 +68,7 @@ fn an_org_of_many_rows_is_counted_bit_by_bit_and_then_held_to_its_quotas() {
 #[test]
 fn a_write_that_adds_much_counts_much_of_an_org_and_one_that_adds_little_counts_little() {
     run(async {
-        let store = CountingStore::default();
+        let (store, scans) = counting();
         let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
         furnish(&org).await?;
         for index in 0..1_500 {
@@ -100,9 +76,9 @@ fn a_write_that_adds_much_counts_much_of_an_org_and_one_that_adds_little_counts_
         }
         let counted_for = async |len: usize| {
             let org = org_of(&VaultOptions::default().open(store.clone(), unlock()).await?);
-            let before = store.scans_len();
+            let before = scans();
             org.set_value("V1", workflow(&len.to_string()), "x".repeat(len)).await?;
-            Ok::<_, strongroom::Error>(store.scans_len() - before)
+            Ok::<_, strongroom::Error>(scans() - before)
         };
         let (little, much) = (counted_for(1).await?, counted_for(60_000).await?);
         assert!(0 < little && 3 * little < much, "{little} and {much} ranges");
@@ -113,7 +89,7 @@ fn a_write_that_adds_much_counts_much_of_an_org_and_one_that_adds_little_counts_
 #[test]
 fn what_an_account_held_when_the_vault_was_opened_counts() {
     run(async {
-        let store = CountingStore::default();
+        let (store, _) = counting();
         let a = furnish(&org_of(&vault(store.clone(), VaultOptions::default()).await?)).await?;
         a.set_value("V0", "v").await?;
         a.set_value("V1", "v").await?;
@@ -127,13 +103,13 @@ fn what_an_account_held_when_the_vault_was_opened_counts() {
 #[test]
 fn an_account_that_has_nothing_yet_is_not_counted() {
     run(async {
-        let store = CountingStore::default();
+        let (store, scans) = counting();
         let org: Org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
         furnish(&org).await?;
-        let before = store.scans_len();
+        let before = scans();
         org.create_account(id("b")).with_credential("k", "v").await?;
         org.account(id("c")).set_value("V0", "v").await?;
-        assert_eq!(store.scans_len(), before);
+        assert_eq!(scans(), before);
         Ok(())
     });
 }

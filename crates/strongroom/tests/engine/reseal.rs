@@ -16,7 +16,7 @@ use strongroom_conformance::{Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, org, rows, sound,
+    Altered, Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, org, rows, sound,
     stop_after_first_commit, text, unlock, verbs, view,
 };
 
@@ -277,7 +277,7 @@ fn a_new_vault_that_is_cut_short_at_any_commit_is_finished_with_the_same_key() {
     let file = whole(&vault);
     let stops = RefCell::new(Vec::new());
     let commits_len = crash_at_every_commit(
-        async || Small::default(),
+        async || Altered::small(MemoryStore::new()),
         async |store| drop(as_new(&file, unlock(), store).await),
         async |stop, store| stops.borrow_mut().push((stop, store)),
     );
@@ -312,7 +312,7 @@ fn an_org_that_is_cut_short_at_any_commit_goes_on() {
         opened(&file, other()).await.restore_org(id(), &target, |_| ()).await
     };
     let commits_len = crash_at_every_commit(
-        async || Small(crate::rig::fill(&target).await),
+        async || Altered::small(crate::rig::fill(&target).await),
         async |store| drop(restore(store).await),
         async |stop, store| stops.borrow_mut().push((stop, store)),
     );
@@ -390,34 +390,4 @@ fn an_org_whose_names_changed_hands_all_the_time_comes_as_a_new_vault() {
         assert!(block_on(org(&new).definition(id)).unwrap().is_some());
     }
     assert_eq!(block_on(new.verify()).unwrap().unverifiable, 0);
-}
-
-/// A store in memory with batches of at most 20 operations.
-#[derive(Debug, Default)]
-struct Small(Arc<MemoryStore>);
-
-#[async_trait::async_trait]
-impl Store for Small {
-    async fn read(
-        &self,
-        request: &strongroom::store::ReadBatch,
-    ) -> Result<strongroom::store::ReadSet, strongroom::store::StoreError> {
-        (*self.0).read(request).await
-    }
-
-    async fn commit(
-        &self,
-        batch: Arc<strongroom::store::WriteBatch>,
-    ) -> Result<strongroom::store::Committed, strongroom::store::StoreError> {
-        batch.check(&self.capabilities())?;
-        (*self.0).commit(batch).await
-    }
-
-    fn capabilities(&self) -> strongroom::store::Capabilities {
-        (*self.0).capabilities().with_batch_max(20, 1 << 20)
-    }
-
-    async fn close(&self) -> Result<(), strongroom::store::StoreError> {
-        (*self.0).close().await
-    }
 }

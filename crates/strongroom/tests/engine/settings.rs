@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_executor::block_on;
-use strongroom::store::{
-    Capabilities, Committed, Key, ReadBatch, ReadSet, RowRevision, Store, StoreError, WriteBatch,
-};
+use strongroom::store::{Capabilities, Key, RowRevision, Store};
 use strongroom::{Backup, Error, RootRotation, Scope, Settings, Vault, VaultOptions};
 use strongroom_memory::MemoryStore;
 
-use crate::rig::{Hooked, Kind, Point, RowKey, furnished, load, open, org, rows, sound, unlock, verbs};
+use crate::rig::{
+    Altered, Hooked, Kind, Point, RowKey, furnished, load, open, org, rows, sound, unlock, verbs,
+};
 
 fn keep_generations(vault: &Vault) {
     block_on(vault.change_settings(|settings| settings.generations = true)).unwrap();
@@ -106,8 +106,7 @@ fn a_header_that_is_put_back_hides_no_settings_from_who_reads_the_store_row() {
     ];
     for look in looks {
         let store = load(&furnished());
-        let fixed = FixedHeader { inner: Arc::clone(&store), revision: Arc::default() };
-        let vault = open(fixed);
+        let vault = open(with_fixed_header(Arc::clone(&store)));
         block_on(open(Arc::clone(&store)).change_settings(|settings| settings.audit = true)).unwrap();
         look(&vault);
         block_on(org(&vault).set_value("V", Scope::Org, "after")).unwrap();
@@ -117,42 +116,19 @@ fn a_header_that_is_put_back_hides_no_settings_from_who_reads_the_store_row() {
 }
 
 /// A store that shows the header at the revision at which it was first read, whatever becomes of it.
-#[derive(Debug)]
-struct FixedHeader {
-    inner: Arc<MemoryStore>,
-    revision: Arc<std::sync::OnceLock<RowRevision>>,
-}
-
-impl FixedHeader {
-    fn is_header(key: &Key) -> bool {
-        RowKey::parse(key.as_bytes()).kind == Kind::Header
-    }
-}
-
-#[async_trait::async_trait]
-impl Store for FixedHeader {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        let mut set = (*self.inner).read(request).await?;
-        let headers = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| Self::is_header(key));
+fn with_fixed_header(store: Arc<MemoryStore>) -> Altered {
+    let is_header = |key: &Key| RowKey::parse(key.as_bytes()).kind == Kind::Header;
+    let revision = OnceLock::<RowRevision>::new();
+    let store = Altered::of(store).declared(Capabilities::with_sharing).on_read(move |request, set| {
+        let headers = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| is_header(key));
         for row in headers.filter_map(|(_, row)| row.as_mut()) {
-            row.revision = *self.revision.get_or_init(|| row.revision);
+            row.revision = *revision.get_or_init(|| row.revision);
         }
-        Ok(set)
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        let mut batch = (*batch).clone();
-        batch.expect.retain(|(key, _)| !Self::is_header(key));
-        (*self.inner).commit(Arc::new(batch)).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities().with_sharing()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
+    });
+    store.on_commit(move |batch| {
+        batch.expect.retain(|(key, _)| !is_header(key));
         Ok(())
-    }
+    })
 }
 
 #[test]

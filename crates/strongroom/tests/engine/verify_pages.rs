@@ -6,11 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use futures_executor::block_on;
-use strongroom::store::{
-    Capabilities, Committed, Key, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
-};
+use strongroom::store::{Key, Store as _, StoreErrorKind, WriteBatch};
 use strongroom::{
     Cause, Error, FormatChange, NewValue, OnMismatch, RowName, Scope, VarFormat, VariableDefinition, Vault,
     Verification,
@@ -20,8 +17,8 @@ use strongroom_memory::MemoryStore;
 
 use crate::audit_kept::{HOUR, Kept};
 use crate::rig::{
-    Kind, Paged, RowKey, base, flip, furnished, load, of_workflow, open, org, rows, stop_after_first_commit,
-    unlock,
+    Altered, Kind, Paged, RowKey, base, flip, furnished, load, of_workflow, open, org, rows,
+    stop_after_first_commit, unlock,
 };
 
 const VALUES: usize = 150;
@@ -123,10 +120,15 @@ fn a_finding_names_its_definition_whatever_page_of_names_that_is_on() {
 
 #[test]
 fn a_page_that_is_empty_and_claims_more_fails_a_verification() {
-    let store = Arc::new(Emptied { inner: paged(), is_on: AtomicBool::new(false) });
-    let vault = open(Arc::clone(&store));
+    let is_on = Arc::new(AtomicBool::new(false));
+    let emptied = Arc::clone(&is_on);
+    let vault = open(Altered::of(paged()).on_read(move |_, set| {
+        if emptied.load(Ordering::SeqCst) {
+            set.scans.iter_mut().for_each(|page| (page.rows, page.more) = (Vec::new(), true));
+        }
+    }));
     let mut check = vault.verification();
-    store.is_on.store(true, Ordering::SeqCst);
+    is_on.store(true, Ordering::SeqCst);
     let failed = block_on(check.step()).unwrap_err();
     assert!(matches!(failed, Error::Store(error) if error.kind() == StoreErrorKind::Corrupt));
 }
@@ -180,8 +182,13 @@ fn a_row_that_is_deleted_before_it_is_read_again_is_gone_and_no_finding() {
         let mut rows = whole.clone();
         // Nobody can read it, and what it says of itself is as it was.
         flip(rows.entry(key.clone()).or_insert_with(|| b"junk".to_vec()), usize::MAX, 0);
-        let store = Deleted { inner: load(&rows), key: key.as_slice().into() };
-        let report = block_on(open(Arc::new(store)).verify_against(checkpoint.as_slice())).unwrap();
+        // Whoever scans is shown it, and whoever looks it up is not.
+        let deleted = Key::from(key.as_slice());
+        let store = Altered::of(load(&rows)).on_read(move |request, set| {
+            let found = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| **key == deleted);
+            found.for_each(|(_, row)| *row = None);
+        });
+        let report = block_on(open(store).verify_against(checkpoint.as_slice())).unwrap();
         assert!(report.is_clean(), "{report}");
         let asked: Vec<_> = report.questions.iter().map(|asked| (asked.path.row, &asked.cause)).collect();
         let gone = [(RowName::Record, &Cause::Gone)];
@@ -200,63 +207,4 @@ fn an_export_of_an_audit_has_the_events_of_every_page() {
     let digest = block_on(org(&vault.unwrap()).export_audit(&mut lines)).unwrap();
     assert_eq!(digest.lacks(), [""; 0]);
     assert_eq!(String::from_utf8(lines).unwrap().lines().count(), kept.events().len());
-}
-
-/// A store that, once switched on, returns pages that hold no row and claim that there are more.
-#[derive(Debug)]
-struct Emptied {
-    inner: Arc<MemoryStore>,
-    is_on: AtomicBool,
-}
-
-#[async_trait]
-impl Store for Emptied {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        let mut set = (*self.inner).read(request).await?;
-        if self.is_on.load(Ordering::SeqCst) {
-            set.scans.iter_mut().for_each(|page| (page.rows, page.more) = (Vec::new(), true));
-        }
-        Ok(set)
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        (*self.inner).commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        (*self.inner).close().await
-    }
-}
-
-/// A store that shows a row to whoever scans, and not to whoever looks it up.
-#[derive(Debug)]
-struct Deleted {
-    inner: Arc<MemoryStore>,
-    key: Key,
-}
-
-#[async_trait]
-impl Store for Deleted {
-    async fn read(&self, request: &ReadBatch) -> Result<ReadSet, StoreError> {
-        let mut set = (*self.inner).read(request).await?;
-        let found = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| **key == self.key);
-        found.for_each(|(_, row)| *row = None);
-        Ok(set)
-    }
-
-    async fn commit(&self, batch: Arc<WriteBatch>) -> Result<Committed, StoreError> {
-        (*self.inner).commit(batch).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (*self.inner).capabilities()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        (*self.inner).close().await
-    }
 }

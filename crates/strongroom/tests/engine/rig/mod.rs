@@ -10,6 +10,7 @@
     reason = "each test program uses a part of it, and a test fails by panicking"
 )]
 
+mod altered;
 mod audit;
 mod hooked;
 mod paged;
@@ -31,6 +32,7 @@ use strongroom::{
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
+pub(crate) use altered::Altered;
 pub(crate) use audit::audit;
 pub(crate) use hooked::{Hooked, Point};
 pub(crate) use paged::Paged;
