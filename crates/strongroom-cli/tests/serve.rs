@@ -225,6 +225,27 @@ fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
     assert!(!shell.store().exists());
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn nothing_is_connected_to_a_server_that_still_waits_for_its_database() {
+    let shell = Shell::new();
+    shell.write("root.key", "07".repeat(32));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut waits = shell
+        .command(&["--store", "postgres://u@%2Fnowhere/d", "--root-key-file", "root.key"])
+        .args(["serve", "--listen", &free])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(waits.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    let connected = std::net::TcpStream::connect(&free).map_err(|error| error.kind());
+    waits.kill().unwrap();
+    waits.wait().unwrap();
+    assert!(said.contains("waiting up to"), "{said}");
+    assert_eq!(connected.unwrap_err(), std::io::ErrorKind::ConnectionRefused);
+}
+
 #[test]
 fn a_served_store_that_shows_no_socket_is_6_and_the_server_can_be_asked() {
     let shell = Shell::new();

@@ -20,7 +20,7 @@ use strongroom::{Error, ErrorKind, Store, Vault};
 use strongroom_http::Tls;
 use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth, WhenFull};
 use strongroom_socket::DoorStore;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -201,12 +201,8 @@ async fn serve(
     output: &Output,
 ) -> Result<(), Failure> {
     let (listen, limits) = (config.listen, config.limits.limits()?);
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        failed(&format!("the server cannot listen on {listen}"), &error)
-            .next("name another address with --listen")
-    })?;
-    let address = listener.local_addr().map_err(|error| failed("the server has no address", &error))?;
-    if tls.is_none() && !address.ip().is_loopback() {
+    let socket = take_address(listen)?;
+    if tls.is_none() && !listen.ip().is_loopback() {
         output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
     let (metrics, health) = (Metrics::new(), StoreHealth::default());
@@ -238,7 +234,7 @@ async fn serve(
     let jobs = tokio::spawn(finish_jobs(service.clone()));
     let served = async {
         tokio::select! {
-            served = serve_vault(&session, started, (listener, address, tls), service, stop, output) => served,
+            served = serve_vault(&session, started, (socket, tls), service, stop, output) => served,
             () = keep_marks(&served_vault, &mut mark, output) => Ok(()),
         }
     };
@@ -250,6 +246,20 @@ async fn serve(
     // With its present root key.
     session.vault = served_vault.vault();
     session.finish(served, output).await
+}
+
+/// Takes the address before anything else, so that one that is taken is told before a vault is made. Nothing listens on
+/// it until requests can be answered: a connection would be accepted and then wait, which no probe understands.
+fn take_address(listen: SocketAddr) -> Result<TcpSocket, Failure> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let taken = socket.and_then(|socket| {
+        // As any listener: connections of a server that has just ended may still be closing.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        Ok(socket)
+    });
+    taken.map_err(|error| cannot_listen(&listen, &error))
 }
 
 /// Opens the store. Waits for a store on a server that does not answer yet, as when both are started together.
@@ -300,7 +310,7 @@ fn reopening(
 async fn serve_vault(
     session: &Session,
     started: Option<KeyPlace>,
-    (listener, address, tls): (TcpListener, SocketAddr, Option<Tls>),
+    (socket, tls): (TcpSocket, Option<Tls>),
     service: Service,
     stop: impl Future<Output = ()>,
     output: &Output,
@@ -314,6 +324,8 @@ async fn serve_vault(
         }
         None => first_run::find(&session.org, &store_id).await?,
     };
+    let address = socket.local_addr().map_err(|error| failed("the server has no address", &error))?;
+    let listener = socket.listen(QUEUED_MAX).map_err(|error| cannot_listen(&address, &error))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     Ready::new((scheme, address), service.has_console(), contents).announce(&session.org, output)?;
     listen(listener, service, tls, stop).await;
@@ -436,6 +448,11 @@ fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
+fn cannot_listen(address: &SocketAddr, error: &io::Error) -> Failure {
+    failed(&format!("the server cannot listen on {address}"), error)
+        .next("name another address with --listen")
+}
+
 fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
@@ -451,6 +468,8 @@ const JOBS_INTERVAL: Duration = Duration::from_secs(30);
 const NOTHING_TO_READ: &str = "SIGHUP is ignored: there is no certificate to read again";
 /// About 3 MB.
 const READ_NOTES_MAX: usize = 10_000;
+/// How many connections the system keeps until they are accepted: as many as for any listener of the runtime.
+const QUEUED_MAX: u32 = 1_024;
 /// For a database that is started together with the server.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_secs(1);
