@@ -67,7 +67,7 @@ fn a_certificate_file_that_is_gone_is_named_in_the_log() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_said_to_be_so() {
+fn a_certificate_that_has_expired_is_said_to_be_so_with_its_file() {
     let shell = Shell::new();
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -78,7 +78,9 @@ fn a_certificate_that_has_expired_is_said_to_be_so() {
     certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
     shell.write("server.pem", certificate.signed_by(&own, &issuer).unwrap().pem());
     shell.write("server.key", own.serialize_pem());
-    let server = Server::start(&shell, &["--tls-certificate", "server.pem", "--tls-key", "server.key"]);
+    let (log, certified) =
+        (shell.path("log"), ["--tls-certificate", "server.pem", "--tls-key", "server.key"]);
+    let server = Server::start_with_log(&shell, &certified, std::fs::File::create(&log).unwrap().into());
     let url = server.text("url");
     let ran = shell.run(&[
         "--url",
@@ -91,4 +93,7 @@ fn a_certificate_that_has_expired_is_said_to_be_so() {
     ]);
     assert!(ran.code == 6 && ran.stderr.contains("has expired"), "{}", ran.stderr);
     server.stop();
+    let said = std::fs::read_to_string(&log).unwrap();
+    let line = said.lines().find(|line| line.contains("has expired")).unwrap();
+    assert!(line.contains("server.pem") && line.contains("2001-01-01"), "{line}");
 }

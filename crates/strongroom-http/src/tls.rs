@@ -99,19 +99,20 @@ impl Tls {
 
     fn warn_of_expiry(&self) {
         let (Certified { not_before, not_after, .. }, now) = (self.current.get(), SystemTime::now());
+        let file = self.certificates.display();
         if not_before > now {
             let not_before = humantime::format_rfc3339_seconds(not_before);
-            tracing::error!(%not_before, "the certificate is not valid yet");
+            tracing::error!(%file, %not_before, "the certificate is not valid yet");
         }
         let left = not_after.duration_since(now);
         let not_after = humantime::format_rfc3339_seconds(not_after);
         match left {
             Ok(left) if left > EXPIRES_SOON => {}
             Ok(_) => {
-                tracing::warn!(%not_after, "the certificate expires soon: renew it, and have it read again");
+                tracing::warn!(%file, %not_after, "the certificate expires soon: {RENEW}");
             }
             Err(_) => {
-                tracing::error!(%not_after, "the certificate has expired: renew it, and have it read again");
+                tracing::error!(%file, %not_after, "the certificate has expired, and is served: {RENEW}");
             }
         }
     }
@@ -167,6 +168,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+const RENEW: &str = "renew it, and have it read again";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As long before its end as an authority that certifies for 90 days recommends renewal.
 const EXPIRES_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
