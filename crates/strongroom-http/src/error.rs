@@ -1,6 +1,7 @@
 //! The response to a request that failed: one envelope, whatever the cause, which never echoes a submitted value.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -25,6 +26,9 @@ pub(crate) struct Failure {
     retry_after: Option<Duration>,
     /// Whether it names a row, which may be one that was not requested.
     names_row: bool,
+    /// The error behind a refusal that later passes, for the log line of the request: one line of its own for each
+    /// would flood the log in an outage.
+    cause: Option<Arc<str>>,
 }
 
 /// Which field of the envelope names the code: `error`, or `error_code` in the 404s of three calls.
@@ -64,8 +68,16 @@ pub(crate) struct ControlErrorBody<'a> {
 impl Failure {
     /// Without a reason of its own, it has the most common one for its status.
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        let (field, message) = (CodeField::Error, message.into());
-        Self { status, code, field, message, reason: usual(status), retry_after: None, names_row: false }
+        Self {
+            status,
+            code,
+            field: CodeField::Error,
+            message: message.into(),
+            reason: usual(status),
+            retry_after: None,
+            names_row: false,
+            cause: None,
+        }
     }
 
     pub(crate) fn because(self, reason: Reason) -> Self {
@@ -127,8 +139,7 @@ impl Failure {
             return Self::root_rotated();
         }
         if matches!(error, Error::Retired) {
-            tracing::warn!(%error, "a request failed");
-            return Self::moved();
+            return Self::moved().caused_by(error);
         }
         if matches!(error, Error::RotationUnderway | Error::Slot(_)) && error.kind() != ErrorKind::NotFound {
             // The operator who reads it is the one to act.
@@ -136,13 +147,18 @@ impl Failure {
         }
         let found = ErrorStatus::of(error);
         let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if status.is_server_error() {
-            log_failed(error);
-        }
         if status == StatusCode::INSUFFICIENT_STORAGE {
-            return Self::disk_full();
+            return Self::disk_full().caused_by(error);
         }
         let failure = Self::new(status, found.code, error.to_string());
+        let failure = match status {
+            StatusCode::SERVICE_UNAVAILABLE => failure.caused_by(error),
+            status if status.is_server_error() => {
+                log_failed(error);
+                failure
+            }
+            _ => failure,
+        };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(|| Duration::from_secs(1));
         let names_row = matches!(
             error,
@@ -228,6 +244,15 @@ impl Failure {
         let code = ErrorCode::InternalServerError;
         let failure = Self::new(StatusCode::INSUFFICIENT_STORAGE, code, message);
         Self { retry_after: Some(Duration::from_secs(1)), ..failure }
+    }
+
+    fn caused_by(self, error: &Error) -> Self {
+        Self { cause: Some(error.to_string().into()), ..self }
+    }
+
+    /// The error of the vault or its store behind a refusal that may pass by itself.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// Whether the root key was rotated elsewhere, and this process does not have it yet.
@@ -346,8 +371,7 @@ impl From<Error> for Failure {
             return Self::root_rotated();
         }
         if matches!(error, Error::Retired) {
-            tracing::warn!(%error, "a request failed");
-            return Self::moved();
+            return Self::moved().caused_by(&error);
         }
         let found = ErrorStatus::of(&error);
         match found.status {
@@ -356,14 +380,8 @@ impl From<Error> for Failure {
                 log_failed(&error);
                 Self::internal().because(Reason::of(&error))
             }
-            503 => {
-                tracing::warn!(%error, "a request could not be served now");
-                Self::overloaded()
-            }
-            507 => {
-                tracing::error!(%error, "a write found the disk full");
-                Self::disk_full()
-            }
+            503 => Self::overloaded().caused_by(&error),
+            507 => Self::disk_full().caused_by(&error),
             404 => Self::absent(Reason::of(&error), message(&error)),
             _ => Self::bad_request(message(&error)).because(Reason::of(&error)),
         }

@@ -109,7 +109,11 @@ async fn admit(
     // Dropping the future is safe: a write that is cut off is applied or not applied, never half.
     match tokio::time::timeout(service.inner.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,
-        Err(_) => Failure::overloaded().into_response(),
+        Err(_) => {
+            // The store may hang.
+            service.watch_outage();
+            Failure::overloaded().into_response()
+        }
     }
 }
 
@@ -156,10 +160,14 @@ impl Seen {
             headers.insert(REQUEST_ID, id);
         }
         let status = response.status();
+        let error = response.extensions().get().and_then(Failure::cause);
+        if error.is_some() {
+            service.watch_outage();
+        }
         service.inner.metrics.answered(&self.method, self.route, status.as_u16(), time);
         #[cfg(feature = "otel")]
         self.trace.end(status);
-        span.in_scope(|| tracing::info!(status = status.as_u16(), micros = micros(time), "answered"));
+        span.in_scope(|| tracing::info!(status = status.as_u16(), micros = micros(time), error, "answered"));
         response
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     probed: tokio::sync::Mutex<Option<Probe>>,
     /// The result of the last probe, for the log.
     unready: AtomicBool,
+    /// Whether a task probes until the service is ready.
+    watched: AtomicBool,
     pub(crate) health: StoreHealth,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) limits: Limits,
@@ -149,14 +151,14 @@ impl Service {
         match checked {
             Ok(Ok(())) => {
                 if !was_ready {
-                    tracing::warn!("the store can be read and written again: the service is ready");
+                    tracing::warn!("the vault can be read and written again: the service is ready");
                 }
                 Ok(())
             }
             Ok(Err(failure)) => {
                 if was_ready {
-                    let why = failure.message();
-                    tracing::warn!(%why, "the store cannot be read or written: the service is not ready");
+                    let why = failure.cause().unwrap_or(failure.message());
+                    tracing::warn!(%why, "the vault cannot be read or written: the service is not ready");
                 }
                 Err(failure)
             }
@@ -168,6 +170,27 @@ impl Service {
                 Err(Failure::overloaded())
             }
         }
+    }
+
+    /// After a request that the vault or its store refused: probes until the service is ready, so that the log says
+    /// once when an outage begins and once when it ends, even if nothing asks `/readyz`.
+    pub(crate) fn watch_outage(&self) {
+        // Relaxed: it only prevents a second task at the same time.
+        if self.inner.watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // It keeps no service alive that its host has dropped.
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            while let Some(service) = inner.upgrade().map(|inner| Self { inner }) {
+                if service.is_draining() || service.check_ready().await.is_ok() {
+                    service.inner.watched.store(false, Ordering::Relaxed);
+                    return;
+                }
+                drop(service);
+                tokio::time::sleep(PROBE_EVERY).await;
+            }
+        });
     }
 
     /// Reads a record that nobody writes, of an org that does not exist, so that the read goes to the store, past every
@@ -256,13 +279,17 @@ impl Service {
     }
 
     async fn write_until_none_is_left(self) {
+        let mut said = false;
         loop {
             tokio::time::sleep(WRITE_NOTES_EVERY).await;
             if let Err(error) = self.write_read_notes().await {
                 if matches!(error, Error::RootRotated) {
                     self.take_up_root();
                 }
-                tracing::warn!(%error, "reads were not noted in the audit yet");
+                // Once: they are tried again each second.
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "reads were not noted in the audit yet");
+                }
             }
             if !self.inner.read_notes.as_ref().is_some_and(ReadNotes::is_any_left) {
                 return;
@@ -412,6 +439,7 @@ impl ServiceOptions {
             reopening: Reopening { open: reopen, under_way: AtomicBool::new(false) },
             probed: tokio::sync::Mutex::default(),
             unready: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             health,
             clock,
             limits,
