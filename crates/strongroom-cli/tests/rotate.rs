@@ -7,6 +7,8 @@ mod shell;
 use futures_executor::block_on;
 use serde_json::Value;
 use shell::Shell;
+#[cfg(unix)]
+use shell::server::Server;
 use strongroom::store::{KeyRange, ReadBatch, Scan, Store as _};
 use strongroom::{DataKeys, KeyJob, Unlock, Vault};
 use strongroom_redb::RedbStore;
@@ -343,6 +345,29 @@ fn a_second_new_root_key_waits_for_the_first_ones_job() {
     assert_eq!(shell.json(&["job", "run", &id])["outcome"], "finished");
     shell.ok(&["rotate", "root"]);
     assert_reads(&shell, &[]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_whose_key_slot_was_dropped_says_so_until_its_key_file_is_replaced() {
+    let shell = Shell::new();
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &[], log.into());
+    let own = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    shell.ok(&["slot", "add", "--new-root-key-file", "new.key"]);
+    let ran = shell.run(&["rotate", "root", "--root-key-file", "new.key", "--drop", &own]);
+    assert!(ran.code == 0 && ran.stderr.contains("until its key file is replaced"), "{}", ran.stderr);
+    let ready = || server.send("GET", "/readyz", &[], "");
+    let (status, body) = ready();
+    assert!(status == 503 && body["message"].as_str().unwrap().contains("root key"), "{body}");
+    std::fs::copy(shell.path("new.key"), shell.key()).unwrap();
+    while ready().0 == 503 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(server.stop(), 0);
+    let said = std::fs::read_to_string(shell.path("log")).unwrap();
+    let lines = |part: &str| said.lines().filter(|line| line.contains(part)).count();
+    assert_eq!((lines("replace the key"), lines("was opened with the new one")), (1, 1), "{said}");
 }
 
 #[test]

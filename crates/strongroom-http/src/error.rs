@@ -212,7 +212,7 @@ impl Failure {
 
     /// 503: the vault is being opened with the root key that another process gave it.
     fn root_rotated() -> Self {
-        Self::overloaded().because(Reason::RootRotated)
+        Self { message: ROOT_ROTATED.into(), ..Self::overloaded().because(Reason::RootRotated) }
     }
 
     /// 503: the vault was moved to another store, and only another service takes writes.
@@ -446,5 +446,7 @@ fn message(error: &Error) -> Cow<'static, str> {
 /// The refusal for a narrowed key if a row cannot be read.
 pub(crate) const UNREADABLE: &str =
     "A row that this call needs cannot be read; a key that is not narrowed is shown which one";
+const ROOT_ROTATED: &str = "The root key of the vault was rotated: the service goes on by itself once its own key \
+                            opens the new one";
 const MOVED: &str = "The vault was moved to another store: its writes go to the service of that store";
 const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

@@ -66,7 +66,7 @@ pub enum Reason {
     Busy,
     /// The vault was moved to another store.
     Moved,
-    /// The root key was rotated elsewhere, and is being taken up.
+    /// The root key was rotated elsewhere, and the service does not have the new one yet.
     RootRotated,
     /// The vault or the org is locked.
     Locked,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 #[cfg(feature = "tls")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
@@ -91,6 +91,8 @@ type Reopen = dyn Fn() -> Pin<Box<dyn Future<Output = Result<Vault, Error>> + Se
 struct Reopening {
     open: Option<Box<Reopen>>,
     under_way: AtomicBool,
+    /// Why it last failed, as the log has it: it is tried again and again.
+    said: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Reopening {
@@ -238,7 +240,12 @@ impl Service {
         tokio::spawn(async move {
             let inner = &service.inner;
             let Some(open) = &inner.reopening.open else { return };
-            match open().await {
+            let opened = open().await;
+            let failed = opened.as_ref().err().map(ToString::to_string);
+            let said = &inner.reopening.said;
+            let said =
+                std::mem::replace(&mut *said.lock().unwrap_or_else(PoisonError::into_inner), failed.clone());
+            match opened {
                 Ok(vault) => {
                     *inner.vault.write().unwrap_or_else(PoisonError::into_inner) = vault;
                     // They hold the vault opened with the old root key.
@@ -249,7 +256,13 @@ impl Service {
                     );
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the vault could not be opened with its new root key");
+                    if said != failed {
+                        tracing::error!(
+                            %error,
+                            "the root key was rotated elsewhere, and the vault could not be opened with the new \
+                             one: if the slot of this service's key was dropped, replace the key"
+                        );
+                    }
                     tokio::time::sleep(REOPEN_PAUSE).await;
                 }
             }
@@ -436,7 +449,7 @@ impl ServiceOptions {
         let load = Arc::new(Load::new(limits));
         let inner = Inner {
             vault: RwLock::new(vault),
-            reopening: Reopening { open: reopen, under_way: AtomicBool::new(false) },
+            reopening: Reopening { open: reopen, under_way: AtomicBool::new(false), said: Mutex::default() },
             probed: tokio::sync::Mutex::default(),
             unready: AtomicBool::new(false),
             watched: AtomicBool::new(false),

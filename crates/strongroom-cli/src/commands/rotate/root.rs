@@ -88,6 +88,12 @@ impl Root {
         let new = rotated.map_err(refused)?;
         session.keep_mark(output).await;
         output.note("older copies of the store still open with the old keys");
+        if !new.dropped.is_empty() {
+            output.note(
+                "a server that uses the key of a dropped slot refuses requests with 503 until its key file is replaced \
+                 by one of a slot that is left; it then goes on by itself",
+            );
+        }
         let report = job::run_to_end(&new.job, output).await?.report;
         job::show_unreadable(&report.progress, output)?;
         let NewRoot { kept, dropped, root_id, job, .. } = &new;
