@@ -164,6 +164,19 @@ fn a_vault_in_memory_can_be_served() {
 }
 
 #[test]
+fn a_vault_in_memory_takes_the_file_of_its_key_along() {
+    let shell = Shell::new();
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &["--store", "memory"], log.into());
+    let file = std::path::PathBuf::from(server.text("api_key_file"));
+    assert!(file.is_file());
+    assert_eq!(server.stop(), 0);
+    assert!(!file.exists());
+    let said = std::fs::read_to_string(shell.path("log")).unwrap();
+    assert!(said.contains("the vault is in memory"), "{said}");
+}
+
+#[test]
 fn the_log_names_requests_and_no_secret() {
     let shell = Shell::new();
     let log = std::fs::File::create(shell.path("log")).unwrap();

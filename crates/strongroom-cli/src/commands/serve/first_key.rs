@@ -56,6 +56,14 @@ impl FirstKey {
         places::first_api_key(store_id).filter(|file| file.is_file()).map(Self::File)
     }
 
+    /// Removes the file of a vault that ends with the process: its key opens nothing any more.
+    pub(super) fn forget(store_id: &str) {
+        if let Some(Self::File(file)) = Self::find(store_id) {
+            // Left behind, it is of no use, and of no harm either.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
     /// The key itself; empty if its file cannot be read.
     pub(super) fn read(&self) -> Secret {
         let text = Zeroizing::new(match self {

@@ -27,7 +27,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::first_key::KeyPlace;
+use self::first_key::{FirstKey, KeyPlace};
 use self::ready::Ready;
 use crate::config::{Config, LimitSettings, QuotaSettings, socket_address};
 use crate::failure::{Exit, Failure};
@@ -205,6 +205,9 @@ async fn serve(
     if tls.is_none() && !listen.ip().is_loopback() {
         output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
+    if !config.store.is_kept() {
+        output.note("the vault is in memory: it ends with this process, and its API key opens nothing then");
+    }
     let (metrics, health) = (Metrics::new(), StoreHealth::default());
     let store = DoorStore::new(open_store(config, &health, output).await?);
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
@@ -239,6 +242,9 @@ async fn serve(
         }
     };
     let served = served.await;
+    if !config.store.is_kept() {
+        FirstKey::forget(&session.vault.store_id());
+    }
     jobs.abort();
     // Before the store is closed.
     let _ = jobs.await;
