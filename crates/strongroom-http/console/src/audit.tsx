@@ -14,10 +14,11 @@ export function Audit() {
   const [until, setUntil] = useState("");
   const query = {
     actor: useSettled(actor.trim()), linked_account_id: useSettled(account.trim()),
+    newest_first: "true",
     since: since === "" ? "" : `${since}T00:00:00Z`, until: until === "" ? "" : `${until}T00:00:00Z`,
   };
   const list = useList<AuditEvent>("/audit", query, Object.values(query));
-  const filtered = Object.values(query).some((value) => value !== "");
+  const filtered = [actor.trim(), account.trim(), since, until].some((value) => value !== "");
   return (
     <>
       <div class="head">
@@ -66,7 +67,7 @@ export function Audit() {
           </table>
         </div>
       )}
-      {list.more && <button type="button" class="button" disabled={list.loading} onClick={list.more}>Further events</button>}
+      {list.more && <button type="button" class="button" disabled={list.loading} onClick={list.more}>Older events</button>}
     </>
   );
 }

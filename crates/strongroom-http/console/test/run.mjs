@@ -310,6 +310,7 @@ function flows() {
       await call("GET", "/values/DATABASE_PASSWORD?reveal=true");
       await at("#/audit");
       await page.getByRole("cell", { name: /MAX_UPLOAD_MB/ }).first().waitFor();
+      await contains(page.locator(".list tbody tr").first(), "DATABASE_PASSWORD");
       await page.getByLabel("Actor").fill("nobody");
       await text("No event matches");
       await page.getByLabel("Actor").fill("");

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::openapi::Refusals;
 use crate::request::Query;
 
-/// The audit of the org in this environment, the oldest event first
+/// The audit of the org in this environment, the oldest event first unless asked otherwise
 ///
 /// A vault has an audit once `audit` is turned on in its settings.
 #[utoipa::path(
@@ -33,6 +33,9 @@ pub(crate) async fn list(
     }
     if let Some(account) = query.account()? {
         filter = filter.linked_account(account);
+    }
+    if query.newest_first()? {
+        filter = filter.newest_first();
     }
     let page = query.request()?;
     if let Some(actor) = query.actor {

@@ -194,7 +194,10 @@ pub(super) struct AuditQuery {
     /// Only changes of something of this linked account.
     #[param(required = false, value_type = String)]
     pub(super) linked_account_id: Option<String>,
-    /// The `next` of the previous page.
+    /// From the newest event to the oldest.
+    #[param(required = false, value_type = bool, default = false)]
+    newest_first: Option<String>,
+    /// The `next` of the previous page, of a list in the same order.
     #[param(required = false, value_type = String)]
     after: Option<String>,
     /// At most 1,000.
@@ -375,6 +378,10 @@ impl DeleteAccountQuery {
 impl AuditQuery {
     pub(super) fn since(&self) -> Result<Option<Timestamp>, Failure> {
         self.since.as_deref().map(moment).transpose()
+    }
+
+    pub(super) fn newest_first(&self) -> Result<bool, Failure> {
+        flag("newest_first", self.newest_first.as_deref())
     }
 
     pub(super) fn until(&self) -> Result<Option<Timestamp>, Failure> {

@@ -17,12 +17,14 @@ pub(crate) struct List<'l> {
     range: &'l KeyRange,
     account: Option<&'l LinkedAccountId>,
     freshness: Freshness,
+    /// The first key of a list that goes from the end of the range back to it.
+    back_to: Option<&'l [u8]>,
 }
 
 impl<'l> List<'l> {
     /// Two lists over the same range need different names; otherwise one would accept the other's cursors.
     pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
-        Self { name, range, account: None, freshness: Freshness::Cached }
+        Self { name, range, account: None, freshness: Freshness::Cached, back_to: None }
     }
 
     /// A list of rows that are sealed with the keys of this account, if there is one.
@@ -35,6 +37,11 @@ impl<'l> List<'l> {
         Self { freshness: Freshness::Fresh, ..self }
     }
 
+    /// From the last row to the first, which has this key or a later one.
+    pub(crate) fn back_to(self, first: &'l [u8]) -> Self {
+        Self { back_to: Some(first), ..self }
+    }
+
     pub(crate) fn id(&self) -> ListId<'l> {
         ListId { name: self.name, start: &self.range.start }
     }
@@ -43,6 +50,13 @@ impl<'l> List<'l> {
     pub(crate) fn last_before(&self, page: &PageRequest) -> Result<Option<Vec<u8>>, CursorError> {
         let place = page.place_in(self.id())?;
         Ok(place.map(|place| [&self.range.start, place].concat()))
+    }
+
+    /// At most this many rows of the rest of the list.
+    fn scan(&self, last: Option<&Vec<u8>>, limit: usize) -> Scan {
+        let Some(first) = self.back_to else { return Scan::new(self.rest(last), limit) };
+        let range = KeyRange { start: first.to_vec(), end: self.range.end.clone() };
+        Scan::new(last.map_or(range.clone(), |last| range.before(last)), limit).reverse()
     }
 
     /// The rows after a key; all of them without one.
@@ -85,7 +99,7 @@ impl Tenant {
         let mut last = list.last_before(page)?;
         loop {
             // One row more than the page holds shows whether another page follows.
-            let scan = Scan::new(list.rest(last.as_ref()), page.limit - items.len() + 1);
+            let scan = list.scan(last.as_ref(), page.limit - items.len() + 1);
             let (view, found) = self.read(&needs, scan).await?;
             for (key, row) in found.rows.iter().filter(|(key, _)| knows(key)) {
                 if items.len() == page.limit {

@@ -12,8 +12,8 @@ use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
     Actor, AuditChange, AuditEvent, AuditFilter, Backup, Cause, DataKeys, DefinitionChange, Error, EventKind,
-    KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault, VaultOptions,
-    WriteOptions,
+    Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault,
+    VaultOptions, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -573,4 +573,36 @@ fn act(org: &Org, writer: u64, seed: u64) -> Vec<(String, String)> {
         }
     }
     acknowledged
+}
+
+#[test]
+fn the_newest_events_come_first_page_by_page_and_those_written_meanwhile_shift_none() {
+    let store = load(&audited());
+    let clock = TestClock::default();
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(Arc::clone(&store), unlock())).unwrap();
+    let times = [1_000, 2_000, 3_000, 4_000, 5_000];
+    let set_at = |ms: u64| {
+        clock.set(ms);
+        block_on(org(&vault).set_value("V", of_account("a"), ms.to_string())).unwrap();
+    };
+    times.into_iter().for_each(set_at);
+    let at = Timestamp::from_ms;
+    let filter = AuditFilter::all().newest_first().since(at(2_000)).until(at(5_000));
+    let mut seen = Vec::new();
+    let mut page = PageRequest::first(2);
+    loop {
+        let found = block_on(org(&vault).audit(&filter, page)).unwrap();
+        seen.extend(found.items.iter().map(|event| event.at.as_ms()));
+        let Some(next) = found.next else { break };
+        page = PageRequest::first(2).after(next);
+        set_at(4_500);
+    }
+    assert_eq!(seen, [4_000, 3_000, 2_000]);
+    let newest =
+        block_on(org(&vault).audit(&AuditFilter::all().newest_first(), PageRequest::first(1))).unwrap();
+    assert_eq!(newest.items[0].at, at(5_000));
+    let oldest_first = PageRequest::first(1).after(newest.next.unwrap());
+    let other_order = block_on(org(&vault).audit(&AuditFilter::all(), oldest_first));
+    assert!(matches!(other_order, Err(Error::Invalid(Invalid::Cursor(_)))), "a cursor belongs to its order");
 }

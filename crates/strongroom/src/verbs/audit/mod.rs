@@ -15,7 +15,7 @@ use crate::verbs::org::Org;
 pub use notes::{AuditBuffer, AuditNote};
 pub use proof::{AuditCheck, AuditDigest};
 
-/// Which events [`Org::audit`] returns: all, unless narrowed down.
+/// Which events [`Org::audit`] returns, and in which order: all, the oldest first, unless asked otherwise.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct AuditFilter {
@@ -24,6 +24,7 @@ pub struct AuditFilter {
     actor: Option<String>,
     kind: Option<EventKind>,
     linked_account: Option<LinkedAccountId>,
+    newest_first: bool,
 }
 
 impl AuditFilter {
@@ -63,6 +64,12 @@ impl AuditFilter {
         self
     }
 
+    /// The newest event first. Pages go on with events that are older, whatever is written meanwhile.
+    pub fn newest_first(mut self) -> Self {
+        self.newest_first = true;
+        self
+    }
+
     /// An event that cannot be read may match any filter.
     fn takes(&self, event: &AuditEvent) -> bool {
         let (kind, account) = (self.kind, self.linked_account.as_ref());
@@ -86,9 +93,9 @@ fn is_of(actor: &str, asked: &str) -> bool {
 }
 
 impl Org {
-    /// A page of the audit, the oldest event first: one event for each write since the vault has an audit
-    /// ([`Settings::audit`](crate::Settings::audit)), in the order of their times. It costs opening its rows, including
-    /// those that the filter leaves out, except those outside its times.
+    /// A page of the audit, the oldest event first unless the filter says otherwise: one event for each write since the
+    /// vault has an audit ([`Settings::audit`](crate::Settings::audit)), in the order of their times. It costs opening
+    /// its rows, including those that the filter leaves out, except those outside its times.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -114,16 +121,23 @@ impl Org {
             let tenant = &*self.tenant;
             let events = tenant.id.events();
             if page.after.is_none()
+                && !filter.newest_first
                 && let Some(since) = filter.since.and_then(before)
             {
                 page = page.after(Cursor::new(List::new(AUDIT, &events).id(), &since.to_bytes()));
             }
+            let at_time = |at: Timestamp| [events.start.as_slice(), &at.as_ms().to_be_bytes()].concat();
             let mut range = events.clone();
             if let Some(until) = filter.until {
-                range.end = Some([events.start.as_slice(), &until.as_ms().to_be_bytes()].concat());
+                range.end = Some(at_time(until));
             }
+            let first = filter.since.map_or_else(|| events.start.clone(), at_time);
+            let list = match filter.newest_first {
+                true => List::new(NEWEST, &range).back_to(&first),
+                false => List::new(AUDIT, &range),
+            };
             tenant
-                .list(List::new(AUDIT, &range).fresh(), &page, |view, key, row| {
+                .list(list.fresh(), &page, |view, key, row| {
                     let id = key.as_bytes().strip_prefix(events.start.as_slice()).unwrap_or_default();
                     Ok(tenant.list_event(view, id, row)?.filter(|event| filter.takes(event)))
                 })
@@ -140,3 +154,4 @@ fn before(at: Timestamp) -> Option<EventId> {
 }
 
 const AUDIT: &str = "audit";
+const NEWEST: &str = "audit, the newest event first";
