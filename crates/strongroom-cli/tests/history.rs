@@ -43,6 +43,31 @@ fn history_lists_the_versions_of_one_scope_newest_first_without_their_values() {
     assert_eq!(shell.run(&["history", "Y"]).code, 3);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_former_version_is_shown_by_get_where_the_store_is_and_over_a_url() {
+    let shell = Shell::new();
+    let server = shell::server::Server::start(&shell, &[]);
+    shell.define("X", "string");
+    for value in ["one", "two"] {
+        shell.ok_with(value, &["set", "X"]);
+    }
+    let number = shell.json(&["history", "X"])[1]["version"].as_str().unwrap().to_owned();
+    let made = shell.json(&["api-key", "create", "reveals", "--right", "read", "--right", "reveal"]);
+    shell.write("api.key", made["api_key"].as_str().unwrap());
+    let url = ["--url", server.text("url"), "--api-key-file", "api.key"];
+    for place in [&[][..], &url] {
+        let get = |more: &[&str]| shell.run(&[place, &["get", "X"], more].concat());
+        assert_eq!(get(&["--version", &number, "--reveal"]).stdout, "one");
+        assert_eq!(get(&["--reveal"]).stdout, "two");
+        assert_eq!(get(&["--version", &number]).code, 2, "it is not shown unasked");
+        let absent = get(&["--version", "99", "--reveal"]);
+        assert!(absent.code == 3 && absent.stderr.contains("strongroom history"), "{}", absent.stderr);
+    }
+    assert!(shell.ok(&["audit"]).contains("Value Read"));
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_deleted_value_comes_back_unless_it_was_purged() {
     let shell = Shell::with_vault();

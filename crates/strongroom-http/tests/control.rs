@@ -90,6 +90,7 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
         ("POST", "/values", json!({"values": []}), Write),
         ("GET", "/values/A", Value::Null, Read),
         ("GET", "/values/A?reveal=true", Value::Null, Reveal),
+        ("GET", "/values/A?version=1", Value::Null, Reveal),
         ("PUT", "/values/A", json!({"value": "x"}), Write),
         ("DELETE", "/values/A", Value::Null, Write),
         ("GET", "/values/A/history", Value::Null, Read),
@@ -493,6 +494,38 @@ async fn a_credential_has_a_history_and_comes_back_with_the_right_to_write_and_i
     let token = "/accounts/a/credentials/default-app/token";
     assert_eq!(narrow.send("GET", &format!("{token}/history"), &Value::Null).await.status, 403);
     assert_eq!(narrow.send("POST", &format!("{token}/undo"), &json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_former_version_is_shown_only_with_the_right_to_reveal_and_noted_with_its_number() {
+    let fixture = fixture().await;
+    fixture.define_string("PORT").await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, Right::ALL).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    let credential = "/accounts/a/credentials/default-app/token";
+    for path in ["/values/PORT", credential] {
+        for value in ["former", "present"] {
+            desk.ok("PUT", path, json!({"value": value})).await;
+        }
+        let history = desk.get(&format!("{path}/history")).await;
+        let version = history["items"][1]["version"].as_str().unwrap().to_owned();
+        let before = reveals(&fixture).await;
+        let shown = desk.send("GET", &format!("{path}?version={version}"), &Value::Null).await;
+        assert_eq!((shown.field("value").as_str(), shown.header("cache-control")), ("former", "no-store"));
+        assert_eq!(reveals(&fixture).await, before + 1);
+        let noted = desk.get("/audit?newest_first=true&limit=1").await["items"][0]["changes"][0].clone();
+        assert_eq!(noted["version_before"], json!(version), "{noted}");
+        let narrow = Grant::of([Right::Reveal]).only_names(["OTHER"]).unwrap();
+        let narrow = Desk::granted(&fixture, narrow).await;
+        assert_eq!(narrow.send("GET", &format!("{path}?version={version}"), &Value::Null).await.status, 403);
+        for (absent, status) in [("99", 404), ("x", 400), ("", 400)] {
+            let asked = desk.send("GET", &format!("{path}?version={absent}"), &Value::Null).await;
+            assert_eq!(asked.status, status, "{absent}: {}", asked.body);
+        }
+    }
+    let reads = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    Desk::lacks(&reads.send("GET", "/values/PORT?version=1", &Value::Null).await, Right::Reveal);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the log says of an outage of the store.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io;

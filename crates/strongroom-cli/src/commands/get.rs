@@ -1,11 +1,12 @@
-//! `get`: the value at exactly one scope.
+//! `get`: the value at exactly one scope, or a former version of it.
 
 use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org, Scope, ScopeKind, Secret};
-use strongroom_http::control;
+use strongroom::{DefinitionName, Error, Org, Revision, Scope, ScopeKind, Secret};
+use strongroom_http::control::{self, Reason};
 
+use super::not_back::Wanted;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::output::{MASK, Output, Values, time};
@@ -14,6 +15,7 @@ use crate::suggest;
 
 /// `get` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct Get {
     /// The name of the variable
     pub(crate) name: DefinitionName,
@@ -25,6 +27,9 @@ pub(crate) struct Get {
     /// With --reveal, for a value in base64: the bytes that it encodes
     #[arg(long, requires = "reveal")]
     bytes: bool,
+    /// With --reveal: what it was in this version, as `history` lists it
+    #[arg(long, value_name = "N", requires = "reveal")]
+    version: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -46,7 +51,17 @@ impl Get {
         let Some(definition) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
         };
-        let found = org.value(definition.id, &scope).await?.ok_or_else(|| Failure::no_value(name, &scope))?;
+        let found = match self.version {
+            Some(version) => {
+                let found = org.value_version(definition.id, &scope, Revision::from_u64(version)).await;
+                Some(found.map_err(|error| match error {
+                    Error::VersionNotFound(_) => self.not_kept(&scope),
+                    error => error.into(),
+                })?)
+            }
+            None => org.value(definition.id, &scope).await?,
+        };
+        let found = found.ok_or_else(|| Failure::no_value(name, &scope))?;
         if values == Values::Revealed && (self.bytes || !output.is_json()) {
             return self.show_alone(&found.value, output);
         }
@@ -67,12 +82,20 @@ impl Get {
         self.refuse_shown_bytes(output)?;
         let (name, scope) = (&self.name, self.scope.scope());
         let fetch = |reveal: &str| -> Result<control::Value, Failure> {
-            let query: Vec<_> = scope_field(&scope).into_iter().chain([("reveal", reveal)]).collect();
+            let version = self.version.map(|version| version.to_string());
+            let version = version.iter().map(|version| ("version", version.as_str()));
+            let query: Vec<_> =
+                scope_field(&scope).into_iter().chain([("reveal", reveal)]).chain(version).collect();
             client.control_get(Call { path: &["values", name.as_str()], query: &query })
         };
-        let found = match self.reveal {
-            true => Client::revealed(fetch, |found| found.value.is_some())?,
-            false => fetch("false")?,
+        let found = match (self.version, self.reveal) {
+            // A server shows no former version without revealing it.
+            (Some(_), _) => fetch("true").map_err(|refused| match refused.is(Reason::VersionNotFound) {
+                true => self.not_kept(&scope),
+                false => refused,
+            })?,
+            (None, true) => Client::revealed(fetch, |found| found.value.is_some())?,
+            (None, false) => fetch("false")?,
         };
         let value = found.value.as_ref().filter(|_| self.reveal).map(|value| value.as_str());
         if let Some(value) = value.filter(|_| self.bytes || !output.is_json()) {
@@ -93,6 +116,10 @@ impl Get {
 }
 
 impl Get {
+    fn not_kept(&self, scope: &Scope) -> Failure {
+        Wanted::of_value(&self.name, scope, self.version).not_kept()
+    }
+
     /// Before anything is revealed, since the audit would note it.
     fn refuse_shown_bytes(&self, output: &Output) -> Result<(), Failure> {
         if self.bytes && (output.is_json() || io::stdout().is_terminal()) {

@@ -330,6 +330,12 @@ export function History({ path, scope, turn, onChange }: { path: string; scope: 
               {version.unreadable !== undefined && <p class="note">{version.unreadable}</p>}
               {version.author !== null && <span class="dim"> by <span class="mono">{version.author}</span></span>}
               {version.note !== null && <p class="note">“{version.note}”</p>}
+              {version.state === "former" && may("reveal") && (
+                <Secret
+                  label={`version ${version.version}`}
+                  load={async () => (await get<{ value: string | null }>(path, { ...scope, version: version.version })).value ?? ""}
+                />
+              )}
             </div>
             {may("write") && version.state === "former" && (
               <button type="button" class="button small" disabled={busy} aria-label={`Restore version ${version.version}`} onClick={() => restore(version)}>Restore</button>

@@ -117,6 +117,8 @@ function flows() {
       await page.getByRole("button", { name: "Undo the last change" }).click();
       await text("The earlier value is back");
       await contains(steps.nth(0), "https://eu.example.com");
+      await page.getByRole("button", { name: /^Reveal version/ }).first().click();
+      await contains(page.locator(".versions .revealed"), "https://staging.example.com");
       await page.getByRole("button", { name: /^Restore version/ }).first().click();
       await text("The version is back");
       await contains(steps.nth(0), "https://staging.example.com");

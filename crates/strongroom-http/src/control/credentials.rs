@@ -17,7 +17,7 @@ use super::bodies::{
 };
 use super::definitions::walk;
 use super::operator::{Operator, as_listed, full, nothing_to_undo, overtaken, unless_purged};
-use super::queries::{ConnectionPageQuery, ConnectionQuery, DeleteCredentialQuery};
+use super::queries::{ConnectionPageQuery, CredentialQuery, DeleteCredentialQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
@@ -47,22 +47,26 @@ pub(crate) async fn list(
     Ok(Json(Page::new(found.iter().map(CredentialInfo::of).collect(), next)))
 }
 
-/// A credential in plain text
+/// A credential, or a former version of it, in plain text
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}/{key}", tag = "control: accounts",
-    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), ConnectionQuery),
+    params(("id" = String, Path), ("integration" = String, Path), ("key" = String, Path), CredentialQuery),
     responses((status = 200, body = CredentialShown), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn get(
     operator: Operator,
     place: Keyed,
-    Query(query): Query<ConnectionQuery>,
+    Query(query): Query<CredentialQuery>,
 ) -> Result<Json<CredentialShown>, Failure> {
     let Keyed { key, place } = place;
     operator.may_account(Right::Reveal, Some(&place.account))?;
     operator.may_name(Right::Reveal, &key)?;
-    let found = place.credentials(&operator, query.connection()?).get(&key).await.map_err(full)?;
-    let found = found.ok_or_else(not_found)?;
+    let credentials = place.credentials(&operator, query.connection()?);
+    let found = match query.version()? {
+        Some(version) => credentials.version(&key, version).await.map(Some),
+        None => credentials.get(&key).await,
+    };
+    let found = found.map_err(full)?.ok_or_else(not_found)?;
     operator.note_shown(&[AuditNote::credential_read(&place.account, &found.info)]).await?;
     let value = found.value.expose().to_owned().into();
     Ok(Json(CredentialShown { key, value, updated_at: crate::time::iso(found.info.updated_at) }))

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom::{
-    ConnectionId, Cursor, DefinitionName, Error, LinkedAccountId, PageRequest, Scope, ScopePath, Timestamp,
-    WorkflowId,
+    ConnectionId, Cursor, DefinitionName, Error, LinkedAccountId, PageRequest, Revision, Scope, ScopePath,
+    Timestamp, WorkflowId,
 };
 use utoipa::IntoParams;
 
@@ -26,16 +26,6 @@ pub(super) struct PageQuery {
     /// At most 1,000.
     #[param(required = false, value_type = u32, minimum = 1, default = 100)]
     pub(super) limit: Option<String>,
-}
-
-/// Which connection of an integration.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ConnectionQuery {
-    /// The default one if none is named.
-    #[param(required = false, value_type = String)]
-    connection: Option<String>,
 }
 
 /// Which connection of an integration, and which page of a list.
@@ -79,6 +69,36 @@ pub(super) struct ScopeQuery {
     /// Also shows encrypted values, with the right `reveal`.
     #[param(required = false, value_type = bool, default = false)]
     pub(super) reveal: Option<String>,
+}
+
+/// A value at one scope, or a former version of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ValueQuery {
+    #[param(required = false, value_type = String)]
+    linked_account_id: Option<String>,
+    #[param(required = false, value_type = String)]
+    workflow_id: Option<String>,
+    /// Also shows an encrypted value, with the right `reveal`.
+    #[param(required = false, value_type = bool, default = false)]
+    reveal: Option<String>,
+    /// A version that the history lists instead of the present one: in plain text, with the right `reveal`.
+    #[param(required = false, value_type = String)]
+    version: Option<String>,
+}
+
+/// Which connection of an integration, and which version of a credential.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CredentialQuery {
+    /// The default one if none is named.
+    #[param(required = false, value_type = String)]
+    connection: Option<String>,
+    /// A version that the history lists instead of the present one.
+    #[param(required = false, value_type = String)]
+    version: Option<String>,
 }
 
 /// Where a run is, and which of the variables it sees.
@@ -243,9 +263,21 @@ impl PageQuery {
     }
 }
 
-impl ConnectionQuery {
+impl CredentialQuery {
     pub(super) fn connection(&self) -> Result<Option<ConnectionId>, Failure> {
         connection(self.connection.as_deref())
+    }
+
+    pub(super) fn version(&self) -> Result<Option<Revision>, Failure> {
+        version(self.version.as_deref())
+    }
+}
+
+impl ValueQuery {
+    /// The version, and the scope.
+    pub(super) fn parts(self) -> Result<(Option<Revision>, ScopeQuery), Failure> {
+        let Self { linked_account_id, workflow_id, reveal, version: text } = self;
+        Ok((version(text.as_deref())?, ScopeQuery { linked_account_id, workflow_id, reveal }))
     }
 }
 
@@ -444,6 +476,11 @@ pub(super) fn name(text: &str) -> Result<DefinitionName, Failure> {
 
 fn account(text: Option<&str>) -> Result<Option<LinkedAccountId>, Failure> {
     text.map(account_id).transpose()
+}
+
+fn version(text: Option<&str>) -> Result<Option<Revision>, Failure> {
+    let parsed = text.map(|text| text.parse().map(Revision::from_u64)).transpose();
+    parsed.map_err(|_| Failure::bad_request("version is not one of the history"))
 }
 
 fn flag(name: &str, text: Option<&str>) -> Result<bool, Failure> {

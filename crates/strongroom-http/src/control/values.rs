@@ -16,7 +16,7 @@ use super::bodies::{
 };
 use super::definitions::{self, walk};
 use super::operator::{Operator, as_listed, full, nothing_to_undo, overtaken, unless_purged};
-use super::queries::{self, DeleteQuery, ScopePageQuery, ScopeQuery};
+use super::queries::{self, DeleteQuery, ScopePageQuery, ValueQuery};
 use super::visible::visible;
 use crate::auth::Right;
 use crate::error::Failure;
@@ -73,24 +73,29 @@ pub(crate) async fn list(
     Ok(Json(page))
 }
 
-/// The value of a variable at exactly one scope
+/// The value of a variable at exactly one scope, or a former version of it
 #[utoipa::path(
     get, context_path = BASE, path = "/values/{name}", tag = "control: variables",
-    params(("name" = String, Path), ScopeQuery),
+    params(("name" = String, Path), ValueQuery),
     responses((status = 200, body = Value), Refusals), security(("api_key" = [])),
 )]
 pub(crate) async fn get(
     operator: Operator,
     Segment(name): Segment,
-    Query(query): Query<ScopeQuery>,
+    Query(query): Query<ValueQuery>,
 ) -> Result<Json<Value>, Failure> {
-    let (scope, reveal) = (query.scope()?, query.reveals()?);
+    let (version, query) = query.parts()?;
+    // No run sees a former version, so whoever is shown one is always noted.
+    let (scope, reveal) = (query.scope()?, query.reveals()? || version.is_some());
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_name(right, &name)?;
     operator.may_at(right, &scope)?;
     let stored = definitions::find(&operator.org, &name).await?;
-    let found = operator.org.value(stored.id, &scope).await.map_err(full)?;
-    let found = found.ok_or_else(Failure::value_not_found)?;
+    let found = match version {
+        Some(version) => operator.org.value_version(stored.id, &scope, version).await.map(Some),
+        None => operator.org.value(stored.id, &scope).await,
+    };
+    let found = found.map_err(full)?.ok_or_else(Failure::value_not_found)?;
     // Read again after the value: if the definition was marked as encrypted before the value was set, that is
     // respected.
     let stored = operator.org.definition(stored.id).await.map_err(full)?;
