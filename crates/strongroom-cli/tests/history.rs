@@ -143,6 +143,7 @@ fn a_credential_comes_back_from_a_mistake_a_delete_and_any_version() {
     assert_eq!(shell.json(&["credential", "list", "--account", "a"]), json!([]));
     assert_eq!(history()[0]["state"], "deleted");
     assert_eq!(json_of(&["undo", "k"])["restored"], last);
+    assert_eq!(history()[0]["note"], "undo");
     assert_eq!(run(&["revert", "k", "--version", "1"]).code, 3);
     assert_eq!(run(&["delete", "k", "--purge"]).code, 2, "without a terminal nothing is purged unasked");
     assert_eq!(run(&["delete", "k", "--purge", "--yes"]).code, 0);

@@ -171,7 +171,7 @@ impl<'t> Target<'t> {
         let written = match self.versions.as_slice() {
             // It gets its former expiry back.
             [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
-                let undeleted = self.credentials.undelete(key).await;
+                let undeleted = self.credentials.undelete_with(key, WriteOptions::default().note(note)).await;
                 undeleted.map_err(changed)?.ok_or_else(|| changed(Error::Unexpected { found: None }))?
             }
             _ => {

@@ -241,7 +241,7 @@ async fn bring_back(
     let done = match versions {
         // It then expires when it did before.
         [deletion, last, ..] if deletion.deleted && deletion.unreadable.is_none() && last == wanted => {
-            credentials.undelete(key).await
+            credentials.undelete_with(key, WriteOptions::default().note(note)).await
         }
         [newest, ..] => {
             let options = WriteOptions::expecting(as_listed(newest, replaces)?).note(note);

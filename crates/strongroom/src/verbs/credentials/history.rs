@@ -129,12 +129,42 @@ impl AppCredentials {
     /// [`Error::Unexpected`] if there is a credential, or somebody sets or deletes one meanwhile; those of
     /// [`upsert`](Self::upsert).
     pub async fn undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
-        let name: CredentialKey = key_name.parse()?;
-        let quiet = self.unobserved();
-        self.observed("undelete_credential", Some(&name), quiet.try_undelete(key_name)).await
+        self.undelete_with(key_name, WriteOptions::default()).await
     }
 
-    async fn try_undelete(&self, key_name: &str) -> Result<Option<CredentialWritten>, Error> {
+    /// [`undelete`](Self::undelete) with [`WriteOptions`]. What they expect does not count: it is always that the
+    /// credential is still deleted.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// use strongroom::WriteOptions;
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// app.delete_with("api_key", WriteOptions::default().keep_history()).await?;
+    /// let back = app.undelete_with("api_key", WriteOptions::default().note("still in use")).await?.unwrap();
+    /// assert_eq!(back.info.metadata.note(), Some("still in use"));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `undelete`.
+    pub async fn undelete_with(
+        &self,
+        key_name: &str,
+        options: WriteOptions,
+    ) -> Result<Option<CredentialWritten>, Error> {
+        let name: CredentialKey = key_name.parse()?;
+        let quiet = self.unobserved();
+        self.observed("undelete_credential", Some(&name), quiet.try_undelete(key_name, options)).await
+    }
+
+    async fn try_undelete(
+        &self,
+        key_name: &str,
+        mut options: WriteOptions,
+    ) -> Result<Option<CredentialWritten>, Error> {
+        // It would be on all credentials of the connection together.
+        options.expected = Expected::Any;
         let newest = self.history(key_name, PageRequest::first(2)).await?.items;
         match newest.as_slice() {
             [credential, ..] if !credential.deleted => {
@@ -152,8 +182,7 @@ impl AppCredentials {
                 let new = NewCredential::new(key_name, value).expecting(as_deleted);
                 let mut new = self.account.org().tenant.parse_credentials(slice::from_ref(&new))?;
                 new.iter_mut().for_each(|new| new.expires_at = info.metadata.expires_at());
-                let mut written =
-                    self.write_parsed(&new, Extent::Given, &WriteOptions::default()).await?.written;
+                let mut written = self.write_parsed(&new, Extent::Given, &options).await?.written;
                 Ok(written.pop())
             }
             _ => Ok(None),
