@@ -170,16 +170,13 @@ fn read_or_make(file: PathBuf, output: &Output) -> Result<Unlock, Failure> {
     read(&KeySource::RootKeyFile(file), output)
 }
 
-/// The key for a backup of one org, created if there is none.
-pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<Unlock, Failure> {
-    if !file.exists() {
+/// The key for a backup of one org, created if there is none. Returns whether it was created.
+pub(crate) fn of_backup(file: &Path, output: &Output) -> Result<(Unlock, bool), Failure> {
+    let is_new = !file.exists();
+    if is_new {
         make_key_file(file)?;
-        output.note(&format!(
-            "created the key file {}: nothing else opens the backup, keep the two apart",
-            file.display()
-        ));
     }
-    root_key(file, output)
+    Ok((root_key(file, output)?, is_new))
 }
 
 /// The key in a file.

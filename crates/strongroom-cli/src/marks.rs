@@ -114,7 +114,9 @@ impl KeptMark {
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => return,
             Err(error) => error.to_string(),
         };
-        output.warn(&format!("the mark that detects an older copy of the store could not be saved: {error}"));
+        output.warn(&format!(
+            "the mark that detects an older copy of the store could not be saved, and stays as it was: {error}"
+        ));
     }
 
     /// The mark in the files, unless any mark is accepted.

@@ -144,3 +144,21 @@ fn a_backup_with_a_damaged_row_becomes_a_vault_again_as_a_failed_restore_says() 
     let ran = shell.run(&["--store", "back", "--root-key-file", &key, "verify"]);
     assert!(ran.code == 5 && ran.stderr.contains("1 finding"), "{ran:?}");
 }
+
+#[test]
+fn a_backup_that_fails_leaves_no_key_behind() {
+    let shell = furnished();
+    let of_nobody = ["--org", "00000000000000000000000a", "backup"];
+    let named = [&of_nobody[..], &["org.backup", "--backup-key-file", "new.key"]].concat();
+    assert_eq!(shell.run(&named).code, 3);
+    assert!(!shell.path("new.key").exists());
+    let no_directory = ["--org", "000000000000000000000001", "backup", "no/org.backup"];
+    let ran = shell.run(&[&no_directory[..], &["--backup-key-file", "new.key"]].concat());
+    assert!(ran.code == 2 && !ran.stderr.contains("created"), "{}", ran.stderr);
+    assert!(!shell.path("new.key").exists());
+
+    shell.write("own.key", "11".repeat(32));
+    let with_own = [&of_nobody[..], &["org.backup", "--backup-key-file", "own.key"]].concat();
+    assert_eq!(shell.run(&with_own).code, 3);
+    assert!(shell.path("own.key").exists(), "it was there before");
+}

@@ -160,3 +160,16 @@ fn doctor_says_that_a_medium_takes_no_writes() {
     assert_eq!((ran.code, &writes["state"]), (6, &"failed".into()), "{report}");
     assert!(writes["next"].as_str().unwrap().contains("can be written"), "{report}");
 }
+
+#[test]
+fn a_backup_onto_a_full_disk_says_so_and_leaves_nothing_behind() {
+    let shell = Shell::with_vault();
+    shell.define("NOTE", "string");
+    let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
+    disk.fill();
+    let org = "000000000000000000000001";
+    let ran = shell.run(&["--org", org, "backup", "disk/org.backup", "--backup-key-file", "new.key"]);
+    assert!(ran.code == 1 && ran.stderr.contains("free some space on its disk"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("mark") && !ran.stderr.contains("created"), "{}", ran.stderr);
+    assert!(!shell.path("new.key").exists() && !shell.path("disk/org.backup").exists());
+}

@@ -1,6 +1,6 @@
 //! `backup`: the vault, or one org, in one file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use strongroom_http::ErrorStatus;
 
 use crate::client::Client;
 use crate::config::{Config, default_key_file_of};
-use crate::failure::{Failure, repeatable};
+use crate::failure::{Exit, Failure, repeatable};
 use crate::files::{NewFile, unwritable};
 use crate::keys;
 use crate::output::{Output, counted};
@@ -26,6 +26,14 @@ pub(crate) struct Backup {
     /// strongroom/keys in the user's configuration directory]
     #[arg(long, value_name = "KEY")]
     backup_key_file: Option<PathBuf>,
+}
+
+/// The key of a backup of one org.
+#[derive(Default)]
+struct Key {
+    unlock: Option<Unlock>,
+    /// Its file, if this command created it.
+    made: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -63,19 +71,20 @@ impl Backup {
             return Err(Failure::usage(format!("{} exists already", repeatable::file(file)))
                 .next("name another file"));
         }
-        let org = self.org_with_key(org, output)?;
-        let named = org.as_ref().map(|(org, _)| *org);
-        let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
-        note(session, output).await?;
-        let summary = match write(session, new.file(), org).await {
-            Ok(summary) => summary,
-            Err(failure) => {
-                // The failure says more than that it could not be noted.
-                let _ = session.note_operation("backup: failed").await;
-                return Err(failure);
+        let Key { unlock, made } = self.key(org, output)?;
+        let written = self.write(session, org.zip(unlock), output).await;
+        if let Some(key) = made {
+            // A key of a backup that was not made opens nothing. If the backup is there, it may not be durable.
+            if written.is_err() && file.symlink_metadata().is_err() {
+                let _ = fs::remove_file(key);
+            } else {
+                output.note(&format!(
+                    "created the key file {}: nothing else opens the backup, keep the two apart",
+                    key.display()
+                ));
             }
-        };
-        new.publish(file).map_err(|error| unwritable(file, &error))?;
+        }
+        let summary = written?;
         for (org, environment) in &summary.unsettled {
             output.note(&format!(
                 "org {org}, environment {environment}, changed during the whole backup: its rows are not of one moment"
@@ -83,7 +92,7 @@ impl Backup {
         }
         let view = Written {
             file: file.display().to_string(),
-            org: named.map(|org| org.to_string()),
+            org: org.map(|org| org.to_string()),
             rows: summary.rows,
             tenants: summary.tenants,
             bytes: summary.bytes,
@@ -110,21 +119,44 @@ impl Backup {
         output.done(&format!("{bytes} bytes in {}", view.file), &view)
     }
 
-    fn org_with_key(&self, org: Option<OrgId>, output: &Output) -> Result<Option<(OrgId, Unlock)>, Failure> {
+    async fn write(
+        &self,
+        session: &Session,
+        org: Option<(OrgId, Unlock)>,
+        output: &Output,
+    ) -> Result<BackupSummary, Failure> {
+        let file = &self.file;
+        let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
+        note(session, output).await?;
+        let written = write(session, new.file(), org).await;
+        if written.is_err() {
+            // The failure says more than that it could not be noted.
+            let _ = session.note_operation("backup: failed").await;
+        }
+        let summary = written.map_err(|error| match error {
+            Error::BackupFile(error) => Failure { exit: Exit::Other, ..unwritable(file, &error) },
+            error => error.into(),
+        })?;
+        new.publish(file).map_err(|error| unwritable(file, &error))?;
+        Ok(summary)
+    }
+
+    fn key(&self, org: Option<OrgId>, output: &Output) -> Result<Key, Failure> {
         match (org, &self.backup_key_file) {
             (None, Some(_)) => {
                 Err(Failure::usage("a backup of the whole vault opens with the keys of the vault")
                     .next("name --org with --backup-key-file, or leave both out"))
             }
-            (None, None) => Ok(None),
-            (Some(org), named) => {
+            (None, None) => Ok(Key::default()),
+            (Some(_), named) => {
                 let default = || default_key_file_of(&self.file);
                 let key_file =
                     named.clone().map_or_else(default, |file| Ok(Some(file)))?.ok_or_else(|| {
                         Failure::usage("there is no directory for the key of the backup")
                             .next("name --backup-key-file")
                     })?;
-                Ok(Some((org, keys::of_backup(&key_file, output)?)))
+                let (unlock, is_new) = keys::of_backup(&key_file, output)?;
+                Ok(Key { unlock: Some(unlock), made: is_new.then_some(key_file) })
             }
         }
     }
@@ -154,18 +186,14 @@ async fn note(session: &Session, output: &Output) -> Result<(), Failure> {
 /// The status with which a server reports it.
 const DISK_FULL: u16 = 507;
 
-async fn write(
-    session: &Session,
-    out: &File,
-    org: Option<(OrgId, Unlock)>,
-) -> Result<BackupSummary, Failure> {
+async fn write(session: &Session, out: &File, org: Option<(OrgId, Unlock)>) -> Result<BackupSummary, Error> {
     let progress = Progress::without_end("rows written");
     let show = |done: strongroom::Progress| progress.at(&done);
     let buffered = BufWriter::with_capacity(1 << 20, out);
-    Ok(match org {
-        Some((org, unlock)) => session.vault.backup_org(org, unlock, buffered, show).await?,
-        None => session.vault.backup(buffered, show).await?,
-    })
+    match org {
+        Some((org, unlock)) => session.vault.backup_org(org, unlock, buffered, show).await,
+        None => session.vault.backup(buffered, show).await,
+    }
 }
 
 impl TenantView {
