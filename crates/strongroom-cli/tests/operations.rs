@@ -201,3 +201,18 @@ fn a_damaged_row_that_a_documented_call_meets_is_in_the_log_with_the_next_step_a
     }
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn health_asks_the_server_at_the_configured_address() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    let address = server.text("url").strip_prefix("http://").unwrap().to_owned();
+    shell.write("c.toml", format!("listen = \"{address}\"\n"));
+    shell.ok(&["--config", "c.toml", "health"]);
+    shell.write("c.toml", "listen = \"127.0.0.1:1\"\n");
+    let ran = shell.run(&["--config", "c.toml", "health"]);
+    assert!(ran.code == 6 && ran.stderr.contains("http://127.0.0.1:1/healthz"), "{}", ran.stderr);
+    let shell = shell.variable("STRONGROOM_LISTEN", &address);
+    shell.ok(&["--config", "c.toml", "health"]);
+    assert_eq!(server.stop(), 0);
+}

@@ -265,3 +265,18 @@ fn an_environment_or_org_for_a_server_that_the_environment_names_is_refused() {
         assert!(refused.stderr.contains("the API key decides"), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn two_settings_that_exclude_each_other_are_named_with_their_source() {
+    let shell = Shell::new();
+    shell.write("c.toml", "store = \"a\"\nurl = \"http://127.0.0.1:1\"\n");
+    let ran = shell.run(&["--config", "c.toml", "list"]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("`store` and `url` are both set in c.toml"),
+        "{}",
+        ran.stderr
+    );
+    let shell = shell.variable("STRONGROOM_STORE", "a").variable("STRONGROOM_URL", "http://127.0.0.1:1");
+    let ran = shell.run(&["list"]);
+    assert!(ran.stderr.contains("STRONGROOM_STORE and STRONGROOM_URL are both set"), "{}", ran.stderr);
+}

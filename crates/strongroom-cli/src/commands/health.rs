@@ -8,14 +8,14 @@ use ureq::Agent;
 use crate::client::step_of_certificate;
 #[cfg(feature = "tls")]
 use crate::client::trust;
-use crate::config::{self, Globals};
+use crate::config::{Globals, Reach};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// `health` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Health {
-    /// The server [default: that of --url, otherwise http://127.0.0.1:7077]
+    /// The server [default: that of --url, otherwise the one on this machine, at the configured `listen`]
     server: Option<String>,
     /// Ask whether it serves requests, reads and writes, instead of whether it has to be restarted
     #[arg(long)]
@@ -30,19 +30,16 @@ struct HealthView<'a> {
 }
 
 impl Health {
-    /// It needs neither a key nor a configuration.
+    /// It needs no key.
     pub(crate) fn run(&self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let path = if self.ready { "readyz" } else { "healthz" };
-        let named = self.server.clone().or_else(|| globals.url.clone());
-        let server = match named {
-            Some(server) => server,
-            None => config::url_of_environment()?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
-        };
+        let reach = Reach::find(self.server.clone(), globals)?;
+        let server = reach.url;
         let url = format!("{}/{path}", server.trim_end_matches('/'));
         let config = Agent::config_builder().http_status_as_error(false).proxy(None);
         let config = config.timeout_global(Some(TIMEOUT));
         #[cfg(feature = "tls")]
-        let config = match globals.ca_file.clone().or(config::ca_file_of_environment()?) {
+        let config = match reach.ca_file {
             Some(file) => config.tls_config(trust::only(&file)?),
             None => config,
         };
@@ -72,5 +69,4 @@ fn without_user(url: &str) -> String {
     format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default())
 }
 
-const DEFAULT_SERVER: &str = "http://127.0.0.1:7077";
 const TIMEOUT: Duration = Duration::from_secs(4);

@@ -17,7 +17,7 @@ use super::limits::{LimitSettings, QuotaSettings};
 use super::project::Project;
 use super::socket_address;
 use crate::failure::{Exit, Failure, repeatable};
-use crate::files::refuse_foreign;
+use crate::files::{places, refuse_foreign};
 
 /// The file that opens the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +40,21 @@ pub(super) enum WorksOn {
     Server,
 }
 
+/// Where the settings of a layer were written.
+#[derive(Debug, Default)]
+pub(super) enum Source {
+    #[default]
+    Options,
+    Environment,
+    File(PathBuf),
+}
+
 /// The settings from one source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layer {
+    #[serde(skip)]
+    pub(super) source: Source,
     pub(super) store: Option<String>,
     pub(super) root_key_file: Option<PathBuf>,
     pub(super) passphrase_file: Option<PathBuf>,
@@ -69,6 +80,7 @@ pub(super) struct Layer {
 impl Layer {
     pub(super) fn of_options(globals: &Globals) -> Self {
         Self {
+            source: Source::Options,
             store: globals.store.clone(),
             root_key_file: globals.root_key_file.clone(),
             passphrase_file: globals.passphrase_file.clone(),
@@ -92,6 +104,7 @@ impl Layer {
 
     pub(super) fn of_environment() -> Result<Self, Failure> {
         Ok(Self {
+            source: Source::Environment,
             store: environment::text("STORE")?,
             root_key_file: environment::text("ROOT_KEY_FILE")?.map(PathBuf::from),
             passphrase_file: environment::text("PASSPHRASE_FILE")?.map(PathBuf::from),
@@ -111,15 +124,26 @@ impl Layer {
         })
     }
 
+    /// The configuration file; that of the user's directory may be missing.
+    pub(super) fn of_config(globals: &Globals) -> Result<Self, Failure> {
+        match globals.config.clone().or(environment::text("CONFIG")?.map(PathBuf::from)) {
+            Some(path) => Self::of_file(&path)?.ok_or_else(|| missing(&path)),
+            None => {
+                Ok(places::config_file().map_or(Ok(None), |path| Self::of_file(&path))?.unwrap_or_default())
+            }
+        }
+    }
+
     /// `None` if there is no such file.
-    pub(super) fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
+    fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
         refuse_foreign(path, Exit::Usage)?;
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(|error| Failure::usage(unreadable(path, &error)))?,
         };
         let layer = toml::from_str(&text);
-        layer.map(Some).map_err(|error| {
+        let with_source = |layer| Some(Self { source: Source::File(path.to_owned()), ..layer });
+        layer.map(with_source).map_err(|error| {
             Failure::usage(at_line(path, &text, &error))
                 .next("correct that line, or name another file with --config")
         })
@@ -128,7 +152,7 @@ impl Layer {
     /// Store or server: the nearest layer that names one of them decides.
     pub(super) fn works_on(&self) -> Result<Option<WorksOn>, Failure> {
         match (&self.store, &self.url) {
-            (Some(_), Some(_)) => Err(Failure::usage("a store and a server are both set: keep one")),
+            (Some(_), Some(_)) => Err(self.both("store", "url")),
             (Some(_), None) => Ok(Some(WorksOn::Store)),
             (None, Some(_)) => Ok(Some(WorksOn::Server)),
             (None, None) => Ok(None),
@@ -137,9 +161,7 @@ impl Layer {
 
     pub(super) fn take_api_key(&mut self) -> Result<Option<ApiKeySource>, Failure> {
         match (self.api_key_file.take(), self.api_key.take()) {
-            (Some(_), Some(_)) => {
-                Err(Failure::usage("an API key and an API key file are both set: keep one"))
-            }
+            (Some(_), Some(_)) => Err(self.both("api_key_file", "api_key")),
             (Some(file), None) => Ok(Some(ApiKeySource::File(file))),
             (None, Some(key)) => Ok(Some(ApiKeySource::Given(key))),
             (None, None) => Ok(None),
@@ -148,14 +170,38 @@ impl Layer {
 
     pub(super) fn key(&self) -> Result<Option<KeySource>, Failure> {
         match (&self.root_key_file, &self.passphrase_file) {
-            (Some(_), Some(_)) => {
-                Err(Failure::usage("a root key file and a passphrase file are both set: keep one"))
-            }
+            (Some(_), Some(_)) => Err(self.both("root_key_file", "passphrase_file")),
             (Some(file), None) => Ok(Some(KeySource::RootKeyFile(file.clone()))),
             (None, Some(file)) => Ok(Some(KeySource::PassphraseFile(file.clone()))),
             (None, None) => Ok(None),
         }
     }
+}
+
+impl Layer {
+    /// The failure for two settings that exclude each other, named as they are written in this layer.
+    fn both(&self, one: &str, other: &str) -> Failure {
+        let (one, other, place) = match &self.source {
+            Source::Options => (option(one), option(other), String::new()),
+            Source::Environment => (variable(one), variable(other), String::new()),
+            Source::File(path) => {
+                (format!("`{one}`"), format!("`{other}`"), format!(" in {}", repeatable::file(path)))
+            }
+        };
+        Failure::usage(format!("{one} and {other} are both set{place}: keep one")).next(match self.source {
+            Source::Options => "leave one of them out",
+            Source::Environment => "unset one of them",
+            Source::File(_) => "delete one of the two lines",
+        })
+    }
+}
+
+fn option(setting: &str) -> String {
+    format!("--{}", setting.replace('_', "-"))
+}
+
+fn variable(setting: &str) -> String {
+    format!("STRONGROOM_{}", setting.to_uppercase())
 }
 
 /// Parses a setting of a file where it is read, so that the refusal has its line.
@@ -182,6 +228,11 @@ pub(super) fn at_line(path: &Path, text: &str, error: &toml::de::Error) -> Strin
         .filter(|name| repeatable::word(name).is_some() && !error.message().contains(&format!("`{name}`")));
     let setting = setting.map_or(String::new(), |name| format!("{name}: "));
     format!("{}, line {line}: {setting}{}", path.display(), error.message())
+}
+
+fn missing(path: &Path) -> Failure {
+    Failure::usage(format!("there is no configuration file {}", repeatable::file(path)))
+        .next("name another one with --config, or leave it out")
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

@@ -7,7 +7,7 @@ mod layer;
 mod limits;
 mod project;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -70,10 +70,7 @@ pub(crate) struct Server {
 impl Config {
     pub(crate) fn load(globals: &Globals) -> Result<Self, Failure> {
         let environment = Layer::of_environment()?;
-        let file = match globals.config.clone().or(environment::text("CONFIG")?.map(PathBuf::from)) {
-            Some(path) => Layer::of_file(&path)?.ok_or_else(|| missing(&path))?,
-            None => places::config_file().map_or(Ok(None), |path| Layer::of_file(&path))?.unwrap_or_default(),
-        };
+        let file = Layer::of_config(globals)?;
         let project = if globals.no_project { Project::default() } else { Project::find()? };
         let layers = [Layer::of_options(globals), environment, Layer::of_project(&project), file];
         let config = Self::of_layers(layers)?;
@@ -184,15 +181,41 @@ pub(crate) fn is_default_org(org: &str) -> bool {
     org == DEFAULT_ORG
 }
 
-/// The server named in the environment of the process.
-pub(crate) fn url_of_environment() -> Result<Option<String>, Failure> {
-    environment::text("URL")
+/// Where a server is asked for its health, which needs no key.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// The named server, otherwise one on this machine that listens as configured.
+    pub(crate) url: String,
+    #[cfg(feature = "tls")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// The CA certificates named in the environment of the process.
-#[cfg(feature = "tls")]
-pub(crate) fn ca_file_of_environment() -> Result<Option<PathBuf>, Failure> {
-    Ok(environment::text("CA_FILE")?.map(PathBuf::from))
+impl Reach {
+    /// A server that is named as an argument or in the environment is found without the configuration file.
+    pub(crate) fn find(named: Option<String>, globals: &Globals) -> Result<Self, Failure> {
+        let environment = Layer::of_environment()?;
+        let url = named.or_else(|| globals.url.clone()).or(environment.url);
+        let file = if url.is_some() { Layer::default() } else { Layer::of_config(globals)? };
+        let listen = environment.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
+        let url = url.or(file.url).unwrap_or_else(|| format!("http://{}", reachable(listen)));
+        #[cfg(feature = "tls")]
+        let ca_file = globals.ca_file.clone().or(environment.ca_file).or(file.ca_file);
+        Ok(Self {
+            url,
+            #[cfg(feature = "tls")]
+            ca_file,
+        })
+    }
+}
+
+/// Where a server on this machine is reached that listens there: one that listens at every address, at the loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 /// The default key file of a store or backup at this path.
@@ -206,11 +229,6 @@ fn default_store() -> Result<Spec, Failure> {
         Failure::usage("this user has no home directory for a store").next("name one with --store")
     })?;
     Ok(Spec::at(path))
-}
-
-fn missing(path: &Path) -> Failure {
-    Failure::usage(format!("there is no configuration file {}", repeatable::file(path)))
-        .next("name another one with --config, or leave it out")
 }
 
 /// Reads where to listen; a name is not looked up, since it could be another address tomorrow.
@@ -249,6 +267,14 @@ mod tests {
         assert_eq!(config.store.path(), Some(Path::new("a")));
         assert_eq!(config.key, Some(KeySource::PassphraseFile("p".into())));
         assert_eq!(config.environment.as_str(), "test");
+    }
+
+    #[test]
+    fn a_server_that_listens_at_every_address_is_reached_at_the_loopback() {
+        let at = |listen: &str| reachable(listen.parse().unwrap()).to_string();
+        assert_eq!(at("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(at("[::]:80"), "[::1]:80");
+        assert_eq!(at("10.0.0.1:80"), "10.0.0.1:80");
     }
 
     #[test]
