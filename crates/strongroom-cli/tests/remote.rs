@@ -902,3 +902,20 @@ fn a_mistyped_name_is_told_what_was_meant_by_every_command_that_takes_one() {
         assert!(ran.stderr.contains("did you mean PORT?"), "{command:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn what_no_server_does_is_refused_with_its_own_reason() {
+    let shell =
+        Shell::new().variable("STRONGROOM_URL", "http://127.0.0.1:1").variable("STRONGROOM_API_KEY", "k");
+    for (arguments, reason) in [
+        (&["init"][..], "created in a store"),
+        (&["serve"], "opens a store itself"),
+        (&["shred", "account", "a", "--yes"], "strongroom account delete ID"),
+        (&["restore", "f", "--as-new"], "restored into a store"),
+        (&["rotate", "root"], "never travels"),
+    ] {
+        let ran = shell.run(arguments);
+        assert!(ran.code == 2 && ran.stderr.contains(reason), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--store"), "{arguments:?}: {}", ran.stderr);
+    }
+}

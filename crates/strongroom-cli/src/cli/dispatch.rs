@@ -157,15 +157,21 @@ impl Work {
             Self::Diff(diff) => diff.on_server(&client()?, output),
             Self::Copy(copy) => copy.on_server(&client()?, output),
             Self::Doctor(doctor) => doctor.on_server(&client()?, output),
-            Self::Init(_)
-            | Self::Serve(_)
-            | Self::Rotate(Rotate::Root(_))
-            | Self::Shred(_)
-            | Self::Checkpoint(_)
-            | Self::Restore(_)
-            | Self::Migrate(_) => {
-                Err(Failure::not_on_server("this needs a key of the vault, which never travels"))
+            Self::Init(_) => Err(Failure::not_on_server("a vault is created in a store")),
+            Self::Serve(_) => Err(Failure::not_on_server("`serve` opens a store itself")),
+            Self::Rotate(Rotate::Root(_)) => Err(Failure::not_on_server(
+                "a new root key is made from a key of the vault, which never travels",
+            )),
+            Self::Shred(Shred::Account(_)) => {
+                let refused = Failure::not_on_server("a server shreds nothing and gives no receipt");
+                Err(refused.next(SHRED_ELSEWHERE))
             }
+            Self::Shred(Shred::Environment(_)) => {
+                Err(Failure::not_on_server("a server shreds nothing and gives no receipt"))
+            }
+            Self::Checkpoint(_) => Err(Failure::not_on_server("a checkpoint reads every row of a store")),
+            Self::Restore(_) => Err(Failure::not_on_server("a backup is restored into a store")),
+            Self::Migrate(_) => Err(Failure::not_on_server("a vault moves from one store to another")),
         };
         match done {
             // The server does not say which name it was, nor which one was probably meant.
@@ -177,3 +183,6 @@ impl Work {
         }
     }
 }
+
+const SHRED_ELSEWHERE: &str = "run it where the store is, with --store; `strongroom account delete ID` also \
+                               deletes the account through the server, without a receipt";

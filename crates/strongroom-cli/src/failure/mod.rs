@@ -101,7 +101,7 @@ impl Failure {
     /// A command or option for which the server has no call.
     pub(crate) fn not_on_server(reason: &str) -> Self {
         Self::usage(format!("{reason}, so this does not work with --url"))
-            .next("run it where the store is, with --store")
+            .next("run it where the store is, with --store in place of --url or STRONGROOM_URL")
     }
 
     /// What a server said, without that it was one.
