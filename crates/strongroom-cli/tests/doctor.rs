@@ -140,3 +140,10 @@ fn damage_behind_a_server_is_not_taken_for_a_right_that_the_key_lacks() {
     let ran = shell.run(&["--url", server.text("url"), "--api-key-file", "k", "doctor"]);
     assert!(ran.code == 5 && !ran.stdout.contains("lacks the right read"), "{ran:?}");
 }
+
+#[test]
+fn what_doctor_does_not_look_at_is_said_with_the_command_that_does() {
+    let shell = Shell::with_vault();
+    let ran = shell.run(&["doctor"]);
+    assert!(ran.code == 0 && ran.stderr.contains("`strongroom verify` looks"), "{}", ran.stderr);
+}

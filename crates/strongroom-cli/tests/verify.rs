@@ -265,3 +265,15 @@ fn what_went_back_since_a_checkpoint_is_damage_and_what_is_gone_is_shown() {
     let other = shell.run(&["verify", "--checkpoint", "older"]);
     assert!(other.code == 5 && other.stderr.contains("not a checkpoint"), "{other:?}");
 }
+
+#[test]
+fn the_keys_of_accounts_are_counted_in_the_text_too() {
+    let shell = filled();
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    shell.ok_with("k", &["credential", "set", "api_key", "--account", "a"]);
+    let ran = shell.run(&["verify"]);
+    assert!(ran.code == 0 && ran.stderr.contains("1 data key of accounts: 1 row"), "{ran:?}");
+    let json = shell.json(&["verify"]);
+    let keys = json["keys"].as_array().unwrap();
+    assert_eq!(keys.iter().filter(|key| key["linked_account_id"] == "a").count(), 1);
+}

@@ -133,6 +133,8 @@ enum Work {
     /// Run a command with the resolved variables as its environment
     Run(Run),
     /// Check the store, its keys, jobs and variables, and say what to do about each finding
+    ///
+    /// It does not look at every row, such as the keys and values of accounts: `verify` does.
     #[command(alias = "status")]
     Doctor(Doctor),
     /// Check that every row of the store opens, obeys its definition and matches the rows that belong to it
@@ -144,6 +146,9 @@ enum Work {
     /// The rows are not opened, so a damaged one is damaged in the backup too: `strongroom verify` first finds it.
     Backup(Backup),
     /// Restore a backup: as it was, as a new vault, or with --org one org into an existing vault
+    ///
+    /// The org must have nothing in that vault. One account, or one value, is not restored by itself: restore the
+    /// backup with --as-new into another store, and read there what you need.
     Restore(Restore),
     /// Move the vault to another store; the old one then refuses writes
     Migrate(Migrate),

@@ -339,7 +339,13 @@ impl Report {
         match self.exit {
             Some(exit) => Err(Failure::new(exit, "the vault cannot be used as it is")
                 .next("NEXT of what failed is the step")),
-            None => Ok(()),
+            None => {
+                output.note(
+                    "not looked at: whether every row opens, such as the keys and values of accounts; `strongroom \
+                     verify` looks",
+                );
+                Ok(())
+            }
         }
     }
 }

@@ -253,13 +253,7 @@ pub(super) fn show(
             .map(|found| [found.path.to_string(), found.cause.to_string()]);
         output.list(["WHERE", "WHAT"], rows, &())?;
     }
-    let keys = report.keys.iter().filter(|key| key.linked_account.is_none() || key.rows == 0);
-    let rows = keys.map(|key| {
-        let account = key.linked_account.as_ref().map(ToString::to_string).unwrap_or_default();
-        let owner = format!("{} {}", key.org, key.environment);
-        [key.dek_id.to_string(), owner, account, key.state.as_str().to_owned(), key.rows.to_string()]
-    });
-    output.list(["DATA KEY", "ORG", "ACCOUNT", "STATE", "ROWS"], rows, &())?;
+    show_keys(report, output)?;
     let shown = report.findings.len() as u64 + report.questions.len() as u64;
     let left_off = report.findings_total + report.questions_total - shown;
     if left_off > 0 {
@@ -274,6 +268,31 @@ pub(super) fn show(
         counted(*grandfathered, "value"),
         counted(*jobs, "unfinished job")
     ))
+}
+
+/// The data keys of orgs, and those of accounts that seal nothing. There may be one in use for each account, so these
+/// are only counted.
+fn show_keys(report: &VerifyReport, output: &Output) -> Result<(), Failure> {
+    let (shown, counted_only): (Vec<_>, Vec<_>) =
+        report.keys.iter().partition(|key| key.linked_account.is_none() || key.rows == 0);
+    let rows = shown.into_iter().map(|key| {
+        let account = key.linked_account.as_ref().map(ToString::to_string).unwrap_or_default();
+        let owner = format!("{} {}", key.org, key.environment);
+        [key.dek_id.to_string(), owner, account, key.state.as_str().to_owned(), key.rows.to_string()]
+    });
+    output.list(["DATA KEY", "ORG", "ACCOUNT", "STATE", "ROWS"], rows, &())?;
+    if !counted_only.is_empty() {
+        let sealed: u64 = counted_only.iter().map(|key| key.rows).sum();
+        let keys = counted(counted_only.len() as u64, "data key");
+        output.note(&format!(
+            "{keys} of accounts: {} sealed with them; --json lists them",
+            counted(sealed, "row")
+        ));
+    }
+    if report.keys_left_off > 0 {
+        output.note(&format!("{} more are not listed", counted(report.keys_left_off, "data key")));
+    }
+    Ok(())
 }
 
 impl ReportView {
