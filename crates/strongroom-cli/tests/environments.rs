@@ -173,3 +173,11 @@ fn an_org_that_the_vault_does_not_hold_is_read_by_nothing() {
     assert_eq!(ran.code, 0);
     assert!(ran.stderr.contains("is a new org; there are 000000000000000000000002"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_comparison_says_which_side_is_which() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok(&["--environment", "prod", "define", "B", "--format", "string"]);
+    assert!(shell.ok(&["diff", "test", "prod"]).ends_with("A is test, B is prod\n"));
+}

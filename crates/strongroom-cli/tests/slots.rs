@@ -61,7 +61,7 @@ fn the_slot_of_the_key_in_use_is_marked_and_goes_only_with_consent() {
     let first = own(&shell.json(&["slot", "list"]));
     let second = own(&shell.json(&["--root-key-file", "other.key", "slot", "list"]));
     assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
-    assert!(shell.ok(&["slot", "list"]).contains("this key"));
+    assert!(shell.ok(&["slot", "list"]).contains("this command"));
 
     let ran = shell.run(&["slot", "remove", &first[0]]);
     assert!(

@@ -280,3 +280,16 @@ fn two_settings_that_exclude_each_other_are_named_with_their_source() {
     let ran = shell.run(&["list"]);
     assert!(ran.stderr.contains("STRONGROOM_STORE and STRONGROOM_URL are both set"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_is_missing_and_what_excludes_each_other_is_said_in_plain_words() {
+    let shell = Shell::new();
+    for (arguments, sentence) in [
+        (&["get"][..], "what is missing: <NAME>"),
+        (&["audit", "--on", "--off"], "--on cannot be given together with --off"),
+        (&["--json"], "no command was given"),
+    ] {
+        let ran = shell.run(arguments);
+        assert!(ran.code == 2 && ran.stderr.contains(sentence), "{arguments:?}: {}", ran.stderr);
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom::{
-    AuditCheck, AuditDigest, AuditFilter, Clock as _, Org, PageRequest, SystemClock, Timestamp,
+    AuditCheck, AuditDigest, AuditFilter, Clock as _, Error, Org, PageRequest, SystemClock, Timestamp,
 };
 use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, VaultSettings};
 
@@ -115,10 +115,13 @@ impl Audit {
             None => digest_kept.check(export),
         };
         let AuditCheck { covered, later, .. } = checked.map_err(|error| {
-            let failure = Failure::from(error);
-            let sentence =
-                format!("{} is not what {} says: {}", file.display(), digest.display(), failure.message);
-            Failure::new(failure.exit, sentence).next(
+            // What the engine advises is for a row of a store.
+            let why = match &error {
+                Error::Damaged { row, cause } => format!("{row} is damaged: {cause}"),
+                error => error.to_string(),
+            };
+            let sentence = format!("{} is not what {} says: {why}", file.display(), digest.display());
+            Failure::new(Failure::from(error).exit, sentence).next(
                 "use another copy; somebody or something has changed this one. If events were dropped since, \
                  say from before when with --dropped-before. If it was exported after the audit was damaged, what is \
                  left is checked by the digest of that export",

@@ -163,7 +163,11 @@ fn show((a, one): (&str, Named), (b, other): (&str, Named), output: &Output) -> 
         return output.text(&format!("{} and {} are the same\n", view.a, view.b));
     }
     let rows: Vec<_> = rows.collect();
-    output.list(["NAME", "DEFINITION", "VALUE"], rows, &DiffView { differences, ..view })
+    output.list(["NAME", "DEFINITION", "VALUE"], rows, &DiffView { differences, ..view })?;
+    if output.is_json() {
+        return Ok(());
+    }
+    output.text(&format!("A is {a}, B is {b}\n"))
 }
 
 impl Difference {

@@ -181,7 +181,7 @@ impl SlotCommand {
                 let slots: Vec<control::Slot> = client.control_get(Call { path: &["slots"], query: &[] })?;
                 let rows = slots.iter().map(|slot| {
                     let since = slot.since.clone().unwrap_or_default();
-                    let own = if slot.own { "the server's key" } else { "" };
+                    let own = if slot.own { "the server" } else { "" };
                     [slot.id.clone(), slot.opened_by.clone(), since, yes(slot.usable), own.to_owned()]
                 });
                 output.list(COLUMNS, rows, &slots)
@@ -224,7 +224,7 @@ fn ask(
 fn list(slots: &[SlotInfo], output: &Output) -> Result<(), Failure> {
     let rows = slots.iter().map(|slot| {
         let since = slot.since.map_or_else(String::new, time);
-        let own = if slot.is_own { "this key" } else { "" };
+        let own = if slot.is_own { "this command" } else { "" };
         [slot.id.to_string(), opened_by(&slot.kind), since, yes(slot.is_usable), own.to_owned()]
     });
     let views: Vec<_> = slots.iter().map(SlotView::of).collect();
@@ -273,7 +273,7 @@ fn opened_by(kind: &SlotKind) -> String {
     }
 }
 
-const COLUMNS: [&str; 5] = ["ID", "OPENED BY", "SINCE", "USABLE", "OWN"];
+const COLUMNS: [&str; 5] = ["ID", "OPENED BY", "SINCE", "USABLE", "IN USE BY"];
 /// The effect on processes that have the vault open with the key of the removed slot.
 const GONE: &str =
     "its key opens the vault no more, and a server that was started with it does not start again";

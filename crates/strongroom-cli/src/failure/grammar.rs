@@ -19,6 +19,7 @@ impl From<clap::Error> for Failure {
             ErrorKind::UnknownArgument | ErrorKind::TooManyValues => {
                 failure.next(format!("--help lists the options; {NEVER_AN_ARGUMENT}"))
             }
+            ErrorKind::ArgumentConflict => failure.next("leave one of them out"),
             _ => failure.next("--help lists the commands and options"),
         }
         .meant(meant.as_deref())
@@ -61,6 +62,12 @@ fn sentence(error: &clap::Error) -> String {
                 (None, None) => refusal,
             }
         }
+        ErrorKind::MissingRequiredArgument if !argument.is_empty() => format!("what is missing: {argument}"),
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
+            Some(prior) => format!("{argument} cannot be given together with {prior}"),
+            None => format!("{argument} cannot be given here"),
+        },
+        ErrorKind::MissingSubcommand => "no command was given".to_owned(),
         // The others name only options and commands of the grammar.
         _ => {
             let text = error.to_string();

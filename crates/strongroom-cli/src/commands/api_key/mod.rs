@@ -235,13 +235,15 @@ fn show((mut views, unreadable): (Vec<KeyView>, Vec<String>), output: &Output) -
             text(&view.last_used),
         ]
     });
-    output.list(["ID", "NAME", "RIGHTS", "ONLY", "CREATED", "EXPIRES", "LAST USED"], rows, &views)?;
+    output.list(["ID", "NAME", "RIGHTS", "ONLY FOR", "CREATED", "EXPIRES", "LAST USED"], rows, &views)?;
     let step = "`strongroom api-key revoke ID` deletes one, which is refused as it is";
     refuse_left_out(&unreadable, "API key", step, output)
 }
 
 fn absent(id: &DocumentId) -> Failure {
-    Failure::not_found(format!("there is no API key {id}")).next("`strongroom api-key list` lists the keys")
+    Failure::not_found(format!("there is no API key {id}")).next(
+        "`strongroom api-key list` lists the keys; one that was revoked is not there, and needs nothing more",
+    )
 }
 
 fn key_id(text: &str) -> Result<DocumentId, &'static str> {

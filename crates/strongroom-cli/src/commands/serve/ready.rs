@@ -104,6 +104,12 @@ curl -X PUT '{base}/linked-account/default-app/auth-credentials/api_key' \
   -d '{{"value": "secret value"}}'
 "#
             );
+            if self.url.starts_with("https:") {
+                let _ = writeln!(
+                    text,
+                    "\nIf an authority of your own issued its certificate, name that one with --cacert FILE."
+                );
+            }
         }
         text
     }
