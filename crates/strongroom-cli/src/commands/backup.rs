@@ -1,6 +1,6 @@
 //! `backup`: the vault, or one org, in one file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
@@ -74,15 +74,13 @@ impl Backup {
         let Key { unlock, made } = self.key(org, output)?;
         let written = self.write(session, org.zip(unlock), output).await;
         if let Some(key) = made {
-            // A key of a backup that was not made opens nothing. If the backup is there, it may not be durable.
-            if written.is_err() && file.symlink_metadata().is_err() {
-                let _ = fs::remove_file(key);
+            // Never removed: another backup may have been made with it meanwhile.
+            let what = if written.is_ok() {
+                "nothing else opens the backup, keep the two apart"
             } else {
-                output.note(&format!(
-                    "created the key file {}: nothing else opens the backup, keep the two apart",
-                    key.display()
-                ));
-            }
+                "it stays there for the next backup"
+            };
+            output.note(&format!("created the key file {}: {what}", key.display()));
         }
         let summary = written?;
         for (org, environment) in &summary.unsettled {
