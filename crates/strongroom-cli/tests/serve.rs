@@ -240,7 +240,7 @@ fn an_address_that_is_taken_is_told_before_a_vault_is_made() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn nothing_is_connected_to_a_server_that_still_waits_for_its_database() {
+fn a_server_that_still_waits_for_its_database_holds_its_address_and_is_not_connected_to() {
     let shell = Shell::new();
     shell.write("root.key", "07".repeat(32));
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -253,10 +253,13 @@ fn nothing_is_connected_to_a_server_that_still_waits_for_its_database() {
     let mut said = String::new();
     BufReader::new(waits.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
     let connected = std::net::TcpStream::connect(&free).map_err(|error| error.kind());
+    // With the option to use an address again, as each listener of the standard library.
+    let taken = std::net::TcpListener::bind(&free).map_err(|error| error.kind());
     waits.kill().unwrap();
     waits.wait().unwrap();
     assert!(said.contains("waiting up to"), "{said}");
     assert_eq!(connected.unwrap_err(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(taken.unwrap_err(), std::io::ErrorKind::AddrInUse);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `serve`: the vault over HTTP.
 
+mod address;
 mod first_key;
 mod first_run;
 mod ready;
@@ -20,13 +21,14 @@ use strongroom::{Error, ErrorKind, Store, Vault};
 use strongroom_http::Tls;
 use strongroom_http::{Metrics, Service, ServiceOptions, StoreHealth, WhenFull};
 use strongroom_socket::DoorStore;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::address::Address;
 use self::first_key::{FirstKey, KeyPlace};
 use self::ready::Ready;
 use crate::config::{Config, LimitSettings, QuotaSettings, socket_address};
@@ -201,7 +203,7 @@ async fn serve(
     output: &Output,
 ) -> Result<(), Failure> {
     let (listen, limits) = (config.listen, config.limits.limits()?);
-    let socket = take_address(listen)?;
+    let address = Address::take(listen)?;
     if tls.is_none() && !listen.ip().is_loopback() {
         output.warn("requests arrive without TLS: put a proxy that adds it in front of the server");
     }
@@ -237,7 +239,7 @@ async fn serve(
     let jobs = tokio::spawn(finish_jobs(service.clone()));
     let served = async {
         tokio::select! {
-            served = serve_vault(&session, started, (socket, tls), service, stop, output) => served,
+            served = serve_vault(&session, started, (address, tls), service, stop, output) => served,
             () = keep_marks(&served_vault, &mut mark, output) => Ok(()),
         }
     };
@@ -252,20 +254,6 @@ async fn serve(
     // With its present root key.
     session.vault = served_vault.vault();
     session.finish(served, output).await
-}
-
-/// Takes the address before anything else, so that one that is taken is told before a vault is made. Nothing listens on
-/// it until requests can be answered: a connection would be accepted and then wait, which no probe understands.
-fn take_address(listen: SocketAddr) -> Result<TcpSocket, Failure> {
-    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let taken = socket.and_then(|socket| {
-        // As any listener: connections of a server that has just ended may still be closing.
-        #[cfg(unix)]
-        socket.set_reuseaddr(true)?;
-        socket.bind(listen)?;
-        Ok(socket)
-    });
-    taken.map_err(|error| cannot_listen(&listen, &error))
 }
 
 /// Opens the store. Waits for a store on a server that does not answer yet, as when both are started together.
@@ -316,7 +304,7 @@ fn reopening(
 async fn serve_vault(
     session: &Session,
     started: Option<KeyPlace>,
-    (socket, tls): (TcpSocket, Option<Tls>),
+    (address, tls): (Address, Option<Tls>),
     service: Service,
     stop: impl Future<Output = ()>,
     output: &Output,
@@ -330,10 +318,9 @@ async fn serve_vault(
         }
         None => first_run::find(&session.org, &store_id).await?,
     };
-    let address = socket.local_addr().map_err(|error| failed("the server has no address", &error))?;
-    let listener = socket.listen(QUEUED_MAX).map_err(|error| cannot_listen(&address, &error))?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    Ready::new((scheme, address), service.has_console(), contents).announce(&session.org, output)?;
+    let place = (if tls.is_some() { "https" } else { "http" }, address.address());
+    let listener = address.listen()?;
+    Ready::new(place, service.has_console(), contents).announce(&session.org, output)?;
     listen(listener, service, tls, stop).await;
     Ok(())
 }
@@ -454,11 +441,6 @@ fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-fn cannot_listen(address: &SocketAddr, error: &io::Error) -> Failure {
-    failed(&format!("the server cannot listen on {address}"), error)
-        .next("name another address with --listen")
-}
-
 fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Other, format!("{what}: {error}"))
 }
@@ -474,8 +456,6 @@ const JOBS_INTERVAL: Duration = Duration::from_secs(30);
 const NOTHING_TO_READ: &str = "SIGHUP is ignored: there is no certificate to read again";
 /// About 3 MB.
 const READ_NOTES_MAX: usize = 10_000;
-/// How many connections the system keeps until they are accepted: as many as for any listener of the runtime.
-const QUEUED_MAX: u32 = 1_024;
 /// For a database that is started together with the server.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_secs(1);
