@@ -250,9 +250,14 @@ impl Failure {
         Self { cause: Some(error.to_string().into()), ..self }
     }
 
-    /// The error of the vault or its store behind a refusal that may pass by itself.
+    /// The error of the vault or its store behind a refusal.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
+    }
+
+    /// Whether it is of an outage, which ends.
+    pub(crate) fn is_of_outage(&self) -> bool {
+        self.cause.is_some() && self.reason != Reason::Moved
     }
 
     /// Whether the root key was rotated elsewhere, and this process does not have it yet.
@@ -446,7 +451,7 @@ fn message(error: &Error) -> Cow<'static, str> {
 /// The refusal for a narrowed key if a row cannot be read.
 pub(crate) const UNREADABLE: &str =
     "A row that this call needs cannot be read; a key that is not narrowed is shown which one";
-const ROOT_ROTATED: &str = "The root key of the vault was rotated: the service goes on by itself once its own key \
-                            opens the new one";
+const ROOT_ROTATED: &str = "The root key of the vault was rotated: the service continues once its own key opens \
+                            the new one";
 const MOVED: &str = "The vault was moved to another store: its writes go to the service of that store";
 const DEFINITION_NOT_FOUND: &str = "Variable definition not found";

@@ -160,10 +160,11 @@ impl Seen {
             headers.insert(REQUEST_ID, id);
         }
         let status = response.status();
-        let error = response.extensions().get().and_then(Failure::cause);
-        if error.is_some() {
+        let refused = response.extensions().get::<Failure>();
+        if refused.is_some_and(Failure::is_of_outage) {
             service.watch_outage();
         }
+        let error = refused.and_then(Failure::cause);
         service.inner.metrics.answered(&self.method, self.route, status.as_u16(), time);
         #[cfg(feature = "otel")]
         self.trace.end(status);

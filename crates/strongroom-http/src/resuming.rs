@@ -49,6 +49,8 @@ struct Trouble {
     no_writes: Option<(Instant, Arc<StoreError>)>,
     /// When opening it last failed.
     failed: Option<Instant>,
+    /// Whether it could be opened again, as the log last had it. A full disk is tried each second.
+    told: Option<bool>,
 }
 
 impl ResumingStore {
@@ -95,13 +97,17 @@ impl ResumingStore {
                 *current = Handle { store: Some(store), number: number + 1 };
                 self.trouble().failed = None;
                 self.health.set(true);
-                tracing::warn!("the store was opened again");
+                if self.is_news(true) {
+                    tracing::warn!("the store was opened again");
+                }
                 Ok(())
             }
             Err(error) => {
                 self.trouble().failed = Some(Instant::now());
                 self.health.set(false);
-                tracing::error!(%error, "the store could not be opened again");
+                if self.is_news(false) {
+                    tracing::error!(%error, "the store could not be opened again");
+                }
                 Err(error)
             }
         }
@@ -155,6 +161,10 @@ impl ResumingStore {
         self.trouble().no_writes = Some((Instant::now() + PAUSE, why));
     }
 
+    fn is_news(&self, is_open: bool) -> bool {
+        self.trouble().told.replace(is_open) != Some(is_open)
+    }
+
     fn refuse_paused(&self) -> Result<(), StoreError> {
         match &self.trouble().no_writes {
             Some((until, why)) if Instant::now() < *until => Err(copy_of(why)),
@@ -196,7 +206,13 @@ impl Store for ResumingStore {
                     Err(_) => Err(unknown(error)),
                 }
             }
-            (_, answer) => answer,
+            (_, answer) => {
+                // Only after a trouble is there anything to forget.
+                if answer.is_ok() && self.reopened.load(Ordering::Acquire) {
+                    self.trouble().told = None;
+                }
+                answer
+            }
         }
     }
 
@@ -387,6 +403,29 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(read(&store).await, b"3");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_opened_for_each_try_is_logged_as_open_once_until_it_takes_a_write() {
+        let (log, writer) = std::io::pipe().unwrap();
+        let lines = tracing_subscriber::fmt().with_writer(Arc::new(writer)).finish();
+        let logged = tracing::subscriber::set_default(lines);
+        let end = Arc::new(Mutex::new(None));
+        let store = store(&end);
+        let mut revision = store.commit(put("0", Expect::Absent)).await.unwrap().revision;
+        for outage in ["1", "2"] {
+            *end.lock().unwrap() = Some(End::Full);
+            for _ in 0..3 {
+                store.commit(put(outage, Expect::Revision(revision))).await.unwrap_err();
+                // As after the pause.
+                store.trouble().no_writes = None;
+            }
+            *end.lock().unwrap() = None;
+            revision = store.commit(put(outage, Expect::Revision(revision))).await.unwrap().revision;
+        }
+        drop(logged);
+        let said = std::io::read_to_string(log).unwrap();
+        assert_eq!(said.matches("was opened again").count(), 2, "{said}");
     }
 
     #[tokio::test]
