@@ -143,6 +143,20 @@ fn calls() -> Vec<(&'static str, &'static str, Value, Right)> {
 }
 
 #[tokio::test]
+async fn no_call_ignores_a_parameter_of_the_query() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, Right::ALL).await;
+    for (method, path, body, _) in calls() {
+        let with = if path.contains('?') { "&" } else { "?" };
+        let refused = desk.send(method, &format!("{path}{with}dry-run=true"), &body).await;
+        assert_eq!(refused.status, 400, "{method} {path}: {}", refused.body);
+    }
+    assert!(fixture.org.linked_account(&"a".parse().unwrap()).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn each_call_names_the_right_that_a_key_lacks_and_takes_a_key_that_has_it() {
     let fixture = fixture().await;
     fixture.define_string("A").await;
@@ -519,7 +533,7 @@ async fn a_former_version_is_shown_only_with_the_right_to_reveal_and_noted_with_
         let narrow = Grant::of([Right::Reveal]).only_names(["OTHER"]).unwrap();
         let narrow = Desk::granted(&fixture, narrow).await;
         assert_eq!(narrow.send("GET", &format!("{path}?version={version}"), &Value::Null).await.status, 403);
-        for (absent, status) in [("99", 404), ("x", 400), ("", 400)] {
+        for (absent, status) in [("99", 404), ("x", 400), ("", 400), ("1&reveal=false", 400)] {
             let asked = desk.send("GET", &format!("{path}?version={absent}"), &Value::Null).await;
             assert_eq!(asked.status, status, "{absent}: {}", asked.body);
         }
@@ -1902,6 +1916,9 @@ async fn a_damaged_value_or_credential_is_replaced_or_deleted_with_its_versions_
         let refused = desk.send("POST", &format!("{path}/undo"), &json!({})).await;
         assert!(refused.status == 500 && refused.body.contains("replace_damaged"), "{}", refused.body);
         let undone = desk.ok("POST", &format!("{path}/undo"), json!({"replace_damaged": true})).await;
+        let again = json!({"version": undone["version"], "replace_damaged": true});
+        let whole = desk.send("POST", &format!("{path}/restore"), &again).await;
+        assert!(whole.status == 400 && whole.body.contains("is not damaged"), "{}", whole.body);
         assert_ne!(undone["version"], undone["restored"]);
     }
     damage(&store).await;

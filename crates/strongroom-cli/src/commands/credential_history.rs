@@ -98,7 +98,6 @@ impl Undo {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Self { key, place, replace, consent } = self;
-        refuse_whole(client, &key, &place, replace)?;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was before its last change",
             place.shown()
@@ -125,7 +124,6 @@ impl Revert {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let Self { key, version, place, replace, consent } = self;
-        refuse_whole(client, &key, &place, replace)?;
         consent.to_reversible(&format!(
             "set credential {key} of {} to what it was in version {version}",
             place.shown()
@@ -181,17 +179,6 @@ impl<'t> Target<'t> {
         };
         done(&CredentialUndone::of(&written.info, wanted), place, output)
     }
-}
-
-fn refuse_whole(
-    client: &Client,
-    key: &CredentialKey,
-    place: &Place,
-    replace: Replace,
-) -> Result<(), Failure> {
-    let path = place.path_of(key, &["history"]);
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    replace.refuse_whole(client, &path, &place.query())
 }
 
 fn done(undone: &CredentialUndone, place: &Place, output: &Output) -> Result<(), Failure> {

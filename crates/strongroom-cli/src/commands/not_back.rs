@@ -91,6 +91,7 @@ impl Wanted {
             Some(Reason::Damaged) => why("; nothing was changed: replace_damaged")
                 .map(replaces)
                 .or_else(|| why("; none of its former versions can be read").map(|why| self.lost(why))),
+            Some(_) if said.starts_with("the present one is not damaged") => Some(is_whole()),
             Some(Reason::VersionNotFound) => Some(self.not_kept()),
             Some(Reason::ValueNotFound | Reason::CredentialNotFound) => Some(absent()),
             Some(Reason::Conflict) => Some(self.changed()),

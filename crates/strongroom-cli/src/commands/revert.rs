@@ -4,7 +4,7 @@ use strongroom::{DefinitionName, Org, Revision, Version};
 use strongroom_http::control::Restore;
 
 use super::not_back::Wanted;
-use super::undo::{Replace, Target, consent_to, ids, present_version, scope_query, show};
+use super::undo::{Replace, Target, consent_to, ids, present_version, show};
 use crate::client::Client;
 use crate::consent::{Consent, Deed};
 use crate::failure::Failure;
@@ -41,7 +41,6 @@ impl Revert {
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let (name, scope, version) = (&self.name, self.scope.scope(), self.version.to_string());
-        self.replace.refuse_whole(client, &["values", name.as_str(), "history"], &scope_query(&scope))?;
         let deed = format!("set {name} at {scope} to what it was in version {version}");
         let deed = Deed::to(deed, present_version(client, name, &scope));
         consent_to(self.consent, deed, !client.keeps_nothing(name))?;

@@ -87,7 +87,6 @@ impl Undo {
             return output.done(&format!("{name} is defined as it was"), &Undeleted { name: &name, id });
         }
         let (name, scope) = (&self.name, self.scope.scope());
-        self.replace.refuse_whole(client, &["values", name.as_str(), "history"], &scope_query(&scope))?;
         let deed = format!("set {name} at {scope} to what it was before its last change");
         let deed = Deed::to(deed, present_version(client, name, &scope));
         consent_to(self.consent, deed, !client.keeps_nothing(name))?;
@@ -281,23 +280,6 @@ impl Replace {
             Some(why) if !self.replace_damaged => Err(replaces(why)),
             None if self.replace_damaged => Err(is_whole()),
             Some(_) | None => Ok(newest.as_expected()),
-        }
-    }
-
-    /// The same on a server, as far as the API key may see the versions at this path.
-    pub(super) fn refuse_whole(
-        self,
-        client: &Client,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<(), Failure> {
-        if !self.replace_damaged {
-            return Ok(());
-        }
-        let versions: Result<Vec<control::Version>, _> = client.control_items(Call { path, query });
-        match versions.unwrap_or_default().first() {
-            Some(newest) if newest.unreadable.is_none() => Err(is_whole()),
-            _ => Ok(()),
         }
     }
 }

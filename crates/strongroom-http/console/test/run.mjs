@@ -511,8 +511,10 @@ async function spoil(value) {
     return { json };
   });
   await page.route(`**${name}/restore`, (route) => {
-    sent.push(route.request().postDataJSON());
-    return route.continue();
+    const body = route.request().postDataJSON();
+    sent.push(body);
+    // Only the page takes it for damaged: the server does not replace what is whole as if it were.
+    return route.continue({ postData: JSON.stringify({ ...body, replace_damaged: false }) });
   });
   return sent;
 }

@@ -22,7 +22,7 @@ mod values;
 mod vault;
 mod visible;
 
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -37,6 +37,7 @@ pub use self::bodies::{
     VaultSettings, Version,
 };
 pub use self::open_sessions::OpenSessions;
+use self::operator::WithQuery;
 pub use self::remedy::{next_of, next_of_damage};
 pub use crate::auth::EndedSessions;
 pub use crate::reason::Reason;
@@ -46,7 +47,7 @@ pub use crate::time::moment;
 
 /// The control calls.
 pub(crate) fn calls() -> OpenApiRouter<Service> {
-    OpenApiRouter::new()
+    let calls = OpenApiRouter::new()
         .routes(routes!(vault::status))
         .routes(routes!(definitions::list, definitions::create))
         .routes(routes!(definitions::show, definitions::change, definitions::delete))
@@ -89,8 +90,9 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(jobs::verify))
         .routes(routes!(jobs::tasks))
         .routes(routes!(jobs::task))
-        .routes(routes!(backup::backup))
-        .layer(from_fn(operator::around))
+        .routes(routes!(backup::backup));
+    let with_query = WithQuery::of(calls.get_openapi());
+    calls.layer(from_fn_with_state(with_query, operator::around))
 }
 
 /// The prefix of the path of every control call.

@@ -1,10 +1,11 @@
 //! Who makes a control call: the holder of an API key, with its grant.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::HttpBody as _;
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -13,6 +14,8 @@ use strongroom::{
     AuditNote, DocumentId, Error, Expected, LinkedAccount, LinkedAccountId, Org, PageRequest, Scope,
     ScopePath, Timestamp, Vault, Version,
 };
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::bodies::AccountView;
 use crate::auth::{Grant, Right, Standing};
@@ -178,9 +181,43 @@ pub(super) fn bounded(
     }
 }
 
-/// Wraps every control call. It refuses a body that the call would ignore, without reading it, and hides from a
-/// narrowed key which row is damaged: the key may not be allowed to see its name.
-pub(super) async fn around(mut request: Request, next: Next) -> Response {
+/// The control calls that take a query, by method and route.
+#[derive(Clone)]
+pub(super) struct WithQuery(Arc<HashSet<(Method, String)>>);
+
+impl WithQuery {
+    /// Those whose description names a parameter of the query. What a call writes is in its body, so there are none
+    /// that do.
+    pub(super) fn of(description: &OpenApi) -> Self {
+        let takes = |call: &Operation| {
+            let mut parameters = call.parameters.iter().flatten();
+            parameters.any(|one| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query))
+        };
+        let with_query = description.paths.paths.iter().flat_map(|(path, calls)| {
+            let calls = [(Method::GET, &calls.get), (Method::DELETE, &calls.delete)];
+            let with_query = calls.into_iter().filter(move |(_, call)| call.as_ref().is_some_and(takes));
+            with_query.map(|(method, _)| (method, path.clone()))
+        });
+        Self(Arc::new(with_query.collect()))
+    }
+
+    fn has(&self, request: &Request) -> bool {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        route.is_some_and(|route| self.0.contains(&(request.method().clone(), route.to_owned())))
+    }
+}
+
+/// Wraps every control call. It refuses a query or body that the call would ignore, without reading it, and hides from
+/// a narrowed key which row is damaged: the key may not be allowed to see its name.
+pub(super) async fn around(
+    State(with_query): State<WithQuery>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) && !with_query.has(&request) {
+        let message = "this call takes no query: what it needs is in its path and body";
+        return Failure::bad_request(message).into_response();
+    }
     let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     if !takes_body && !request.body().is_end_stream() {
         let message = "this call takes no body: what it needs is in its path and query";
@@ -207,10 +244,6 @@ fn refuse_stray_scope(parts: &Parts) -> Result<(), Failure> {
             "a control call takes no header linked_account_id: name it in the call",
         ));
     }
-    let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
-    if has_body && parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(Failure::bad_request("this call takes no query: what it needs is in its body"));
-    }
     Ok(())
 }
 
@@ -230,13 +263,17 @@ pub(super) fn full(error: Error) -> Failure {
 }
 
 /// What a write that restores a version expects: the newest one as it was listed. A version that cannot be opened is
-/// replaced only on request.
+/// replaced only on request, and no other one then: it may be one of the same name elsewhere.
 pub(super) fn as_listed(newest: &Version, replaces: bool) -> Result<Expected, Failure> {
     match &newest.unreadable {
         Some(why) if !replaces => Err(Failure::damaged(why, REPLACES)),
+        None if replaces => Err(Failure::bad_request(WHOLE)),
         Some(_) | None => Ok(newest.as_expected()),
     }
 }
+
+/// The refusal to replace what is not damaged as if it were.
+const WHOLE: &str = "the present one is not damaged, so replace_damaged does not replace it";
 
 pub(super) const REPLACES: &str =
     "nothing was changed: replace_damaged puts this version in its place; the damaged content is lost";

@@ -274,10 +274,16 @@ impl CredentialQuery {
 }
 
 impl ValueQuery {
-    /// The version, and the scope.
-    pub(super) fn parts(self) -> Result<(Option<Revision>, ScopeQuery), Failure> {
-        let Self { linked_account_id, workflow_id, reveal, version: text } = self;
-        Ok((version(text.as_deref())?, ScopeQuery { linked_account_id, workflow_id, reveal }))
+    /// The version, where it is, and whether it is shown in plain text. A former one always is: no run sees it, so
+    /// whoever does is noted.
+    pub(super) fn parts(self) -> Result<(Option<Revision>, Scope, bool), Failure> {
+        let Self { linked_account_id, workflow_id, reveal: text, version: number } = self;
+        let (number, reveal) = (version(number.as_deref())?, flag("reveal", text.as_deref())?);
+        if number.is_some() && text.is_some() && !reveal {
+            return Err(Failure::bad_request("a version is shown only in plain text: leave out reveal"));
+        }
+        let scope = ScopeQuery { linked_account_id, workflow_id, reveal: text }.scope()?;
+        Ok((number, scope, reveal || number.is_some()))
     }
 }
 

@@ -178,13 +178,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             _ => OF_ACCOUNT_KEYRING,
         },
         RowName::Keyring => OF_ORG_KEYRING,
-        RowName::Record if is_unreadable => {
-            let namespace = finding.path.name.as_deref();
-            // Nothing looks these up under a damaged key: a sweep deletes them.
-            let is_unused =
-                finding.is_unreadable() && matches!(namespace, Some("signing-key" | "api-key-line"));
-            return namespace.filter(|_| !is_unused).and_then(of_record);
-        }
+        RowName::Record if is_unreadable => return of_damaged_record(finding),
         RowName::Note if finding.path.org.is_none() => {
             "if the vault was moved, use it where it is now; if it is nowhere else, `strongroom backup FILE` takes all \
              of it, and `strongroom restore --replaces-original FILE` makes a store of that which takes writes"
@@ -204,6 +198,13 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::Job if finding.is_unreadable() => OF_JOB,
         _ => return None,
     })
+}
+
+fn of_damaged_record(finding: &Finding) -> Option<&'static str> {
+    let namespace = finding.path.name.as_deref();
+    // Nothing looks these up under a damaged key: a sweep deletes them.
+    let is_unused = finding.is_unreadable() && matches!(namespace, Some("signing-key" | "api-key-line"));
+    namespace.filter(|_| !is_unused).and_then(of_record)
 }
 
 /// What repairs the row that the message of an error names first, or takes it away. `None` if the message does not

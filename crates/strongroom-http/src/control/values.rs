@@ -84,9 +84,7 @@ pub(crate) async fn get(
     Segment(name): Segment,
     Query(query): Query<ValueQuery>,
 ) -> Result<Json<Value>, Failure> {
-    let (version, query) = query.parts()?;
-    // No run sees a former version, so whoever is shown one is always noted.
-    let (scope, reveal) = (query.scope()?, query.reveals()? || version.is_some());
+    let (version, scope, reveal) = query.parts()?;
     let right = if reveal { Right::Reveal } else { Right::Read };
     operator.may_name(right, &name)?;
     operator.may_at(right, &scope)?;
