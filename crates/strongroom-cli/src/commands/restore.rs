@@ -144,7 +144,7 @@ fn emptied_first(error: Error) -> Failure {
         .next("move that store away first, or name another one with --store; nothing was written")
 }
 
-/// A new vault seals every row anew, and so takes none that cannot be read.
+/// Every row of a new vault is sealed under new keys, so none can be taken that cannot be read.
 fn sealed_anew(error: Error) -> Failure {
     let is_damaged = error.kind() == ErrorKind::Damaged;
     let failure = emptied_first(error);

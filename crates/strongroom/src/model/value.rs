@@ -110,7 +110,8 @@ pub enum Expected {
     /// and one of its former versions can be opened. The write replaces what is damaged or gone and continues the
     /// document with its history. Only writes of values and credentials, and the restoring of a definition, can check
     /// this; for all others the condition does not hold. A record has no versions: it holds for one that cannot be
-    /// opened, and the write begins it anew or deletes it.
+    /// opened, and the write replaces or deletes it. A later release may be able to open it
+    /// ([`Error::UnknownVersion`](crate::Error::UnknownVersion)): look at the error of a read first.
     Unreadable,
 }
 

@@ -91,7 +91,7 @@ impl Root {
         if !new.dropped.is_empty() {
             output.note(
                 "a server that uses the key of a dropped slot refuses requests with 503 until its key file is replaced \
-                 by one of a slot that is left; it then goes on by itself",
+                 by one of a slot that is left; it then continues by itself",
             );
         }
         let report = job::run_to_end(&new.job, output).await?.report;
