@@ -1,12 +1,13 @@
-//! Rows per second of a rotation of data keys, and the memory that it took, by the number of values in memory, or in
-//! a file. Name sizes and `redb` to see only those: `-- 1000 100000`, `-- redb 100000`.
+//! Rows per second of a rotation of data keys, and the processor time and memory that it took, by the number of values
+//! in memory, or in a file. Name sizes and `redb` to see only those: `-- 1000 100000`, `-- redb 100000`.
 
 #![allow(clippy::print_stdout, reason = "a report is printed")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use futures_executor::block_on;
+use rustix::time::{ClockId, clock_gettime};
 use strongroom::{DataKeys, JobReport, Vault};
 use strongroom_benches::population::Population;
 use strongroom_benches::vault::Filled;
@@ -17,8 +18,8 @@ fn main() {
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if asked.is_empty() { vec![1_000, 100_000, 1_000_000] } else { asked };
     let in_a_file = std::env::args().any(|argument| argument == "redb");
-    println!("| store | values | rows | keys | rows a second | memory |");
-    println!("|---|---|---|---|---|---|");
+    println!("| store | values | rows | keys | rows a second | processor time | memory |");
+    println!("|---|---|---|---|---|---|---|");
     for values in sizes {
         if in_a_file {
             in_redb(values);
@@ -53,10 +54,17 @@ fn resident() -> Option<i64> {
 }
 
 fn rotate(vault: &Vault) -> String {
-    let start = Instant::now();
+    let (start, processor_start) = (Instant::now(), processor_time());
     let JobReport { progress, .. } =
         block_on(async { vault.rotate_data_keys(&DataKeys::all()).await?.run().await })
             .expect("nothing fails here");
     let rows_per_second = (progress.done as f64 / start.elapsed().as_secs_f64()).round();
-    format!("{} | {} | {rows_per_second}", progress.done, progress.keys_made)
+    let processor = (processor_time() - processor_start).as_secs_f64();
+    format!("{} | {} | {rows_per_second} | {processor:.1} s", progress.done, progress.keys_made)
+}
+
+/// Of all threads of the process.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
