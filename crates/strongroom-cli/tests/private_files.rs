@@ -61,13 +61,19 @@ fn all_that_is_written_is_for_its_owner_only() {
     assert_eq!(open_to_others(&shell.path("")), Vec::<PathBuf>::new());
 }
 
-/// The calls of a command that make files or directories, or set the mask, as `strace` shows them.
+/// The calls of a command that make files or directories, or set the mask.
 #[cfg(target_os = "linux")]
 fn calls(shell: &Shell, arguments: &[&str]) -> Vec<String> {
+    let calls = "trace=openat,open,creat,mkdir,mkdirat,mknod,mknodat,symlink,symlinkat,bind,umask";
+    traced(shell, &["-e", calls], arguments)
+}
+
+/// These calls of a command, as `strace` shows them.
+#[cfg(target_os = "linux")]
+fn traced(shell: &Shell, options: &[&str], arguments: &[&str]) -> Vec<String> {
     let trace = shell.path("trace");
     let mut command = Command::new("strace");
-    let calls = "trace=openat,open,creat,mkdir,mkdirat,mknod,mknodat,symlink,symlinkat,bind,umask";
-    command.args(["--follow-forks", "--quiet=all", "-e", calls, "--output"]).arg(&trace);
+    command.args(["--follow-forks", "--quiet=all"]).args(options).arg("--output").arg(&trace);
     command.arg(env!("CARGO_BIN_EXE_strongroom")).args(arguments).current_dir(shell.path(""));
     command.env_clear().env("HOME", shell.path(""));
     let output = command.output().expect("this test needs strace");
@@ -118,6 +124,59 @@ fn every_file_is_made_new_and_under_a_mask_for_its_owner_only() {
         }
     }
     assert!(made > 10, "{made}");
+}
+
+/// Else a file that is there could be empty after a power cut, and with it the only key.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_gets_its_name_only_once_it_is_durable_and_then_the_name_is() {
+    let shell = Shell::new();
+    let mut named = 0;
+    for arguments in [
+        &["--root-key-file", "named.key", "init"][..],
+        &["--root-key-file", "named.key", "slot", "add", "--new-root-key-file", "second.key"],
+        &["--root-key-file", "named.key", "backup", "vault.backup"],
+    ] {
+        let calls = traced(&shell, &["-y", "-e", "trace=fsync,fdatasync,/^link,/^rename"], arguments);
+        for (place, call) in calls.iter().enumerate() {
+            let moved = call.split('"').nth(1).filter(|name| name.contains("/.strongroom-"));
+            let Some(passing) = moved else { continue };
+            named += 1;
+            let passing = passing.replace("/./", "/");
+            let directory = Path::new(&passing).parent().unwrap().to_str().unwrap();
+            assert!(is_synced(&calls[..place], &passing), "{arguments:?} before {call}: {calls:#?}");
+            assert!(is_synced(&calls[place..], directory), "{arguments:?} after {call}: {calls:#?}");
+        }
+    }
+    assert!(named >= 3, "{named}");
+}
+
+#[cfg(target_os = "linux")]
+fn is_synced(calls: &[String], path: &str) -> bool {
+    calls.iter().any(|call| call.starts_with('f') && call.contains(&format!("<{path}>")))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_directory_that_is_made_for_a_store_or_its_key_is_durable_in_the_one_above() {
+    for store in ["redb", "sled", "sqlite"] {
+        let shell = Shell::new();
+        let (store, mut made) = (format!("{store}:{}", shell.path("one/two/v").display()), 0);
+        let calls = traced(
+            &shell,
+            &["-y", "-e", "trace=fsync,fdatasync,mkdir,mkdirat"],
+            &["--store", &store, "init"],
+        );
+        for (place, call) in calls.iter().enumerate().filter(|(_, call)| call.ends_with("= 0")) {
+            let Some(directory) = call.strip_prefix("mkdir(").and_then(|call| call.split('"').nth(1)) else {
+                continue;
+            };
+            made += 1;
+            let above = Path::new(directory).parent().unwrap().to_str().unwrap();
+            assert!(is_synced(&calls[place..], above), "{store} after {call}: {calls:#?}");
+        }
+        assert!(made > 5, "{store}: {calls:#?}");
+    }
 }
 
 #[test]

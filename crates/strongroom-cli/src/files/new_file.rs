@@ -1,6 +1,6 @@
 //! Files and directories that only their owner can read.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,15 +87,6 @@ pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
         }
         _ => Failure::usage(message).next("name a new file, in a directory that you may write to"),
     }
-}
-
-/// Creates a directory and its missing parents, for their owner only.
-pub(super) fn make_private_dirs(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// The prefix of the names of incomplete files.

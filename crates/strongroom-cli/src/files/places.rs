@@ -7,8 +7,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use strongroom_committer::create_directory;
 
-use super::new_file::{directory_of, make_private_dirs};
+use super::new_file::directory_of;
 
 /// The configuration file.
 pub(crate) fn config_file() -> Option<PathBuf> {
@@ -92,11 +93,12 @@ pub(crate) fn project_allowance(place: &Path, text: &str) -> Option<PathBuf> {
     Some(config_dir()?.join("projects").join(name))
 }
 
-/// Creates the missing directories of a file, if they are below this program's own directories.
+/// Creates the missing directories of a file, durably and for their owner only, if they are below this program's own
+/// directories: the only key of a vault may be in them.
 pub(crate) fn make_own_dirs(file: &Path) -> io::Result<()> {
     let directory = directory_of(file);
     let is_own = [config_dir(), data_dir()].into_iter().flatten().any(|own| directory.starts_with(own));
-    if is_own { make_private_dirs(directory) } else { Ok(()) }
+    if is_own { create_directory(directory) } else { Ok(()) }
 }
 
 fn config_dir() -> Option<PathBuf> {
