@@ -144,6 +144,19 @@ fn a_line_that_is_gone_deletes_nothing_and_a_value_set_meanwhile_is_not_overwrit
 }
 
 #[test]
+fn a_value_that_was_deleted_meanwhile_is_not_brought_back() {
+    let shell = vault("redb:v", "sh editor").variable("STRONGROOM", env!("CARGO_BIN_EXE_strongroom"));
+    shell.write(
+        "editor",
+        "\"$STRONGROOM\" --store redb:v delete TOKEN --yes\nsed -i s/hunter2/mine/ \"$1\"\n",
+    );
+    let ran = shell.run(&["edit", "--yes"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("changed by somebody else"), "{}", ran.stderr);
+    assert_eq!(shell.run(&["get", "TOKEN"]).code, 3);
+}
+
+#[test]
 fn what_an_editor_leaves_beside_the_draft_goes_with_it() {
     let shell = vault("redb:v", "sh ./editor");
     shell.write(

@@ -139,7 +139,11 @@ mod watched {
                           while :; do sleep 0.05; done";
 
     fn start(shell: &Shell, options: &[&str]) -> Child {
-        let arguments = [&["run", "--watch", "--every", "1"], options, &["--", "sh", "-c", SCRIPT]].concat();
+        start_script(shell, options, SCRIPT)
+    }
+
+    fn start_script(shell: &Shell, options: &[&str], script: &str) -> Child {
+        let arguments = [&["run", "--watch", "--every", "1"], options, &["--", "sh", "-c", script]].concat();
         shell.command(&arguments).stdin(Stdio::null()).spawn().unwrap()
     }
 
@@ -155,7 +159,14 @@ mod watched {
     fn stop(mut child: Child) -> Option<i32> {
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        child.wait().unwrap().code()
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it goes on");
+            sleep(Duration::from_millis(50));
+        }
     }
 
     #[test]
@@ -193,6 +204,22 @@ mod watched {
         shell.ok_with("two", &["set", "A"]);
         until(&seen, "one\nhup\n");
         assert_eq!(stop(child), Some(7));
+    }
+
+    #[test]
+    fn a_watch_that_is_told_to_end_while_its_command_ends_starts_it_no_more() {
+        let shell = Shell::with_vault();
+        shell.define("A", "string");
+        shell.ok_with("one", &["set", "A"]);
+        // It ends only when it is told so twice: since something changed, and with the watch.
+        let script = "told=0; trap 'told=$((told + 1)); echo told >>seen' TERM; echo \"$A\" >>seen; \
+                      while [ $told -lt 2 ]; do sleep 0.05; done; exit 7";
+        let (child, seen) = (start_script(&shell, &[], script), shell.path("seen"));
+        until(&seen, "one\n");
+        shell.ok_with("two", &["set", "A"]);
+        until(&seen, "one\ntold\n");
+        assert_eq!(stop(child), Some(7));
+        until(&seen, "one\ntold\ntold\n");
     }
 
     #[test]

@@ -320,6 +320,10 @@ mod tests {
             written(Reader::GithubActions, "a\nSTRONGROOM\n").unwrap(),
             "N<<STRONGROOM_1\na\nSTRONGROOM\n\nSTRONGROOM_1\n"
         );
+        assert_eq!(
+            written(Reader::GithubActions, "a\n STRONGROOM").unwrap(),
+            "N<<STRONGROOM_1\na\n STRONGROOM\nSTRONGROOM_1\n"
+        );
     }
 
     #[test]

@@ -469,6 +469,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_store_that_fails_again_is_gone_since_its_first_failure() {
+        let first = Instant::now().checked_sub(PATIENCE).unwrap();
+        let health = StoreHealth(Arc::new(Mutex::new(Some(first))));
+        health.set(false);
+        assert!(health.is_stuck());
+    }
+
     #[tokio::test]
     async fn a_write_whose_store_cannot_be_opened_again_may_have_been_made() {
         let end = Arc::new(Mutex::new(None));

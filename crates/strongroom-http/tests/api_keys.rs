@@ -90,6 +90,18 @@ async fn a_key_is_refused_once_it_expires() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_is_refused_once_it_expires_although_its_grace_is_longer() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let at = |secs: u64| Timestamp::from_ms(NOW_MS + secs * 1_000);
+    let old = keys.create(NewApiKey::named("short").expires_at(at(60))).await.unwrap();
+    assert!(keys.rotate(&old.info.id, at(600), None).await.unwrap().is_some());
+    assert_eq!(try_key(&fixture, old.key.expose()).await.status, 404);
+    fixture.clock.forward(60);
+    assert_eq!(try_key(&fixture, old.key.expose()).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_key_decides_org_and_environment() {
     let fixture = Fixture::new().await;
     let definition = fixture.define_string("REGION").await;

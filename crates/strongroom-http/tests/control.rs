@@ -15,8 +15,8 @@ use strongroom::store::{
     Capabilities, Committed, Key, ReadBatch, ReadSet, Store, StoreError, StoreErrorKind, WriteBatch,
 };
 use strongroom::{
-    AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Unlock,
-    VarFormat, VariableDefinition, Vault, VaultOptions,
+    AuditFilter, Backup, DefinitionChange, EventKind, LinkedAccountId, PageRequest, RawKey, Scope, Timestamp,
+    Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_http::control::OpenSessions;
 use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
@@ -237,6 +237,19 @@ async fn a_batch_that_compares_leaves_conditions_to_the_write() {
     let other = json!({"name": "A", "value": "other"});
     let twice = desk.send("POST", "/values", &json!({"values": [same, other], "compare": true})).await;
     assert!(twice.status == 400 || twice.body.contains("\"updated\""), "{}", twice.body);
+}
+
+#[tokio::test]
+async fn a_comparison_with_an_encrypted_value_is_noted_also_if_it_differs() {
+    let fixture = fixture().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    fixture.define(VariableDefinition::new("SECRET", VarFormat::String).encrypted()).await;
+    fixture.org.set_value("SECRET", Scope::Org, "canary").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Write, Right::Reveal]).await;
+    let before = reveals(&fixture).await;
+    let guess = json!({"values": [{"name": "SECRET", "value": "guess"}], "compare": true, "dry_run": true});
+    desk.ok("POST", "/values", guess).await;
+    assert_eq!(reveals(&fixture).await, before + 1);
 }
 
 #[tokio::test]
@@ -508,6 +521,20 @@ async fn a_credential_has_a_history_and_comes_back_with_the_right_to_write_and_i
     let token = "/accounts/a/credentials/default-app/token";
     assert_eq!(narrow.send("GET", &format!("{token}/history"), &Value::Null).await.status, 403);
     assert_eq!(narrow.send("POST", &format!("{token}/undo"), &json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_deleted_credential_comes_back_with_the_expiry_that_it_had() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let app = fixture.org.account("a".parse().unwrap()).app("default-app".parse().unwrap());
+    let at = Timestamp::from_ms(4_000_000_000_000);
+    app.upsert_with("token", "t", WriteOptions::default().expires_at(at)).await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    let path = "/accounts/a/credentials/default-app/token";
+    desk.ok("DELETE", path, Value::Null).await;
+    desk.ok("POST", &format!("{path}/undo"), json!({})).await;
+    assert_eq!(app.get("token").await.unwrap().unwrap().info.metadata.expires_at(), Some(at));
 }
 
 #[tokio::test]
@@ -1382,6 +1409,18 @@ async fn a_key_that_may_only_write_is_not_shown_what_it_brings_back() {
     let desk = Desk::with(&fixture, [Right::Write]).await;
     Desk::lacks(&desk.send("POST", "/definitions/A/undelete", &Value::Null).await, Right::Read);
     assert!(fixture.org.definition("A").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_write_is_not_told_the_connections_that_it_deletes() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    desk.ok("PUT", "/accounts/a/connections/crm/work", Value::Null).await;
+    for query in ["?dry_run=true", ""] {
+        let path = format!("/accounts/a/connections/crm{query}");
+        assert_eq!(desk.ok("DELETE", &path, Value::Null).await.get("connections"), None, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -413,6 +413,24 @@ async fn a_token_that_ended_uses_up_nothing_of_its_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_sessions_of_an_account_share_its_rate() {
+    let rate = Rate { per_sec: 1.try_into().unwrap(), burst: 10.try_into().unwrap() };
+    let (fixture, _) = fixture(Limits::default().token_rate(rate)).await;
+    fixture.register("a").await;
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let issue = fixture.call("POST", "/session-token?force_refresh=true");
+        let token = issue.json(r#"{"linked_account_id":"a"}"#).await.field("token");
+        // As many as one session alone may.
+        for _ in 0..10 {
+            let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
+            answers.push(answer.status.as_u16());
+        }
+    }
+    assert!(count_of(429, &answers) > 0, "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_whose_record_was_sealed_again_counts_once() {
     let (fixture, _) = fixture(Limits::default().org_requests_max(1)).await;
     assert_eq!(definitions(&fixture, &fixture.key).await.status, 200);

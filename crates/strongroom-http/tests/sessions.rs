@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use strongroom::{
@@ -10,7 +12,7 @@ use strongroom::{
 };
 use strongroom_http::control::OpenSessions;
 use support::damage::{damage, holds};
-use support::{Answer, Fixture, ORG, api_key};
+use support::{Answer, Fixture, NOW_MS, ORG, api_key};
 
 fn refused(answer: &Answer) {
     answer.is_error(401, "UNAUTHORIZED", "INVALID_TOKEN", "Invalid token");
@@ -291,6 +293,19 @@ async fn a_note_of_ended_sessions_that_cannot_be_read_is_replaced_in_one_batch()
         let notes = fixture.org.reserved_records(namespace.parse().unwrap());
         assert!(notes.get(&key.parse().unwrap()).await.unwrap().is_some(), "{namespace}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_another_server_ended_are_refused_after_a_minute_although_their_rows_stay() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    // What the other server writes first.
+    let notes = fixture.org.reserved_records("signing-key".parse().unwrap());
+    notes.put(&"sessions-ended".parse().unwrap(), (NOW_MS / 1_000).to_string()).await.unwrap();
+    assert_eq!(active(&fixture, &token).await.status, 200);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    refused(&active(&fixture, &token).await);
 }
 
 #[tokio::test]

@@ -160,3 +160,46 @@ const GREETING_MAX: Duration = Duration::from_secs(8);
 const CALL_MAX: Duration = Duration::from_secs(60);
 /// The release of the protocol.
 pub(crate) const RELEASE: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::codec::Call;
+
+    /// Lets everyone in, and goes away without an answer at a commit. Counts these until somebody reads.
+    fn count_commits(listener: &UnixListener, capabilities: Capabilities) -> usize {
+        let mut commits = 0;
+        loop {
+            let (stream, _) = listener.accept().unwrap();
+            while let Some(bytes) = frame::receive(&stream, u32::MAX).unwrap() {
+                match Call::decode(&bytes).unwrap() {
+                    Call::Hello(_) => frame::send(&stream, &codec::welcome(&capabilities)).unwrap(),
+                    Call::Read(_) => return commits,
+                    Call::Commit(_) => {
+                        commits += 1;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_that_was_sent_is_not_sent_again() {
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("vault.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let capabilities = strongroom_memory::MemoryStore::new().capabilities();
+        let counts = thread::spawn(move || count_commits(&listener, capabilities));
+        let store = SocketStore::connect(&socket).unwrap();
+        let lost = block_on(store.commit(Arc::new(WriteBatch::default()))).unwrap_err();
+        assert_eq!(lost.kind(), StoreErrorKind::Indeterminate);
+        block_on(store.read(&ReadBatch::default())).unwrap_err();
+        assert_eq!(counts.join().unwrap(), 1);
+    }
+}

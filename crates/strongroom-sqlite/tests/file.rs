@@ -252,3 +252,15 @@ fn handles_that_make_the_same_store_at_once_all_get_it() {
     stores.iter().zip(0..).for_each(|(store, n)| put(store, &[n]));
     assert!((0..8).all(|n| holds(&stores[0], &[n])));
 }
+
+#[test]
+fn handles_that_write_at_once_wait_for_each_other_and_none_is_refused() {
+    let (_directory, path) = place();
+    let stores: Vec<SqliteStore> = (0..4).map(|_| SqliteStore::open(&path).unwrap()).collect();
+    thread::scope(|threads| {
+        for (store, handle) in stores.iter().zip(0_u8..) {
+            threads.spawn(move || (0..100).for_each(|n| put(store, &[handle, n])));
+        }
+    });
+    assert!((0..4).all(|handle| (0..100).all(|n| holds(&stores[0], &[handle, n]))));
+}

@@ -300,22 +300,36 @@ mod tests {
 
     #[test]
     fn every_limit_of_the_server_can_be_set() {
-        let text = "failure_rate_limit = 1\nfailure_rate_burst = 2\ntoken_rate_limit = 3\nproxies = 1\n\
-                    org_requests_max = 4\ntoken_requests_max = 5\nbody_timeout = \"1s\"\n\
-                    address_connections_max = 6\nanswer_bytes_max = 7\nsend_timeout = \"2s\"\n\
-                    refusal_pause = \"0s\"";
+        let set = file(
+            "rate_limit = 1\nrate_burst = 2\ntoken_rate_limit = 3\ntoken_rate_burst = 4\n\
+             failure_rate_limit = 5\nfailure_rate_burst = 6\nproxies = 7\nrequests_max = 8\n\
+             org_requests_max = 9\ntoken_requests_max = 10\nconnections_max = 11\n\
+             address_connections_max = 12\nanswer_bytes_max = 13\nbody_bytes_max = 14\n\
+             header_bytes_max = 15\nrequest_timeout = \"16s\"\nheader_timeout = \"17s\"\n\
+             body_timeout = \"18s\"\nsend_timeout = \"19s\"\nrefusal_pause = \"0s\"\n\
+             drain_timeout = \"20s\"",
+        );
+        assert!(!format!("{set:?}").contains("None"), "each is in this test: {set:?}");
         let expected = Limits::default()
-            .failure_rate(Rate { per_sec: of(1), burst: of(2) })
-            .token_rate(Rate { per_sec: of(3), burst: of(100) })
-            .proxies(1)
-            .org_requests_max(4)
-            .token_requests_max(5)
-            .body_timeout(Duration::from_secs(1))
-            .address_connections_max(6)
-            .answer_bytes_max(7)
-            .send_timeout(Duration::from_secs(2))
-            .refusal_pause(Duration::ZERO);
-        assert_eq!(file(text).limits().unwrap(), expected);
+            .rate(Rate { per_sec: of(1), burst: of(2) })
+            .token_rate(Rate { per_sec: of(3), burst: of(4) })
+            .failure_rate(Rate { per_sec: of(5), burst: of(6) })
+            .proxies(7)
+            .requests_max(8)
+            .org_requests_max(9)
+            .token_requests_max(10)
+            .connections_max(11)
+            .address_connections_max(12)
+            .answer_bytes_max(13)
+            .body_bytes_max(14)
+            .header_bytes_max(15)
+            .request_timeout(Duration::from_secs(16))
+            .header_timeout(Duration::from_secs(17))
+            .body_timeout(Duration::from_secs(18))
+            .send_timeout(Duration::from_secs(19))
+            .refusal_pause(Duration::ZERO)
+            .drain_timeout(Duration::from_secs(20));
+        assert_eq!(set.limits().unwrap(), expected);
     }
 
     #[test]

@@ -318,6 +318,15 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_dropped_keys_the_oldest_are_forgotten() {
+        let mut full = keyring();
+        let ids = (0_u128..).map(|number| DekId::from_bytes(number.to_be_bytes()));
+        full.tombstones = ids.take(TOMBSTONES_MAX).collect();
+        let newest = *full.active().unwrap().id();
+        assert_eq!(full.drop_keys().tombstones, [&full.tombstones[1..], &[newest]].concat());
+    }
+
+    #[test]
     fn a_destroyed_key_is_unknown_and_its_generation_never_comes_back() {
         let old = keyring();
         let old_id = *old.active().unwrap().id();

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::thread;
 
 use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
 use strongroom::{
     AuditBuffer, AuditDigest, AuditEvent, AuditFilter, AuditNote, Cause, Error, EventKind, IntegrationId,
     NewValue, Org, PageRequest, Scope, ScopePath, Settings, Timestamp, Vault, VaultOptions, WriteOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::TestClock;
@@ -110,6 +112,26 @@ fn events_of_more_chains_than_one_note_holds_are_dropped_to_the_last() {
     assert_eq!((left.len(), left[0].changes[0].kind), (1, EventKind::AuditTrimmed));
     verified(&kept.store);
     kept.set_at(&kept.org, 7 * HOUR);
+    verified(&kept.store);
+}
+
+#[test]
+fn a_drop_that_is_cut_short_among_events_of_one_moment_leaves_the_others_whole() {
+    let kept = Kept::new();
+    // More than one page of them, and one event later.
+    for ms in [1_000; 40].into_iter().chain([1_001]) {
+        kept.set_at(&kept.org, ms);
+    }
+    kept.clock.set(6 * HOUR);
+    let cut_at = Timestamp::from_ms(1_001);
+    let unavailable = Fault::Before(StoreErrorKind::Unavailable);
+    let store = Faulty::new(Arc::clone(&kept.store)).on_commits(1.., unavailable);
+    let options = VaultOptions::default().clock(kept.clock.clone());
+    let cut_short = org(&block_on(options.open(store, unlock())).unwrap());
+    block_on(cut_short.drop_audit_before(cut_at)).unwrap_err();
+    verified(&kept.store);
+    assert_eq!(block_on(kept.org.drop_audit_before(cut_at)).unwrap(), 9);
+    assert_eq!(kept.events().len(), 3, "the later one, and two that dropped");
     verified(&kept.store);
 }
 

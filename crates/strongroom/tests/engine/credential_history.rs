@@ -136,6 +136,21 @@ fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
 }
 
 #[test]
+fn a_deleted_connection_leaves_no_former_version() {
+    with_kept(async |store, account| {
+        account.add_connection(&id("crm"), &id("work")).await?;
+        let app = account.app(id("crm")).connection(id("work"));
+        for value in ["one", "two", "three"] {
+            app.upsert("k", value).await?;
+        }
+        assert_eq!(past_rows(&store).await?.len(), 2);
+        account.delete_connection(&id("crm"), &id("work")).await?;
+        assert_eq!(past_rows(&store).await?, []);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_registration_with_credentials_keeps_what_it_replaces() {
     with_kept(async |_, account| {
         let app = default_app(&account);

@@ -98,6 +98,21 @@ fn a_definition_is_made_what_it_was_with_its_name_its_scopes_and_its_format() {
 }
 
 #[test]
+fn a_restored_definition_keeps_who_restored_it_and_why() {
+    with_kept(async |_, org| {
+        let first = org.definition(org.define(text("V")).await?).await?.unwrap().revision;
+        org.update_definition("V", DefinitionChange::new().description("two")).await?;
+        let options = WriteOptions::default().by(id("user:alice")).note("why").label("l");
+        org.restore_definition_with("V", first, options).await?;
+        let versions = history(&org, "V").await?;
+        let metadata = &versions[0].metadata;
+        assert_eq!((metadata.author(), metadata.note()), (Some("user:alice"), Some("why")));
+        assert!(metadata.labels().eq(["l"]));
+        Ok(())
+    });
+}
+
+#[test]
 fn what_breaks_the_rules_of_today_is_not_restored() {
     with_kept(async |_, org| {
         let open = org.definition(org.define(text("V")).await?).await?.unwrap().revision;

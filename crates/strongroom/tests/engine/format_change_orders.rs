@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    Error, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind, ScopePath, Scopes, VarFormat, Vault,
+    Error, Expected, FormatChange, OnMismatch, Org, PageRequest, Scope, ScopeKind, ScopePath, Scopes,
+    VarFormat, Vault, WriteOptions,
 };
 use strongroom_conformance::{Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Play, Rows, Stepped, Task, account, audit, base, explore, fill, load, of_account, of_workflow,
+    Hooked, Play, Point, Rows, Stepped, Task, account, audit, base, explore, fill, load, of_account,
+    of_workflow,
 };
 use crate::rig::{open, org, rows, stop_after_first_commit, text, unlock};
 
@@ -145,6 +147,18 @@ fn every_mark_is_right_whatever_a_change_meets() {
         let played = orders(&base, other, true);
         assert!(played > 50, "{name}: {played} orders");
     }
+}
+
+#[test]
+fn a_conditional_write_is_held_to_the_format_that_another_engine_sets_before_it_lands() {
+    let base = base(few);
+    let hooked = Hooked::new(Arc::clone(&base)).shared();
+    let (here, elsewhere) = (org(&open(hooked.clone())), org(&open(base)));
+    let read = block_on(here.value("V", Scope::Org)).unwrap().unwrap().revision;
+    hooked.once(Point::BeforeCommit, move || block_on(to_integers(elsewhere)).unwrap());
+    let as_read = WriteOptions::expecting(Expected::Revision(read));
+    let set = block_on(here.set_value_with("V", Scope::Org, "http", as_read));
+    assert!(matches!(set, Err(Error::InvalidValue { .. })), "{set:?}");
 }
 
 #[test]

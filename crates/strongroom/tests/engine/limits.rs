@@ -74,6 +74,17 @@ fn a_host_may_lower_the_limit_of_a_value_and_never_raise_it() {
 }
 
 #[test]
+fn a_record_is_held_to_the_limit_of_a_value_that_the_host_lowers() {
+    with_limits(Limits::default().value_bytes_max(8), async |org| {
+        let records = org.records(id("visitor"));
+        records.put(&id("k"), "12345678").await?;
+        let refused = records.put(&id("k"), "123456789").await;
+        assert!(matches!(refused, Err(Error::TooLong { what: "a record", max: 8 })));
+        Ok(())
+    });
+}
+
+#[test]
 fn an_org_and_environment_holds_at_most_so_many_definitions() {
     with_limits(Limits::default().definitions_max(2), async |org| {
         org.define(text("A")).await?;

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use strongroom::{
-    DefinitionChange, Error, Org, Resolution, Scope, ScopePath, Timestamp, VaultOptions, WriteOptions,
+    DefinitionChange, Error, Org, Resolution, Scope, ScopeKind, ScopePath, Scopes, Timestamp, VaultOptions,
+    WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -116,6 +117,21 @@ fn a_value_that_is_encrypted_now_was_so_at_any_moment() {
         org.update_definition("V", DefinitionChange::new().encrypted()).await?;
         let then = org.resolve_at("V", &ScopePath::org(), Timestamp::from_ms(1_500)).await?;
         assert!(then.unwrap().encrypted);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_value_at_a_scope_that_is_no_longer_allowed_was_seen_while_it_was() {
+    with_kept(async |org, clock| {
+        org.define(text("V")).await?;
+        org.set_value("V", account("a"), "a").await?;
+        clock.set(2_000);
+        org.delete_value_with("V", account("a"), WriteOptions::default().keep_history()).await?;
+        org.update_definition("V", DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org))).await?;
+        let path = ScopePath::org().linked_account(id("a"));
+        let then = org.resolve_at("V", &path, Timestamp::from_ms(1_500)).await?;
+        assert_eq!(then.unwrap().value.expose(), "a");
         Ok(())
     });
 }

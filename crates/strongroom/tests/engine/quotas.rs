@@ -381,6 +381,15 @@ fn a_write_that_failed_takes_no_room_for_good() {
 }
 
 #[test]
+fn a_write_that_the_org_has_no_room_for_takes_none_of_its_account() {
+    with_quotas(Quotas::default().account_values_max(1).org_workflow_values_max(0), async |org, a| {
+        let both = [account("a"), workflow("w")].map(|scope| NewValue::new("V0", scope, "v"));
+        assert_refused(org.set_values(&both).await, Quota::OrgWorkflowValues, 0);
+        a.set_value("V0", "v").await.map(drop)
+    });
+}
+
+#[test]
 fn a_refusal_looks_for_what_other_engines_deleted_once_a_second() {
     run(async {
         let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());

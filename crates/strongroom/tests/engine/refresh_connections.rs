@@ -190,6 +190,23 @@ fn a_lease_longer_than_the_tokens_live_that_the_provider_gives_is_refused_before
     });
 }
 
+#[test]
+fn a_lease_is_held_against_the_shortest_lived_of_the_tokens_that_the_provider_gives() {
+    for lives in [[90_000, 20_000], [20_000, 90_000]] {
+        with_provider(async |app, provider, _| {
+            let exchange = async |old: &Credentials| {
+                let each = provider.answer(old)?.into_iter().zip(lives);
+                let new = each.map(|(new, life)| new.expires_at(Timestamp::from_ms(life))).collect();
+                Ok::<Vec<_>, Unrefreshed<Error>>(new)
+            };
+            app.refresh(app.get_all().await?, &refresh(), exchange).await?;
+            let refused = app.refresh(app.get_all().await?, &refresh(), never).await;
+            assert_eq!(fault(refused), RefreshError::LeaseOutlivesToken);
+            Ok(())
+        });
+    }
+}
+
 /// Polls futures in turns to their ends, on a store that wakes nobody.
 fn together<T, F: Future<Output = T>>(futures: impl Iterator<Item = F>) -> Vec<T> {
     let mut running: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();

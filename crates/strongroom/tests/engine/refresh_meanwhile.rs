@@ -142,6 +142,27 @@ fn an_answer_that_no_store_took_until_the_lease_ended_is_uncertain_and_not_to_be
 }
 
 #[test]
+fn an_answer_that_a_locked_vault_did_not_take_until_the_lease_ended_is_uncertain() {
+    run(async {
+        let clock = ManualClock::default();
+        let vault = vault(MemoryStore::new(), VaultOptions::default().clock(clock.clone())).await?;
+        let (app, provider) = (app(&vault).await?, Provider::default());
+        provider.connect(&app).await?;
+        let locks = async |old: &Credentials| {
+            vault.lock();
+            provider.answer(old)
+        };
+        let passes = Refresh::new(move |time| {
+            clock.advance(time);
+            yielded()
+        });
+        let told = app.refresh(app.get_all().await?, &passes, locks).await;
+        assert_eq!(fault(told), uncertain(0));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_lease_that_was_written_without_an_answer_of_the_store_is_used() {
     for lost in [Fault::Before(StoreErrorKind::Indeterminate), Fault::After(StoreErrorKind::Indeterminate)] {
         run(async {

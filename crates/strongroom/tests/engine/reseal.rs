@@ -187,6 +187,26 @@ fn a_note_of_a_backup_that_came_with_a_restore_is_noted_all_the_same_when_the_st
 }
 
 #[test]
+fn the_notes_of_backups_of_every_org_are_sealed_again_by_a_restore() {
+    let (_, vault) = empty();
+    let ids: [strongroom::OrgId; 2] = [id(), crate::rig::OTHER_ORG.parse().unwrap()];
+    for id in ids {
+        block_on(vault.org(id, Environment::test()).define(text("V"))).unwrap();
+        block_on(vault.backup_org(id, other(), Vec::new(), |_| ())).unwrap();
+    }
+    let new = Arc::new(MemoryStore::new());
+    block_on(as_new(&whole(&vault), unlock(), Arc::clone(&new))).unwrap();
+    let mut restored = rows(&new);
+    restored.retain(|key, _| RowKey::parse(key).kind != Kind::Export);
+    let vault = open(load(&restored));
+    for id in ids {
+        let receipt = block_on(vault.org(id, Environment::test()).shred()).unwrap();
+        let because = vec![NotDestroyed::RootInUse, NotDestroyed::OrgBackup];
+        assert_eq!(receipt.effect, ShredEffect::Logical { because });
+    }
+}
+
+#[test]
 fn an_org_comes_into_a_vault_that_lives() {
     let base = furnished();
     let vault = open(load(&base));
