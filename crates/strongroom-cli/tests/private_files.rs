@@ -152,6 +152,17 @@ fn a_file_gets_its_name_only_once_it_is_durable_and_then_the_name_is() {
 }
 
 #[cfg(target_os = "linux")]
+#[test]
+fn a_new_key_is_durable_before_the_vault_that_it_opens() {
+    let shell = Shell::new();
+    let arguments = ["--root-key-file", "named.key", "--store", "redb:v", "init"];
+    let calls = traced(&shell, &["-y", "-e", "trace=fsync,fdatasync,/^rename"], &arguments);
+    let place = |end: &str| calls.iter().position(|call| call.contains(end));
+    let (key, vault) = (place("\"named.key\""), place("/v>"));
+    assert!(key.is_some() && key < vault, "{calls:#?}");
+}
+
+#[cfg(target_os = "linux")]
 fn is_synced(calls: &[String], path: &str) -> bool {
     calls.iter().any(|call| call.starts_with('f') && call.contains(&format!("<{path}>")))
 }

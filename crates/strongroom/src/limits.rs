@@ -10,7 +10,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Values and credentials of at most `bytes`; never more than 64 KiB.
+    /// Values, credentials and records of at most `bytes`; never more than 64 KiB.
     #[must_use]
     pub fn value_bytes_max(mut self, bytes: usize) -> Self {
         self.value_bytes_max = bytes.min(VALUE_BYTES_MAX);
