@@ -219,7 +219,6 @@ async fn plain_text_is_shown_with_the_right_to_reveal_alone_and_each_time_is_not
     assert_eq!(reveals(&fixture).await, before + 3);
 }
 
-/// How many times the audit says that something was shown.
 #[tokio::test]
 async fn a_batch_that_compares_leaves_conditions_to_the_write() {
     let fixture = fixture().await;
@@ -305,6 +304,7 @@ async fn a_null_that_removes_nothing_is_refused() {
     }
 }
 
+/// How many times the audit says that something was shown.
 async fn reveals(fixture: &Fixture) -> usize {
     let events = fixture.org.audit(&AuditFilter::all(), PageRequest::first(1_000)).await.unwrap().items;
     let kinds = [EventKind::ValueRead, EventKind::CredentialRead];
