@@ -236,6 +236,23 @@ fn what_is_kept_of_values_whose_definition_is_lost_is_found() {
 }
 
 #[test]
+fn what_is_kept_of_credentials_whose_integration_is_lost_is_found() {
+    let mut rows = furnished();
+    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Integration);
+    let report = verify(&rows);
+    for (kind, row) in [
+        (Kind::Credential, RowName::Credential),
+        (Kind::FormerCredential, RowName::FormerCredential),
+        (Kind::DeletedCredential, RowName::DeletedCredential),
+    ] {
+        let orphan = (row, Cause::Orphan(Parent::Integration));
+        let orphans = found(&report).into_iter().filter(|found| *found == orphan).count();
+        assert_eq!(orphans, keys_of(&rows, kind).len(), "{row:?}: {report}");
+        assert!(orphans > 0);
+    }
+}
+
+#[test]
 fn every_row_that_a_job_has_yet_to_take_away_is_left_over() {
     for name in ["delete_definition", "delete_account", "delete_integration"] {
         let store = load(&furnished());
