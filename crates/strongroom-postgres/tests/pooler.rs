@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use futures_executor::block_on;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use strongroom::{
     Environment, Error, RawKey, Scope, ScopePath, Unlock, VarFormat, VariableDefinition, Vault,
 };
@@ -82,7 +82,7 @@ fn no_session_behind_a_pooler_is_left_with_anything_of_ours() {
         batch.put(Key::from([n].as_slice()), b"v".to_vec());
         store.commit(Arc::new(batch))
     });
-    block_on(join_all(together)).into_iter().for_each(|done| drop(done.unwrap()));
+    block_on(try_join_all(together)).unwrap();
     // The one session of the pool is handed to another client.
     let found = bouncer.ask(
         &database,
