@@ -123,6 +123,20 @@ async fn a_session_may_do_what_its_key_may_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_session_whose_key_has_changed_does_not_live_longer() {
+    let fixture = fixture().await;
+    let key = key(&fixture, [Right::Read]).await;
+    let text = cookie(&log_in(&fixture, &key).await);
+    let until = strongroom::Timestamp::from_ms(support::NOW_MS + 7 * 24 * 60 * 60 * 1_000);
+    ApiKeys::of(&fixture.org).unwrap().rotate(&key.info.id, until, None).await.unwrap().unwrap();
+    let quarters = 12 * 4;
+    for quarter in 1..=quarters {
+        fixture.clock.forward(15 * 60);
+        assert_eq!(status_with(&fixture, &text).await == 200, quarter < quarters, "after {quarter}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_ends_by_logging_out_by_idleness_and_by_age() {
     let fixture = fixture().await;
     let key = key(&fixture, [Right::Read]).await;

@@ -1412,6 +1412,22 @@ async fn a_key_that_may_only_write_is_not_shown_what_it_brings_back() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_only_write_learns_nothing_of_a_value_that_it_brought_back_by_comparing() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    for value in ["former", "present"] {
+        fixture.org.set_value("A", Scope::Org, value).await.unwrap();
+    }
+    let desk = Desk::with(&fixture, [Right::Write]).await;
+    desk.ok("POST", "/values/A/undo", json!({})).await;
+    let revision = async || fixture.org.value("A", Scope::Org).await.unwrap().unwrap().revision;
+    let before = revision().await;
+    let guess = json!({"values": [{"name": "A", "value": "former"}], "compare": true});
+    desk.ok("POST", "/values", guess).await;
+    assert_ne!(revision().await, before, "it is written as another value is");
+}
+
+#[tokio::test]
 async fn a_key_that_may_only_write_is_not_told_the_connections_that_it_deletes() {
     let fixture = fixture().await;
     fixture.register("a").await;
