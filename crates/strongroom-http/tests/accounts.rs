@@ -7,7 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use strongroom::{
-    PageRequest, Quotas, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault, VaultOptions,
+    DefinitionChange, PageRequest, Quotas, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault,
+    VaultOptions,
 };
 use strongroom_http::ServiceOptions;
 use strongroom_memory::MemoryStore;
@@ -226,6 +227,41 @@ async fn accounts_are_found_by_their_own_value() {
         .await
         .is_bad_request("env_variable_name and env_variable_value must stand together");
     find("env_variable_name=NONE&env_variable_value=x").await.is_not_found("Variable definition not found");
+}
+
+#[tokio::test]
+async fn no_account_is_found_by_a_value_that_is_encrypted_by_the_time_it_is_set() {
+    let path = "/linked-account?env_variable_name=PLAN&env_variable_value=canary";
+    let mut held = 1;
+    loop {
+        let (fixture, gate) = gated_fixture().await;
+        fixture.define_string("PLAN").await;
+        assert_eq!(fixture.call("GET", path).send().await.column("account_id").len(), 0);
+        gate.hold_read(held);
+        let changed = async {
+            gate.read_reached.notified().await;
+            let encrypted = DefinitionChange::new().encrypted();
+            fixture.org.update_definition("PLAN", encrypted).await.unwrap();
+            fixture
+                .org
+                .set_value("PLAN", Scope::LinkedAccount("a".parse().unwrap()), "canary")
+                .await
+                .unwrap();
+            gate.release_read();
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        let (answer, was_held) = tokio::select! {
+            answer = fixture.call("GET", path).send() => (answer, gate.was_held()),
+            never = changed => match never {},
+        };
+        let tells = answer.status == 200 && answer.column("account_id") == ["a"];
+        assert!(!tells, "read {held} was held: {}", answer.body);
+        if !was_held {
+            break;
+        }
+        held += 1;
+    }
+    assert!(held > 2, "{held}");
 }
 
 #[tokio::test]
