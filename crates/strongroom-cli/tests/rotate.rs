@@ -375,6 +375,25 @@ fn a_server_whose_key_slot_was_dropped_says_so_until_its_key_file_is_replaced() 
     assert_eq!((lines("replace the key"), lines("was opened with the new one")), (1, 1), "{}", said());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_with_a_new_root_takes_the_api_keys_that_it_knew_with_the_old_one() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    let key = [("x-api-key", server.api_key())];
+    let known = || server.send("GET", "/api/v2/public/env/definitions", &key, "").0;
+    assert_eq!(known(), 200);
+    let own = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    shell.ok(&["slot", "add", "--new-root-key-file", "new.key"]);
+    shell.ok(&["rotate", "root", "--root-key-file", "new.key", "--drop", &own]);
+    std::fs::copy(shell.path("new.key"), shell.key()).unwrap();
+    while server.send("GET", "/readyz", &[], "").0 == 503 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(known(), 200);
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_server_and_a_store_in_memory_are_refused() {
     let shell = Shell::with_vault();
