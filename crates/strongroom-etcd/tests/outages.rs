@@ -272,9 +272,13 @@ fn the_largest_batch_fits_the_cluster_and_a_larger_one_is_refused_before_it_is_s
 #[test]
 fn addresses_and_prefixes_that_cannot_be_are_refused_and_a_cluster_that_is_not_there_is_unavailable() {
     let refusal = |options: &EtcdOptions| EtcdStore::open(options).unwrap_err().kind();
-    for addresses in [vec![], vec!["127.0.0.1:2379"], vec!["https://127.0.0.1:2379"]] {
+    for addresses in [vec![], vec!["127.0.0.1:2379"]] {
         assert_eq!(refusal(&EtcdOptions::new(addresses)), StoreErrorKind::Unsupported);
     }
+    // These nodes do not speak TLS.
+    let over_tls =
+        if cfg!(feature = "tls") { StoreErrorKind::Unavailable } else { StoreErrorKind::Unsupported };
+    assert_eq!(refusal(&EtcdOptions::new(["https://127.0.0.1:2379"])), over_tls);
     for prefix in [String::new(), "p".repeat(65)] {
         assert_eq!(refusal(&options().prefix(prefix)), StoreErrorKind::Unsupported);
     }
