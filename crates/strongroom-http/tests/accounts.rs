@@ -110,19 +110,11 @@ async fn what_was_written_is_the_answer_although_it_is_deleted_meanwhile() {
         loop {
             let (fixture, gate) = gated_fixture().await;
             delete(&fixture).await;
-            gate.hold_read(held);
-            let deleted = async {
-                gate.read_reached.notified().await;
-                // Not there yet, or deleted again.
-                drop(fixture.org.delete_account(&"a".parse().unwrap()).await);
-                gate.release_read();
-                std::future::pending::<std::convert::Infallible>().await
-            };
+            // Not there yet, or deleted again.
+            let delete = async { drop(fixture.org.delete_account(&"a".parse().unwrap()).await) };
             let body = r#"{"account_id":"a","name":"Ann","your_app":{"auth_credentials":{"k":"v"}}}"#;
-            let (answer, was_held) = tokio::select! {
-                answer = fixture.call(method, path).json(body) => (answer, gate.was_held()),
-                never = deleted => match never {},
-            };
+            let call = fixture.call(method, path).json(body);
+            let (answer, was_held) = gate.while_read_waits(held, delete, call).await;
             assert_eq!(answer.status, 200, "{method}, read {held} was held: {}", answer.body);
             assert!(answer.body.contains("Ann") && answer.body.contains("default-app"), "{}", answer.body);
             if !was_held {
@@ -237,23 +229,14 @@ async fn no_account_is_found_by_a_value_that_is_encrypted_by_the_time_it_is_set(
         let (fixture, gate) = gated_fixture().await;
         fixture.define_string("PLAN").await;
         assert_eq!(fixture.call("GET", path).send().await.column("account_id").len(), 0);
-        gate.hold_read(held);
-        let changed = async {
-            gate.read_reached.notified().await;
+        let encrypt_and_set = async {
             let encrypted = DefinitionChange::new().encrypted();
             fixture.org.update_definition("PLAN", encrypted).await.unwrap();
-            fixture
-                .org
-                .set_value("PLAN", Scope::LinkedAccount("a".parse().unwrap()), "canary")
-                .await
-                .unwrap();
-            gate.release_read();
-            std::future::pending::<std::convert::Infallible>().await
+            let scope = Scope::LinkedAccount("a".parse().unwrap());
+            fixture.org.set_value("PLAN", scope, "canary").await.unwrap();
         };
-        let (answer, was_held) = tokio::select! {
-            answer = fixture.call("GET", path).send() => (answer, gate.was_held()),
-            never = changed => match never {},
-        };
+        let call = fixture.call("GET", path).send();
+        let (answer, was_held) = gate.while_read_waits(held, encrypt_and_set, call).await;
         let tells = answer.status == 200 && answer.column("account_id") == ["a"];
         assert!(!tells, "read {held} was held: {}", answer.body);
         if !was_held {

@@ -1242,18 +1242,12 @@ async fn a_value_that_is_encrypted_by_the_time_it_is_set_is_not_shown() {
             fixture.org.set_value("SECRET", Scope::Org, "open").await.unwrap();
             let desk = Desk::with(&fixture, [Right::Read]).await;
             desk.get(path).await;
-            gate.hold_read(held);
-            let changed = async {
-                gate.read_reached.notified().await;
+            let encrypt_and_set = async {
                 fixture.org.update_definition("SECRET", options.clone()).await.unwrap();
                 fixture.org.set_value("SECRET", Scope::Org, "canary").await.unwrap();
-                gate.release_read();
-                std::future::pending::<std::convert::Infallible>().await
             };
-            let (answer, was_held) = tokio::select! {
-                answer = desk.send("GET", path, &Value::Null) => (answer, gate.was_held()),
-                never = changed => match never {},
-            };
+            let call = desk.send("GET", path, &Value::Null);
+            let (answer, was_held) = gate.while_read_waits(held, encrypt_and_set, call).await;
             assert_eq!(answer.status, 200, "{path} {held}: {}", answer.body);
             assert!(!answer.body.contains("canary"), "{path}, read {held} was held: {}", answer.body);
             if !was_held {

@@ -1,5 +1,7 @@
 //! A store whose reads can be counted and made to wait.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -33,7 +35,7 @@ pub(crate) struct Gate {
     /// How many reads it takes until one waits; 0 for none.
     reads_until_held: AtomicUsize,
     /// That read waits.
-    pub(crate) read_reached: Notify,
+    read_reached: Notify,
     read_released: Notify,
 }
 
@@ -57,24 +59,31 @@ impl Gate {
         self.commits.load(Ordering::SeqCst)
     }
 
+    /// Makes one read of `call` wait, the first or a later one, while `meanwhile` runs, whose own reads pass. Returns
+    /// what `call` returns, and whether it had that many reads.
+    pub(crate) async fn while_read_waits<A>(
+        &self,
+        number: usize,
+        meanwhile: impl Future<Output = ()>,
+        call: impl Future<Output = A>,
+    ) -> (A, bool) {
+        self.reads_until_held.store(number, Ordering::SeqCst);
+        let meanwhile = async {
+            self.read_reached.notified().await;
+            meanwhile.await;
+            self.read_released.notify_one();
+            std::future::pending::<Infallible>().await
+        };
+        let answer = tokio::select! {
+            answer = call => answer,
+            never = meanwhile => match never {},
+        };
+        (answer, self.reads_until_held.load(Ordering::SeqCst) == 0)
+    }
+
     /// Lets the commit that waits continue.
     pub(crate) fn release_commit(&self) {
         self.commit_released.notify_one();
-    }
-
-    /// Makes a read wait, the first one from now or a later one. Others pass meanwhile.
-    pub(crate) fn hold_read(&self, number: usize) {
-        self.reads_until_held.store(number, Ordering::SeqCst);
-    }
-
-    /// Whether the read that was to wait has come.
-    pub(crate) fn was_held(&self) -> bool {
-        self.reads_until_held.load(Ordering::SeqCst) == 0
-    }
-
-    /// Lets the read that waits go on.
-    pub(crate) fn release_read(&self) {
-        self.read_released.notify_one();
     }
 
     /// How many reads came so far.
