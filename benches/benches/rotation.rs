@@ -3,13 +3,14 @@
 
 #![allow(clippy::print_stdout, reason = "a report is printed")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use allocation_counter::measure;
 use futures_executor::block_on;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use strongroom::{DataKeys, JobReport, Vault};
 use strongroom_benches::population::Population;
+use strongroom_benches::run::processor_time;
 use strongroom_benches::vault::Filled;
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
@@ -54,17 +55,13 @@ fn resident() -> Option<i64> {
 }
 
 fn rotate(vault: &Vault) -> String {
-    let (start, processor_start) = (Instant::now(), processor_time());
+    // redb commits on a thread of its own.
+    let processor = || processor_time(ClockId::ProcessCPUTime);
+    let (start, processor_start) = (Instant::now(), processor());
     let JobReport { progress, .. } =
         block_on(async { vault.rotate_data_keys(&DataKeys::all()).await?.run().await })
             .expect("nothing fails here");
     let rows_per_second = (progress.done as f64 / start.elapsed().as_secs_f64()).round();
-    let processor = (processor_time() - processor_start).as_secs_f64();
+    let processor = (processor() - processor_start).as_secs_f64();
     format!("{} | {} | {rows_per_second} | {processor:.1} s", progress.done, progress.keys_made)
-}
-
-/// Of all threads of the process.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

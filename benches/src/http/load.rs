@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use futures_util::future::join_all;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::run::processor_time;
 
 /// Connections that are kept open from round to round.
 pub(super) struct Load {
@@ -134,9 +136,6 @@ pub(super) fn body_of(address: SocketAddr, request: &[u8]) -> Bytes {
 
 /// The processor time of all threads but this one.
 fn time_of_others() -> Duration {
-    let [all, own] = [ClockId::ProcessCPUTime, ClockId::ThreadCPUTime].map(|clock| {
-        let time = clock_gettime(clock);
-        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
-    });
+    let [all, own] = [ClockId::ProcessCPUTime, ClockId::ThreadCPUTime].map(processor_time);
     all.saturating_sub(own)
 }
