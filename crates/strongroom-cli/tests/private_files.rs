@@ -126,7 +126,7 @@ fn every_file_is_made_new_and_under_a_mask_for_its_owner_only() {
     assert!(made > 10, "{made}");
 }
 
-/// Else a file that is there could be empty after a power cut, and with it the only key.
+/// Otherwise a power cut could leave an empty file where the only key should be.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_gets_its_name_only_once_it_is_durable_and_then_the_name_is() {
@@ -157,9 +157,10 @@ fn a_new_key_is_durable_before_the_vault_that_it_opens() {
     let shell = Shell::new();
     let arguments = ["--root-key-file", "named.key", "--store", "redb:v", "init"];
     let calls = traced(&shell, &["-y", "-e", "trace=fsync,fdatasync,/^rename"], &arguments);
-    let place = |end: &str| calls.iter().position(|call| call.contains(end));
-    let (key, vault) = (place("\"named.key\""), place("/v>"));
-    assert!(key.is_some() && key < vault, "{calls:#?}");
+    let place = |part: &str| calls.iter().position(|call| call.contains(part)).unwrap();
+    let (named, vault) = (place("\"named.key\""), place("/v>"));
+    let directory = shell.path("").canonicalize().unwrap();
+    assert!(named < vault && is_synced(&calls[named..vault], directory.to_str().unwrap()), "{calls:#?}");
 }
 
 #[cfg(target_os = "linux")]
