@@ -363,7 +363,7 @@ fn a_server_whose_key_slot_was_dropped_says_so_until_its_key_file_is_replaced() 
     let said = || std::fs::read_to_string(shell.path("log")).unwrap();
     let lines = |part: &str| said().lines().filter(|line| line.contains(part)).count();
     let pause = || std::thread::sleep(std::time::Duration::from_millis(50));
-    // It has tried its own key then.
+    // By then the server has tried its own key.
     while lines("replace the key") == 0 {
         pause();
     }

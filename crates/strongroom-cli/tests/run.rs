@@ -164,7 +164,7 @@ mod watched {
             if let Some(status) = child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < end, "it goes on");
+            assert!(Instant::now() < end, "it is still running");
             sleep(Duration::from_millis(50));
         }
     }
@@ -211,7 +211,7 @@ mod watched {
         let shell = Shell::with_vault();
         shell.define("A", "string");
         shell.ok_with("one", &["set", "A"]);
-        // It ends only when it is told so twice: since something changed, and with the watch.
+        // It ends only at the second TERM: the first is for the change, the second for the end of the watch.
         let script = "told=0; trap 'told=$((told + 1)); echo told >>seen' TERM; echo \"$A\" >>seen; \
                       while [ $told -lt 2 ]; do sleep 0.05; done; exit 7";
         let (child, seen) = (start_script(&shell, &[], script), shell.path("seen"));

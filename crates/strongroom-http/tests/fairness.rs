@@ -421,7 +421,7 @@ async fn all_sessions_of_an_account_share_its_rate() {
     for _ in 0..3 {
         let issue = fixture.call("POST", "/session-token?force_refresh=true");
         let token = issue.json(r#"{"linked_account_id":"a"}"#).await.field("token");
-        // As many as one session alone may.
+        // Exactly the burst of one session.
         for _ in 0..10 {
             let answer = fixture.call_with_token(&token, "GET", "/env/definitions").send().await;
             answers.push(answer.status.as_u16());

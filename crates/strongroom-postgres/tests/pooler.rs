@@ -76,7 +76,7 @@ fn no_session_behind_a_pooler_is_left_with_anything_of_ours() {
     let database = shared().database();
     let store = PostgresStore::open(&bouncer.options(&database, "prepare=unnamed")).unwrap();
     put_and_get(&store).unwrap();
-    // Batches that are sent together have a limit of their own.
+    // Batches that are sent together set a limit on locks.
     let together = (0_u8..8).map(|n| {
         let mut batch = WriteBatch::default();
         batch.put(Key::from([n].as_slice()), b"v".to_vec());

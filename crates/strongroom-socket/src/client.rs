@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::codec::Call;
 
-    /// Lets everyone in, and goes away without an answer at a commit. Counts these until somebody reads.
+    /// Greets every client, and drops the connection at a commit. Returns the number of commits once a client reads.
     fn count_commits(listener: &UnixListener, capabilities: Capabilities) -> usize {
         let mut commits = 0;
         loop {

@@ -58,7 +58,7 @@ fn debug_shows_no_key() {
     run(async {
         let vault =
             Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::from_bytes([0xAB; 32]))).await?;
-        // Random, so that a piece of the key may be in it.
+        // The id is random, so it may happen to contain a piece of the key.
         let id = vault.store_id();
         let shown = format!("{vault:#?}").replace(&id, "");
         for text in [format!("{key:?}"), format!("{:?}", Unlock::raw_key(key)), shown] {

@@ -218,17 +218,13 @@ fn an_index_row_with_a_mark_of_no_release_is_found() {
     }
 }
 
-#[test]
-fn what_is_kept_of_values_whose_definition_is_lost_is_found() {
+/// Without the rows of kind `lost`, each row of these kinds is found as an orphan of `parent`.
+fn assert_orphaned(lost: Kind, parent: Parent, kinds: [(Kind, RowName); 3]) {
     let mut rows = furnished();
-    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Definition);
+    rows.retain(|key, _| RowKey::parse(key).kind != lost);
     let report = verify(&rows);
-    for (kind, row) in [
-        (Kind::Value, RowName::Value),
-        (Kind::FormerValue, RowName::FormerValue),
-        (Kind::DeletedValue, RowName::DeletedValue),
-    ] {
-        let orphan = (row, Cause::Orphan(Parent::Definition));
+    for (kind, row) in kinds {
+        let orphan = (row, Cause::Orphan(parent));
         let orphans = found(&report).into_iter().filter(|found| *found == orphan).count();
         assert_eq!(orphans, keys_of(&rows, kind).len(), "{row:?}: {report}");
         assert!(orphans > 0);
@@ -236,20 +232,23 @@ fn what_is_kept_of_values_whose_definition_is_lost_is_found() {
 }
 
 #[test]
+fn what_is_kept_of_values_whose_definition_is_lost_is_found() {
+    let kinds = [
+        (Kind::Value, RowName::Value),
+        (Kind::FormerValue, RowName::FormerValue),
+        (Kind::DeletedValue, RowName::DeletedValue),
+    ];
+    assert_orphaned(Kind::Definition, Parent::Definition, kinds);
+}
+
+#[test]
 fn what_is_kept_of_credentials_whose_integration_is_lost_is_found() {
-    let mut rows = furnished();
-    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Integration);
-    let report = verify(&rows);
-    for (kind, row) in [
+    let kinds = [
         (Kind::Credential, RowName::Credential),
         (Kind::FormerCredential, RowName::FormerCredential),
         (Kind::DeletedCredential, RowName::DeletedCredential),
-    ] {
-        let orphan = (row, Cause::Orphan(Parent::Integration));
-        let orphans = found(&report).into_iter().filter(|found| *found == orphan).count();
-        assert_eq!(orphans, keys_of(&rows, kind).len(), "{row:?}: {report}");
-        assert!(orphans > 0);
-    }
+    ];
+    assert_orphaned(Kind::Integration, Parent::Integration, kinds);
 }
 
 #[test]
