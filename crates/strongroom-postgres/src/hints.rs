@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -37,6 +39,7 @@ use crate::threads::Threads;
 pub struct PostgresHints {
     tells: Sender<String>,
     hears: Receiver<Hint>,
+    overflowed: Arc<AtomicBool>,
     _threads: Threads,
 }
 
@@ -59,11 +62,13 @@ impl PostgresHints {
         let (connector, threads) = (options.connector()?, Threads::start()?);
         let (tells, told) = channel(HINTS_MAX);
         let (heard, hears) = channel(HINTS_MAX);
-        let line = Line { connector, marker: marker(&options.layout), heard, told };
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let marker = marker(&options.layout);
+        let line = Line { connector, marker, heard, overflowed: Arc::clone(&overflowed), told };
         let first = threads.spawn(async move { (line.open().await, line) });
         let (opened, line) = first.await.map_err(|_| unavailable(ENDED))?;
         threads.spawn(line.run(opened?));
-        Ok(Self { tells, hears, _threads: threads })
+        Ok(Self { tells, hears, overflowed, _threads: threads })
     }
 
     /// Tells every process that listens. Returns once the hint is queued; it is lost if the connection is.
@@ -79,6 +84,11 @@ impl PostgresHints {
 
     /// Waits for the next hint. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Hint> {
+        // A hint finds no room only while others wait to be taken, so whoever waits below missed none. The flag says
+        // nothing of what is in the queue, so it needs no stronger order.
+        if self.overflowed.swap(false, Ordering::Relaxed) {
+            return Some(Hint::Gap);
+        }
         self.hears.recv().await
     }
 }
@@ -88,17 +98,18 @@ struct Line {
     connector: Connector,
     marker: String,
     heard: Sender<Hint>,
+    overflowed: Arc<AtomicBool>,
     told: Receiver<String>,
 }
 
 impl Line {
     async fn open(&self) -> Result<Connection, StoreError> {
-        let (heard, marker) = (self.heard.clone(), self.marker.clone());
+        let (heard, overflowed) = (self.heard.clone(), Arc::clone(&self.overflowed));
+        let marker = self.marker.clone();
         let hear = move |payload: &str| {
             let Some(hint) = payload.strip_prefix(&marker).and_then(decode) else { return };
-            // Full: the reader learns of it with the next hint that fits.
             if heard.try_send(Hint::Told(hint)).is_err() {
-                drop(heard.try_send(Hint::Gap));
+                overflowed.store(true, Ordering::Relaxed);
             }
         };
         let (client, ended) = self.connector.connect_hearing(hear).await.map_err(of_connect)?;

@@ -77,3 +77,25 @@ fn a_connection_that_is_lost_is_told_and_made_again() {
         assert_eq!(other.next().await, told("again"));
     });
 }
+
+#[test]
+fn hints_that_come_faster_than_they_are_taken_leave_a_gap_that_is_told() {
+    let cluster = cluster::shared();
+    let options = cluster.options(&cluster.database());
+    block_on(async {
+        let mut slow = PostgresHints::connect(&options).await.unwrap();
+        let mut quick = PostgresHints::connect(&options).await.unwrap();
+        for number in 0..2_000 {
+            quick.tell(&number.to_string()).await.unwrap();
+            assert_eq!(quick.next().await, told(&number.to_string()));
+        }
+        let mut taken = 0;
+        while let Some(Hint::Told(_)) = slow.next().await {
+            taken += 1;
+        }
+        assert!(taken < 2_000, "as many as its queue holds");
+        // It goes on behind the gap.
+        quick.tell("again").await.unwrap();
+        while slow.next().await != told("again") {}
+    });
+}
