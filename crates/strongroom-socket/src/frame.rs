@@ -13,14 +13,12 @@ pub(crate) fn send(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Receives one frame of at most `max` bytes; `None` at the end of the stream.
 pub(crate) fn receive(mut stream: impl Read, max: u32) -> io::Result<Option<Vec<u8>>> {
-    let mut len = [0; LEN_BYTES];
-    match stream.read(&mut len)? {
-        0 => return Ok(None),
-        read => {
-            let rest = len.get_mut(read..).unwrap_or_default();
-            stream.read_exact(rest)?;
-        }
-    }
+    // Unlike `read`, this goes on after a signal: a socket with a time limit is not read again by the system itself.
+    let Some(first) = stream.by_ref().bytes().next().transpose()? else { return Ok(None) };
+    let mut rest = [0; LEN_BYTES - 1];
+    stream.read_exact(&mut rest)?;
+    let [second, third, fourth] = rest;
+    let len = [first, second, third, fourth];
     let len = u32::from_be_bytes(len);
     if len > max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long"));
@@ -32,3 +30,34 @@ pub(crate) fn receive(mut stream: impl Read, max: u32) -> io::Result<Option<Vec<
 }
 
 const LEN_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream on which a signal arrives before each byte.
+    struct Interrupted<'b> {
+        bytes: &'b [u8],
+        signalled: bool,
+    }
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.signalled = !self.signalled;
+            if self.signalled {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let len = buffer.len().min(1);
+            self.bytes.read(buffer.get_mut(..len).unwrap_or_default())
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_no_call() {
+        let mut frame = Vec::new();
+        send(&mut frame, b"call").unwrap();
+        let mut stream = Interrupted { bytes: &frame, signalled: false };
+        assert_eq!(receive(&mut stream, 4).unwrap().as_deref(), Some(b"call".as_slice()));
+        assert_eq!(receive(&mut stream, 4).unwrap(), None);
+    }
+}

@@ -126,8 +126,9 @@ impl<R: Read> FrameReader<R> {
 
     /// Whether the file ends here.
     pub(in crate::transfer) fn is_at_end(&mut self) -> Result<bool, Error> {
-        let mut byte = [0];
-        Ok(self.input.read(&mut byte).map_err(Error::BackupFile)? == 0)
+        // Unlike `read`, this goes on after a signal.
+        let next = self.input.by_ref().bytes().next().transpose();
+        Ok(next.map_err(Error::BackupFile)?.is_none())
     }
 }
 

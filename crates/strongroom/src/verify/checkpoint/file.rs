@@ -203,9 +203,9 @@ impl<R: Read> CheckpointReader<R> {
         let is_right = self.block == self.rows.to_be_bytes();
         self.block.clear();
         self.is_over = true;
-        let mut byte = [0];
-        let is_last = self.input.read(&mut byte).map_err(Error::BackupFile)? == 0;
-        if is_right && is_last { Ok(()) } else { Err(altered()) }
+        // Unlike `read`, this goes on after a signal.
+        let next = self.input.by_ref().bytes().next().transpose().map_err(Error::BackupFile)?;
+        if is_right && next.is_none() { Ok(()) } else { Err(altered()) }
     }
 
     fn take_entry(&mut self) -> Option<(Key, Revision)> {
