@@ -4,6 +4,7 @@ use strongroom_conformance::{Step, Subject, replay};
 use strongroom_memory::MemoryStore;
 use strongroom_redb::RedbStore;
 use strongroom_sled::SledStore;
+use strongroom_sqlite::SqliteStore;
 
 /// The store in memory answers as a map with revisions does.
 pub fn store_memory(data: &[u8]) {
@@ -20,6 +21,13 @@ pub fn store_sled(data: &[u8]) {
 pub fn store_redb(data: &[u8]) {
     let place = || tempfile::tempdir().expect("a temporary directory can be made");
     let open = |place: &tempfile::TempDir| RedbStore::open(place.path().join("store.redb"));
+    follow(&Subject::durable(place, open), data, 24);
+}
+
+/// The same of the SQLite store.
+pub fn store_sqlite(data: &[u8]) {
+    let place = || tempfile::tempdir().expect("a temporary directory can be made");
+    let open = |place: &tempfile::TempDir| SqliteStore::open(place.path().join("store.db"));
     follow(&Subject::durable(place, open), data, 24);
 }
 

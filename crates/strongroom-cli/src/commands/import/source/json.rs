@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use strongroom::Secret;
 use zeroize::Zeroizing;
 
-use super::Entry;
+use super::{Entry, text};
 
 /// The entries of a text, and the kind of document unless it is one flat object.
 #[derive(Debug)]
@@ -220,7 +220,7 @@ fn decoded(entry: Entry) -> Entry {
         Err(reason) => Entry { value: Err(reason), ..entry },
         Ok(bytes) => Entry {
             bytes: Some(Secret::from_bytes(&bytes)),
-            value: crate::input::text(bytes).ok_or("it is not text, which only the format bytes takes"),
+            value: text(bytes).ok_or("it is not text, which only the format bytes takes"),
             ..entry
         },
     }

@@ -1,5 +1,6 @@
 //! The file of an import: names and their exact values.
 
+mod entry;
 mod json;
 mod yaml;
 
@@ -7,50 +8,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use strongroom::{Secret, VarFormat};
+use strongroom::Secret;
 use strongroom_dotenv::NoteKind;
 use zeroize::Zeroizing;
 
+pub(crate) use self::entry::Entry;
 use self::json::{DECRYPT_SOPS, Document, Refusal};
 use crate::commands::file_format::FileFormat;
 use crate::failure::{Failure, repeatable};
-use crate::input;
+use crate::input::text;
 use crate::output::Output;
-
-/// A name of the file, with its value or why it has none.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(super) name: String,
-    pub(super) value: Result<Secret, &'static str>,
-    /// The same as a variable of format `bytes` has it, from a file that says which bytes it means.
-    bytes: Option<Secret>,
-    /// Whether the value is taken as bytes.
-    pub(super) is_bytes: bool,
-    /// The line in a `.env` file.
-    pub(super) line: Option<usize>,
-    /// Whether the value is an object or a list, whose text is kept.
-    is_nested: bool,
-}
-
-impl Entry {
-    pub(in crate::commands) fn new(name: &str, value: Result<Secret, &'static str>) -> Self {
-        Self { name: name.to_owned(), value, bytes: None, is_bytes: false, line: None, is_nested: false }
-    }
-
-    /// Takes the bytes for a variable of that format, and for a new one whose content is not text.
-    pub(super) fn for_format(mut self, present: Option<&VarFormat>) -> Self {
-        let is_text = self.value.as_ref().is_ok_and(|text| !text.expose().contains('\0'));
-        self.is_bytes = match present {
-            Some(format) => *format == VarFormat::Bytes,
-            None => !is_text,
-        };
-        self.is_bytes &= self.bytes.is_some();
-        match self.bytes.take().filter(|_| self.is_bytes) {
-            Some(bytes) => Self { value: Ok(bytes), ..self },
-            None => self,
-        }
-    }
-}
 
 /// Reads `-` from standard input. The extension of a file determines its format, unless one is named.
 pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> Result<Vec<Entry>, Failure> {
@@ -65,8 +32,7 @@ pub(super) fn read(path: &Path, format: Option<FileFormat>, output: &Output) -> 
         Failure::usage(format!("{} could not be read: {error}", repeatable::file(path)))
             .next("check the path; `-` is standard input")
     })?;
-    let text =
-        input::text(bytes).ok_or_else(|| Failure::invalid(format!("{} is not UTF-8", path.display())))?;
+    let text = text(bytes).ok_or_else(|| Failure::invalid(format!("{} is not UTF-8", path.display())))?;
     let entries = match format.unwrap_or(detected) {
         FileFormat::Env => of_env(path, &text, output),
         FileFormat::Json => of_json(path, &text, output),

@@ -1,0 +1,36 @@
+//! Addresses of PostgreSQL servers.
+
+use std::error::Error;
+
+use strongroom_postgres::PostgresOptions;
+
+use crate::bytes::Bytes;
+
+/// An address is read or refused; neither what is shown of it nor an error holds the password in it.
+pub fn postgres_address(data: &[u8]) {
+    let mut bytes = Bytes::of(data);
+    let before = ["postgres://u:", "user=u password=", "postgres://h/d?password="];
+    let after = ["@h/d", " dbname=d", ""];
+    let start = format!("{}{}", bytes.one_of(&before), bytes.text());
+    let end = format!("{}{}", bytes.text(), bytes.one_of(&after));
+    let address = format!("{start}{PASSWORD}{end}{}", String::from_utf8_lossy(bytes.rest()));
+    // A file of certificates is read, and a device may have no end.
+    if address.contains("sslrootcert") || address.contains('%') && address.contains("/dev") {
+        return;
+    }
+    let shown = match PostgresOptions::parse(&address) {
+        Ok(options) => format!("{options:?}"),
+        Err(error) => {
+            let mut shown = format!("{error} {error:?}");
+            let mut source = error.source();
+            while let Some(inner) = source {
+                shown += &format!(" {inner} {inner:?}");
+                source = inner.source();
+            }
+            shown
+        }
+    };
+    assert!(!shown.contains(PASSWORD), "the password is shown");
+}
+
+const PASSWORD: &str = "pa55-0f-the-fuzzer";
