@@ -68,7 +68,14 @@ impl Drop for Listening {
 /// A connection to the socket at `path`, if this user listens there.
 pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     refuse_foreign(&fs::symlink_metadata(path)?)?;
-    let stream = UnixStream::connect(&Place::of(path)?.address)?;
+    let place = Place::of(path)?;
+    // A signal may end the wait for room in the queue; each try has a socket of its own.
+    let stream = loop {
+        match UnixStream::connect(&place.address) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            connected => break connected?,
+        }
+    };
     peer::refuse_others(&stream)?;
     Ok(stream)
 }
