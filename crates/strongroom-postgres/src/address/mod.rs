@@ -63,8 +63,8 @@ impl Address {
         let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
         let pairs = if is_url { address.take_base(text) } else { pairs_of_text(text) };
         // The text after a password may be a part of it that was not quoted, so it is not shown. Nor is what stands
-        // before an @ that ends no user and password: a slash in the password may have ended them.
-        let mut may_be_secret = is_url && credentials_end(text).is_none() && text.contains('@');
+        // before a further @: a password with a slash or an @ may go on until there.
+        let mut may_be_secret = is_url && after_credentials(text).is_some_and(|rest| rest.contains('@'));
         for (keyword, value) in pairs.ok_or_else(unreadable)? {
             let taken = address.take(&keyword, value);
             taken.map_err(|refusal| refused(&keyword, &refusal, may_be_secret))?;
@@ -75,8 +75,7 @@ impl Address {
 
     /// Takes the part of a URL before its parameters, and returns the parameters.
     fn take_base(&mut self, url: &str) -> Option<Vec<(String, String)>> {
-        let (_, after_scheme) = url.split_once("://")?;
-        let rest = after_scheme.get(credentials_end(url).unwrap_or_default()..)?;
+        let rest = after_credentials(url)?;
         let query = rest.find('?').and_then(|at| rest.get(at + 1..));
         let base_len = url.len() - query.map_or(0, |query| query.len() + 1);
         let base: Config = url.get(..base_len)?.parse().ok()?;
@@ -105,11 +104,11 @@ impl Address {
     }
 }
 
-/// Where the user and password of a URL end, behind its scheme. As libpq reads it: a password may have a question mark,
-/// but no slash.
-fn credentials_end(url: &str) -> Option<usize> {
+/// A URL without its scheme, user and password. As libpq reads it: a password may have a question mark, but no slash.
+fn after_credentials(url: &str) -> Option<&str> {
     let (_, after_scheme) = url.split_once("://")?;
-    after_scheme.find(['@', '/']).filter(|at| after_scheme[*at..].starts_with('@'))
+    let end = after_scheme.find(['@', '/']).filter(|at| after_scheme[*at..].starts_with('@'));
+    after_scheme.get(end.map_or(0, |end| end + 1)..)
 }
 
 /// Everything in a URL except where its servers are.
@@ -283,6 +282,7 @@ mod tests {
             "postgres://h/d?password=hunter&hunter2=x",
             "host=h password=hunter hunter2=x",
             "postgres://u:/hunter?hunter2=x@h/d",
+            "postgres://u:hunter@h?hunter2=x@h/d",
         ] {
             let error = Address::parse(text).err().unwrap().to_string();
             assert!(!error.contains("hunter2") && error.contains("quote"), "{text}: {error}");
