@@ -291,6 +291,20 @@ fn whoever_takes_more_than_was_dropped_or_brings_it_back_is_told() {
 }
 
 #[test]
+fn a_chain_that_was_dropped_whole_is_told_when_all_of_it_is_back() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 1_000);
+    kept.set_at(&kept.other_engine(), 10 * HOUR);
+    let before = rows(&*kept.store);
+    kept.clock.set(20 * HOUR);
+    assert_eq!(block_on(kept.org.drop_audit_before(Timestamp::from_ms(5 * HOUR))).unwrap(), 2);
+    let mut put_back = rows(&*kept.store);
+    assert!(!kept.is_told(&put_back));
+    put_back.extend(before.into_iter().filter(|(key, _)| RowKey::parse(key).kind == Kind::Event));
+    assert!(kept.is_told(&put_back));
+}
+
+#[test]
 fn an_export_is_checked_without_a_key_against_an_earlier_digest() {
     let kept = Kept::new();
     let other = kept.other_engine();

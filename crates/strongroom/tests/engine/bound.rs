@@ -113,6 +113,21 @@ fn no_verb_of_a_bound_handle_reaches_an_account_that_was_deleted_or_the_next_of_
 }
 
 #[test]
+fn what_the_next_registration_deleted_with_its_history_is_not_purged_by_a_bound_handle() {
+    let (store, _) = furnished();
+    let vault = open(store);
+    let org = org(&vault);
+    let bound = block_on(org.account(account("a")).bound()).unwrap();
+    block_on(org.delete_account(bound.id())).unwrap();
+    block_on(register_again(&org));
+    let kept = WriteOptions::default().keep_history();
+    block_on(org.delete_value_with("V", of_account("a"), kept)).unwrap();
+    let refused = block_on(bound.delete_value("V"));
+    assert!(matches!(refused, Err(Error::AccountNotFound(_))), "{refused:?}");
+    assert!(block_on(org.undelete_value("V", of_account("a"))).unwrap().is_some());
+}
+
+#[test]
 fn a_bound_handle_does_all_that_its_account_may() {
     for (name, verb) in writes().into_iter().chain(reads()) {
         let (store, id) = furnished();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
-use strongroom::{Cause, CheckpointFault, Error, RowName, Scope, Vault, VaultOptions};
+use strongroom::{
+    Cause, CheckpointFault, Error, FormatChange, OnMismatch, RowName, Scope, VarFormat, Vault, VaultOptions,
+};
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
@@ -74,6 +76,23 @@ fn an_event_that_is_gone_is_asked_about_and_no_other() {
     let causes = [report.findings.as_slice(), report.questions.as_slice()];
     let causes = causes.map(|found| found.iter().map(|found| found.cause.clone()).collect::<Vec<_>>());
     assert_eq!(causes, [vec![Cause::BrokenChain], vec![Cause::Gone]], "{report}");
+}
+
+#[test]
+fn a_grandfathered_value_that_is_gone_is_asked_about() {
+    let (store, vault) = empty();
+    block_on(async {
+        let org = org(&vault);
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "text").await?;
+        org.change_format("V", &FormatChange::to(VarFormat::Integer), OnMismatch::Grandfather).await
+    })
+    .unwrap();
+    let (checkpoint, mut rows) = (checkpoint_of(&vault), rows(&store));
+    rows.retain(|key, _| RowKey::parse(key).kind != Kind::Value);
+    let report = compare(&checkpoint, &rows).unwrap();
+    let asked: Vec<_> = report.questions.iter().map(|asked| asked.cause.clone()).collect();
+    assert_eq!(asked, [Cause::Gone], "{report}");
 }
 
 #[test]

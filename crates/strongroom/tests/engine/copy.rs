@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind::{Contention, Indeterminate, Unavailable};
 use strongroom::store::{Capabilities, Committed, Op, ReadBatch, ReadSet, Store, StoreError, WriteBatch};
-use strongroom::{Error, Scope, Vault, WrongStore};
+use strongroom::{Error, Org, Scope, Vault, WrongStore};
 use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
@@ -270,10 +270,32 @@ fn a_target_that_changes_a_row_is_found_out() {
     let vault = open(Arc::clone(&source));
     // Enough rows that the rotten one stands in a section that does not change when the source is retired.
     for key in (0..600).map(|number| number.to_string()).chain(["rotten".to_owned()]) {
-        let records = org(&vault).records("visitor".parse().unwrap());
-        block_on(records.put(&key.parse().unwrap(), "a record")).unwrap();
+        put_record(&org(&vault), &key);
     }
-    let target = Altered::of(MemoryStore::new()).on_commit(|batch| {
+    assert!(matches!(copy(&vault, &rotting()), Err(Error::CopyDiffers)));
+    assert_eq!(takes_writes(&source), Some(true));
+}
+
+#[test]
+fn a_target_that_changes_a_row_that_was_written_last_is_found_out() {
+    let source = load(&furnished());
+    let hooked = Hooked::new(Arc::clone(&source));
+    let (vault, writer) = (open(hooked.clone()), org(&open(Arc::clone(&source))));
+    // The first commit to the source retires it: all that was there before is copied and checked.
+    hooked.once(Point::BeforeCommit, move || put_record(&writer, "rotten"));
+    let target = rotting();
+    assert!(matches!(copy(&vault, &target), Err(Error::CopyDiffers)));
+    assert_eq!((hooked.hooks_left(), takes_writes(&target)), (0, None));
+}
+
+fn put_record(org: &Org, key: &str) {
+    let records = org.records("visitor".parse().unwrap());
+    block_on(records.put(&key.parse().unwrap(), "a record")).unwrap();
+}
+
+/// A target that changes the row of the record `rotten`.
+fn rotting() -> Altered {
+    Altered::of(MemoryStore::new()).on_commit(|batch| {
         for op in &mut batch.ops {
             if let Op::Put(key, value) = op
                 && key.as_bytes().windows(6).any(|part| part == b"rotten")
@@ -282,9 +304,7 @@ fn a_target_that_changes_a_row_is_found_out() {
             }
         }
         Ok(())
-    });
-    assert!(matches!(copy(&vault, &target), Err(Error::CopyDiffers)));
-    assert_eq!(takes_writes(&source), Some(true));
+    })
 }
 
 #[test]

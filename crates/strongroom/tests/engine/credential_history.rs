@@ -100,6 +100,19 @@ fn a_delete_that_keeps_the_history_can_be_undone_and_a_plain_one_cannot() {
 }
 
 #[test]
+fn a_credential_is_continued_also_under_a_condition_on_all_of_them() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        let made = app.upsert("k", "one").await?.info;
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        let seen = WriteOptions::expecting(app.get_all().await?.expected());
+        let written = app.set_many_with(&[NewCredential::new("k", "two")], seen).await?;
+        assert_eq!(written[0].info.id, made.id);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_plain_delete_purges_a_history_that_was_kept() {
     with_kept(async |store, account| {
         let app = default_app(&account);

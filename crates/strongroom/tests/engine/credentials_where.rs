@@ -15,7 +15,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, unlock, vault, with_org};
-use crate::rig::{Paged, stop_after_first_commit};
+use crate::rig::{Paged, base, stop_after_first_commit};
 
 #[test]
 fn what_the_provider_rejected_is_left_out_for_a_job_that_refreshes_until_it_is_set_again() {
@@ -220,6 +220,23 @@ fn what_is_deleted_or_shredded_is_not_found_also_where_the_sweep_was_interrupted
         assert_eq!(places(&org, &without, 100).await?.len(), lacking.len() - 1);
         let _ = org.shred().await?;
         assert!(places(&org, &all, 100).await?.is_empty() && places(&org, &without, 100).await?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn an_account_whose_only_connection_is_being_deleted_lacks_the_credential() {
+    let store = base(async |org| {
+        let account = org.create_account(id("a")).await?;
+        account.add_integration(&id("crm")).await.map(drop)
+    });
+    stop_after_first_commit(&store, async |org| {
+        let _ = org.account(id("a")).delete_integration(&id("crm")).await;
+    });
+    run(async {
+        let org = org_of(&Vault::open(store, unlock()).await?);
+        let missing = CredentialFilter::missing(id("token")).of(id("crm"));
+        assert_eq!(places(&org, &missing, 100).await?, ["a crm token"]);
         Ok(())
     });
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
-    Backup, DataKeys, DefinitionChange, Error, Expected, FormatChange, Invalid, OnMismatch, Org, PageRequest,
-    Scope, ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
+    Backup, DataKeys, DefinitionChange, Error, Expected, FormatChange, Invalid, LengthBounds, OnMismatch,
+    Org, PageRequest, Scope, ScopeKind, Scopes, VarFormat, VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -113,6 +113,19 @@ fn a_restored_definition_keeps_who_restored_it_and_why() {
 }
 
 #[test]
+fn a_length_that_is_restored_grandfathers_the_values_that_do_not_have_it() {
+    with_kept(async |vault, org| {
+        let short = text("V").length(LengthBounds::new(1..=4).unwrap());
+        let first = org.definition(org.define(short).await?).await?.unwrap().revision;
+        org.change_format("V", &FormatChange::to(VarFormat::String), OnMismatch::Refuse).await?;
+        org.set_value("V", Scope::Org, "123456").await?;
+        assert_eq!(org.restore_definition("V", first).await?.format_changes, 2);
+        assert_eq!(org.grandfathered_values("V", PageRequest::default()).await?.items, [Scope::Org]);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
 fn what_breaks_the_rules_of_today_is_not_restored() {
     with_kept(async |_, org| {
         let open = org.definition(org.define(text("V")).await?).await?.unwrap().revision;
@@ -157,6 +170,20 @@ fn a_definition_that_was_deleted_with_its_history_comes_back_without_its_values(
         org.set_value("V", Scope::Org, "b").await?;
         org.update_definition("V", DefinitionChange::new().description("two")).await?;
         is_verified(&vault).await
+    });
+}
+
+#[test]
+fn a_deletion_that_keeps_the_history_keeps_who_deleted_and_why() {
+    with_kept(async |_, org| {
+        let made = org.define(text("V")).await?;
+        let options = WriteOptions::default().keep_history().by(id("user:alice")).note("why").label("l");
+        org.delete_definition_with("V", options).await?;
+        let versions = history_by_id(&org, made).await?;
+        let metadata = &versions[0].metadata;
+        assert_eq!((metadata.author(), metadata.note()), (Some("user:alice"), Some("why")));
+        assert!(metadata.labels().eq(["l"]));
+        Ok(())
     });
 }
 

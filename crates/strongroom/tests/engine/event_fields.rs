@@ -239,6 +239,22 @@ fn a_note_of_a_read_names_what_was_shown() {
     });
 }
 
+#[test]
+fn a_note_of_a_read_names_the_connection_of_the_credential() {
+    let kept = Kept::new();
+    run(async {
+        let handle = kept.org.create_account(account("a")).await?;
+        handle.add_connection(&"crm".parse()?, &"work".parse()?).await?;
+        let app = handle.app("crm".parse()?).connection("work".parse()?);
+        app.upsert("token", "1").await?;
+        let shown = app.get("token").await?.unwrap().info;
+        let note = AuditNote::credential_read(handle.id(), &shown);
+        let change = noted(&kept, note, EventKind::CredentialRead).await?;
+        assert_eq!(names(&change), ["token", "a", "", "crm", "work"]);
+        Ok(())
+    });
+}
+
 async fn noted(kept: &Kept, note: AuditNote, kind: EventKind) -> Result<AuditChange, Error> {
     assert_eq!(kept.org.note(&[note]).await?, 1);
     last(kept, kind).await

@@ -18,6 +18,7 @@ use strongroom::{
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
+use crate::audit_kept::{HOUR, Kept};
 use crate::common::TestClock;
 use crate::rig::{
     Kind, ORG, RowKey, Rows, Verb, account, furnished, load, of_account, open, org, rows, sound, unlock,
@@ -341,6 +342,15 @@ fn a_clock_that_was_set_back_leaves_a_chain_in_its_order() {
     }
     assert_eq!(events(&org(&vault)).len(), 4);
     sound(&store);
+}
+
+#[test]
+fn an_event_after_a_clock_was_set_right_is_at_the_right_time() {
+    let kept = Kept::new();
+    [10 * HOUR, 2 * HOUR].into_iter().for_each(|ms| kept.set_at(&kept.org, ms));
+    let times: Vec<_> = kept.events().iter().map(|event| event.at.as_ms()).collect();
+    assert_eq!(times, [0, 2 * HOUR, 10 * HOUR]);
+    verified(&kept.store);
 }
 
 #[test]

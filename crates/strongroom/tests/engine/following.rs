@@ -167,6 +167,20 @@ fn a_lock_forgets_the_kept_key_and_an_unlock_keeps_its_own() {
 }
 
 #[test]
+fn a_lock_lets_go_of_the_provider_that_opened_the_vault() {
+    let provider: Arc<dyn KeyProvider> = Arc::new(FakeProvider::new("fake"));
+    let (key, held) = (|| Unlock::provider(Arc::clone(&provider)), Arc::downgrade(&provider));
+    let store = Arc::new(MemoryStore::new());
+    drop(block_on(Vault::create(Arc::clone(&store), key())).unwrap());
+    let options = VaultOptions::default().follow_root_rotations();
+    let vault = block_on(options.open(store, key())).unwrap();
+    drop(provider);
+    assert!(held.upgrade().is_some(), "the vault holds it, to follow rotations");
+    vault.lock();
+    assert!(held.upgrade().is_none());
+}
+
+#[test]
 fn an_older_root_that_a_store_puts_back_is_not_taken_up() {
     let store = load(&furnished());
     let before: Rows = rows(&store);

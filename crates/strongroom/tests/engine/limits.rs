@@ -6,7 +6,7 @@ use crate::common::{account, id, run, text, with_limits, with_org, with_small_st
 use strongroom::format::{BadFormat, EnumFormat, LengthBounds, PatternFormat};
 use strongroom::{
     CredentialKey, DefinitionChange, DefinitionName, DekId, Environment, Error, IdError, IntegrationId,
-    Invalid, Limits, LinkedAccountId, Namespace, OrgId, RecordKey, Scope, SlotId, WorkflowId,
+    Invalid, Limits, LinkedAccountId, Namespace, OrgId, RecordKey, Scope, SlotId, WorkflowId, WriteOptions,
 };
 
 #[test]
@@ -96,6 +96,20 @@ fn an_org_and_environment_holds_at_most_so_many_definitions() {
         org.delete_definition("A").await?;
         org.define(text("C")).await?;
         assert!(matches!(org.define(text("E")).await, Err(Error::TooManyDefinitions(2))));
+        Ok(())
+    });
+}
+
+#[test]
+fn undeleting_a_definition_counts_against_its_limit() {
+    with_limits(Limits::default().definitions_max(1), async |org| {
+        let first = org.define(text("A").history_versions(1)).await?;
+        org.delete_definition_with("A", WriteOptions::default().keep_history()).await?;
+        org.define(text("B")).await?;
+        let refused = org.undelete_definition(first).await;
+        assert!(matches!(refused, Err(Error::TooManyDefinitions(1))), "{refused:?}");
+        org.delete_definition("B").await?;
+        assert!(org.undelete_definition(first).await?.is_some());
         Ok(())
     });
 }

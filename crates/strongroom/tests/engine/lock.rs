@@ -114,6 +114,18 @@ fn other_orgs_and_environments_go_on_while_one_is_locked() {
     audit(&store);
 }
 
+#[test]
+fn an_unlock_is_of_one_environment_alone() {
+    let (_, vault) = empty();
+    let test = org(&vault);
+    let production = vault.org(*test.id(), Environment::production());
+    test.lock();
+    production.lock();
+    block_on(test.unlock(unlock())).unwrap();
+    assert!(block_on(test.definition("V")).unwrap().is_none());
+    assert!(is_locked(&block_on(production.definition("V"))));
+}
+
 /// How many entries each cache holds: names, definitions, catalogs, keyrings.
 fn cached(vault: &Vault) -> [usize; 4] {
     let stats = vault.cache_stats();

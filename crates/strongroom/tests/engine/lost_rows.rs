@@ -120,6 +120,22 @@ fn a_lost_value_becomes_its_newest_former_version_where_that_is_expected() {
 }
 
 #[test]
+fn a_lost_value_is_undone_to_what_was_before_its_last_deletion() {
+    let (store, _) = furnished();
+    let vault = open(Arc::clone(&store));
+    block_on(async {
+        let kept = WriteOptions::default().keep_history();
+        org(&vault).delete_value_with("V", of_account("a"), kept).await?;
+        org(&vault).set_value("V", of_account("a"), "four").await
+    })
+    .unwrap();
+    put(&store, Kind::Value, |_| None);
+    let versions = block_on(of_value(&org(&open(store))));
+    assert!(versions[0].unreadable.is_some() && versions[1].deleted, "{versions:?}");
+    assert_eq!(Version::to_undo(&versions).unwrap().revision, versions[2].revision);
+}
+
+#[test]
 fn a_lost_credential_becomes_its_newest_former_version_where_that_is_expected() {
     for way in ways() {
         let (store, _) = furnished();

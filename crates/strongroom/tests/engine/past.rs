@@ -137,6 +137,22 @@ fn a_value_at_a_scope_that_is_no_longer_allowed_was_seen_while_it_was() {
 }
 
 #[test]
+fn a_run_missed_what_was_required_then_by_its_name_of_then() {
+    with_kept(async |org, clock| {
+        org.define(text("V")).await?;
+        clock.set(2_000);
+        org.update_definition("V", DefinitionChange::new().required()).await?;
+        clock.set(3_000);
+        org.update_definition("V", DefinitionChange::new().name("W")).await?;
+        for (at, missing) in [(1_500, vec![]), (2_500, vec!["V"]), (3_500, vec!["W"])] {
+            let then = org.resolve_all_at(&ScopePath::org(), Timestamp::from_ms(at)).await?;
+            assert_eq!(then.missing_required, missing, "at {at}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_pinned_comes_again_whatever_was_written_meanwhile() {
     with_kept(async |org, _| {
         for name in ["V", "W", "D"] {

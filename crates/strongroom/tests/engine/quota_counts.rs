@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use strongroom::{Org, Quota, Quotas, VaultOptions};
 use strongroom_memory::MemoryStore;
 
-use crate::common::{id, org_of, run, unlock, vault, workflow};
+use crate::common::{id, org_of, run, text, unlock, vault, workflow};
 use crate::quotas::{assert_refused, furnish, reopen};
 use crate::rig::Altered;
 
@@ -96,6 +96,22 @@ fn what_an_account_held_when_the_vault_was_opened_counts() {
         let options = VaultOptions::default().quotas(Quotas::default().account_values_max(2));
         let a = org_of(&options.open(store, unlock()).await?).account(id("a"));
         assert_refused(a.set_value("V2", "v").await, Quota::AccountValues, 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_an_account_held_before_it_was_registered_counts() {
+    run(async {
+        let (store, _) = counting();
+        let org = org_of(&vault(store.clone(), VaultOptions::default()).await?);
+        org.define(text("V0")).await?;
+        org.define(text("V1")).await?;
+        org.account(id("a")).set_value("V0", "v").await?;
+        let options = VaultOptions::default().quotas(Quotas::default().account_values_max(1));
+        let org = org_of(&options.open(store, unlock()).await?);
+        let a = org.create_account(id("a")).with_default_app().await?;
+        assert_refused(a.set_value("V1", "v").await, Quota::AccountValues, 1);
         Ok(())
     });
 }

@@ -297,6 +297,27 @@ fn a_restore_and_a_copy_are_not_held_to_quotas() {
 }
 
 #[test]
+fn what_a_restore_brings_of_an_account_that_was_counted_counts() {
+    run(async {
+        let source = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        org_of(&source).create_account(id("a")).with_credential("1", "v").await?;
+        let mut file = Vec::new();
+        source.backup(&mut file, |_| ()).await?;
+        let strict = VaultOptions::default().quotas(Quotas::default().account_credentials_max(1));
+        let target = strict.create(MemoryStore::new(), unlock()).await?;
+        let org = org_of(&target);
+        // Refused, so that nothing of it is there but the count.
+        let two = org.create_account(id("a")).with_credential("1", "v").with_credential("2", "v");
+        assert_refused(two.await, Quota::AccountCredentials, 1);
+        let mut backup = Backup::open(std::io::Cursor::new(file), unlock()).await?;
+        backup.restore_org(org_id(), &target, |_| ()).await?;
+        let more = org.account(id("a")).upsert_credential("2", "v").await;
+        assert_refused(more, Quota::AccountCredentials, 1);
+        Ok(())
+    });
+}
+
+#[test]
 fn usage_says_what_the_rows_hold() {
     with_org(async |org| {
         let a = furnish(&org).await?;

@@ -272,6 +272,17 @@ fn a_paused_job_waits_until_it_is_resumed() {
 }
 
 #[test]
+fn a_retry_is_no_resume_of_a_paused_job() {
+    let vault = open(load(&furnished()));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    block_on(job.pause()).unwrap();
+    block_on(job.retry(OnUnreadable::KeepKeys)).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Paused);
+    block_on(job.resume()).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().progress.keys_made, 3);
+}
+
+#[test]
 fn an_abandoned_rotation_leaves_everything_readable_and_the_next_one_clears_up() {
     let store = load(&furnished());
     let vault = open(Arc::clone(&store));

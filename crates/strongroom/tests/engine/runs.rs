@@ -87,6 +87,16 @@ fn a_run_that_is_kept_is_resolved_without_a_read_and_is_what_a_read_gives() {
 }
 
 #[test]
+fn a_reader_of_fewer_variables_is_told_of_no_other_by_a_run_that_is_kept() {
+    let vault = open(Hooked::new(load(&furnished())));
+    let org = org(&vault);
+    keep(&org);
+    assert_eq!(kept_len(&vault), 1);
+    let missing = |name| block_on(org.reader(path()).only([name]).resolve_all()).unwrap().missing_required;
+    assert_eq!((missing("R"), missing("V")), (vec!["R".to_owned()], vec![]));
+}
+
+#[test]
 fn a_path_that_was_asked_for_once_is_not_kept() {
     let vault = open(Hooked::new(load(&furnished())));
     for id in ["a", "b", "u"] {

@@ -295,6 +295,20 @@ fn values_that_do_not_fit_into_one_batch_are_set_in_parts_that_do() {
 }
 
 #[test]
+fn a_value_that_comes_twice_is_refused_before_any_part_is_set() {
+    with_org(async |org| {
+        let id = org.define(text("A")).await?;
+        // The second time is in another part.
+        let scopes: Vec<_> = (0..1_000).chain([0]).map(|number| workflow(&format!("wf_{number}"))).collect();
+        let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("A", scope, "x")).collect();
+        let refused = org.set_values_in_parts(&values, |_| ()).await;
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::DuplicateValue(double))) if double == id));
+        assert!(org.value("A", &scopes[0]).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
 fn what_joins_a_batch_takes_its_room_and_its_events_take_none() {
     let fits = |audit: bool, records: usize| {
         let mut settings = Settings::default();

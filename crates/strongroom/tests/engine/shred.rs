@@ -267,6 +267,26 @@ fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
     assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
 }
 
+#[test]
+fn a_shred_is_scheduled_until_the_last_of_its_keys_is_deleted() {
+    let [sooner, later] = [4_000_000_000_000, 5_000_000_000_000].map(Timestamp::from_ms);
+    for untils in [[sooner, later], [later, sooner]] {
+        let [hsm, kms] = ["hsm", "kms"].map(FakeProvider::new);
+        let (_, vault) = vault_of(provided(&hsm));
+        let slot = block_on(vault.slots().add(provided(&kms))).unwrap();
+        let receipt = block_on(org(&vault).shred_account(&account("a"))).unwrap();
+        hsm.use_key(ProviderKey::new("key-2", 1));
+        let rotation = RootRotation::new().keep(provided(&hsm)).drop_slot(slot.id);
+        block_on(block_on(vault.rotate_root(rotation)).unwrap().job.run()).unwrap();
+        for (provider, until) in [&hsm, &kms].into_iter().zip(untils) {
+            provider.on_destroy(OnDestroy::Schedule(until));
+        }
+        let providers: [Arc<dyn KeyProvider>; 2] = [Arc::new(hsm), Arc::new(kms)];
+        let settled = block_on(vault.settle_shred(receipt, &providers, &SURE)).unwrap();
+        assert_eq!(settled.effect, ShredEffect::Scheduled { until: later });
+    }
+}
+
 /// A provider that an administrator uses for a slot in the moment in which it is to destroy a key.
 #[derive(Debug)]
 struct Busy {

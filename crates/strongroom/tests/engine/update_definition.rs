@@ -152,6 +152,22 @@ fn a_scope_is_removed_only_when_no_value_stands_there() {
 }
 
 #[test]
+fn of_scopes_that_are_removed_together_none_may_hold_a_value() {
+    for scope in [account("a"), workflow("w")] {
+        with_clock(async |org, clock| {
+            org.define(text("A")).await?;
+            org.set_value("A", &scope, "x").await?;
+            // Long before the scopes are removed.
+            clock.set(3_600_000);
+            let org_only = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+            let in_use = org.update_definition("A", org_only).await;
+            assert!(matches!(in_use, Err(Error::ScopeInUse { scope: at, .. }) if at == scope));
+            Ok(())
+        });
+    }
+}
+
+#[test]
 fn a_value_whose_account_is_gone_does_not_hold_its_scope() {
     run(async {
         let store = Arc::new(FailingStore::default());
