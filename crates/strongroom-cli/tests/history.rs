@@ -343,6 +343,25 @@ fn what_is_damaged_has_the_same_exit_code_behind_a_server() {
 
 #[test]
 #[cfg(unix)]
+fn an_audit_with_an_event_that_cannot_be_read_fails_behind_a_server_too() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    shell.define("X", "string");
+    let create = ["api-key", "create", "remote", "--right", "read", "--right", "admin"];
+    let key = shell.json(&create)["api_key"].as_str().unwrap().to_owned();
+    shell.damage(&[0x60]);
+    let server = shell::server::Server::start(&shell, &[]);
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", &key);
+    for command in [&["audit"][..], &["audit", "--json"]] {
+        let ran = remote.run(command);
+        assert!(ran.code == 5 && ran.stdout.contains("altered"), "{ran:?}");
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+#[cfg(unix)]
 fn a_damaged_definition_is_listed_and_replaced_behind_a_server_too() {
     let shell = Shell::with_vault();
     shell.define("X", "string");

@@ -194,10 +194,11 @@ fn each_directory_that_is_made_for_a_store_or_its_key_is_durable_in_the_one_abov
 #[test]
 fn a_command_that_is_run_keeps_the_mask_of_its_user() {
     let shell = Shell::with_vault();
-    let (code, stderr) = run_careless(&shell, &["run", "--", "sh", "-c", "umask"]);
-    assert_eq!(code, 0, "{stderr}");
-    run_careless(&shell, &["run", "--", "touch", "touched"]);
-    assert_eq!(shell.path("touched").metadata().unwrap().mode() & 0o777, 0o666);
+    for (run, touched) in [(&["run"][..], "once"), (&["run", "--watch"], "watched")] {
+        let (code, stderr) = run_careless(&shell, &[run, &["--", "touch", touched]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(shell.path(touched).metadata().unwrap().mode() & 0o777, 0o666, "{touched}");
+    }
 }
 
 #[test]
@@ -274,12 +275,15 @@ fn what_belongs_to_another_user_is_refused() {
 fn what_other_users_can_change_is_refused() {
     let shell = Shell::with_vault();
     shell.write("c.toml", "environment = \"test\"\n");
-    let config = ["--config", "c.toml", "list"];
-    let cases: [(PathBuf, &[&str], i32); 4] = [
+    shell.ok(&["--store", "sled:s", "init"]);
+    let (config, store) = (["--config", "c.toml", "list"], ["--store", "sled:s", "list"]);
+    let cases: [(PathBuf, &[&str], i32); 6] = [
         (shell.store(), &["list"], 6),
         (shell.store().parent().unwrap().to_owned(), &["list"], 6),
         (shell.key(), &["list"], 5),
         (shell.path("c.toml"), &config, 2),
+        (shell.path("s"), &store, 6),
+        (shell.path("s/conf"), &store, 6),
     ];
     for (path, arguments, code) in cases {
         let mode = path.metadata().unwrap().mode();

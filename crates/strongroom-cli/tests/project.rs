@@ -55,6 +55,16 @@ fn a_project_names_the_environment_the_account_and_the_prefix_of_what_runs_in_it
 }
 
 #[test]
+fn a_variable_of_the_environment_comes_before_the_project() {
+    let shell = Shell::with_vault();
+    shell.write(".strongroom.toml", "environment = \"production\"\n");
+    shell.ok(&["allow"]);
+    shell.define("IN_PRODUCTION", "string");
+    let shell = shell.variable("STRONGROOM_ENVIRONMENT", "test");
+    assert_eq!(shell.json(&["list"]), json!([]));
+}
+
+#[test]
 fn a_project_chooses_neither_a_store_nor_a_key() {
     let shell = Shell::with_vault();
     for (text, line) in [

@@ -148,6 +148,47 @@ fn an_answer_that_stops_after_its_head_says_that_a_change_may_have_been_made() {
 }
 
 #[test]
+fn a_backup_that_stops_in_the_middle_is_waited_for_as_long_as_wait_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\nthe first part").unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        // Until the client hangs up.
+        stream.read(&mut request).map_err(|error| error.kind())
+    });
+    let shell = Shell::new().variable("STRONGROOM_URL", &url).variable("STRONGROOM_API_KEY", "tk_1");
+    let ran = shell.run(&["--wait", "1", "backup", "all.backup"]);
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert_ne!(server.join().unwrap(), Err(std::io::ErrorKind::WouldBlock), "it waits on");
+    assert!(!shell.path("all.backup").exists());
+}
+
+#[test]
+fn a_key_does_not_go_where_a_redirect_says() {
+    let [server, other] = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let head = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+        other.local_addr().unwrap()
+    );
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+    });
+    let shell = Shell::new().variable("STRONGROOM_URL", &url).variable("STRONGROOM_API_KEY", "tk_1");
+    let ran = shell.run(&["--wait", "5", "list"]);
+    server.join().unwrap();
+    assert_ne!(ran.code, 0, "{ran:?}");
+    other.set_nonblocking(true).unwrap();
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
 fn jobs_that_a_server_has_left_are_counted() {
     let shell = Shell::with_vault();
     shell.define("X", "string");

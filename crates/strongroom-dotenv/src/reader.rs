@@ -333,6 +333,13 @@ mod tests {
     }
 
     #[test]
+    fn a_line_for_docker_is_as_long_as_its_name_and_value_together() {
+        let longest = DOCKER_LINE_BYTES_MAX - "N=\n".len();
+        assert!(written(Reader::Docker, &"x".repeat(longest)).is_some());
+        assert!(written(Reader::Docker, &"x".repeat(longest + 1)).is_none());
+    }
+
+    #[test]
     fn what_a_reader_cannot_hold_is_refused_by_its_place() {
         for (reader, value) in [
             (Reader::Every, "a b"),

@@ -105,6 +105,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_write_of_several_pieces_fails_as_one_of_a_single_piece_does() {
+        let (ours, _theirs) = duplex(64);
+        let mut ours = Patient::new(ours, PATIENCE);
+        ours.write_all(&[0; 64]).await.unwrap();
+        let (begun, pieces) = (Instant::now(), [io::IoSlice::new(&[0]), io::IoSlice::new(&[0])]);
+        let written = tokio::time::timeout(PATIENCE * 2, ours.write_vectored(&pieces)).await.unwrap();
+        assert_eq!((written.unwrap_err().kind(), begun.elapsed()), (io::ErrorKind::TimedOut, PATIENCE));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_reads_slowly_gets_everything() {
         let (ours, mut theirs) = duplex(64);
         let mut ours = Patient::new(ours, PATIENCE);

@@ -74,6 +74,16 @@ async fn a_token_ends_when_it_is_revoked_or_expires() {
 }
 
 #[tokio::test]
+async fn a_new_token_does_not_cut_the_skew_of_an_expired_one_short() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let expired = fixture.token("a").await;
+    fixture.clock.forward(86_400 + 10);
+    assert_ne!(fixture.token("a").await, expired);
+    assert_eq!(active(&fixture, &expired).await.status, 200);
+}
+
+#[tokio::test]
 async fn only_so_many_sessions_of_an_account_stand() {
     let fixture = Fixture::new().await;
     fixture.register("a").await;

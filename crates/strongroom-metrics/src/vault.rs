@@ -193,4 +193,15 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n") && !text.contains("CANARY") && !text.contains("6500a1b2"));
     }
+
+    #[test]
+    fn a_call_of_the_store_that_failed_is_timed_too() {
+        let metrics = VaultMetrics::new();
+        let reads = metrics.store_meter("read");
+        reads.count(Ok(()), Duration::ZERO);
+        reads.count(Err("unavailable"), Duration::from_secs(3));
+        let text = metrics.text();
+        assert!(text.contains("strongroom_store_call_seconds_sum{call=\"read\"} 3"), "{text}");
+        assert!(text.contains("strongroom_store_call_seconds_count{call=\"read\"} 2"), "{text}");
+    }
 }

@@ -164,6 +164,17 @@ fn a_wrong_pin_is_denied_and_a_missing_token_is_out_of_reach() {
 }
 
 #[test]
+fn a_label_that_several_tokens_have_is_refused() {
+    on_softhsm(async |hsm: &SoftHsm| {
+        hsm.open().await;
+        hsm.initialise_another();
+        let refused = Token::open(hsm.options()).await.unwrap_err();
+        assert_eq!(refused.kind(), ProviderErrorKind::Unsupported);
+        assert!(refused.to_string().contains("several tokens"), "{refused}");
+    });
+}
+
+#[test]
 fn a_session_that_is_lost_is_opened_anew_and_never_taken_for_a_lost_key() {
     on_softhsm(async |hsm: &SoftHsm| {
         let key = hsm.key(Wrapping::Gcm, "k").await;

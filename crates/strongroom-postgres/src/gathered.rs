@@ -135,3 +135,27 @@ impl<'b> Numbered<'b> {
         self.keys.push(Bytes(key));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_store::{Expect, Key};
+
+    use super::*;
+
+    #[test]
+    fn an_expectation_that_failed_has_the_place_that_it_has_in_its_own_batch() {
+        let batch = |names: [&str; 2]| {
+            let mut batch = WriteBatch::default();
+            names.iter().for_each(|name| batch.expect(Key::from(name.as_bytes()), Expect::Exists));
+            batch
+        };
+        let (first, second) = (batch(["a", "b"]), batch(["c", "d"]));
+        let gathered = Gathered::new(&[&first, &second]).unwrap();
+        for (number, place, index) in [(0, 1, 0), (0, 2, 1), (1, 3, 0), (1, 4, 1)] {
+            let verdicts = gathered.verdicts(&[(number, place), (PUT, 0)]).unwrap();
+            let failed: Vec<_> = verdicts.into_iter().map(Result::err).collect();
+            let expected = if number == 0 { [Some(index), None] } else { [None, Some(index)] };
+            assert_eq!(failed, expected, "{place}");
+        }
+    }
+}

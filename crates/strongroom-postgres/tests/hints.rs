@@ -21,16 +21,19 @@ fn what_one_process_tells_every_one_hears_that_has_the_same_tables() {
             PostgresHints::connect(&options).await.unwrap(),
             PostgresHints::connect(&options).await.unwrap(),
         );
-        let elsewhere = options.clone().prefix("other_").unwrap();
-        let mut elsewhere = PostgresHints::connect(&elsewhere).await.unwrap();
+        let elsewhere = [options.clone().prefix("other_"), options.clone().schema("other")];
+        let [prefix, schema] = elsewhere.map(Result::unwrap);
+        let elsewhere = [PostgresHints::connect(&prefix).await, PostgresHints::connect(&schema).await];
         for text in ["", "6500a1b2c3d4e5f6a7b8c9d0 t\u{e9}st", "'; DROP TABLE x; --"] {
             one.tell(text).await.unwrap();
             assert_eq!((one.next().await, other.next().await), (told(text), told(text)));
         }
         assert!(one.tell(&"x".repeat(2_001)).await.is_err());
-        // What comes first is its own: it heard nothing of the others.
-        elsewhere.tell("own").await.unwrap();
-        assert_eq!(elsewhere.next().await, told("own"));
+        for mut elsewhere in elsewhere.map(Result::unwrap) {
+            // What comes first is its own: it heard nothing of the others.
+            elsewhere.tell("own").await.unwrap();
+            assert_eq!(elsewhere.next().await, told("own"));
+        }
     });
 }
 

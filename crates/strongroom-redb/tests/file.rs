@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use redb::{Database, TableDefinition};
 use strongroom_redb::{RedbReader, RedbStore};
-use strongroom_store::{Key, ReadBatch, Store, StoreErrorKind, WriteBatch};
+use strongroom_store::{Key, KeyRange, ReadBatch, Scan, Store, StoreErrorKind, VALUE_BYTES_MAX, WriteBatch};
 use tempfile::TempDir;
 
 fn place() -> (TempDir, PathBuf) {
@@ -167,6 +167,23 @@ fn readers_share_a_store_that_they_never_write_and_keep_writers_out() {
     }
     assert!(fs::read(&path).unwrap() == before);
     assert!(holds(&RedbStore::open(&path).unwrap(), b"k"));
+}
+
+#[test]
+fn a_page_of_a_reader_ends_where_one_of_the_store_does() {
+    let (_directory, path) = place();
+    let store = RedbStore::open(&path).unwrap();
+    let mut batch = WriteBatch::default();
+    for row in 0_u8..60 {
+        batch.put(Key::from(&[row][..]), vec![row; VALUE_BYTES_MAX]);
+    }
+    block_on(store.commit(Arc::new(batch))).unwrap();
+    let request = ReadBatch { gets: vec![], scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+    let pages = block_on(store.read(&request)).unwrap().scans;
+    assert!(pages[0].more);
+    block_on(store.close()).unwrap();
+    let found = block_on(RedbReader::open(&path).unwrap().read(&request)).unwrap();
+    assert_eq!(found.scans[0].rows.len(), pages[0].rows.len());
 }
 
 #[test]

@@ -149,6 +149,17 @@ fn a_door_whose_socket_was_removed_closes_all_the_same() {
     );
 }
 
+#[test]
+fn a_door_that_closes_leaves_the_socket_of_one_that_took_its_place() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let (old, new) = (own(), own());
+    let before = old.open_door(&socket).unwrap();
+    let _door = new.open_door(&socket).unwrap();
+    drop(before);
+    SocketStore::connect(&socket).unwrap();
+}
+
 /// Runs `work` on a thread of its own, and fails if it takes more than a minute.
 fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();

@@ -42,6 +42,7 @@ mod tests {
     #[test]
     fn a_text_cannot_control_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d\u{9b}"), "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}");
+        assert_eq!(printable("a\u{2066}b\u{2069}"), "a\\u{2066}b\\u{2069}");
         assert_eq!(printable_lines("a\r\nb\x07"), "a\\r\nb\\u{7}");
         assert_eq!(printable("A\u{200b}B\u{feff}"), "A\\u{200b}B\\u{feff}", "it reads as another name");
     }

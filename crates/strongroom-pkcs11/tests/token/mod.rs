@@ -80,6 +80,14 @@ impl SoftHsm {
         Self { module, library, slot }
     }
 
+    /// Makes another token with the same label.
+    pub(crate) fn initialise_another(&self) {
+        let slots = self.library.get_slots_with_token().unwrap();
+        let is_new = |slot: &Slot| !self.library.get_token_info(*slot).unwrap().token_initialized();
+        let slot = slots.into_iter().find(is_new).unwrap();
+        self.library.init_token(slot, &AuthPin::new("so 123456".into()), Self::LABEL).unwrap();
+    }
+
     pub(crate) fn options(&self) -> TokenOptions {
         TokenOptions::new(&self.module, Self::LABEL, Self::PIN)
     }

@@ -172,3 +172,28 @@ impl Run {
 
 /// The time for the command to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: Run,
+    }
+
+    #[test]
+    fn a_command_that_starts_again_is_not_killed_at_the_deadline_of_the_one_before() {
+        let Line { run } = Line::parse_from(["run", "--watch", "--", "true"]);
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (next, deadline) = (Some(Command::new("true")), Some(Instant::now() + GRACE));
+        let mut attended = Attended { run: &run, child, next, deadline, ends: false };
+        assert!(attended.turn().unwrap().is_none());
+        attended.child.wait().unwrap();
+        assert_eq!(attended.deadline, None);
+    }
+}
