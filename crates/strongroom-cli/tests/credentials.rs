@@ -17,7 +17,7 @@ fn a_credential_needs_an_account_with_a_default_app() {
 }
 
 #[test]
-fn a_credential_is_set_listed_and_deleted_and_never_shown() {
+fn setting_listing_and_deleting_a_credential_does_not_show_it() {
     let shell = Shell::with_vault();
     shell.ok(&["account", "create", "user_1", "--default-app"]);
     let set = ["--json", "credential", "set", "api_key", "--account", "user_1"];

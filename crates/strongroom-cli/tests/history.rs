@@ -68,6 +68,40 @@ fn a_former_version_is_shown_by_get_where_the_store_is_and_over_a_url() {
     assert_eq!(server.stop(), 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_credential_is_revealed_as_it_is_and_was_where_the_store_is_and_over_a_url() {
+    let shell = Shell::new();
+    let server = shell::server::Server::start(&shell, &[]);
+    shell.ok(&["account", "create", "a", "--default-app"]);
+    shell.ok(&["account", "add-app", "a", "--app", "crm", "--connection", "work"]);
+    let made = shell.json(&["api-key", "create", "reveals", "--right", "read", "--right", "reveal"]);
+    shell.write("api.key", made["api_key"].as_str().unwrap());
+    let url = ["--url", server.text("url"), "--api-key-file", "api.key"];
+    for app in [&["--account", "a"][..], &["--account", "a", "--app", "crm", "--connection", "work"]] {
+        for value in ["one", "two"] {
+            shell.ok_with(value, &[&["credential", "set", "k"], app].concat());
+        }
+        let history = shell.json(&[&["credential", "history", "k"], app].concat());
+        let first = history[1]["version"].as_str().unwrap();
+        let views = [&[][..], &url].map(|place| {
+            let reveal =
+                |key, more: &[&str]| shell.run(&[place, &["credential", "reveal", key], app, more].concat());
+            assert_eq!(reveal("k", &[]).stdout, "two");
+            assert_eq!(reveal("k", &["--version", first]).stdout, "one");
+            for (key, more, step) in [("k", &["--version", "99"][..], "history"), ("no", &[], "list")] {
+                let absent = reveal(key, more);
+                assert!(absent.code == 3 && absent.stderr.contains(step), "{}", absent.stderr);
+            }
+            shell.json(&[place, &["credential", "reveal", "k"], app].concat())
+        });
+        assert_eq!(views[0], views[1]);
+        assert_eq!((&views[0]["value"], &views[0]["linked_account_id"]), (&json!("two"), &json!("a")));
+    }
+    assert!(shell.ok(&["audit"]).contains("Credential Read"));
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn a_deleted_value_comes_back_unless_it_was_purged() {
     let shell = Shell::with_vault();

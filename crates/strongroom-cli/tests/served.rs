@@ -60,6 +60,7 @@ fn every_command_works_on_a_served_store(kind: &str) {
         &["environments"],
         &["history", "PORT"],
         &["credential", "list", "--account", "user_1"],
+        &["credential", "reveal", "api_key", "--account", "user_1"],
         &["credential", "history", "api_key", "--account", "user_1"],
         &["account", "list"],
         &["account", "add-app", "user_1", "--app", "mail"],

@@ -43,6 +43,7 @@ fn a_mistyped_account_is_named_by_every_command() {
         &["diff", "test", "@account:nobody"],
         &["copy", "@account:nobody", "@account:alice", "--dry-run"],
         &["credential", "list", "--account", "nobody"],
+        &["credential", "reveal", "k", "--account", "nobody"],
         &["credential", "delete", "k", "--account", "nobody", "--yes"],
         &["account", "apps", "nobody"],
         &["account", "add-app", "nobody"],

@@ -134,7 +134,9 @@ impl Work {
                 | Self::Run(_)
                 | Self::Account(AccountCommand::List | AccountCommand::Apps(_) | AccountCommand::Sessions(_))
                 | Self::ApiKey(ApiKeyCommand::List)
-                | Self::Credential(CredentialCommand::List(_) | CredentialCommand::History(_))
+                | Self::Credential(
+                    CredentialCommand::List(_) | CredentialCommand::Reveal(_) | CredentialCommand::History(_)
+                )
                 | Self::Job(JobCommand::List)
                 | Self::Slot(SlotCommand::List)
                 | Self::Checkpoint(_)

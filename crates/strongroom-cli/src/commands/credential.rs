@@ -9,6 +9,7 @@ use strongroom::{
 use strongroom_http::control::{self, Reason};
 
 use super::credential_history::{History, Revert, Undo};
+use super::credential_reveal::Reveal;
 use super::delete::{FOR_GOOD, offer_purge, unless_purged};
 
 use crate::client::docs::{Credential, CredentialSet};
@@ -29,6 +30,8 @@ pub(crate) enum CredentialCommand {
     Set(Set),
     /// List key names and times
     List(List),
+    /// Show a credential, as it is or as it was in a former version
+    Reveal(Reveal),
     /// Delete a credential; `credential undo` brings it back if versions of it are kept
     Delete(Delete),
     /// List the versions of a credential: when each was written, by whom and why
@@ -162,11 +165,17 @@ impl Place {
             true => client.either(by_control, by_document),
             false => by_control(client),
         };
+        self.told_of_app(client, done)
+    }
+
+    /// With what to do about an app that is not there.
+    pub(super) fn told_of_app<T>(&self, client: &Client, done: Result<T, Failure>) -> Result<T, Failure> {
         match done {
             Err(refused) if refused.is(Reason::ConnectionNotFound) => {
                 // If the account is not registered, its default app is not found either.
                 client.refuse_unknown_account(&self.account)?;
-                Err(refused.next(step_of_app(&self.account, &integration, self.app.connection.as_ref())))
+                let (app, connection) = (self.app.integration(), self.app.connection.as_ref());
+                Err(refused.next(step_of_app(&self.account, &app, connection)))
             }
             done => done,
         }
@@ -240,6 +249,7 @@ impl CredentialCommand {
                 };
                 show(all.iter().map(CredentialView::of).collect(), output)
             }
+            Self::Reveal(reveal) => reveal.run(org, output).await,
             Self::Delete(delete) => delete.run(org, output).await,
             Self::History(history) => history.run(org, output).await,
             Self::Undo(undo) => undo.run(org, output).await,
@@ -251,6 +261,7 @@ impl CredentialCommand {
         match self {
             Self::Set(set) => set.on_server(client, output),
             Self::List(List { place }) => show(place.listed(client)?, output),
+            Self::Reveal(reveal) => reveal.on_server(client, output),
             Self::Delete(delete) => delete.on_server(client, output),
             Self::History(history) => history.on_server(client, output),
             Self::Undo(undo) => undo.on_server(client, output),

@@ -11,6 +11,7 @@ pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod credential;
 pub(crate) mod credential_history;
+pub(crate) mod credential_reveal;
 mod dangerous_names;
 pub(crate) mod define;
 pub(crate) mod delete;
