@@ -13,7 +13,7 @@ use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::DefinitionId;
 use crate::jobs::{JobId, Sweeper};
-use crate::model::{DefinitionRef, Revision, StoredDefinition};
+use crate::model::{DefinitionRef, Metadata, Revision, StoredDefinition};
 use crate::row::body::Sweep;
 use crate::scope::Scopes;
 use crate::tenant::{Draft, Needs};
@@ -65,6 +65,7 @@ impl Sweeper<'_> {
             let mut wide = stored.clone();
             wide.definition.scopes = stored.definition.scopes.union(removed);
             wide.definition.author = None;
+            wide.describe(&Metadata::NONE);
             wide.revision = wide.revision.next();
             wide.updated_at = tenant.engine.now();
             let (view, ()) = tenant.read(&Needs::org_keys(), ()).await?;

@@ -101,6 +101,11 @@ impl Tenant {
         Self { actor: Some(actor), ..self.again() }
     }
 
+    /// The same tenant for the engine's own jobs, which nobody asks for.
+    pub(crate) fn without_actor(&self) -> Self {
+        Self { actor: None, ..self.again() }
+    }
+
     /// The same tenant for the verbs that a verb is made of, so that the host's call is observed only once.
     pub(crate) fn unobserved(&self) -> Self {
         Self { is_observed: false, ..self.again() }

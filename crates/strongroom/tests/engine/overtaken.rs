@@ -23,15 +23,23 @@ fn a_scope_that_is_written_to_while_it_is_removed_is_given_back() {
     let base = base(async |org| org.define(text("V")).await.map(|_| ()));
     let hooked = Hooked::new(Arc::clone(&base));
     let vault = open(hooked.clone());
+    block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
     let other = org(&vault);
     hooked.once(Point::BeforeCommit, move || {
         block_on(other.set_value("V", of_account("a"), "v")).unwrap();
     });
     let narrow = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
-    let refused = block_on(org(&vault).update_definition("V", narrow));
+    let options = WriteOptions::default().note("only of the org").label("l");
+    let alice = org(&vault).acting_as("alice".parse().unwrap());
+    let refused = block_on(alice.update_definition_with("V", narrow, options));
     assert!(matches!(refused, Err(Error::ScopeInUse { .. })), "{refused:?}");
     let stored = block_on(org(&vault).definition("V")).unwrap().unwrap();
     assert_eq!(stored.definition.scopes, Scopes::ALL);
+    // Nobody asked for it: what was said of the change that is taken back is not said of this version.
+    assert!(stored.metadata.is_empty() && stored.definition.author.is_none(), "{stored:?}");
+    let filter = strongroom::AuditFilter::all().newest_first();
+    let newest = block_on(org(&vault).audit(&filter, PageRequest::first(1))).unwrap();
+    assert_eq!(newest.items[0].actor, None);
     audit(&base);
 }
 

@@ -199,7 +199,7 @@ impl Org {
             let update = |freshness| self.try_update_definition(&definition, &change, &options, freshness);
             let (after, narrowing) = until_landed(&self.tenant, update).await?;
             if let Some(Narrowing { job, removed }) = narrowing {
-                run_job(&self.tenant, &job).await?;
+                run_job(&self.tenant.without_actor(), &job).await?;
                 // Again, after the change: a value may have been set between the first check and the commit.
                 self.tenant.refuse_in_use(after.id, removed).await?;
             }

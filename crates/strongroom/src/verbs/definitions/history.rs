@@ -171,7 +171,7 @@ impl Org {
             run_job(tenant, &job).await?;
         }
         if let Some(Narrowing { job, removed }) = narrowing {
-            run_job(tenant, &job).await?;
+            run_job(&tenant.without_actor(), &job).await?;
             // Again, after the change: a value may have been set between the first check and the commit.
             tenant.refuse_in_use(stored.id, removed).await?;
         }
