@@ -281,6 +281,17 @@ impl StoreBody {
         self.prune()
     }
 
+    /// The same for a slot that its host gives a key: a raw key or a passphrase, which nothing tells from the one before,
+    /// counts as another one.
+    pub(crate) fn hold_given(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
+        self.hold(slot, now)?;
+        let given = self.slots.iter_mut().find(|held| held.slot_id == slot.place.id && held.is_current());
+        if let Some(held) = given.filter(|held| held.key.is_none()) {
+            held.since_ms = Some(now.as_ms());
+        }
+        Ok(())
+    }
+
     /// Notes that `root` replaces the former root, which is kept while rows are left under it. No slot holds the new
     /// one yet.
     pub(crate) fn turn(&mut self, before: &KeyMaterial, root: &DekId, now: Timestamp) {

@@ -197,7 +197,7 @@ impl Slots {
             table.refuse_taken(unlock, id).await?;
             let params = unlock.argon2_params(&self.engine.argon2)?;
             let slot = unlock.seal_slot(place, &table.root.bytes, params).await?;
-            table.store_row.body.hold(&slot, self.engine.now())?;
+            table.store_row.body.hold_given(&slot, self.engine.now())?;
             let key = VaultRow::Slot(place.id).key();
             let mut batch = WriteBatch::default();
             batch.expect(key.clone(), expect);

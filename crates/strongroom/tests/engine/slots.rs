@@ -65,6 +65,11 @@ fn a_list_says_what_opens_the_vault_and_since_when() {
         let first = list.iter().find(|slot| slot.id != added.id).unwrap();
         assert_eq!((&first.kind, first.since), (&SlotKind::RawKey, Some(Timestamp::from_ms(1_000))));
         assert_eq!(added.id.to_string().parse::<SlotId>()?, added.id);
+        // Nothing tells another passphrase from the one before, so each that is given is a new one.
+        clock.set(3_000);
+        let changed = vault.slots().change(&added.id, Unlock::passphrase("another")).await?;
+        assert_eq!(changed.since, Some(Timestamp::from_ms(3_000)));
+        assert!(vault.slots().list().await?.contains(&changed));
         Ok(())
     });
 }
