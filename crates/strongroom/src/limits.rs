@@ -246,7 +246,8 @@ pub(crate) const DESCRIPTION_BYTES_MAX: usize = 1 << 10;
 pub(crate) const DEFAULT_BYTES_MAX: usize = 4 << 10;
 /// The most former versions of a document.
 pub(crate) const HISTORY_VERSIONS_MAX: u8 = 100;
-pub(crate) const AUTHOR_BYTES_MAX: usize = 256;
+/// The longest name of an actor, who is the author where the host names none.
+pub(crate) const AUTHOR_BYTES_MAX: usize = 300;
 /// The longest value leaves 2,020 bytes of its record for the metadata of a version.
 pub(crate) const NOTE_BYTES_MAX: usize = 512;
 pub(crate) const LABELS_MAX: usize = 16;

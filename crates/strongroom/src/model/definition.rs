@@ -36,7 +36,7 @@ pub struct VariableDefinition {
     pub required: bool,
     /// The scopes at which a value may be set.
     pub scopes: Scopes,
-    /// Who wrote this version, in the host's own words; at most 256 bytes.
+    /// Who wrote this version, in the host's own words; at most 300 bytes.
     pub author: Option<String>,
     /// How many former versions of the definition and of each of its values are kept, at most 100; by default as many
     /// as [`VaultOptions::history_versions`](crate::VaultOptions::history_versions) says. Surplus versions are deleted

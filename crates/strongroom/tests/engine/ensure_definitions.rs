@@ -14,7 +14,7 @@ use strongroom::{
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
-use crate::common::{org_of, run, text, unlock, vault};
+use crate::common::{id, is_sound, org_of, run, text, unlock, vault};
 use crate::rig::{Hooked, Point};
 
 #[test]
@@ -120,4 +120,47 @@ fn what_is_safe_is_changed_where_another_part_differs_and_no_description_erases_
 
 fn many(count: usize) -> Vec<VariableDefinition> {
     (0..count).map(|number| text(&format!("V{number}"))).collect()
+}
+
+#[test]
+fn former_versions_that_are_asked_for_and_stored_differently_are_told() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
+        org.define(text("V").history_versions(5).history_age_secs(60)).await?;
+        assert_eq!(org.ensure_definitions(&[text("V")]).await?.unchanged, ["V"]);
+        for wanted in [text("V").history_versions(6), text("V").history_age_secs(61)] {
+            let told = org.ensure_definitions(&[wanted]).await?;
+            assert_eq!(told.differing[0].parts, [DefinitionPart::History]);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stored_format_that_this_process_does_not_know_is_left_alone() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let knowing = VaultOptions::default().custom_format("even".parse().unwrap(), |_| Ok(()));
+        let even = VariableDefinition::new("N", VarFormat::Custom("even".parse().unwrap()));
+        org_of(&vault(Arc::clone(&store), knowing).await?).define(even).await?;
+        let org = org_of(&Vault::open(store, unlock()).await?);
+        let refused = org.ensure_definitions(&[text("N").description("another")]).await;
+        assert!(matches!(refused, Err(Error::Invalid(Invalid::Definition { .. }))), "{refused:?}");
+        assert_eq!(org.definition("N").await?.unwrap().definition.description, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_longest_name_of_an_actor_is_that_of_an_author_too() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        let long = org_of(&vault).acting_as(id(&"a".repeat(300)));
+        long.define(text("DEFINED")).await?;
+        long.ensure_definitions(&[text("ENSURED")]).await?;
+        for name in ["DEFINED", "ENSURED"] {
+            long.update_definition(name, strongroom::DefinitionChange::new().required()).await?;
+        }
+        is_sound(&vault).await
+    });
 }

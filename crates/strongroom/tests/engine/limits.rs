@@ -158,7 +158,7 @@ fn the_largest_definition_fits_in_a_row() {
         let largest =
             strongroom::VariableDefinition::new("n".repeat(256), strongroom::VarFormat::Pattern(pattern));
         let largest = largest.description("d".repeat(1_024)).default_value("x".repeat(4_096));
-        let id = org.define(largest.author("a".repeat(256))).await?;
+        let id = org.define(largest.author("a".repeat(300))).await?;
         assert!(org.definition(id).await?.is_some());
         Ok(())
     });

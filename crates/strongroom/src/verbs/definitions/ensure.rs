@@ -55,13 +55,15 @@ pub enum DefinitionPart {
     Required,
     /// The stored definition allows scopes that were not asked for.
     Scopes,
+    /// How many former versions are kept, or for how long, was asked for and is stored differently.
+    History,
 }
 
 impl Org {
     /// Makes sure that these variables are defined, for example at every start of a service. Missing definitions are
     /// added. A different description is replaced, and scopes are added, since neither can break a value or a run. Any
     /// other difference is left unchanged and reported in [`Ensured::differing`]. A stored description also stays if
-    /// none is given, and so do definitions that are not given. Services that describe the same variable differently
+    /// none is given, as does what it says of former versions, and so do definitions that are not given. Services that describe the same variable differently
     /// change it at each start.
     ///
     /// It is one batch: if it fails, nothing was written, and the result was true at one moment. All definitions that
@@ -130,6 +132,7 @@ impl Org {
         }
         for (before, change) in changes {
             let mut after = change.apply(&before.stored);
+            check_definition(&after.definition, &tenant.engine.formats)?;
             after.updated_at = tenant.engine.now();
             after.describe(&tenant.metadata(&options, after.updated_at, Expiry::Refused)?);
             after.revision = before.stored.revision.next();
@@ -169,12 +172,15 @@ fn compare<'c>(
 
 fn differing_parts(wanted: &VariableDefinition, stored: &VariableDefinition) -> Vec<DefinitionPart> {
     let format = wanted.var_format != stored.var_format || wanted.length != stored.length;
+    let versions = wanted.history_versions.is_some() && wanted.history_versions != stored.history_versions;
+    let age = wanted.history_age_secs.is_some() && wanted.history_age_secs != stored.history_age_secs;
     let differs = [
         (DefinitionPart::Format, format),
         (DefinitionPart::Encrypted, wanted.encrypted != stored.encrypted),
         (DefinitionPart::Default, wanted.default != stored.default),
         (DefinitionPart::Required, wanted.required != stored.required),
         (DefinitionPart::Scopes, stored.scopes.without(wanted.scopes).is_some()),
+        (DefinitionPart::History, versions || age),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
 }
