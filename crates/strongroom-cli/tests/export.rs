@@ -155,6 +155,10 @@ fn with_json_each_target_is_one_document() {
     assert_eq!(shell.json(&["export", "--reveal", "--for", "json"]), json!({"V0000": "a b"}));
     let shown = shell.json(&["export", "--reveal", "--for", "shell"]);
     assert_eq!(shown, json!({"for": "shell", "text": "export V0000='a b'\n"}));
+    for (format, text) in [("yaml", "V0000: \"a b\"\n"), ("env", "V0000='a b'\n")] {
+        let shown = shell.json(&["export", "--reveal", "--format", format]);
+        assert_eq!(shown, json!({"for": format, "text": text}));
+    }
 }
 
 /// A vault with these values, named by their place.

@@ -960,3 +960,22 @@ fn what_no_server_does_is_refused_with_its_own_reason() {
         assert!(ran.stderr.contains("--store"), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn a_value_that_a_server_refuses_is_named_with_its_line() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("PORT", "integer");
+    shell.write("a.env", "\nPORT=http\n");
+    let ran = shell.run(&["import", "a.env"]);
+    assert!(ran.code == 4 && ran.stdout.contains("line 2: "), "{ran:?}");
+}
+
+#[test]
+fn a_server_of_a_vault_without_an_audit_says_that_nothing_is_noted() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.ok(&["audit", "--off"]);
+    let ran = shell.run(&["audit"]);
+    assert!(ran.code == 0 && ran.stderr.contains("this vault notes no writes"), "{ran:?}");
+    shell.ok(&["audit", "--on"]);
+    assert!(!shell.run(&["audit"]).stderr.contains("notes no writes"));
+}

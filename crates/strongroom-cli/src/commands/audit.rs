@@ -8,7 +8,7 @@ use serde::Serialize;
 use strongroom::{
     AuditCheck, AuditDigest, AuditFilter, Clock as _, Error, Org, PageRequest, SystemClock, Timestamp,
 };
-use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, VaultSettings};
+use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, Status, VaultSettings};
 
 use crate::client::{Call, Client};
 use crate::consent::Consent;
@@ -161,7 +161,7 @@ impl Audit {
             return switch(session, self.on, output).await;
         }
         if !session.vault.settings().await?.audit {
-            output.note("this vault notes no writes: `strongroom audit --on` begins to");
+            output.note(NOTES_NOTHING);
         }
         let mut filter = AuditFilter::all();
         if let Some(since) = self.since {
@@ -299,6 +299,10 @@ impl Audit {
             let _: VaultSettings = client.control_patch(&["settings"], &change)?;
             return switched(self.on, output);
         }
+        let status: Status = client.control_get(Call { path: &["status"], query: &[] })?;
+        if !status.settings.audit {
+            output.note(NOTES_NOTHING);
+        }
         let since = self.since.map(time);
         let since = since.as_deref().map(|since| ("since", since));
         let actor = self.actor.as_deref().map(|actor| ("actor", actor));
@@ -373,6 +377,7 @@ pub(super) fn moment_or_age(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::from_ms(SystemClock.now_ms().saturating_sub(age)))
 }
 
+const NOTES_NOTHING: &str = "this vault notes no writes: `strongroom audit --on` begins to";
 const FIELDS: &str = "\
 With --json, each event is an object on a line of its own, with the same fields from a store and from a server: id, \
 at, actor, request_id and changes, each of which has kind, name, variable_definition_id, linked_account_id, \

@@ -40,6 +40,8 @@ pub(super) struct Row {
     pub(super) is_new: bool,
     /// Why it is defined this way.
     pub(super) why: Option<&'static str>,
+    /// Its line in a `.env` file.
+    line: Option<usize>,
     value: Secret,
     expected: Expected,
     /// The same for a server: empty for a value that must not exist, `None` for any.
@@ -149,6 +151,7 @@ impl Plan {
                     definition: None,
                     is_new: false,
                     why: None,
+                    line: None,
                     value,
                     expected: Expected::Any,
                     version: None,
@@ -188,6 +191,7 @@ impl Plan {
         for refused in &tried.refused {
             for row in self.rows.iter_mut().filter(|row| row.name == refused.name) {
                 row.action = Action::Invalid(refused.reason.clone());
+                row.name_line();
             }
         }
         self.leave_alone(&tried.unchanged);
@@ -321,18 +325,24 @@ impl Row {
             definition: Some(stored.definition.clone()),
             is_new: false,
             why: None,
+            line: None,
             value,
             expected: existing.map_or(Expected::Absent, |found| Expected::Revision(found.revision)),
             version: None,
         })
     }
 
-    /// Names the line of a value that cannot be set.
     fn at(mut self, line: Option<usize>) -> Self {
-        if let (Action::Invalid(reason), Some(line)) = (&mut self.action, line) {
+        self.line = line;
+        self.name_line();
+        self
+    }
+
+    /// Names the line of a value that cannot be set.
+    fn name_line(&mut self) {
+        if let (Action::Invalid(reason), Some(line)) = (&mut self.action, self.line) {
             *reason = format!("line {line}: {reason}");
         }
-        self
     }
 
     fn of_unknown(name: String, value: Secret, is_bytes: bool, unknown: &Unknown) -> Self {
@@ -360,6 +370,7 @@ impl Row {
             definition: Some(definition),
             is_new: true,
             why,
+            line: None,
             value,
             expected: Expected::Absent,
             version: Some(String::new()),
@@ -374,6 +385,7 @@ impl Row {
             definition: None,
             is_new: false,
             why: None,
+            line: None,
             value: Secret::from(""),
             expected: Expected::Any,
             version: None,
