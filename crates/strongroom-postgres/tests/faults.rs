@@ -136,7 +136,8 @@ fn a_connection_cut_at_any_moment_of_a_commit_leaves_all_of_it_or_nothing_and_sa
             break;
         }
     }
-    assert!(outcomes[0] == 1 && outcomes[2] > 5, "{outcomes:?}");
+    // A cut behind the last message that the store waits for changes nothing.
+    assert!(outcomes[0] > 0 && outcomes[2] > 5, "{outcomes:?}");
 }
 
 #[test]
