@@ -112,6 +112,20 @@ fn an_upsert_merges_credentials_by_key() {
 }
 
 #[test]
+fn a_write_of_an_account_answers_each_integration_that_it_names_new_or_not() {
+    with_org(async |org| {
+        org.create_account(id("a")).with_default_app().await?;
+        let tokens = [NewCredential::new("token", "t1")];
+        let written = org.upsert_account(id("a")).with_default_app().with_integration(id("crm"), tokens);
+        let written = written.await?;
+        assert_eq!(written.integrations.len(), 2);
+        let listed = written.account.integrations(PageRequest::default()).await?.items;
+        assert_eq!(written.integrations, listed);
+        Ok(())
+    });
+}
+
+#[test]
 fn an_account_needs_no_registration_to_have_values() {
     with_org(async |org| {
         org.define(text("A")).await?;

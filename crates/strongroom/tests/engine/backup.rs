@@ -9,11 +9,13 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Unlock, Vault, WrongStore,
+    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Timestamp, Unlock, Vault,
+    VaultOptions, WrongStore,
 };
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
+use crate::common::TestClock;
 use crate::rig::{
     Hooked, Kind, Point, RowKey, Rows, audit, empty, furnished, is_damage, load, open, org, rows, sound,
     text, unlock, verbs, view,
@@ -46,6 +48,16 @@ fn what_comes_back_is_every_row_as_it_was() {
     block_on(org(&vault).set_value("V", Scope::Org, "written after")).unwrap();
     audit(&store);
     sound(&store);
+}
+
+#[test]
+fn a_file_says_when_it_was_begun_by_the_clock_of_its_vault() {
+    let clock = TestClock::default();
+    clock.set(5_000);
+    let options = VaultOptions::default().clock(clock);
+    let vault = block_on(options.open(load(&furnished()), unlock())).unwrap();
+    let opened = block_on(Backup::open(Cursor::new(backup(&vault).0), unlock())).unwrap();
+    assert_eq!(opened.created_at(), Timestamp::from_ms(5_000));
 }
 
 #[test]

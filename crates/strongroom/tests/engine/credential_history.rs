@@ -75,6 +75,18 @@ fn a_credential_that_is_brought_back_expires_when_it_did_before() {
 }
 
 #[test]
+fn a_credential_that_is_set_back_to_a_version_does_not_expire() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        let expiring = WriteOptions::default().expires_at(Timestamp::from_ms(4_000_000_000_000));
+        let first = app.upsert_with("k", "one", expiring).await?.info.revision;
+        app.upsert("k", "two").await?;
+        assert_eq!(app.restore("k", first).await?.info.metadata.expires_at(), None);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_delete_that_keeps_the_history_can_be_undone_and_a_plain_one_cannot() {
     with_kept(async |store, account| {
         let app = default_app(&account);

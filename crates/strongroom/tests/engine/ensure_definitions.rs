@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
+use strongroom::format::LengthBounds;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionFilter, DefinitionPart, Error, Invalid, ScopeKind, Scopes, VarFormat, VariableDefinition,
@@ -114,6 +115,20 @@ fn what_is_safe_is_changed_where_another_part_differs_and_no_description_erases_
             let kept = org.definition(name).await?.unwrap().definition;
             assert_eq!((kept.scopes, kept.description.as_deref()), (scopes, Some("by hand")));
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn bounds_on_the_length_that_differ_are_told_as_part_of_the_format() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
+        let of_at_most = |bytes| text("V").length(LengthBounds::new(1..=bytes).unwrap());
+        org.define(of_at_most(4)).await?;
+        let told = org.ensure_definitions(&[of_at_most(8)]).await?;
+        assert_eq!((told.differing.len(), told.unchanged.len()), (1, 0));
+        assert_eq!(told.differing[0].parts, [DefinitionPart::Format]);
+        assert_eq!(org.definition("V").await?.unwrap().definition, of_at_most(4));
         Ok(())
     });
 }

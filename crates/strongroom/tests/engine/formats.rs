@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use futures_executor::block_on;
@@ -185,6 +186,13 @@ fn urls_are_those_of_rfc_3986_with_a_host() {
 }
 
 #[test]
+fn a_port_of_a_connection_string_is_behind_one_colon() {
+    let good = ["db://h:1,[::1]:2/x", "db://h,[::1]"];
+    let bad = ["db://h::1", "db://[::1]::2", "db://[::1]2"];
+    assert_eq!(accepted(&VarFormat::ConnectionString, &[&good[..], &bad].concat()), good);
+}
+
+#[test]
 fn schemes_narrow_a_url_and_nothing_else() {
     let https = VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap());
     let values = ["https://h", "HTTPS://h#x", "http://h", "https:///", "https:h", "httpsx://h"];
@@ -225,6 +233,13 @@ fn a_pattern_that_was_never_vetted_refuses_every_value() {
 fn length_bounds_say_what_they_are() {
     let bounds = LengthBounds::new(2..=3).unwrap();
     assert_eq!(bounds.check("a").unwrap_err().to_string(), "2 to 3 bytes are required");
+}
+
+#[test]
+fn a_bound_that_is_excluded_is_no_length_that_a_value_may_have() {
+    let bounds = LengthBounds::new((Bound::Excluded(2), Bound::Excluded(5))).unwrap();
+    assert_eq!((bounds.min(), bounds.max()), (3, 4));
+    assert!(LengthBounds::new((Bound::Excluded(2), Bound::Included(2))).is_err());
 }
 
 #[cfg(feature = "serde")]

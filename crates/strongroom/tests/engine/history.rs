@@ -57,6 +57,20 @@ fn the_oldest_version_goes_with_the_write_that_makes_one_too_many() {
 }
 
 #[test]
+fn a_host_that_asks_for_more_than_100_versions_keeps_100() {
+    run(async {
+        let options = VaultOptions::default().history_versions(u8::MAX);
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        org.define(text("V")).await?;
+        for value in 0..103 {
+            org.set_value("V", Scope::Org, value.to_string()).await?;
+        }
+        assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 101, "and the present one");
+        Ok(())
+    });
+}
+
+#[test]
 fn pages_of_any_length_hold_every_version_once() {
     with_kept(async |org| {
         org.define(text("V")).await?;

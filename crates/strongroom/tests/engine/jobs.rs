@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
-use strongroom::{DefinitionChange, Error, IntegrationId, Org, PageRequest, Scope, ScopeKind, Scopes};
+use strongroom::{
+    DefinitionChange, Environment, Error, IntegrationId, JobKind, JobState, Org, PageRequest, Scope,
+    ScopeKind, Scopes,
+};
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
@@ -31,6 +34,22 @@ fn with_account() -> Arc<MemoryStore> {
 
 fn jobs_len(store: &Arc<MemoryStore>) -> usize {
     rows(store).keys().filter(|key| RowKey::parse(key).kind == Kind::Job).count()
+}
+
+#[test]
+fn a_job_says_whose_account_it_sweeps_of_an_integration_too() {
+    let (of_integration, of_all) = (with_account(), with_account());
+    stop_after_first_commit(&of_integration, async |org| {
+        drop(org.account(account("a")).delete_integration(&IntegrationId::default_app()).await);
+    });
+    stop_after_first_commit(&of_all, async |org| drop(org.delete_account(&account("a")).await));
+    for store in [of_integration, of_all] {
+        let vault = open(store);
+        let jobs = block_on(vault.jobs(PageRequest::default())).unwrap().items;
+        assert_eq!((jobs.len(), jobs[0].kind, jobs[0].state), (1, JobKind::Sweep, JobState::Ready));
+        assert_eq!(jobs[0].tenant, Some((*org(&vault).id(), Environment::test())));
+        assert_eq!(jobs[0].account, Some(account("a")));
+    }
 }
 
 #[test]

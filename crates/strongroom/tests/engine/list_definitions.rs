@@ -55,6 +55,14 @@ fn a_filter_by_names_takes_exactly_those() {
 }
 
 #[test]
+fn a_filter_by_no_name_takes_nothing() {
+    with_three(async |org| {
+        assert_eq!(names(&org, DefinitionFilter::all().names([""; 0])).await?, [""; 0]);
+        Ok(())
+    });
+}
+
+#[test]
 fn the_parts_of_a_filter_must_all_hold() {
     with_three(async |org| {
         let filter = DefinitionFilter::all().name_pattern("^API_")?.format("string");

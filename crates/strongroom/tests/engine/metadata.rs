@@ -1,7 +1,8 @@
 //! What is said about a version of a value, credential or definition.
 
 use strongroom::{
-    Actor, Error, IntegrationId, Metadata, NewValue, PageRequest, Scope, ScopePath, Timestamp, WriteOptions,
+    Actor, Error, IntegrationId, Metadata, NewCredential, NewValue, PageRequest, Scope, ScopePath, Timestamp,
+    WriteOptions,
 };
 
 use crate::common::{id, text, with_clock, with_org};
@@ -98,6 +99,21 @@ fn a_credential_expires_in_the_future_only() {
         assert_eq!(info.metadata.expires_at(), Some(Timestamp::from_ms(1_001)));
         app.upsert("token", "t").await?;
         assert!(app.get("token").await?.unwrap().info.metadata.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn when_a_credential_itself_expires_comes_before_when_all_of_its_write_do() {
+    with_org(async |org| {
+        let account = org.create_account(id("user_1")).with_default_app().await?;
+        let app = account.app(IntegrationId::default_app());
+        let [soon, later] = [4_000_000_000_000, 5_000_000_000_000].map(Timestamp::from_ms);
+        let new = [NewCredential::new("access", "a").expires_at(soon), NewCredential::new("refresh", "r")];
+        app.set_many_with(&new, WriteOptions::default().expires_at(later)).await?;
+        let all = app.get_all().await?;
+        let expiries: Vec<_> = all.items.iter().map(|item| item.info.metadata.expires_at()).collect();
+        assert_eq!(expiries, [Some(soon), Some(later)]);
         Ok(())
     });
 }

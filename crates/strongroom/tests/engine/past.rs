@@ -177,6 +177,19 @@ fn what_is_pinned_comes_again_whatever_was_written_meanwhile() {
 }
 
 #[test]
+fn a_default_that_was_pinned_is_encrypted_if_its_variable_is_by_now() {
+    with_kept(async |org, _| {
+        org.define(text("D").default_value("default")).await?;
+        let pin = org.resolve_all(&ScopePath::org()).await?.pin();
+        org.update_definition("D", DefinitionChange::new().no_default_value().encrypted()).await?;
+        let again = org.resolve_pinned(&pin).await?;
+        let again = again.get("D").unwrap();
+        assert_eq!((again.value.expose(), again.encrypted), ("default", true));
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_no_longer_kept_as_it_was_pinned_is_named() {
     with_kept(async |org, _| {
         for name in ["V", "W", "X", "Y"] {

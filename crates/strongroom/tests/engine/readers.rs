@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use strongroom::{
-    Error, FormatChange, IntegrationId, OnMismatch, PageRequest, Scope, ScopePath, Timestamp, VarFormat,
+    Error, FormatChange, IntegrationId, NewCredential, OnMismatch, PageRequest, Scope, ScopePath, Timestamp,
+    VarFormat,
 };
 
 use crate::common::{account, id, text, with_org, workflow};
@@ -58,6 +59,38 @@ fn a_viewer_reads_what_its_account_has_under_its_names() {
         assert!(matches!(viewer.value("A").await, Err(Error::AccountNotFound(_))));
         let listed = viewer.values(PageRequest::default()).await;
         assert!(matches!(listed, Err(Error::AccountNotFound(_))));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_handle_that_is_left_without_any_name_knows_none() {
+    with_org(async |org| {
+        org.define(text("A").default_value("x")).await?;
+        let run = org.reader(ScopePath::org());
+        for nothing in [run.only([""; 0]), run.only(["A"]).only(["B"])] {
+            assert!(nothing.resolve_all().await?.values.is_empty());
+            assert!(nothing.explain_all().await?.is_empty());
+            assert!(matches!(nothing.resolve("A").await, Err(Error::DefinitionNotFound(_))));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_viewer_reads_the_credentials_of_a_connection_under_its_names_too() {
+    with_org(async |org| {
+        let owner = org.create_account(id("a")).await?;
+        owner.add_connection(&id("crm"), &id("work")).await?;
+        let app = owner.app(id("crm")).connection(id("work"));
+        app.set_many(&[NewCredential::new("known", "1"), NewCredential::new("hidden", "2")]).await?;
+        let viewer = owner.viewer().only(["known"]);
+        let known = viewer.connection_credential(id("crm"), id("work"), "known").await?;
+        assert_eq!(known.unwrap().value.expose(), "1");
+        assert!(viewer.connection_credential(id("crm"), id("work"), "hidden").await?.is_none());
+        let page = PageRequest::default();
+        let listed = viewer.connection_credentials(id("crm"), id("work"), page).await?.items;
+        assert_eq!(listed.iter().map(|info| info.key_name.as_str()).collect::<Vec<_>>(), ["known"]);
         Ok(())
     });
 }

@@ -229,6 +229,27 @@ fn a_caller_that_dies_in_the_exchange_leaves_the_old_credentials_and_an_uncertai
 }
 
 #[test]
+fn who_waits_for_another_caller_waits_for_no_longer_than_was_said() {
+    with_provider(async |app, provider, _| {
+        let policy = refresh();
+        let underway = app.refresh(app.get_all().await?, &policy, provider.exchange(usize::MAX));
+        pin_mut!(underway);
+        assert!(poll_immediate(underway.as_mut()).await.is_none());
+        let waited = Arc::new(Mutex::new(Duration::ZERO));
+        let sum = Arc::clone(&waited);
+        let timer = move |pause: Duration| {
+            *sum.lock().unwrap() += pause;
+            yielded()
+        };
+        let patient = Refresh::new(timer).wait(Duration::from_millis(100));
+        let late = app.refresh(app.get_all().await?, &patient, provider.exchange(0)).await;
+        assert_eq!(fault(late), RefreshError::StillStale);
+        assert_eq!(*waited.lock().unwrap(), Duration::from_millis(100));
+        Ok(())
+    });
+}
+
+#[test]
 fn an_answer_is_not_lost_to_a_store_that_fails_for_a_while() {
     for fault in [
         Fault::Before(StoreErrorKind::Unavailable),
@@ -475,6 +496,22 @@ fn leases_and_expiries_that_make_no_sense_are_refused_before_anything_is_called_
         let past = NewCredential::new("access", "x").expires_at(Timestamp::from_ms(1_000));
         assert!(matches!(app.set_many(&[past]).await, Err(Error::InvalidMetadata(_))));
         assert_eq!(app.get_all().await?.revision, before.revision);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_lease_is_of_1_second_to_1_hour_and_of_no_millisecond_less_or_more() {
+    with_provider(async |app, provider, _| {
+        let lease = |ms| refresh().lease(Duration::from_millis(ms));
+        for ms in [1_000, 3_600_000] {
+            app.refresh(app.get_all().await?, &lease(ms), provider.exchange(0)).await?;
+        }
+        for ms in [999, 3_600_001] {
+            let never = async |_: &Credentials| -> Result<_, Unrefreshed<Error>> { panic!("called") };
+            let refused = app.refresh(app.get_all().await?, &lease(ms), never).await;
+            assert_eq!(fault(refused), RefreshError::LeaseOutOfBounds);
+        }
         Ok(())
     });
 }

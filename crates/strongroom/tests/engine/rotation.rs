@@ -282,6 +282,43 @@ fn a_retry_is_no_resume_of_a_paused_job() {
     assert_eq!(block_on(job.run()).unwrap().progress.keys_made, 3);
 }
 
+/// Of the furnished rows, one that does not open.
+fn with_damaged(kind: Kind) -> Rows {
+    let mut damaged = furnished();
+    let row = damaged.iter_mut().find(|(key, _)| RowKey::parse(key).kind == kind).unwrap().1;
+    *row.last_mut().unwrap() ^= 1;
+    damaged
+}
+
+#[test]
+fn a_resume_is_no_retry_of_a_blocked_job() {
+    let vault = open(load(&with_damaged(Kind::Credential)));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+    assert!(block_on(job.resume()).unwrap());
+    assert_eq!(block_on(job.info()).unwrap().unwrap().state, JobState::Blocked);
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+}
+
+#[test]
+fn a_rotation_that_was_told_to_destroy_old_keys_does_although_a_row_does_not_open() {
+    let vault = open(load(&with_damaged(Kind::Record)));
+    let keys = DataKeys::all().on_unreadable(OnUnreadable::DestroyKeys);
+    let report = block_on(block_on(vault.rotate_data_keys(&keys)).unwrap().run()).unwrap();
+    assert_eq!((report.outcome, report.progress.failed), (JobOutcome::Finished, 1));
+    assert_eq!((report.progress.keys_destroyed, report.progress.keys_kept), (3, 0));
+}
+
+#[test]
+fn a_blocked_job_is_held_by_nobody() {
+    let (_, one, other) = two_engines(&with_damaged(Kind::Credential), &clock_at(1_000));
+    let job = block_on(one.rotate_data_keys(&DataKeys::all())).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+    block_on(job.retry(OnUnreadable::DestroyKeys)).unwrap();
+    assert_eq!(block_on(job.info()).unwrap().unwrap().state, JobState::Ready);
+    assert_eq!(block_on(other.key_job(*job.id()).run()).unwrap().outcome, JobOutcome::Finished);
+}
+
 #[test]
 fn an_abandoned_rotation_leaves_everything_readable_and_the_next_one_clears_up() {
     let store = load(&furnished());
