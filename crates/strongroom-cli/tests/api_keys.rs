@@ -181,3 +181,21 @@ fn replacing_the_own_key_says_the_least_grace_and_when_it_ends_also_the_second_t
     assert_eq!(until(), first);
     assert_eq!(server.stop(), 0);
 }
+
+#[cfg(unix)]
+#[test]
+fn another_key_than_its_own_that_a_command_replaces_is_refused_at_once() {
+    let shell = Shell::with_vault();
+    let server = shell::server::Server::start(&shell, &[]);
+    let text = |made: &serde_json::Value, name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    let [desk, other] =
+        ["desk", "other"].map(|name| shell.json(&["api-key", "create", name, "--right", "admin"]));
+    let of = |key: &serde_json::Value| {
+        let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+        shell.variable("STRONGROOM_API_KEY", &text(key, "api_key"))
+    };
+    let next = of(&desk).json(&["api-key", "rotate", &text(&other, "id")]);
+    assert_eq!(of(&other).run(&["api-key", "list"]).code, 5);
+    of(&next).ok(&["api-key", "list"]);
+    assert_eq!(server.stop(), 0);
+}

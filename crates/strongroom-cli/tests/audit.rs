@@ -322,3 +322,18 @@ fn old_events_are_dropped_with_consent_and_those_of_the_last_two_hours_stay() {
     assert_eq!(shell.run(&["audit", "--drop-before", "soon", "--yes"]).code, 2);
     shell.ok(&["verify"]);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_server_narrows_the_list_by_time_and_actor_together() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &[]);
+    shell.define("X", "string");
+    let key = shell.json(&["api-key", "create", "remote", "--right", "admin"]);
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap());
+    assert!(!lines(&remote, &["--since", "1h", "--actor", "os:"]).is_empty());
+    assert_eq!(lines(&remote, &["--since", "1h", "--actor", "nobody"]).len(), 0);
+    assert_eq!(lines(&remote, &["--since", "2999-01-01T00:00:00Z", "--actor", "os:"]).len(), 0);
+    assert_eq!(server.stop(), 0);
+}

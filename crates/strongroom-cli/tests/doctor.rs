@@ -147,3 +147,14 @@ fn what_doctor_does_not_look_at_is_said_with_the_command_that_does() {
     let ran = shell.run(&["doctor"]);
     assert!(ran.code == 0 && ran.stderr.contains("`strongroom verify` looks"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_vault_that_passphrases_alone_open_is_a_warning() {
+    let shell = Shell::new();
+    shell.write("p", "correct horse battery staple 9");
+    shell.ok(&["--passphrase-file", "p", "init"]);
+    let report = shell.json(&["--passphrase-file", "p", "doctor"]);
+    let passphrase = finding(&report, "passphrase");
+    assert_eq!(passphrase["state"], "warning");
+    assert!(passphrase["next"].as_str().unwrap().contains("slot add --new-root-key-file"), "{passphrase}");
+}

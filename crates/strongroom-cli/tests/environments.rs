@@ -181,3 +181,20 @@ fn a_comparison_says_which_side_is_which() {
     shell.ok(&["--environment", "prod", "define", "B", "--format", "string"]);
     assert!(shell.ok(&["diff", "test", "prod"]).ends_with("A is test, B is prod\n"));
 }
+
+#[cfg(unix)]
+#[test]
+fn an_account_is_found_by_its_display_name_behind_a_server_too() {
+    let shell = Shell::new();
+    let server = shell::server::Server::start(&shell, &[]);
+    shell.ok(&["account", "create", "user_1", "--name", "Acme Ltd"]);
+    let made = shell.json(&["api-key", "create", "reader", "--right", "read"]);
+    let remote = Shell::new()
+        .variable("STRONGROOM_URL", server.text("url"))
+        .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+    for at in [&shell, &remote] {
+        let found = at.json(&["search", "acme"]);
+        assert_eq!((&found[0]["name"], &found[0]["description"]), (&json!("user_1"), &json!("Acme Ltd")));
+    }
+    server.stop();
+}

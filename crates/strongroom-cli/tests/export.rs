@@ -161,6 +161,15 @@ fn with_json_each_target_is_one_document() {
     }
 }
 
+#[test]
+fn a_secret_has_the_bytes_of_a_variable_whose_prefix_is_removed() {
+    let shell = Shell::with_vault();
+    shell.define("WEB_KEYTAB", "bytes");
+    shell.ok_with(b"\x05\x02\0\xff", &["set", "WEB_KEYTAB", "--bytes"]);
+    let exported = shell.ok(&["export", "--for", "k8s", "--prefix", "WEB_", "--reveal"]);
+    assert!(exported.contains("\"KEYTAB\": \"BQIA/w==\""), "{exported}");
+}
+
 /// A vault with these values, named by their place.
 fn vault(values: &[String]) -> (Shell, Pairs) {
     let shell = Shell::with_vault();

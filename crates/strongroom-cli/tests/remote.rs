@@ -979,3 +979,12 @@ fn a_server_of_a_vault_without_an_audit_says_that_nothing_is_noted() {
     shell.ok(&["audit", "--on"]);
     assert!(!shell.run(&["audit"]).stderr.contains("notes no writes"));
 }
+
+#[test]
+fn the_api_key_of_an_option_comes_before_the_environment_and_that_before_the_file() {
+    let Remote { shell, server: _server } = Remote::with_rights(&["read"]);
+    shell.write("bad.key", "tk_none");
+    shell.write("c.toml", "api_key_file = \"bad.key\"\n");
+    shell.ok(&["--config", "c.toml", "list"]);
+    assert_ne!(shell.run(&["--api-key-file", "bad.key", "list"]).code, 0);
+}

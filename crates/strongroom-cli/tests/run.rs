@@ -69,6 +69,18 @@ fn what_an_environment_cannot_hold_is_refused() {
 }
 
 #[test]
+fn what_cannot_name_an_environment_variable_is_refused() {
+    let shell = Shell::new();
+    let server = shell::server::Server::start(&shell, &[]);
+    let key = [("x-api-key", server.api_key())];
+    let definition = r#"{"name": "A=B", "var_format": "string", "default_value": "x"}"#;
+    assert_eq!(server.send("POST", "/api/v2/public/env/definitions", &key, definition).0, 200);
+    let ran = shell.run(&["run", "--", "true"]);
+    assert!(ran.code == 4 && ran.stderr.contains("A=B"), "{}", ran.stderr);
+    server.stop();
+}
+
+#[test]
 fn a_stored_variable_does_not_change_which_code_runs() {
     let shell = Shell::with_vault();
     let dangerous = [

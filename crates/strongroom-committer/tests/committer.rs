@@ -221,3 +221,24 @@ fn other_work_is_done_between_groups_and_poisons_when_it_fails() {
     assert_eq!(block_on(rig.committer.work(|_, _| Ok(7))).unwrap_err().kind(), StoreErrorKind::Poisoned);
     assert_eq!(rig.read(), Err(StoreErrorKind::Poisoned));
 }
+
+#[test]
+fn a_group_ends_with_the_batch_that_brings_it_to_4_mib() {
+    let rig = Rig::new();
+    let mut first = Box::pin(rig.committer.commit(put(b"first")));
+    send!(first);
+    assert_eq!(rig.starts.recv(), Ok(1));
+    let mut half = WriteBatch::default();
+    half.put(Key::from(b"k".as_slice()), vec![0; 2 << 20]);
+    let half = Arc::new(half);
+    let mut rest: Vec<_> = (0..3).map(|_| Box::pin(rig.committer.commit(Arc::clone(&half)))).collect();
+    for commit in &mut rest {
+        send!(commit);
+    }
+    rig.order(Order::Apply);
+    assert_eq!(rig.starts.recv(), Ok(2));
+    rig.order(Order::Apply);
+    assert_eq!(rig.starts.recv(), Ok(1));
+    rig.order(Order::Apply);
+    assert!(block_on(first).is_ok() && block_on(join_all(rest)).iter().all(Result::is_ok));
+}

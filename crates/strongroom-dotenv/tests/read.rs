@@ -140,6 +140,17 @@ fn later_assignment_wins_and_leaves_a_note() {
 }
 
 #[test]
+fn lines_that_end_in_a_carriage_return_alone_are_counted() {
+    let file = parse("A=1\rB='\r'\rA=2").unwrap();
+    let read: Vec<_> =
+        file.entries.iter().map(|entry| (entry.line(), entry.name(), entry.expose())).collect();
+    assert_eq!(read, [(2, "B", "\n"), (4, "A", "2")]);
+    let notes: Vec<_> = file.notes.iter().map(|note| (note.line, note.kind)).collect();
+    assert_eq!(notes, [(1, NoteKind::Overridden { by_line: 4 })]);
+    assert_eq!(parse("A=1\r\r=2").unwrap_err().line, 3);
+}
+
+#[test]
 fn name_without_a_value_leaves_a_note() {
     let file = parse("A\nexport B # c\n\nC=d").unwrap();
     let notes: Vec<_> = file.notes.iter().map(|note| (note.line, note.kind)).collect();

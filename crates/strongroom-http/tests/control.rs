@@ -19,7 +19,7 @@ use strongroom::{
     Unlock, VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_http::control::OpenSessions;
-use strongroom_http::{ApiKeys, Grant, NewApiKey, Right, ServiceOptions};
+use strongroom_http::{ApiKeys, Grant, Limits, NewApiKey, Right, ServiceOptions};
 use strongroom_memory::MemoryStore;
 
 use support::damage::{damage, holds, rows};
@@ -2201,4 +2201,124 @@ async fn a_vault_that_was_moved_says_so() {
     assert!(ready.status == 503 && ready.body.contains("moved to another store"), "{}", ready.body);
     let desk = fixture.call("POST", "/env/definitions").json(r#"{"name": "A"}"#).await;
     assert!(desk.status == 503 && desk.body.contains("moved to another store"), "{}", desk.body);
+}
+
+#[tokio::test]
+async fn four_backups_are_written_at_a_time_and_another_one_is_refused() {
+    use tower::ServiceExt as _;
+    let vault =
+        Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    let limits = Limits::default().refusal_pause(std::time::Duration::ZERO);
+    let fixture = Fixture::over(vault, ServiceOptions::default().limits(limits)).await;
+    // More than waits for a client that reads nothing.
+    for number in 0..40 {
+        let name = format!("LONG_{number}");
+        fixture.define_string(&name).await;
+        fixture.org.set_value(&*name, Scope::Org, "x".repeat(64 << 10)).await.unwrap();
+    }
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let begin = async || {
+        let request = axum::http::Request::get(format!("{CONTROL}/backup")).header("x-api-key", &desk.key);
+        fixture.app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap()
+    };
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(begin().await);
+    }
+    assert!(unread.iter().all(|begun| begun.status() == 200));
+    assert_eq!(begin().await.status(), 429);
+}
+
+#[tokio::test]
+async fn a_text_is_found_in_the_matrix_in_upper_or_lower_case() {
+    let fixture = fixture().await;
+    for name in ["SMTP_HOST", "smtp_port", "JWT"] {
+        fixture.define_string(name).await;
+    }
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    for text in ["smtp", "SMTP", "Smtp"] {
+        let found = desk.get(&format!("/matrix?search={text}")).await;
+        assert_eq!(found["rows"].as_array().unwrap().len(), 2, "{text}");
+    }
+}
+
+/// A task once it has ended.
+async fn ended(desk: &Desk<'_>, task: &Value) -> Value {
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    loop {
+        let task = desk.get(&path).await;
+        if task["state"] != "running" {
+            return task;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn of_the_tasks_that_ended_the_last_ones_are_listed() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let mut begun = Vec::new();
+    for _ in 0..66 {
+        let task = desk.ok("POST", "/verify", Value::Null).await;
+        begun.push(ended(&desk, &task).await["id"].clone());
+    }
+    let listed = desk.get("/tasks").await;
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|task| task["id"].clone()).collect();
+    assert_eq!(listed, begun[2..]);
+}
+
+#[tokio::test]
+async fn only_the_newest_version_is_current_whatever_page_another_one_begins() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    for path in ["/values/A", "/accounts/a/credentials/default-app/k"] {
+        for value in ["1", "2"] {
+            desk.ok("PUT", path, json!({"value": value})).await;
+        }
+        let first = desk.get(&format!("{path}/history?limit=1")).await;
+        let next = first["next"].as_str().unwrap();
+        let second = desk.get(&format!("{path}/history?limit=1&after={next}")).await;
+        let states = [first, second].map(|page| page["items"][0]["state"].clone());
+        assert_eq!(states, ["current", "former"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_a_service_that_drains_is_not_ready() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    assert_eq!(desk.get("/status").await["ready"], true);
+    fixture.service.drain();
+    assert_eq!(desk.get("/status").await["ready"], false);
+}
+
+#[tokio::test]
+async fn the_audit_is_narrowed_to_what_was_between_two_times() {
+    let fixture = Fixture::new().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    // At 22:14:20, 22:15:20 and 22:16:20.
+    for name in ["A", "B", "C"] {
+        fixture.clock.forward(60);
+        fixture.define_string(name).await;
+    }
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    let noted = desk.get("/audit?since=2023-11-14T22:15:00Z&until=2023-11-14T22:16:20Z").await;
+    let changes = noted["items"].as_array().unwrap().iter().flat_map(|event| event["changes"].as_array());
+    let names: Vec<_> = changes.flatten().map(|change| &change["name"]).collect();
+    assert_eq!(names, ["B"]);
+}
+
+#[tokio::test]
+async fn a_data_key_is_replaced_that_is_old_enough_or_seals_enough_rows() {
+    let fixture = fixture().await;
+    fixture.define_string("A").await;
+    fixture.org.set_value("A", Scope::Org, "x").await.unwrap();
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let either = json!({"older_than_secs": 1_000_000, "rows_at_least": 1});
+    let task = desk.ok("POST", "/rotate", either).await;
+    let message = ended(&desk, &task).await["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("new data keys") && !message.starts_with("0 "), "{message}");
 }

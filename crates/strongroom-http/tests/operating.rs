@@ -194,3 +194,18 @@ async fn a_server_that_stops_finishes_what_it_accepted() {
     server.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_page_of_a_named_origin_may_send_whatever_a_call_takes() {
+    let named = "https://console.example";
+    let fixture = Fixture::with(|options| options.origins([named]).unwrap()).await;
+    let asked = fixture.call_anonymously("OPTIONS", "/env/definitions").header("origin", named);
+    let asked = asked.header("access-control-request-method", "PATCH").send().await;
+    let lists = |header: &str, wanted: &str| asked.header(header).split(',').any(|one| one.trim() == wanted);
+    for name in ["x-api-key", "authorization", "linked_account_id", "content-type", "x-request-id"] {
+        assert!(lists("access-control-allow-headers", name), "{name}");
+    }
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        assert!(lists("access-control-allow-methods", method), "{method}");
+    }
+}

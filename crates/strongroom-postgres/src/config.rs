@@ -276,6 +276,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_has_room_for_one_connection_at_least() {
+        let options = PostgresOptions::parse("host=/run").unwrap();
+        let max = |connections| options.clone().connections_max(connections).connections_max;
+        assert_eq!([0, 1, 7].map(max), [1, 1, 7]);
+    }
+
+    #[test]
     fn row_locks_are_named_in_either_form_of_address() {
         for text in ["postgres://h/d?row_locks=exclusive", "host=h row_locks=exclusive"] {
             assert_eq!(PostgresOptions::parse(text).unwrap().row_locks, RowLocks::Exclusive);

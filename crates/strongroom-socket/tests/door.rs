@@ -230,6 +230,29 @@ fn a_door_that_closes_waits_five_seconds_for_who_does_not_read_his_answer() {
     drop(stream);
 }
 
-/// Calls as they are sent: that of release 1, and a scan of all rows.
+fn answer(mut stream: &UnixStream) -> Vec<u8> {
+    let mut len = [0; 4];
+    stream.read_exact(&mut len).unwrap();
+    let mut bytes = vec![0; u32::from_be_bytes(len) as usize];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_connection_that_has_not_greeted_reads_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let _door = store.open_door(&socket).unwrap();
+    let stream = UnixStream::connect(&socket).unwrap();
+    call(&stream, HELLO_OF_ANOTHER_RELEASE);
+    let refusal = answer(&stream);
+    call(&stream, READ_ALL);
+    assert_eq!(answer(&stream), refusal);
+    assert!(!store.capabilities().shared);
+}
+
+/// Calls as they are sent: those of release 1 and of another one, and a scan of all rows.
 const HELLO: &[u8] = &[0x82, 0, 1];
+const HELLO_OF_ANOTHER_RELEASE: &[u8] = &[0x82, 0, 2];
 const READ_ALL: &[u8] = &[0x83, 1, 0x80, 0x81, 0x85, 0x40, 0xf6, 0x19, 0x03, 0xe8, 0xf4, 0xf4];

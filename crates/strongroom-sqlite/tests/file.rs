@@ -81,6 +81,16 @@ fn a_new_file_and_those_beside_it_are_readable_by_their_owner_only() {
 
 #[cfg(unix)]
 #[test]
+fn a_file_that_is_there_already_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_directory, path) = made_by_another("CREATE TABLE users (name TEXT)");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    put(&SqliteStore::open(&path).unwrap(), b"k");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[cfg(unix)]
+#[test]
 fn nothing_is_written_through_a_link_that_was_planted_beside_the_database() {
     for suffix in ["-wal", "-shm", "-journal"] {
         let (directory, path) = place();
