@@ -14,11 +14,12 @@ pub(crate) fn send(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
 /// Receives one frame of at most `max` bytes; `None` at the end of the stream.
 pub(crate) fn receive(mut stream: impl Read, max: u32) -> io::Result<Option<Vec<u8>>> {
     // Unlike `read`, this goes on after a signal: a socket with a time limit is not read again by the system itself.
-    let Some(first) = stream.by_ref().bytes().next().transpose()? else { return Ok(None) };
-    let mut rest = [0; LEN_BYTES - 1];
-    stream.read_exact(&mut rest)?;
-    let [second, third, fourth] = rest;
-    let len = [first, second, third, fourth];
+    let mut len = Vec::with_capacity(LEN_BYTES);
+    stream.by_ref().take(LEN_BYTES as u64).read_to_end(&mut len)?;
+    if len.is_empty() {
+        return Ok(None);
+    }
+    let len = len.try_into().map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
     let len = u32::from_be_bytes(len);
     if len > max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long"));

@@ -204,8 +204,8 @@ impl<R: Read> CheckpointReader<R> {
         self.block.clear();
         self.is_over = true;
         // Unlike `read`, this goes on after a signal.
-        let next = self.input.by_ref().bytes().next().transpose().map_err(Error::BackupFile)?;
-        if is_right && next.is_none() { Ok(()) } else { Err(altered()) }
+        let next = io::copy(&mut self.input.by_ref().take(1), &mut io::sink()).map_err(Error::BackupFile)?;
+        if is_right && next == 0 { Ok(()) } else { Err(altered()) }
     }
 
     fn take_entry(&mut self) -> Option<(Key, Revision)> {
