@@ -117,7 +117,7 @@ impl Fixture {
             }
         }
         for (place, name) in call.query.iter().enumerate() {
-            if bytes.byte() % 4 == 0 {
+            if bytes.seldom(4) {
                 path.push(if path.contains('?') { '&' } else { '?' });
                 path += &format!("{name}={}", encoded(&self.word(bytes)));
             } else if place > 8 {
@@ -154,7 +154,7 @@ impl Fixture {
         }
         let mut body = Map::new();
         for field in &call.fields {
-            if bytes.byte() % 3 != 0 {
+            if !bytes.seldom(3) {
                 let value = if field == "value" { json!(SENT) } else { self.json(bytes, 2) };
                 body.insert(field.clone(), value);
             }
@@ -166,7 +166,7 @@ impl Fixture {
     fn json(&self, bytes: &mut Bytes<'_>, depth: u8) -> Value {
         match bytes.byte() % 12 {
             0 => Value::Null,
-            1 => json!(bytes.byte() % 2 == 0),
+            1 => json!(bytes.seldom(2)),
             2 => json!(bytes.number()),
             3 => json!(-1.5e300),
             4 if depth > 0 => json!([self.json(bytes, depth - 1)]),

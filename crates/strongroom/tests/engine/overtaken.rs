@@ -24,7 +24,7 @@ fn a_scope_that_is_written_to_while_it_is_removed_is_given_back() {
     let hooked = Hooked::new(Arc::clone(&base));
     let vault = open(hooked.clone());
     block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
-    let other = org(&vault);
+    let other = org(&open(Arc::clone(&base)));
     hooked.once(Point::BeforeCommit, move || {
         block_on(other.set_value("V", of_account("a"), "v")).unwrap();
     });
