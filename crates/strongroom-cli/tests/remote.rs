@@ -972,12 +972,17 @@ fn a_value_that_a_server_refuses_is_named_with_its_line() {
 
 #[test]
 fn a_server_of_a_vault_without_an_audit_says_that_nothing_is_noted() {
-    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
-    shell.ok(&["audit", "--off"]);
-    let ran = shell.run(&["audit"]);
-    assert!(ran.code == 0 && ran.stderr.contains("this vault notes no writes"), "{ran:?}");
-    shell.ok(&["audit", "--on"]);
-    assert!(!shell.run(&["audit"]).stderr.contains("notes no writes"));
+    let shell = Shell::with_vault();
+    let server = Server::start(&shell, &[]);
+    let rights = OPERATOR.into_iter().flat_map(|right| ["--right", right]);
+    let create: Vec<_> = ["api-key", "create", "desk"].into_iter().chain(rights).collect();
+    let key = shell.json(&create);
+    let remote = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let remote = remote.variable("STRONGROOM_API_KEY", key["api_key"].as_str().unwrap());
+    assert!(remote.run(&["audit"]).stderr.contains("this vault notes no writes"));
+    remote.ok(&["audit", "--on"]);
+    assert!(!remote.run(&["audit"]).stderr.contains("notes no writes"));
+    server.stop();
 }
 
 #[test]

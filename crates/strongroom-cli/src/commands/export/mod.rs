@@ -172,14 +172,11 @@ impl Export {
 
     /// With `--json`, text in another format is a field of a JSON document.
     fn print(&self, text: &str, output: &Output) -> Result<(), Failure> {
-        let target = match self.reader(output) {
-            Reads::Target(target) => target.name(),
-            Reads::Import => "env".to_owned(),
-            Reads::Any => return output.file(text),
-        };
-        match output.is_json() && target != Target::Json.name() {
-            true => output.json(&FileView { target, text }),
-            false => output.file(text),
+        match self.reader(output) {
+            Reads::Target(target) if output.is_json() && target != Target::Json => {
+                output.json(&FileView { target: target.name(), text })
+            }
+            _ => output.file(text),
         }
     }
 
