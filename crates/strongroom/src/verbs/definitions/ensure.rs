@@ -63,8 +63,8 @@ impl Org {
     /// Makes sure that these variables are defined, for example at every start of a service. Missing definitions are
     /// added. A different description is replaced, and scopes are added, since neither can break a value or a run. Any
     /// other difference is left unchanged and reported in [`Ensured::differing`]. A stored description also stays if
-    /// none is given, as does what it says of former versions, and so do definitions that are not given. Services that describe the same variable differently
-    /// change it at each start.
+    /// none is given, as does what it says of former versions, and so do definitions that are not given. Services that
+    /// describe the same variable differently change it at each start.
     ///
     /// It is one batch: if it fails, nothing was written, and the result was true at one moment. All definitions that
     /// an org may have fit into a batch of most stores, and some 50 new ones into a batch of etcd. If several processes
