@@ -281,8 +281,8 @@ impl StoreBody {
         self.prune()
     }
 
-    /// The same for a slot that its host gives a key: a raw key or a passphrase, which nothing tells from the one before,
-    /// counts as another one.
+    /// The same for a slot that its host gives a key. A raw key or a passphrase counts as another one, since nothing
+    /// tells it from the one before.
     pub(crate) fn hold_given(&mut self, slot: &Slot, now: Timestamp) -> Result<(), Error> {
         self.hold(slot, now)?;
         let given = self.slots.iter_mut().find(|held| held.slot_id == slot.place.id && held.is_current());
