@@ -9,11 +9,12 @@ use crate::bytes::Bytes;
 /// An address is read or refused; neither what is shown of it nor an error holds the password in it.
 pub fn postgres_address(data: &[u8]) {
     let mut bytes = Bytes::of(data);
-    let before = ["postgres://u:", "user=u password=", "postgres://h/d?password="];
-    let after = ["@h/d", " dbname=d", ""];
-    let start = format!("{}{}", bytes.one_of(&before), bytes.text());
-    let end = format!("{}{}", bytes.text(), bytes.one_of(&after));
-    let address = format!("{start}{PASSWORD}{end}{}", String::from_utf8_lossy(bytes.rest()));
+    // A password is one by what stands around it.
+    let forms =
+        [("postgres://u:", "@h/d"), ("user=u password=", " dbname=d"), ("postgres://h/d?password=", "")];
+    let (before, after) = bytes.one_of(&forms);
+    let (start, end) = (bytes.text(), bytes.text());
+    let address = format!("{before}{start}{PASSWORD}{end}{after}{}", String::from_utf8_lossy(bytes.rest()));
     // A file of certificates is read, and a device may have no end.
     if address.contains("sslrootcert") || address.contains('%') && address.contains("/dev") {
         return;
