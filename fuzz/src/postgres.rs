@@ -15,8 +15,11 @@ pub fn postgres_address(data: &[u8]) {
     let (before, after) = bytes.one_of(&forms);
     let (start, end) = (bytes.text(), bytes.text());
     let address = format!("{before}{start}{PASSWORD}{end}{after}{}", String::from_utf8_lossy(bytes.rest()));
-    // A file of certificates is read, and a device may have no end.
-    if address.contains("sslrootcert") || address.contains('%') && address.contains("/dev") {
+    // Elsewhere it is no password. A file of certificates is read, and a device may have no end.
+    if address.matches(PASSWORD).count() > 1
+        || address.contains("sslrootcert")
+        || address.contains('%') && address.contains("/dev")
+    {
         return;
     }
     let shown = match PostgresOptions::parse(&address) {
