@@ -177,7 +177,7 @@ impl Fixture {
         }
     }
 
-    /// Mostly what stands for something here.
+    /// Mostly a name, an id or a text that means something in this vault.
     fn word(&self, bytes: &mut Bytes<'_>) -> String {
         let [plain, secret] = &self.definitions;
         let words = [

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::bytes::Bytes;
 
-/// Whatever comes in through a door, each answer is a whole frame, the connection ends, and the next one is served.
+/// Whatever a client sends, each response is a whole frame, the connection ends, and the next client is served.
 pub fn socket_door(data: &[u8]) {
     static OPEN: LazyLock<(TempDir, Door)> = LazyLock::new(|| {
         let place = place();
@@ -39,7 +39,7 @@ pub fn socket_door(data: &[u8]) {
     SocketStore::connect(&path).expect("the next one comes in");
 }
 
-/// Whatever answers a client, its calls end; what it takes for an answer has what was asked for.
+/// Whatever a server sends back, each call of a client ends, and a response that it accepts has what was requested.
 pub fn socket_client(data: &[u8]) {
     let place = place();
     let path = place.path().join("s");
@@ -70,7 +70,7 @@ fn call(store: &SocketStore) {
     let _ = block_on(store.commit(Arc::new(batch)));
 }
 
-/// Answers each call with the next frame of `data`, and hangs up when there is none left.
+/// Sends the next frame of `data` for each call, and hangs up when there is none left.
 fn answer(listener: &UnixListener, data: &[u8], over: &AtomicBool) {
     let mut bytes = Bytes::of(data);
     while let Ok((mut stream, _)) = listener.accept() {

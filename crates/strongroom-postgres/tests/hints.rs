@@ -97,7 +97,7 @@ fn hints_that_come_faster_than_they_are_taken_leave_a_gap_that_is_told() {
             taken += 1;
         }
         assert!(taken < 2_000, "as many as its queue holds");
-        // It goes on behind the gap.
+        // Hints after the gap still arrive.
         quick.tell("again").await.unwrap();
         while slow.next().await != told("again") {}
     });

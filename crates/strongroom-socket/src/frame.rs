@@ -13,7 +13,8 @@ pub(crate) fn send(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Receives one frame of at most `max` bytes; `None` at the end of the stream.
 pub(crate) fn receive(mut stream: impl Read, max: u32) -> io::Result<Option<Vec<u8>>> {
-    // Unlike `read`, this goes on after a signal: a socket with a time limit is not read again by the system itself.
+    // Unlike `read`, `read_to_end` continues after a signal. The system restarts no read of a socket that has a time
+    // limit: signal(7).
     let mut len = Vec::with_capacity(LEN_BYTES);
     stream.by_ref().take(LEN_BYTES as u64).read_to_end(&mut len)?;
     if len.is_empty() {

@@ -168,7 +168,7 @@ impl Place {
         self.told_of_app(client, done)
     }
 
-    /// With what to do about an app that is not there.
+    /// Adds what to do if the app or the connection does not exist.
     pub(super) fn told_of_app<T>(&self, client: &Client, done: Result<T, Failure>) -> Result<T, Failure> {
         match done {
             Err(refused) if refused.is(Reason::ConnectionNotFound) => {

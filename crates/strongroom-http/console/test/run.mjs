@@ -376,7 +376,7 @@ function flows() {
         if (/^#\/(variables|accounts)\/./.test(place)) await page.locator("dialog .badges, dialog .facts").first().waitFor();
         await page.locator(".loading").first().waitFor({ state: "detached" });
         for (const summary of await page.locator("dialog summary").all()) await summary.click();
-        // Each that is revealed is one fewer to reveal.
+        // A revealed one no longer matches, so the first is always the next one.
         const reveal = page.getByRole("button", { name: /^Reveal/ });
         for (let left = await reveal.count(); left > 0; left--) {
           await reveal.first().click();

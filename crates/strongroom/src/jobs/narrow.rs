@@ -64,6 +64,7 @@ impl Sweeper<'_> {
             }
             let mut wide = stored.clone();
             wide.definition.scopes = stored.definition.scopes.union(removed);
+            // Nobody asked for this version, and what was said of the change that it takes back is not about it.
             wide.definition.author = None;
             wide.describe(&Metadata::NONE);
             wide.revision = wide.revision.next();

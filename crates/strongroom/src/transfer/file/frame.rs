@@ -126,7 +126,7 @@ impl<R: Read> FrameReader<R> {
 
     /// Whether the file ends here.
     pub(in crate::transfer) fn is_at_end(&mut self) -> Result<bool, Error> {
-        // Unlike `read`, this goes on after a signal.
+        // Unlike `read`, `copy` continues after a signal.
         let next = io::copy(&mut self.input.by_ref().take(1), &mut io::sink());
         Ok(next.map_err(Error::BackupFile)? == 0)
     }

@@ -203,7 +203,7 @@ impl<R: Read> CheckpointReader<R> {
         let is_right = self.block == self.rows.to_be_bytes();
         self.block.clear();
         self.is_over = true;
-        // Unlike `read`, this goes on after a signal.
+        // Unlike `read`, `copy` continues after a signal.
         let next = io::copy(&mut self.input.by_ref().take(1), &mut io::sink()).map_err(Error::BackupFile)?;
         if is_right && next == 0 { Ok(()) } else { Err(altered()) }
     }

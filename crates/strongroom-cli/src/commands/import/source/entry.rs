@@ -1,4 +1,5 @@
-//! An entry of any file. This and the readers of JSON and YAML stand by themselves: the fuzz target compiles them too.
+//! An entry of any file. The fuzz target compiles this and the readers of JSON and YAML, so they need nothing else of
+//! this crate.
 
 use strongroom::{Secret, VarFormat};
 
