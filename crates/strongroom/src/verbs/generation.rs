@@ -1,8 +1,10 @@
 //! Noticing changes: the generation of an org, and hints.
 
+use crate::engine::ATTEMPTS_MAX;
 use crate::engine::observer::Call;
 use crate::engine::watch::Watch;
 use crate::error::Error;
+use crate::row::VaultRow;
 use crate::store::RowRevision;
 use crate::verbs::org::Org;
 use crate::verbs::vault::Vault;
@@ -12,6 +14,8 @@ use crate::verbs::vault::Vault;
 /// a rotation of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Generation {
+    /// Of the settings: a vault that kept no generations for a while does not come back to one from before.
+    header: RowRevision,
     /// Of definitions, keys and accounts: the epoch row.
     kept: Option<RowRevision>,
     /// Of everything that runs see: the generation row.
@@ -19,7 +23,7 @@ pub struct Generation {
 }
 
 impl Org {
-    /// The org's present generation: one read of two small rows, however much the org stores. `None` unless the vault
+    /// The org's present generation: one read of three small rows, however much the org stores. `None` unless the vault
     /// keeps generations ([`Settings::generations`](crate::Settings::generations)).
     ///
     /// Read it before resolving, and keep the resolved values for as long as it stays the same.
@@ -37,16 +41,22 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`] and [`Error::Locked`].
+    /// [`Error::Store`], [`Error::Locked`] and [`Error::Retired`]; [`Error::Contended`] if the settings keep changing.
     pub async fn generation(&self) -> Result<Option<Generation>, Error> {
         let run = async {
             let (engine, keys) = (&self.tenant.engine, &self.tenant.id);
-            if !engine.pass().await?.settings.generations {
-                return Ok(None);
+            for _ in 0..ATTEMPTS_MAX {
+                let pass = engine.pass().await?;
+                let rows = [VaultRow::Header.key(), keys.epoch().key(), keys.generation().key()];
+                let [header, kept, seen] = engine.read(rows).await?.map(|row| row.map(|row| row.revision));
+                // Otherwise another engine changed the settings, and writes may no longer move the generation.
+                if header == Some(pass.header) {
+                    let generation = Generation { header: pass.header, kept, seen };
+                    return Ok(pass.settings.generations.then_some(generation));
+                }
+                engine.look_at_gate().await?;
             }
-            let [kept, seen] = engine.read([keys.epoch().key(), keys.generation().key()]).await?;
-            let [kept, seen] = [kept, seen].map(|row| row.map(|row| row.revision));
-            Ok(Some(Generation { kept, seen }))
+            Err(Error::Contended(ATTEMPTS_MAX))
         };
         self.tenant.observed(Call::of("generation"), run).await
     }

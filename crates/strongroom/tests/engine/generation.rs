@@ -78,6 +78,19 @@ fn a_vault_keeps_generations_only_if_it_is_told_to() {
 }
 
 #[test]
+fn a_write_while_no_generations_are_kept_is_not_hidden_from_an_engine_that_knew_of_them() {
+    let store = load(&kept());
+    let (reader, other) = (open(Arc::clone(&store)), open(store));
+    let keep = |keeps| block_on(other.change_settings(|settings| settings.generations = keeps)).unwrap();
+    let before = generation(&org(&reader));
+    keep(false);
+    block_on(org(&other).set_value("V", Scope::Org, "after")).unwrap();
+    assert_eq!(block_on(org(&reader).generation()).unwrap(), None);
+    keep(true);
+    assert_ne!(generation(&org(&reader)), before);
+}
+
+#[test]
 fn a_write_whose_answer_is_lost_or_that_was_dropped_gives_a_hint() {
     for fault in [Fault::After(Indeterminate), Fault::After(Unavailable)] {
         let store = Faulty::new(load(&furnished())).on_commits(0..=0, fault);
