@@ -37,7 +37,6 @@ pub(crate) fn open_or_create(
 }
 
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
-    // Without `URI`, so that no path is taken for one.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(of_sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(of_sqlite)?;

@@ -1,10 +1,10 @@
 //! The store: the contract around two tables and the thread that writes them.
 
-use std::path::Path;
+use std::path::{self, Path};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use strongroom_committer::{Committer, guarded};
+use strongroom_committer::{Committer, guarded, of_io};
 use strongroom_store::{
     Capabilities, Committed, Durability, ReadBatch, ReadSet, Store, StoreError, WriteBatch,
 };
@@ -68,7 +68,10 @@ impl SqliteStore {
         prefix: &str,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        let (path, prefix) = (path.as_ref().to_owned(), prefix.to_owned());
+        // Readers connect later, and the process may change its directory. Nor is an absolute path one of the names
+        // that mean something else to SQLite: `:memory:`, and whatever begins with `file:`.
+        let path = path::absolute(path).map_err(|error| of_io(error, "the path of the file cannot be used"))?;
+        let prefix = prefix.to_owned();
         let connection = guarded(|| file::open_or_create(&path, &prefix, durability))?;
         let plans = Plans::new(prefix.clone(), durability);
         let writer = SqliteWriter { connection, prefix: prefix.clone() };
