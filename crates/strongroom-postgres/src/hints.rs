@@ -103,14 +103,18 @@ struct Line {
 }
 
 impl Line {
+    /// In as much time as all servers together may take: one of them may accept a connection and say nothing.
     async fn open(&self) -> Result<Connection, StoreError> {
+        let opened = tokio::time::timeout(self.connector.patience(), self.connect()).await;
+        opened.unwrap_or_else(|_| Err(unavailable("the server did not answer in time")))
+    }
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
         let (heard, overflowed) = (self.heard.clone(), Arc::clone(&self.overflowed));
         let marker = self.marker.clone();
         let hear = move |payload: &str| {
             let Some(hint) = payload.strip_prefix(&marker).and_then(decode) else { return };
-            if heard.try_send(Hint::Told(hint)).is_err() {
-                overflowed.store(true, Ordering::Relaxed);
-            }
+            pass(&heard, &overflowed, Hint::Told(hint));
         };
         let (client, ended) = self.connector.connect_hearing(hear).await.map_err(of_connect)?;
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(|error| of_write(error).error)?;
@@ -133,9 +137,10 @@ impl Line {
                 }
                 Either::Right(_) => {}
             }
-            if self.heard.send(Hint::Gap).await.is_err() {
+            if self.heard.is_closed() {
                 return;
             }
+            pass(&self.heard, &self.overflowed, Hint::Gap);
             connection = loop {
                 tokio::time::sleep(PAUSE).await;
                 match self.open().await {
@@ -145,6 +150,13 @@ impl Line {
                 }
             };
         }
+    }
+}
+
+/// Queues a hint. It waits for nobody: a process that takes no hints still tells the others.
+fn pass(heard: &Sender<Hint>, overflowed: &AtomicBool, hint: Hint) {
+    if heard.try_send(hint).is_err() {
+        overflowed.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,9 +4,15 @@
 
 mod cluster;
 
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
 use strongroom::{Environment, Moved, RawKey, Unlock, VarFormat, VariableDefinition, Vault};
-use strongroom_postgres::{Hint, PostgresHints};
+use strongroom_postgres::{Hint, PostgresHints, PostgresOptions};
 
 fn told(text: &str) -> Option<Hint> {
     Some(Hint::Told(text.to_owned()))
@@ -100,5 +106,44 @@ fn hints_that_come_faster_than_they_are_taken_leave_a_gap_that_is_told() {
         // Hints after the gap still arrive.
         quick.tell("again").await.unwrap();
         while slow.next().await != told("again") {}
+    });
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_unavailable_to_who_listens() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("host=127.0.0.1 port={} user=u", silent.local_addr().unwrap().port());
+    let options = PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_millis(100));
+    let (sender, answer) = mpsc::channel();
+    thread::spawn(move || sender.send(block_on(PostgresHints::connect(&options)).map(drop)));
+    let connected = answer.recv_timeout(Duration::from_secs(60)).expect("it does not wait for ever");
+    assert_eq!(connected.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+#[test]
+fn a_process_that_takes_no_hints_tells_on_after_its_connection_was_lost() {
+    let cluster = cluster::shared();
+    let database = cluster.database();
+    let options = cluster.options(&database);
+    block_on(async {
+        let teller = PostgresHints::connect(&options).await.unwrap();
+        let mut listener = PostgresHints::connect(&options).await.unwrap();
+        // It hears its own: more than its queue holds.
+        for number in 0..1_100 {
+            teller.tell(&number.to_string()).await.unwrap();
+            assert_eq!(listener.next().await, told(&number.to_string()));
+        }
+        let others = "datname = current_database() AND pid <> pg_backend_pid()";
+        cluster.run(
+            &database,
+            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"),
+        );
+        assert_eq!(listener.next().await, Some(Hint::Gap));
+        let listen = format!("SELECT count(*) FROM pg_stat_activity WHERE {others} AND query LIKE 'LISTEN%'");
+        let wait = "PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot()";
+        let both = format!("DO $$ BEGIN WHILE ({listen}) < 2 LOOP {wait}; END LOOP; END $$");
+        cluster.run(&database, &format!("SET statement_timeout = '60s'; {both}"));
+        teller.tell("again").await.unwrap();
+        assert_eq!(listener.next().await, told("again"));
     });
 }
