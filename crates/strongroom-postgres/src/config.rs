@@ -22,6 +22,8 @@ use crate::tls_versions::Versions;
 #[derive(Clone)]
 pub struct PostgresOptions {
     common: Config,
+    /// Whether the address has one, which stands.
+    has_password: bool,
     servers: Vec<Server>,
     wanted: Wanted,
     roots: RootCertStore,
@@ -84,6 +86,7 @@ impl PostgresOptions {
         }
         let connect_timeout = common.get_connect_timeout().copied().unwrap_or(Duration::from_secs(5));
         Ok(Self {
+            has_password: common.get_password().is_some(),
             common,
             servers,
             wanted,
@@ -103,7 +106,9 @@ impl PostgresOptions {
     /// The password of the user, if the address has none.
     #[must_use]
     pub fn password(mut self, password: impl AsRef<[u8]>) -> Self {
-        self.common.password(password);
+        if !self.has_password {
+            self.common.password(password);
+        }
         self
     }
 
@@ -273,6 +278,17 @@ mod tests {
         assert_eq!(options.connect_timeout, Duration::from_secs(9));
         let options = PostgresOptions::parse("host=/run").unwrap();
         assert_eq!(options.common.get_application_name(), Some("strongroom"));
+    }
+
+    #[test]
+    fn the_password_of_the_address_stands_and_the_one_given_beside_it_is_for_an_address_without() {
+        let given = |address: &str| {
+            let options = PostgresOptions::parse(address).unwrap().password("first").password("given");
+            String::from_utf8(options.common.get_password().unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(given("host=/run password=own"), "own");
+        assert_eq!(given("postgres://u:own@localhost/d"), "own");
+        assert_eq!(given("postgres://u@localhost/d"), "given");
     }
 
     #[test]
