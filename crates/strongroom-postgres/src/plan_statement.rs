@@ -4,7 +4,7 @@ use std::fmt;
 
 use strongroom_store::{Expect, Op, Plan, PlanError};
 
-use crate::failure::unsupported;
+use crate::failure::{indeterminate, unsupported};
 use crate::revision;
 use crate::sql::{ANOTHER_VAULT, ASYNCHRONOUS, PUT, mark};
 
@@ -87,11 +87,13 @@ impl PlanStatement {
         &self.parameters
     }
 
-    /// The meaning of an answer: rows of two `bigint`. If this returns an error, nothing of the plan is written.
+    /// The meaning of an answer: rows of two `bigint`, all of them. If this returns an error, nothing of the plan is
+    /// written, except after `Indeterminate`.
     ///
     /// # Errors
     /// [`PlanError::Moved`], also for a plan that was applied before; [`PlanError::AnotherVault`]; [`PlanError::Store`]
-    /// with `Unsupported` in a session whose `synchronous_commit` is off.
+    /// with `Unsupported` in a session whose `synchronous_commit` is off, and with `Indeterminate` for an answer that
+    /// is not whole: roll the transaction back.
     pub fn outcome(&self, answer: &[(i64, i64)]) -> Result<(), PlanError> {
         match self.failed(answer)? {
             // Without the stored rows, an applied plan looks like one that has become outdated.
@@ -103,6 +105,10 @@ impl PlanStatement {
     /// The expectation that failed first.
     pub(crate) fn failed(&self, answer: &[(i64, i64)]) -> Result<Option<usize>, PlanError> {
         refuse_elsewhere(answer)?;
+        // The statement ends with the number of rows that it put, even if that is zero.
+        if !answer.iter().any(|(batch, _)| *batch == PUT) {
+            return Err(indeterminate("the server's answer was cut short").into());
+        }
         let failed = answer.iter().find(|(batch, _)| *batch != PUT);
         Ok(failed.map(|(_, place)| usize::try_from(place - 1).unwrap_or_default()))
     }
@@ -138,5 +144,27 @@ impl fmt::Debug for PlanParameter {
             Self::Bytea(bytes) => ("Bytea", bytes.len()),
         };
         write!(f, "{name}({len})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_store::{Key, StoreErrorKind, WriteBatch};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_its_last_row_is_neither_an_applied_plan_nor_a_refused_one() {
+        let mut batch = WriteBatch::default();
+        batch.expect(Key::from(b"k".as_slice()), Expect::Exists);
+        batch.put(Key::from(b"k".as_slice()), b"v".to_vec());
+        let header = (Key::from(b"header".as_slice()), b"h".to_vec());
+        let statement = PlanStatement::new(String::new(), &Plan::new(batch, header, vec!["value"])).unwrap();
+        for cut in [&[][..], &[(0, 1)]] {
+            let Err(PlanError::Store(error)) = statement.outcome(cut) else { panic!("{cut:?}") };
+            assert_eq!(error.kind(), StoreErrorKind::Indeterminate, "{cut:?}");
+        }
+        assert!(statement.outcome(&[(PUT, 1)]).is_ok());
+        assert!(matches!(statement.outcome(&[(0, 1), (PUT, 0)]), Err(PlanError::Moved("value"))));
     }
 }
