@@ -31,8 +31,10 @@ struct Login {
 
 impl Client {
     pub(crate) fn new(options: &EtcdOptions) -> Result<Self, StoreError> {
-        let is_address =
-            |endpoint: &String| endpoint.starts_with("http://") || endpoint.starts_with("https://");
+        // None with a user in it: `Debug` shows the nodes, and `http://127.0.0.1:x@10.0.0.1` is not this machine.
+        let is_address = |endpoint: &String| {
+            (endpoint.starts_with("http://") || endpoint.starts_with("https://")) && !endpoint.contains('@')
+        };
         if options.endpoints.is_empty() || !options.endpoints.iter().all(is_address) {
             return Err(unsupported(NO_ADDRESS));
         }
