@@ -124,13 +124,15 @@ fn unwrap_key(session: &Session, key: ObjectHandle, wrapped: &[u8]) -> Result<Ze
         }
         Err(error) => return Err(error.into()),
     };
-    let value = session.get_attributes(object, &[AttributeType::Value]);
-    session.destroy_object(object)?;
-    let bytes = value?.into_iter().find_map(|one| match one {
-        Attribute::Value(bytes) => Some(Zeroizing::new(bytes)),
-        _ => None,
+    let value = session.get_attributes(object, &[AttributeType::Value]).map(|value| {
+        value.into_iter().find_map(|one| match one {
+            Attribute::Value(bytes) => Some(Zeroizing::new(bytes)),
+            _ => None,
+        })
     });
-    Ok(bytes.ok_or_else(corrupt)?)
+    // Only now: it may fail, and what was read is wiped then too.
+    session.destroy_object(object)?;
+    Ok(value?.ok_or_else(corrupt)?)
 }
 
 fn wraps(session: &Session, key: ObjectHandle) -> bool {
