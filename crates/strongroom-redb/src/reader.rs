@@ -40,9 +40,9 @@ impl RedbReader {
     /// ```
     ///
     /// # Errors
-    /// `Unsupported` for a store that was not closed properly, which [`RedbStore`](crate::RedbStore) repairs, for
-    /// something else in its place and for an unknown format version; `Unavailable` if there is no file, if it is open
-    /// for writing, or if the disk cannot be read; `Corrupt` for a damaged file.
+    /// `InUse` if it is open for writing; `Unsupported` for a store that was not closed properly, which
+    /// [`RedbStore`](crate::RedbStore) repairs, for something else in its place and for an unknown format version;
+    /// `Unavailable` if there is no file or the disk cannot be read; `Corrupt` for a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let db = guarded(|| file::open_to_read(path.as_ref()))?;
         Ok(Self(RwLock::new(Some(Open { snapshot: Snapshot::newest(&db, TABLE)?, _db: db }))))

@@ -49,6 +49,7 @@ impl RedbTableStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # Errors
     /// `Unsupported` for a table that strongroom did not create, and for one of a later version; `Contention` if a
     /// table has to be created and a write transaction has been open for too long; `Unavailable` if the file cannot be
     /// used; `Corrupt` for damage.

@@ -30,7 +30,6 @@ pub use plan::{Plan, PlanError};
 ///   at least one row if there is one, and says in [`Page::more`] whether rows remain. Only the bytes that a page
 ///   returns count.
 /// 2. Keys are in unsigned lexicographic order, and a batch is visible to every `read` that starts after its `Ok`.
-/// 3. A `commit` is atomic, isolated and conditional: the first failed expectation is reported by its index and
 /// 3. A `commit` is atomic, isolated and conditional: the first failed expectation is reported by its index and nothing
 ///   is written. A key is at most once in `expect` and once in `ops`; [`Expect::Absent`] is allowed only on a key that
 ///   the same batch puts. Writers that only expect a row do not queue for it if the backend can avoid that.
