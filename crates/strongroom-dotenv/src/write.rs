@@ -36,13 +36,17 @@ pub fn write<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<
 
 /// Takes the first form that every reader understands; what differs between readers is in the crate documentation.
 fn push_value(text: &mut String, value: &str) {
-    if value.chars().all(is_plain) {
+    // zsh expands `=name` at the start of a path.
+    let is_bare = |is_itself: fn(char) -> bool| {
+        value.chars().all(is_itself) && !value.starts_with('=') && !value.contains(":=")
+    };
+    if is_bare(is_plain) {
         text.push_str(value);
     } else if is_literal_in_single_quotes(value) {
         text.push('\'');
         text.push_str(value);
         text.push('\'');
-    } else if value.chars().all(|c| is_plain(c) || c == '\\') && !value.ends_with('\\') {
+    } else if is_bare(|c| is_plain(c) || c == '\\') && !value.ends_with('\\') {
         // Paths such as \\server\share: a backslash without quotes is itself to readers of `.env` files.
         text.push_str(value);
     } else {

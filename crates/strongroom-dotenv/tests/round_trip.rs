@@ -14,6 +14,19 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[ab'\"`\\\\$#=: \t\r\n\u{feff}\u{a0}]{0,40}"]
 }
 
+#[test]
+fn what_zsh_expands_at_the_start_of_a_path_is_quoted() {
+    for (value, expected) in [
+        ("=ls", "'=ls'"),
+        ("/bin:=ls", "'/bin:=ls'"),
+        (r"=\\ls", r#""=\\\\ls""#),
+        ("a=b", "a=b"),
+        ("Zg==", "Zg=="),
+    ] {
+        assert_eq!(write([("A", value)]).unwrap(), format!("A={expected}\n"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
