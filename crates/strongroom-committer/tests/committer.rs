@@ -242,3 +242,22 @@ fn a_group_ends_with_the_batch_that_brings_it_to_4_mib() {
     rig.order(Order::Apply);
     assert!(block_on(first).is_ok() && block_on(join_all(rest)).iter().all(Result::is_ok));
 }
+
+#[test]
+fn a_group_ends_with_its_1024th_batch() {
+    let rig = Rig::new();
+    let mut first = Box::pin(rig.committer.commit(put(b"first")));
+    send!(first);
+    assert_eq!(rig.starts.recv(), Ok(1));
+    let commits = (0..1_025_u32).map(|n| Box::pin(rig.committer.commit(put(&n.to_be_bytes()))));
+    let mut rest: Vec<_> = commits.collect();
+    for commit in &mut rest {
+        send!(commit);
+    }
+    rig.order(Order::Apply);
+    assert_eq!(rig.starts.recv(), Ok(1_024));
+    rig.order(Order::Apply);
+    assert_eq!(rig.starts.recv(), Ok(1));
+    rig.order(Order::Apply);
+    assert!(block_on(first).is_ok() && block_on(join_all(rest)).iter().all(Result::is_ok));
+}

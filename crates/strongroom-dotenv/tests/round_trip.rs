@@ -27,6 +27,15 @@ fn what_zsh_expands_at_the_start_of_a_path_is_quoted() {
     }
 }
 
+#[test]
+fn what_has_a_meaning_to_a_shell_is_quoted() {
+    let means_nothing = |c: &char| c.is_ascii_alphanumeric() || "_-./:@%+=,\\".contains(*c);
+    for c in (' '..='~').filter(|c| !means_nothing(c)) {
+        let written = write([("A", format!("{c}b").as_str())]).unwrap();
+        assert!(written.starts_with("A='") || written.starts_with("A=\""), "{written}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -19,3 +19,13 @@ fn an_address_with_a_user_in_it_is_refused_and_gets_no_password() {
         assert_eq!(refusal(options), StoreErrorKind::Unsupported, "{address}");
     }
 }
+
+#[test]
+fn a_password_is_sent_to_no_node_unless_all_of_them_are_private() {
+    for addresses in
+        [["http://127.0.0.1:1", "http://192.0.2.1:1"], ["http://192.0.2.1:1", "http://127.0.0.1:1"]]
+    {
+        let options = EtcdOptions::new(addresses).user("app", "right");
+        assert_eq!(refusal(options), StoreErrorKind::Unsupported, "{addresses:?}");
+    }
+}

@@ -385,6 +385,15 @@ fn the_examples_are_tried_and_named_by_their_place() {
 }
 
 #[test]
+fn the_examples_have_at_most_4_kib_together() {
+    let vetted = |bytes: usize| {
+        Pattern::draft("a+").must_match("a".repeat(bytes)).must_match("a").must_not_match("bb").vet()
+    };
+    assert!(vetted(4 * 1024 - 3).is_ok());
+    assert!(matches!(vetted(4 * 1024 - 2), Err(PatternError::TooManyExamples { .. })));
+}
+
+#[test]
 fn classes_and_case_folding_are_ascii_unless_unicode_is_asked_for() {
     for (text, value) in [
         (r"\w", "é"),

@@ -113,3 +113,13 @@ fn it_promises_power_loss_durability_and_is_not_shared() {
     assert!(!capabilities.shared);
     assert_eq!((capabilities.batch_ops_max, capabilities.batch_bytes_max), (10_000, 16 << 20));
 }
+
+#[test]
+fn a_put_without_a_key_is_refused_and_the_row_of_the_store_itself_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    let store = RedbStore::open(&path).unwrap();
+    assert_eq!(block_on(store.commit(put(b"", b"v"))).unwrap_err().kind(), StoreErrorKind::Unsupported);
+    drop(store);
+    assert!(rows(&RedbStore::open(&path).unwrap(), Scan::new(KeyRange::all(), 10)).is_empty());
+}

@@ -164,3 +164,12 @@ fn a_closed_store_leaves_the_database_to_the_host() {
     alone.compact().unwrap();
     assert_eq!(rows(&open(&database, "secrets").unwrap()).len(), 1);
 }
+
+#[test]
+fn a_store_that_is_there_is_opened_beside_a_transaction_of_the_host() {
+    let database = in_memory();
+    put(&open(&database, "secrets").unwrap(), b"k").unwrap();
+    let transaction = database.begin_write().unwrap();
+    assert_eq!(rows(&open(&database, "secrets").unwrap()).len(), 1);
+    transaction.abort().unwrap();
+}

@@ -252,7 +252,45 @@ fn a_connection_that_has_not_greeted_reads_nothing() {
     assert!(!store.capabilities().shared);
 }
 
-/// Calls as they are sent: those of release 1 and of another one, and a scan of all rows.
+#[test]
+fn a_connection_that_has_not_greeted_writes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let _door = store.open_door(&socket).unwrap();
+    let stream = UnixStream::connect(&socket).unwrap();
+    call(&stream, HELLO_OF_ANOTHER_RELEASE);
+    let refusal = answer(&stream);
+    call(&stream, PUT);
+    assert_eq!(answer(&stream), refusal);
+    let request = ReadBatch { gets: vec![Key::from(b"k".as_slice())], scans: vec![] };
+    assert_eq!(block_on(store.read(&request)).unwrap().gets, [None]);
+}
+
+#[test]
+fn an_answer_with_fewer_rows_than_were_asked_for_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let answering = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        for said in [WELCOME, NO_ROWS] {
+            answer(&stream);
+            call(&stream, said);
+        }
+    });
+    let store = SocketStore::connect(&socket).unwrap();
+    let request = ReadBatch { gets: vec![Key::from(b"k".as_slice())], scans: vec![] };
+    assert_eq!(block_on(store.read(&request)).unwrap_err().kind(), StoreErrorKind::Unsupported);
+    answering.join().unwrap();
+}
+
+/// Calls as they are sent: those of release 1 and of another one, a scan of all rows, and a put.
 const HELLO: &[u8] = &[0x82, 0, 1];
 const HELLO_OF_ANOTHER_RELEASE: &[u8] = &[0x82, 0, 2];
 const READ_ALL: &[u8] = &[0x83, 1, 0x80, 0x81, 0x85, 0x40, 0xf6, 0x19, 0x03, 0xe8, 0xf4, 0xf4];
+const PUT: &[u8] = &[0x83, 2, 0x80, 0x81, 0x82, 0x41, b'k', 0x41, b'v'];
+
+/// Answers as they are sent: that to a greeting, with the limits of a store, and one without rows and pages.
+const WELCOME: &[u8] = &[0x85, 0, 2, 0x18, 0x80, 0x1a, 0, 0x10, 0, 0, 0x1a, 0, 0x10, 0, 0];
+const NO_ROWS: &[u8] = &[0x83, 0, 0x80, 0x80];

@@ -13,7 +13,7 @@ use strongroom::{
     Environment, Error, NewValue, Org, RawKey, Scope, Unlock, VarFormat, VariableDefinition, Vault,
 };
 use strongroom_sqlite::{Plans, SqliteStore};
-use strongroom_store::{Plan, PlanError, StoreErrorKind};
+use strongroom_store::{Durability, Key, Plan, PlanError, StoreErrorKind, WriteBatch};
 use tempfile::TempDir;
 
 /// A file of a host with its own table, and a vault in it.
@@ -225,6 +225,26 @@ fn each_wrong_use_has_its_own_error_and_leaves_nothing() {
     host.plans.apply(&transaction, &plan).unwrap();
     transaction.commit().unwrap();
     assert_eq!(host.token(1).as_deref(), Some("t"));
+}
+
+#[test]
+fn a_store_that_waits_for_no_sync_takes_no_connection_that_leaves_syncs_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.db");
+    let store = SqliteStore::open_with(&path, "secrets", Durability::ProcessCrash).unwrap();
+    let header = (Key::from(b"header".as_slice()), b"h".to_vec());
+    let (plans, plan) = (store.plans(), Plan::new(WriteBatch::default(), header, Vec::new()));
+    let mut connection = Connection::open(&path).unwrap();
+    let mut applied = |synchronous: &str| {
+        connection.pragma_update(None, "synchronous", synchronous).unwrap();
+        let transaction = connection.transaction().unwrap();
+        plans.apply(&transaction, &plan)
+    };
+    let as_the_store = applied("NORMAL");
+    // It goes as far as the row that no vault has put there.
+    assert!(matches!(as_the_store, Err(PlanError::AnotherVault)), "{as_the_store:?}");
+    let Err(PlanError::Store(refused)) = applied("OFF") else { panic!("a connection without syncs") };
+    assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
 }
 
 #[test]
