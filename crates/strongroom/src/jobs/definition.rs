@@ -122,7 +122,7 @@ impl Sweeper<'_> {
             }
             for keys in found.chunks(PAGE_ROWS) {
                 let mut draft = self.draft(&view);
-                keys.iter().for_each(|key| draft.delete(key.clone()));
+                keys.iter().for_each(|key| draft.delete_former(key.clone()));
                 if !draft.commit().await?.is_landed() && self.is_gone().await? {
                     return Ok(false);
                 }

@@ -180,7 +180,7 @@ impl Draft<'_> {
         let Some(opened) = tenant.open(self.keys(None), &place, &deleted.value)? else { return Ok(None) };
         let mut stored = decode_definition(id, opened.revision, &opened.plaintext)
             .map_err(|error| Error::content(place.name(), error))?;
-        self.delete_as_read(place.key(), deleted.revision);
+        self.delete_counted(place.key(), deleted);
         self.keep_former(&subject, &opened.as_document(), tenant.versions_kept(&stored.definition))?;
         (stored.revision, stored.updated_at) = (opened.revision.next(), tenant.engine.now());
         stored.definition.author = None;

@@ -280,8 +280,7 @@ impl Draft<'_> {
 
     /// Deletes a deletion that cannot be opened and would block a write that continues the document.
     pub(crate) fn delete_unreadable_deletion(&mut self, subject: &Subject<'_>, deleted: &Versioned) {
-        self.charge_blindly();
-        self.delete_as_read(self.tenant().id.deleted(subject).key(), deleted.revision);
+        self.delete_counted(self.tenant().id.deleted(subject).key(), deleted);
     }
 
     /// The document that was deleted with its history kept, to be continued: the deletion becomes a former version.
@@ -294,7 +293,7 @@ impl Draft<'_> {
     ) -> Result<Option<Existing>, Error> {
         let Some(row) = deleted else { return Ok(None) };
         let place = self.tenant().id.deleted(subject);
-        self.delete_as_read(place.key(), row.revision);
+        self.delete_counted(place.key(), row);
         let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(None) };
         self.keep_former(subject, &opened.as_document(), kept)?;
         Ok(Some(Existing { revision: existing.revision.next(), ..existing }))
@@ -322,7 +321,7 @@ impl Draft<'_> {
 
     /// Deletes a row of a history whose length, or existence, is unknown.
     pub(crate) fn delete_former(&mut self, key: Key) {
-        self.charge_blindly();
+        self.charge_blindly(&key);
         self.delete(key);
     }
 }

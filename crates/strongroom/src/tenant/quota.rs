@@ -18,8 +18,9 @@ pub(crate) struct Charges {
     new_account: Option<LinkedAccountId>,
     /// Whether the batch makes room, and so is never refused.
     makes_room: bool,
-    /// Whether it deletes rows of unknown length.
+    /// Whether it deletes rows of unknown length, and whose those are beside the accounts of `rows`.
     is_blind: bool,
+    blind: Vec<LinkedAccountId>,
 }
 
 struct Charge {
@@ -80,8 +81,17 @@ impl Draft<'_> {
 
     /// Notes that the batch deletes a row whose length, or existence, nobody knows. So it stays counted until rows are
     /// counted again.
-    pub(super) fn charge_blindly(&mut self) {
-        self.charges().is_blind = true;
+    pub(super) fn charge_blindly(&mut self, key: &Key) {
+        let tenant = self.tenant();
+        if tenant.engine.tallies.are_off() {
+            return;
+        }
+        let Some((_, account)) = tenant.id.counted(key.as_bytes()) else { return };
+        let charges = self.charges();
+        charges.is_blind = true;
+        if let Some(account) = account.filter(|account| !charges.are_of(account)) {
+            charges.blind.extend(account.parse::<LinkedAccountId>().ok());
+        }
     }
 
     /// Notes that the batch registers an account. If the account has no keys either, none of its rows has to be
@@ -99,6 +109,12 @@ impl Draft<'_> {
 }
 
 impl Charges {
+    /// Whether any of them is of this account.
+    fn are_of(&self, account: &str) -> bool {
+        let charged = self.rows.iter().filter_map(|charge| charge.account.as_ref());
+        charged.chain(&self.blind).any(|known| known.as_str() == account)
+    }
+
     /// Whether these charges are the first rows that an account stores.
     fn are_first_of(&self, account: &LinkedAccountId) -> bool {
         self.rows
@@ -132,11 +148,11 @@ impl Tenant {
     /// [`Error::OverQuota`]; then nothing is reserved.
     pub(crate) async fn reserve(&self, charges: &Charges) -> Result<Reserved, Error> {
         let mut reserved = Reserved(Vec::new());
-        if charges.rows.is_empty() {
+        if charges.rows.is_empty() && !charges.is_blind {
             return Ok(reserved);
         }
-        let accounts: BTreeSet<_> =
-            charges.rows.iter().filter_map(|charge| charge.account.as_ref()).collect();
+        let charged = charges.rows.iter().filter_map(|charge| charge.account.as_ref());
+        let accounts: BTreeSet<_> = charged.chain(&charges.blind).collect();
         for holder in accounts.into_iter().map(Holder::Account).chain([Holder::Org]) {
             match self.reserve_of(holder, charges).await {
                 Ok(reservation) => reserved.0.extend(reservation),

@@ -463,6 +463,50 @@ fn former_versions_count_in_bytes_and_are_measured_again_before_anything_is_refu
     });
 }
 
+/// What makes room where the versions of one value at `scope` fill a quota in bytes, as they were measured.
+fn has_room_after(scope: &Scope, deletes: impl AsyncFnOnce(&Org, &TestClock) -> Result<(), Error>) {
+    run(async {
+        let clock = TestClock::default();
+        let quotas = Quotas::default().account_bytes_max(40_000).org_bytes_max(40_000);
+        let options = VaultOptions::default().quotas(quotas).clock(clock.clone()).history_versions(3);
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        furnish(&org).await?;
+        for _ in 0..4 {
+            org.set_value("V0", scope, "x".repeat(8_000)).await?;
+        }
+        clock.set(1_000);
+        assert_full(&org, scope).await;
+        deletes(&org, &clock).await?;
+        clock.set(3_000);
+        org.set_value("V1", scope, "y".repeat(20_000)).await.map(drop)
+    });
+}
+
+async fn assert_full(org: &Org, scope: &Scope) {
+    let refused = org.set_value("V1", scope, "y".repeat(20_000)).await;
+    assert!(matches!(refused, Err(Error::OverQuota { max: 40_000, .. })), "{refused:?}");
+}
+
+#[test]
+fn versions_that_go_with_their_definition_make_room() {
+    for scope in [Scope::Org, account("a")] {
+        has_room_after(&scope, async |org, _| org.delete_definition("V0").await);
+    }
+}
+
+#[test]
+fn versions_that_are_deleted_after_their_value_make_room() {
+    for scope in [Scope::Org, account("a")] {
+        has_room_after(&scope, async |org, clock| {
+            org.delete_value_with("V0", &scope, WriteOptions::default().keep_history()).await?;
+            clock.set(2_000);
+            assert_full(org, &scope).await;
+            assert!(org.delete_value("V0", &scope).await?.is_none());
+            Ok(())
+        });
+    }
+}
+
 #[test]
 fn a_former_version_counts_for_whose_it_is_until_the_rows_are_measured_again() {
     for (of, quota) in
