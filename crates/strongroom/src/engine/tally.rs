@@ -144,10 +144,12 @@ impl Tally {
     /// Whether a refusal should be checked by counting again. This engine knows what it wrote itself. It does not know
     /// what others deleted, and looks for that once a second.
     pub(crate) fn may_be_high(&self, now: Timestamp, shared: bool) -> bool {
-        let age_ms = now.as_ms().saturating_sub(self.count().counted_at_ms);
+        // A clock that was set back says nothing about the age of the count.
+        let age_ms = now.as_ms().checked_sub(self.count().counted_at_ms);
+        let is_old = age_ms.is_none_or(|age_ms| u128::from(age_ms) >= RECOUNT_AFTER.as_millis());
         // Relaxed: it is only a hint that counting may help, and the count is under a lock.
-        let may_be_old = shared || self.blind.load(Ordering::Relaxed);
-        self.unsure.load(Ordering::Relaxed) || (may_be_old && u128::from(age_ms) >= RECOUNT_AFTER.as_millis())
+        let may_differ = shared || self.blind.load(Ordering::Relaxed);
+        self.unsure.load(Ordering::Relaxed) || (may_differ && is_old)
     }
 
     /// Notes that a batch deletes rows that nobody measured.

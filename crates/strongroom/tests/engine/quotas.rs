@@ -434,6 +434,29 @@ fn a_refusal_looks_for_what_other_engines_deleted_once_a_second() {
 }
 
 #[test]
+fn a_refusal_looks_for_what_other_engines_deleted_also_after_the_clock_was_set_back() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        clock.set(10_000);
+        let options = || {
+            let quotas = Quotas::default().account_credentials_max(32);
+            VaultOptions::default().quotas(quotas).clock(clock.clone())
+        };
+        let one = org_of(&vault(Arc::clone(&store), options()).await?);
+        let other = org_of(&options().open(Arc::clone(&store), unlock()).await?);
+        let a = furnish(&one).await?;
+        for index in 0..32 {
+            a.upsert_credential(&index.to_string(), "v").await?;
+        }
+        let late = async || a.upsert_credential("late", "v").await;
+        assert_refused(late().await, Quota::AccountCredentials, 32);
+        assert!(other.account(id("a")).delete_credential("0").await?);
+        clock.set(5_000);
+        late().await.map(drop)
+    });
+}
+
+#[test]
 fn former_versions_count_in_bytes_and_are_measured_again_before_anything_is_refused_for_what_is_gone() {
     run(async {
         let clock = TestClock::default();
