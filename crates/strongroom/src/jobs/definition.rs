@@ -145,7 +145,7 @@ impl Sweeper<'_> {
                 continue;
             }
             match document_id(RowKind::ScopedValue, &row) {
-                Some(id) => draft.delete(self.tenant.id.value_id(&id).key()),
+                Some(id) => draft.delete_value_id(&id),
                 None => nameless.push(value.clone()),
             }
         }

@@ -219,7 +219,7 @@ impl<'t> Sweeper<'t> {
                 };
                 deletes = true;
                 draft.delete_counted(key.clone(), row);
-                index.into_iter().for_each(|key| draft.delete(key));
+                index.into_iter().for_each(|key| draft.delete_once(key));
             }
             draft.delete_ids(&self.tenant.ids_leading_to(&nameless).await?);
             if deletes && !draft.commit().await?.is_landed() {

@@ -173,6 +173,13 @@ impl<'t> Draft<'t> {
         self.batch.delete(key);
     }
 
+    /// Deletes a row, unless the batch does so already: values that a store copied lead to the same id.
+    pub(crate) fn delete_once(&mut self, key: Key) {
+        if !self.batch.ops.iter().any(|op| *op.key() == key) {
+            self.batch.delete(key);
+        }
+    }
+
     /// Seals a row under the active key of its scope and puts it, expecting the row as it was read: at this revision,
     /// or absent. The batch also expects the keyring as it was read, or creates it.
     pub(crate) fn put_sealed(

@@ -144,13 +144,13 @@ impl Draft<'_> {
     /// them, so only as many as fit in the batch.
     pub(crate) fn delete_ids(&mut self, ids: &[(Key, DocumentId)]) {
         for (key, _) in ids.iter().take(IDS_DELETED_MAX) {
-            self.delete(key.clone());
+            self.delete_once(key.clone());
         }
     }
 
     /// Deletes the index row of a value's id.
     pub(crate) fn delete_value_id(&mut self, id: &DocumentId) {
-        self.delete(self.tenant().id.value_id(id).key());
+        self.delete_once(self.tenant().id.value_id(id).key());
     }
 }
 

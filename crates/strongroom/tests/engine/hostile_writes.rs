@@ -29,6 +29,25 @@ fn a_value_id_that_leads_elsewhere_deletes_nothing_there() {
 }
 
 #[test]
+fn a_value_that_was_copied_over_another_holds_up_no_sweep() {
+    let base = furnished();
+    let values: Vec<_> = base.keys().filter(|key| RowKey::parse(key).kind == Kind::Value).collect();
+    for (one, other) in values.iter().flat_map(|one| values.iter().map(move |other| (*one, *other))) {
+        let mut copied = base.clone();
+        copied.insert(other.clone(), base[one].clone());
+        for deleted in ["definition", "account"] {
+            let vault = open(load(&copied));
+            let swept = match deleted {
+                "definition" => block_on(org(&vault).delete_definition("V")),
+                _ => block_on(org(&vault).delete_account(&account("a"))),
+            };
+            assert!(swept.is_ok(), "{deleted}: {swept:?}");
+            assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
+        }
+    }
+}
+
+#[test]
 fn a_job_that_is_altered_or_moved_is_damage_and_one_that_is_missing_sweeps_nothing() {
     for deleted in ["definition", "account"] {
         let store = load(&furnished());
