@@ -163,6 +163,21 @@ fn a_batch_of_many_changes_has_as_many_events_as_they_need() {
 }
 
 #[test]
+fn a_head_that_is_due_in_the_middle_of_a_batch_counts_the_events_up_to_there() {
+    let kept = Kept::new();
+    (1..31).for_each(|ms| kept.set_at(&kept.org, ms));
+    let scopes: Vec<Scope> = (0..60).map(|number| Scope::Workflow(number.to_string().parse().unwrap())).collect();
+    let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("V", scope, "v")).collect();
+    block_on(kept.org.set_values(&values)).unwrap();
+    assert_eq!(kept.events().len(), 33);
+    let mut rows = rows(&kept.store);
+    let is_event = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::Event;
+    let newest: Vec<_> = rows.keys().rev().filter(is_event).take(2).cloned().collect();
+    newest.iter().for_each(|key| drop(rows.remove(key)));
+    assert!(kept.is_told(&rows));
+}
+
+#[test]
 fn a_note_is_written_also_where_another_engine_turned_the_audit_on() {
     let store = Arc::new(MemoryStore::new());
     let vault = block_on(VaultOptions::default().create(Arc::clone(&store), unlock())).unwrap();

@@ -159,6 +159,25 @@ fn of_several_keys_each_goes_when_its_own_time_is_over_down_to_the_youngest() {
 }
 
 #[test]
+fn a_key_whose_row_is_read_again_is_kept_no_longer_for_that() {
+    let (store, hand) = (load(&furnished()), Hand::at(10_000));
+    let options = VaultOptions::default().clock(hand.clone()).cached_key_age_max(Duration::from_secs(1));
+    let vault = open_with(options, Arc::clone(&store));
+    resolves(&org(&vault));
+    hand.turn_to(10_600);
+    // What another engine changes makes this one read again.
+    let other = open_with(VaultOptions::default(), Arc::clone(&store));
+    block_on(org(&other).define(text("OTHER"))).unwrap();
+    let misses = vault.cache_stats().keyrings.misses;
+    resolves(&org(&vault));
+    let stats = vault.cache_stats();
+    assert_eq!((stats.keyrings.misses - misses, stats.keyring_unwraps), (2, 2));
+    hand.turn_to(11_000);
+    vault.wipe_old_keys();
+    assert_eq!(vault.cache_stats().keyrings.entries, 0);
+}
+
+#[test]
 fn a_clock_that_is_set_back_keeps_no_key_longer() {
     let (hand, vault) = for_a_second(&load(&furnished()));
     resolves(&org(&vault));

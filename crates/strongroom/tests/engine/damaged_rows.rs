@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
+use strongroom::store::Store as _;
 use strongroom::{
     AuditChange, AuditFilter, DefinitionChange, DocumentId, Error, EventKind, Expected, Org, PageRequest,
     Revision, Scope, ScopePath, WriteOptions,
@@ -12,7 +13,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
+    Altered, Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
 };
 
 /// A store with values of two accounts and the org, and the id of that of account `a`.
@@ -117,6 +118,27 @@ fn a_value_that_cannot_be_read_goes_with_its_account() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_goes_with_its_account_however_many_ids_lead_to_it() {
+    let (mut whole, id) = filled();
+    let is_its_id =
+        |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::ValueId && key.ends_with(id.as_bytes());
+    let key = whole.keys().find(is_its_id).unwrap().clone();
+    let (row, at) = (whole[&key].clone(), key.len() - id.as_bytes().len());
+    for number in 0..200 {
+        let mut planted = key.clone();
+        planted[at] = number;
+        whole.insert(planted, row.clone());
+    }
+    for store in damaged(&whole) {
+        let narrow = Altered::of(Arc::clone(&store)).declared(|inner| inner.with_batch_max(128, 1 << 20));
+        let capabilities = narrow.capabilities();
+        let vault = open(narrow.on_commit(move |batch| batch.check(&capabilities)));
+        block_on(org(&vault).delete_account(&account("a"))).unwrap();
+        assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 2);
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_read_goes_with_its_definition() {
     let (whole, _) = filled();
     for store in damaged(&whole) {
@@ -139,6 +161,22 @@ fn a_row_of_a_later_version_stays_and_stalls_no_sweep() {
     block_on(org(&vault).delete_account(&account("a"))).unwrap();
     assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
     assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::Value).count(), 3);
+}
+
+#[test]
+fn a_former_version_of_a_later_release_stays_and_stalls_no_sweep() {
+    let (whole, _) = filled();
+    let store = load(&whole);
+    block_on(org(&open(Arc::clone(&store))).set_value("V", of_account("a"), "w")).unwrap();
+    let mut whole = rows(&store);
+    let is_former = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::FormerValue;
+    let key = whole.keys().find(is_former).unwrap().clone();
+    whole.get_mut(&key).unwrap()[1] = 9;
+    let store = load(&whole);
+    let vault = open(Arc::clone(&store));
+    block_on(org(&vault).delete_account(&account("a"))).unwrap();
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 0);
+    assert_eq!(rows(&store).get(&key), whole.get(&key));
 }
 
 #[test]

@@ -8,13 +8,14 @@ use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     DefinitionChange, Environment, Error, IntegrationId, JobKind, JobState, Org, PageRequest, Scope,
-    ScopeKind, Scopes,
+    ScopeKind, Scopes, VaultOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
+use crate::common::TestClock;
 use crate::rig::{
-    Hooked, Kind, Point, RowKey, account, audit, empty, load, of_account, open, org, rows, text,
+    Hooked, Kind, Point, RowKey, account, audit, empty, load, of_account, open, org, rows, text, unlock,
 };
 use crate::rig::{is_damage, sound, stop_after_first_commit};
 
@@ -197,6 +198,29 @@ fn a_scope_that_was_removed_while_a_value_was_set_there_is_given_back_after_a_cr
     assert_eq!(stored().scopes, Scopes::ALL);
     block_on(org(&vault).set_value("V", of_account("a"), "later")).unwrap();
     audit(&store);
+}
+
+#[test]
+fn a_scope_is_given_back_for_a_value_of_an_engine_whose_clock_is_a_little_behind() {
+    let at = |ms| {
+        let clock = TestClock::default();
+        clock.set(ms);
+        VaultOptions::default().clock(clock)
+    };
+    let store = Arc::new(MemoryStore::new());
+    let made = block_on(at(900_000).create(Arc::clone(&store), unlock())).unwrap();
+    block_on(org(&made).define(text("V"))).unwrap();
+    let hooked = Hooked::new(Arc::clone(&store));
+    let vault = block_on(at(1_000_000).open(hooked.clone(), unlock())).unwrap();
+    let behind = org(&block_on(at(941_000).open(store, unlock())).unwrap());
+    hooked.once(Point::BeforeCommit, move || {
+        block_on(behind.set_value("V", of_account("a"), "late")).unwrap();
+    });
+    let change = DefinitionChange::new().scopes(Scopes::only(ScopeKind::Org));
+    let narrowed = block_on(org(&vault).update_definition("V", change));
+    assert!(matches!(narrowed, Err(Error::ScopeInUse { .. })), "{narrowed:?}");
+    let stored = block_on(org(&vault).definition("V")).unwrap().unwrap();
+    assert_eq!(stored.definition.scopes, Scopes::ALL);
 }
 
 #[test]

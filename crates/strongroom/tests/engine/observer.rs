@@ -145,6 +145,31 @@ fn lists_definitions_records_histories_and_refreshes_are_observed_once_too() {
 }
 
 #[test]
+fn of_two_observers_each_sees_every_verb() {
+    run(async {
+        let (one, other) = (Seen::default(), Seen::default());
+        let options = VaultOptions::default().observer((one.clone(), other.clone()));
+        let org = org_of(&vault(MemoryStore::new(), options).await?);
+        org.define(text("A")).await?;
+        assert_eq!([one.take(), other.take()], [["define A - Ok"], ["define A - Ok"]]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_verbs_of_a_plan_are_observed_whatever_becomes_of_it() {
+    run(async {
+        let (store, seen) = (Arc::new(MemoryStore::new()), Seen::default());
+        let options = VaultOptions::default().observer(seen.clone());
+        let org = org_of(&vault(Arc::clone(&store), options).await?);
+        let (plan, _) = org.plan(async |org: Org| org.define(text("A")).await).await?;
+        drop(plan);
+        assert_eq!(seen.take(), ["define A - Ok"]);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_verb_that_is_made_of_others_is_observed_once() {
     run(async {
         let seen = Seen::default();

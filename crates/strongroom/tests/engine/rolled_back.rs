@@ -10,7 +10,7 @@ use futures_executor::block_on;
 use strongroom::store::{Key, Store as _, WriteBatch};
 use strongroom::{
     Cause, DataKeys, DefinitionChange, Error, ErrorKind, Org, RawKey, RootRotation, Scope, ScopePath, Unlock,
-    VarFormat, VariableDefinition, Vault, VaultOptions,
+    VarFormat, VariableDefinition, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -187,6 +187,40 @@ fn a_definition_that_was_changed_or_deleted_does_not_come_back_as_it_was() {
             assert_rolled_back(org.resolve_all(&ScopePath::org()).await, "definition");
             assert_rolled_back(org.set_value("PORT", Scope::Org, "81").await, "definition");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_definition_that_was_deleted_with_its_history_kept_does_not_come_back() {
+    run(async {
+        let store = OldNumbers::default();
+        let vault = vault(store.clone(), VaultOptions::default().history_versions(2)).await?;
+        let org = org_of(&vault);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        let before = store.rows(&[]).await;
+        org.delete_definition_with("PORT", WriteOptions::default().keep_history()).await?;
+        store.put(before).await;
+        forget(&org).await?;
+        assert_rolled_back(org.definition("PORT").await, "definition");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_definition_that_was_purged_while_it_could_not_be_read_does_not_come_back() {
+    run(async {
+        let store = OldNumbers::default();
+        let (_vault, org) = org_with_a_value(&store).await?;
+        let id = org.definition("PORT").await?.unwrap().id;
+        let before = store.rows(&[]).await;
+        let damaged = definitions(before.clone()).into_iter().map(|(key, _)| (key, b"junk".to_vec()));
+        store.put(damaged.collect()).await;
+        forget(&org).await?;
+        org.purge_definition(id).await?;
+        store.put(before).await;
+        forget(&org).await?;
+        assert_rolled_back(org.definition("PORT").await, "definition");
         Ok(())
     });
 }

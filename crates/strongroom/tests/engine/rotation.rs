@@ -291,6 +291,17 @@ fn with_damaged(kind: Kind) -> Rows {
 }
 
 #[test]
+fn a_pause_leaves_a_blocked_job_blocked() {
+    let vault = open(load(&with_damaged(Kind::Credential)));
+    let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+    assert!(block_on(job.pause()).unwrap());
+    assert_eq!(block_on(job.info()).unwrap().unwrap().state, JobState::Blocked);
+    assert!(block_on(job.resume()).unwrap());
+    assert_eq!(block_on(job.run()).unwrap().outcome, JobOutcome::Blocked);
+}
+
+#[test]
 fn a_resume_is_no_retry_of_a_blocked_job() {
     let vault = open(load(&with_damaged(Kind::Credential)));
     let job = block_on(vault.rotate_data_keys(&DataKeys::all())).unwrap();

@@ -97,6 +97,23 @@ fn a_reader_of_fewer_variables_is_told_of_no_other_by_a_run_that_is_kept() {
 }
 
 #[test]
+fn a_run_of_a_workflow_is_not_that_of_an_account_with_the_same_id() {
+    let store = base(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", of_account("same"), "of the account").await?;
+        org.set_value("V", of_workflow("same"), "of the workflow").await.map(drop)
+    });
+    let org = org(&open(Hooked::new(store)));
+    let workflow = ScopePath::org().workflow("same".parse().unwrap());
+    for _ in 0..3 {
+        for (path, value) in [(&of("same"), "of the account"), (&workflow, "of the workflow")] {
+            let all = block_on(org.resolve_all(path)).unwrap();
+            assert_eq!(all.get("V").unwrap().value.expose(), value);
+        }
+    }
+}
+
+#[test]
 fn a_path_that_was_asked_for_once_is_not_kept() {
     let vault = open(Hooked::new(load(&furnished())));
     for id in ["a", "b", "u"] {

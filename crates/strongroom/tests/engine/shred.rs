@@ -268,6 +268,18 @@ fn a_deletion_that_was_cancelled_is_not_taken_for_done_when_its_day_comes() {
 }
 
 #[test]
+fn a_deletion_that_was_scheduled_is_known_after_its_provider_refused_for_a_while() {
+    let Scheduled { hsm, clock, vault, receipt, .. } = scheduled();
+    clock.set(6_000);
+    hsm.on_destroy(OnDestroy::Refuse);
+    let refused = NotDestroyed::NotConfirmed(ProviderKey::new("key-1", 1));
+    assert_eq!(settle(&vault, &receipt, &hsm, &SURE), logical([refused]));
+    hsm.forget(&ProviderKey::new("key-1", 1));
+    let effect = settle(&vault, &receipt, &hsm, &SURE);
+    assert!(matches!(effect, ShredEffect::KeyDestroyed { .. }), "{effect:?}");
+}
+
+#[test]
 fn a_shred_is_scheduled_until_the_last_of_its_keys_is_deleted() {
     let [sooner, later] = [4_000_000_000_000, 5_000_000_000_000].map(Timestamp::from_ms);
     for untils in [[sooner, later], [later, sooner]] {
