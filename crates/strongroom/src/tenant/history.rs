@@ -66,6 +66,20 @@ impl Tenant {
         Ok(None)
     }
 
+    /// Whether a former version of a value was replaced longer ago than it may be kept.
+    pub(crate) async fn is_too_old(
+        &self,
+        definition: &VariableDefinition,
+        subject: &Subject<'_>,
+        revision: Revision,
+    ) -> Result<bool, Error> {
+        if definition.history_age_secs.is_none() {
+            return Ok(false);
+        }
+        let replaced_at = self.replaced_at(subject, revision).await?;
+        Ok(replaced_at.is_some_and(|at| self.has_expired(definition, at)))
+    }
+
     /// The place of a document itself.
     pub(crate) fn current<'s>(&'s self, subject: &'s Subject<'_>) -> Row<'s> {
         match subject {

@@ -29,8 +29,8 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotAsPinned`] with the names of values that are no longer kept: older than the kept versions, deleted,
-    /// or of a shredded account.
+    /// [`Error::NotAsPinned`] with the names of values that are no longer kept: older than the kept versions or than
+    /// their definition allows, deleted, or of a shredded account.
     pub async fn resolve_pinned(&self, pin: &Pin) -> Result<Resolution, Error> {
         let resolve = fresh_if_stale(|freshness| self.try_resolve_pinned(pin, freshness));
         self.tenant.observed(Call::of("resolve_pinned"), resolve).await
@@ -53,7 +53,7 @@ impl Org {
         let (view, rows) = tenant.read(&needs, gets).await?;
         let (mut values, mut differ) = (Vec::with_capacity(pin.entries.len()), Vec::new());
         for (entry, rows) in pin.entries.iter().zip(rows.chunks(2)) {
-            match open_pinned(tenant, &view, &catalog, entry, rows)? {
+            match open_pinned(tenant, &view, &catalog, entry, rows).await? {
                 Some(resolved) => values.push(resolved),
                 None => differ.push(entry.name.clone()),
             }
@@ -78,8 +78,8 @@ fn keys_of(tenant: &Tenant, entry: &Pinned) -> [Key; 2] {
     [present.key(), tenant.id.former(&subject, entry.revision).key()]
 }
 
-/// The version that an entry names; `None` if it is not kept. `rows` are those of [`keys_of`].
-fn open_pinned(
+/// The version that an entry names; `None` if it is not kept, or no longer may be. `rows` are those of [`keys_of`].
+async fn open_pinned(
     tenant: &Tenant,
     view: &View<'_>,
     catalog: &Catalog,
@@ -102,17 +102,20 @@ fn open_pinned(
         Origin::Scope(scope) => {
             let subject = Subject::value(scope, &id);
             let places = [tenant.id.value(scope, &id), tenant.id.former(&subject, entry.revision)];
-            for (place, row) in places.iter().zip(rows) {
+            for (index, (place, row)) in places.iter().zip(rows).enumerate() {
                 let Some(row) = row else { continue };
                 let value = tenant.open_value_at(view, scope, &id, place, row)?;
                 let value = value.filter(|value| {
                     (Some(value.id), value.revision) == (entry.id, entry.revision)
                         && !value.metadata.is_deletion()
                 });
-                if let Some(value) = value {
-                    let found = Found { id: value.id, revision: value.revision };
-                    return Ok(Some(resolved(Some(found), value.value)));
+                let Some(value) = value else { continue };
+                let (is_former, definition) = (index > 0, &now.stored.definition);
+                if is_former && tenant.is_too_old(definition, &subject, entry.revision).await? {
+                    return Ok(None);
                 }
+                let found = Found { id: value.id, revision: value.revision };
+                return Ok(Some(resolved(Some(found), value.value)));
             }
         }
         Origin::Default => {

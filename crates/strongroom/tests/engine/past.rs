@@ -214,6 +214,23 @@ fn what_is_no_longer_kept_as_it_was_pinned_is_named() {
     });
 }
 
+#[test]
+fn a_version_that_is_older_than_it_may_be_kept_is_shown_to_nobody_who_pinned_it() {
+    with_kept(async |org, clock| {
+        org.define(text("V").history_age_secs(60)).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        let pin = org.resolve_all(&ScopePath::org()).await?.pin();
+        clock.set(100_000);
+        assert_eq!(shown(&org.resolve_pinned(&pin).await?), "V=a at org\n", "the present one has no age");
+        org.set_value("V", Scope::Org, "b").await?;
+        clock.set(159_000);
+        assert_eq!(shown(&org.resolve_pinned(&pin).await?), "V=a at org\n");
+        clock.set(160_000);
+        assert!(is_not_as_pinned(&org.resolve_pinned(&pin).await, &["V"]));
+        Ok(())
+    });
+}
+
 /// Ids made within a second come in any order, so the lines are sorted.
 fn shown(resolution: &Resolution) -> String {
     let mut lines: Vec<_> = resolution.values.iter().map(line).collect();

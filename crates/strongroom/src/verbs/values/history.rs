@@ -213,18 +213,16 @@ impl Org {
             },
             None => None,
         };
-        let place = tenant.id.former(&Subject::value(scope, &id), revision);
+        let subject = Subject::value(scope, &id);
+        let place = tenant.id.former(&subject, revision);
         // If the present one cannot be opened, it may be this version.
         let not_kept = || current.unwrap_or(Error::VersionNotFound(revision));
         let row = tenant.engine.get(place.key()).await?.ok_or_else(not_kept)?;
         let former = tenant.open_value_at(&view, scope, &id, &place, &row)?;
         let former = former.filter(|former| !former.metadata.is_deletion());
         let former = former.ok_or(Error::VersionNotFound(revision))?;
-        if definition.stored.definition.history_age_secs.is_some() {
-            let replaced_at = tenant.replaced_at(&Subject::value(scope, &id), revision).await?;
-            if replaced_at.is_some_and(|at| tenant.has_expired(&definition.stored.definition, at)) {
-                return Err(Error::VersionNotFound(revision));
-            }
+        if tenant.is_too_old(&definition.stored.definition, &subject, revision).await? {
+            return Err(Error::VersionNotFound(revision));
         }
         Ok(former)
     }
