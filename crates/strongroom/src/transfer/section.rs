@@ -6,7 +6,7 @@ use foldhash::quality::FixedState;
 
 use crate::engine::read_from;
 use crate::error::Error;
-use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, Page, RowRevision, Scan, Store, Versioned};
 
 /// A range of a store, as it was last read.
 #[derive(Debug, Clone)]
@@ -75,12 +75,29 @@ pub(super) async fn changed(store: &dyn Store, sections: &[Section]) -> Result<V
         let pages = read_from(store, scans).await?;
         let first = chunk_no * SECTIONS_A_READ;
         for (index, (section, page)) in chunk.iter().zip(pages).enumerate() {
+            let page = with_rest(store, section, page).await?;
             if page.more || print_of(&page.rows) != section.print {
                 changed.push(first + index);
             }
         }
     }
     Ok(changed)
+}
+
+/// The first page of the keys of a section, with as many of the rest as were asked for. A page also ends at the store's
+/// limit on bytes, which says nothing of the keys after it.
+async fn with_rest(store: &dyn Store, section: &Section, mut page: Page) -> Result<Page, Error> {
+    while page.more
+        && page.rows.len() <= section.rows_len
+        && let Some((last, _)) = page.rows.last()
+    {
+        let rest = section.range.clone().after(last.as_bytes());
+        let scan = Scan::new(rest, section.rows_len + 1 - page.rows.len()).keys_only();
+        let next = read_from(store, scan).await?;
+        page.rows.extend(next.rows);
+        page.more = next.more;
+    }
+    Ok(page)
 }
 
 fn print_of(rows: &[(Key, Versioned)]) -> u64 {

@@ -14,7 +14,8 @@ use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Altered, Hooked, Point, Rows, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs, view,
+    Altered, Hooked, Paged, Point, Rows, audit, fill, furnished, load, open, org, rows, sound, unlock, verbs,
+    view,
 };
 
 const HEADER: [u8; 2] = [0, 1];
@@ -286,6 +287,25 @@ fn a_target_that_changes_a_row_that_was_written_last_is_found_out() {
     let target = rotting();
     assert!(matches!(copy(&vault, &target), Err(Error::CopyDiffers)));
     assert_eq!((hooked.hooks_left(), takes_writes(&target)), (0, None));
+}
+
+#[test]
+fn a_section_that_outgrew_a_page_of_keys_is_copied_to_its_end() {
+    let source = load(&furnished());
+    let hooked = Hooked::new(Arc::clone(&source));
+    // Its pages hold 128 keys at most.
+    let (vault, writer) = (open(Paged::of(hooked.clone(), 8)), org(&open(Arc::clone(&source))));
+    hooked.once(Point::BeforeCommit, move || {
+        (0..150).for_each(|number| put_record(&writer, &format!("grown-{number:03}")));
+    });
+    let (target, mut steps) = (Arc::new(MemoryStore::new()), 0);
+    let copied = block_on(vault.copy_to(&target, |_| {
+        steps += 1;
+        assert!(steps < 1_000, "it comes to no end");
+    }));
+    assert_eq!((copied.unwrap().rows + 1, hooked.hooks_left()), (rows(&target).len() as u64, 0));
+    assert_eq!((takes_writes(&source), takes_writes(&target)), (Some(false), Some(true)));
+    sound(&target);
 }
 
 fn put_record(org: &Org, key: &str) {
