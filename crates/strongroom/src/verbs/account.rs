@@ -291,9 +291,9 @@ impl Account {
     /// # Errors
     /// Those of [`Org::value_by_id`].
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
-        let found = self.org.value_by_id(id).await?;
+        let found = self.org.found_value(id, |scope| *scope == self.scope()).await?;
         self.refuse_ended().await?;
-        Ok(found.filter(|found| found.scope == self.scope()))
+        Ok(found)
     }
 
     /// Deletes the account's own value with this document id. Another account's or the org's is not found.

@@ -48,6 +48,16 @@ fn a_value_that_cannot_be_read_does_not_stop_a_reader_that_does_not_know_it() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_not_found_by_its_id_for_another_account() {
+    let (whole, id) = filled();
+    for store in damaged(&whole) {
+        let org = org(&open(store));
+        assert!(matches!(block_on(org.value_by_id(&id)), Err(Error::Damaged { .. })));
+        assert!(block_on(org.account(account("b")).value_by_id(&id)).unwrap().is_none());
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_read_is_deleted_by_its_address_and_by_its_id() {
     let (whole, id) = filled();
     for store in damaged(&whole).into_iter().chain(damaged(&whole)).enumerate() {

@@ -61,8 +61,18 @@ impl Org {
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownVersion`] and [`Error::Store`].
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
+        self.found_value(id, |_| true).await
+    }
+
+    /// The value with this document id, if its scope is `meant`. Otherwise its row is not looked at.
+    pub(crate) async fn found_value(
+        &self,
+        id: &DocumentId,
+        meant: impl Fn(&Scope) -> bool,
+    ) -> Result<Option<ScopedValue>, Error> {
         let run = async {
-            let Some((scope, definition)) = self.tenant.find_value(id).await? else { return Ok(None) };
+            let found = self.tenant.find_value(id).await?.filter(|(scope, _)| meant(scope));
+            let Some((scope, definition)) = found else { return Ok(None) };
             let definition = definition.into();
             match fresh_if_stale(|freshness| self.try_value(&definition, &scope, freshness)).await {
                 // The index row may be stale, so the value itself decides.
