@@ -183,6 +183,21 @@ fn the_handle_sees_the_definitions_that_allow_a_value_of_it() {
 }
 
 #[test]
+fn the_handle_sees_of_those_only_what_a_filter_by_another_scope_takes() {
+    with_org(async |org| {
+        org.define(text("OPEN")).await?;
+        for (name, kind) in [("OWN", ScopeKind::LinkedAccount), ("CLOSED", ScopeKind::Workflow)] {
+            org.define(text(name).scopes(Scopes::only(kind))).await?;
+        }
+        let filter = DefinitionFilter::all().scope(ScopeKind::Workflow);
+        let listed = org.account(id("a")).definitions(&filter, PageRequest::default()).await?.items;
+        let names: Vec<_> = listed.iter().map(|stored| stored.definition.name.as_str()).collect();
+        assert_eq!(names, ["OPEN"]);
+        Ok(())
+    });
+}
+
+#[test]
 fn accounts_whose_ids_extend_one_another_never_see_each_other_s_rows() {
     with_org(async |org| {
         org.define(text("A")).await?;

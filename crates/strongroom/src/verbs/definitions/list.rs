@@ -7,7 +7,7 @@ use crate::error::{Error, Invalid};
 use crate::id::DefinitionId;
 use crate::limits::NAME_PATTERN_BYTES_MAX;
 use crate::model::{Listing, PageRequest, StoredDefinition};
-use crate::scope::ScopeKind;
+use crate::scope::{ScopeKind, Scopes};
 use crate::tenant::List;
 use crate::verbs::org::Org;
 
@@ -25,7 +25,7 @@ use crate::verbs::org::Org;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DefinitionFilter {
-    scope: Option<ScopeKind>,
+    scopes: Option<Scopes>,
     format: Option<String>,
     name: Option<Regex>,
     names: Option<Vec<String>>,
@@ -38,10 +38,10 @@ impl DefinitionFilter {
         Self::default()
     }
 
-    /// Only definitions that allow a value at this scope.
+    /// Only definitions that allow a value at this scope; of several, at each of them.
     #[must_use]
     pub fn scope(mut self, scope: ScopeKind) -> Self {
-        self.scope = Some(scope);
+        self.scopes = Some(self.scopes.map_or(Scopes::only(scope), |others| others.and(scope)));
         self
     }
 
@@ -77,7 +77,7 @@ impl DefinitionFilter {
 
     fn takes(&self, stored: &StoredDefinition) -> bool {
         let definition = &stored.definition;
-        self.scope.is_none_or(|scope| definition.scopes.allows(scope))
+        self.scopes.is_none_or(|scopes| scopes.without(definition.scopes).is_none())
             && self.format.as_ref().is_none_or(|format| definition.var_format.name() == format)
             && self.names.as_ref().is_none_or(|names| names.contains(&definition.name))
             && self.name.as_ref().is_none_or(|pattern| pattern.is_match(&definition.name))
