@@ -93,7 +93,9 @@ impl Tenant {
         current: Option<&Versioned>,
     ) -> Result<Vec<Key>, Error> {
         let subject = &Subject::value(scope, &stored.id);
-        let rows = self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows;
+        let range = self.id.history(subject);
+        let page = self.engine.scan(range.clone(), VERSIONS_MAX).await?;
+        let rows = self.rest(&range, page).await?;
         let kept = usize::from(self.versions_kept(&stored.definition));
         let added = usize::from(current.is_some());
         let surplus_count = rows.len().saturating_sub(kept.saturating_sub(added));

@@ -17,7 +17,7 @@ use crate::common::{
     FailingStore, TestClock, account, exposed, id, is_verified, org_of, plant, rows, run, text, unlock,
     vault, workflow,
 };
-use crate::rig::{Hooked, Point};
+use crate::rig::{Hooked, Paged, Point};
 
 #[test]
 fn versions_come_newest_first_with_who_wrote_them_and_when() {
@@ -658,6 +658,25 @@ fn a_value_is_set_also_where_the_version_that_is_too_many_is_too_old() {
         clock.set(65_000);
         org.set_value("V", Scope::Org, "later").await?;
         assert_eq!(history(&org, "V", &Scope::Org).await?.len(), 8, "it, and those of the last minute");
+        Ok(())
+    });
+}
+
+#[test]
+fn versions_beyond_a_page_that_are_too_old_go_with_the_next_write_too() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let paged = Paged::of(Arc::clone(&store), 2);
+        let org = org_of(&vault(paged, keeping().clock(clock.clone())).await?);
+        org.define(text("V").history_age_secs(60)).await?;
+        for at in 0..6 {
+            clock.set(at * 1_000);
+            org.set_value("V", Scope::Org, at.to_string()).await?;
+        }
+        assert_eq!(past_rows(&store).await?.len(), 5);
+        clock.set(90_000);
+        org.set_value("V", Scope::Org, "later").await?;
+        assert_eq!(past_rows(&store).await?.len(), 1, "the one that it replaced");
         Ok(())
     });
 }
