@@ -108,22 +108,24 @@ impl Org {
         if definition_changed {
             ranges.push(tenant.id.history(&Subject::Definition(stored.id)));
         }
-        let scans: Vec<Scan> = ranges.into_iter().map(|range| Scan::new(range, VERSIONS_MAX)).collect();
-        let mut pages = if scans.is_empty() { Vec::new() } else { tenant.engine.read(scans).await? };
-        let definition_past = if definition_changed { pages.pop() } else { None };
-        let mut pages = pages.into_iter();
+        let scans: Vec<Scan> = ranges.iter().map(|range| Scan::new(range.clone(), VERSIONS_MAX)).collect();
+        let pages = if scans.is_empty() { Vec::new() } else { tenant.engine.read(scans).await? };
+        let mut histories = Vec::with_capacity(pages.len());
+        for (range, page) in ranges.iter().zip(pages) {
+            histories.push(tenant.rest(range, page).await?);
+        }
+        let definition_past = if definition_changed { histories.pop() } else { None };
+        let mut histories = histories.into_iter();
         let mut values = Vec::with_capacity(current.len());
         for (scope, value) in path.scopes().zip(current) {
             values.push(if is_settled(&value) {
                 value
             } else {
-                let rows = pages.next().map(|page| page.rows).unwrap_or_default();
+                let rows = histories.next().unwrap_or_default();
                 past.value(scope, stored, value, &rows).await?
             });
         }
-        let Some(then) =
-            past.definition(stored, &definition_past.map(|page| page.rows).unwrap_or_default())?
-        else {
+        let Some(then) = past.definition(stored, &definition_past.unwrap_or_default())? else {
             return Ok(None);
         };
         Ok(pick(&then, stored, values))

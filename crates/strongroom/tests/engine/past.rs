@@ -11,6 +11,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{TestClock, account, id, org_of, run, text, unlock, vault, workflow};
+use crate::rig::Paged;
 
 #[test]
 fn a_random_history_resolves_at_each_moment_as_it_did_then() {
@@ -231,6 +232,24 @@ fn a_version_that_is_older_than_it_may_be_kept_is_shown_to_nobody_who_pinned_it(
     });
 }
 
+#[test]
+fn a_history_of_many_pages_is_searched_to_its_end() {
+    with_pages(async |org, clock| {
+        org.define(text("V")).await?;
+        for at in 1..8 {
+            clock.set(at * 1_000);
+            org.set_value("V", Scope::Org, at.to_string()).await?;
+            let change = DefinitionChange::new().description(format!("described at {at}"));
+            org.update_definition("V", change).await?;
+        }
+        for at in 1..8 {
+            let seen = org.resolve_at("V", &ScopePath::org(), Timestamp::from_ms(at * 1_000)).await?;
+            assert_eq!(seen.unwrap().value.expose(), at.to_string());
+        }
+        Ok(())
+    });
+}
+
 /// Ids made within a second come in any order, so the lines are sorted.
 fn shown(resolution: &Resolution) -> String {
     let mut lines: Vec<_> = resolution.values.iter().map(line).collect();
@@ -255,5 +274,15 @@ fn with_kept(test: impl AsyncFnOnce(Org, TestClock) -> Result<(), Error>) {
         clock.set(1_000);
         let options = VaultOptions::default().clock(clock.clone()).history_versions(100);
         test(org_of(&vault(MemoryStore::new(), options).await?), clock).await
+    });
+}
+
+/// A store whose pages hold two rows, or 32 keys.
+fn with_pages(test: impl AsyncFnOnce(Org, TestClock) -> Result<(), Error>) {
+    run(async {
+        let clock = TestClock::default();
+        clock.set(1_000);
+        let options = VaultOptions::default().clock(clock.clone()).history_versions(100);
+        test(org_of(&vault(Paged::of(MemoryStore::new(), 2), options).await?), clock).await
     });
 }
