@@ -177,7 +177,8 @@ impl Tenant {
     /// Completes the first pages of `ranges`, which are from one read. `None` if something changed in between.
     ///
     /// Usually nothing is left to read. Otherwise reads the rest page by page, and then the keys and revisions of all
-    /// rows again, in one read. If they match the collected rows, those are a snapshot.
+    /// rows again: in one read, unless these too fill more than a page. If they match the collected rows, those are a
+    /// snapshot.
     async fn complete(&self, ranges: &[KeyRange], first: Vec<Page>) -> Result<Option<Vec<Rows>>, Error> {
         let overflows = first.iter().any(|page| page.more);
         let mut collected = Vec::with_capacity(ranges.len());
@@ -211,11 +212,26 @@ impl Tenant {
         let scans: Vec<Scan> =
             ranges.iter().map(|range| Scan::new(range.clone(), SCAN_ROWS_MAX).keys_only()).collect();
         let pages = self.engine.read(scans).await?;
-        let same = |(page, rows): (&Page, &Rows)| {
-            let here = page.rows.iter().map(|(key, row)| (key, row.revision));
-            !page.more && here.eq(rows.iter().map(|(key, row)| (key, row.revision)))
-        };
-        Ok(pages.len() == collected.len() && pages.iter().zip(collected).all(same))
+        for ((range, rows), mut page) in ranges.iter().zip(collected).zip(pages) {
+            let mut left = rows.as_slice();
+            loop {
+                let Some((known, others)) = left.split_at_checked(page.rows.len()) else { return Ok(false) };
+                let differs = |((key, row), (place, before)): (&(Key, Versioned), &(Key, Versioned))| {
+                    key != place || row.revision != before.revision
+                };
+                if page.rows.iter().zip(known).any(differs) {
+                    return Ok(false);
+                }
+                left = others;
+                let Some((last, _)) = page.rows.last().filter(|_| page.more) else { break };
+                let rest = range.clone().after(last.as_bytes());
+                page = self.engine.read(Scan::new(rest, SCAN_ROWS_MAX).keys_only()).await?;
+            }
+            if !left.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

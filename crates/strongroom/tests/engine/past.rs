@@ -250,6 +250,20 @@ fn a_history_of_many_pages_is_searched_to_its_end() {
     });
 }
 
+#[test]
+fn a_history_whose_keys_fill_pages_too_is_read_while_nothing_changes_it() {
+    with_pages(async |org, clock| {
+        org.define(text("V")).await?;
+        for at in 1..50 {
+            clock.set(at * 1_000);
+            org.set_value("V", Scope::Org, at.to_string()).await?;
+        }
+        let seen = org.resolve_all_at(&ScopePath::org(), Timestamp::from_ms(1_000)).await?;
+        assert_eq!(shown(&seen), "V=1 at org\n");
+        Ok(())
+    });
+}
+
 /// Ids made within a second come in any order, so the lines are sorted.
 fn shown(resolution: &Resolution) -> String {
     let mut lines: Vec<_> = resolution.values.iter().map(line).collect();
