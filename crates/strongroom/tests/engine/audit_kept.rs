@@ -507,6 +507,26 @@ fn events_that_were_dropped_since_a_digest_are_missing_unless_whoever_checks_say
 }
 
 #[test]
+fn an_event_of_the_very_moment_before_which_events_were_dropped_may_not_be_missing() {
+    let kept = Kept::new();
+    kept.set_at(&kept.other_engine(), 5 * HOUR);
+    let digest = block_on(kept.org.export_audit(&mut Vec::new())).unwrap();
+    let nothing_left = |ms| digest.check_after_drop(&b""[..], Timestamp::from_ms(ms));
+    assert!(matches!(nothing_left(5 * HOUR), Err(Error::Damaged { .. })));
+    assert_eq!(nothing_left(5 * HOUR + 1).unwrap().covered, []);
+}
+
+#[test]
+fn an_export_whose_lines_end_with_crlf_is_the_same_export() {
+    let kept = Kept::new();
+    kept.set_at(&kept.org, 1_000);
+    let mut export = Vec::new();
+    let digest = block_on(kept.org.export_audit(&mut export)).unwrap();
+    let carried = String::from_utf8(export).unwrap().replace('\n', "\r\n");
+    assert_eq!(digest.check(carried.as_bytes()).unwrap().covered, kept.events());
+}
+
+#[test]
 fn an_export_of_a_damaged_audit_has_all_that_can_be_read_and_says_what_it_lacks() {
     let kept = Kept::new();
     let other = kept.other_engine();

@@ -120,6 +120,18 @@ fn a_delete_answers_whether_there_was_one() {
 }
 
 #[test]
+fn a_delete_of_a_credential_that_is_absent_takes_no_record_along() {
+    with_org(async |org| {
+        let account = org.create_account(id("a")).with_default_app().await?;
+        let notes = org.records(id("notes"));
+        let noted = WriteOptions::default().with_record(notes.write(id("k"), "x"));
+        assert!(!account.app(IntegrationId::default_app()).delete_with("none", noted).await?);
+        assert!(notes.get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_write_that_expects_another_state_changes_nothing() {
     with_account(async |account| {
         let app = account.app(IntegrationId::default_app());

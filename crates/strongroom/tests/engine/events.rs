@@ -331,6 +331,21 @@ fn a_filter_narrows_by_time_kind_and_account() {
 }
 
 #[test]
+fn a_filter_by_kind_and_account_takes_an_event_in_which_one_change_is_both() {
+    let store = load(&audited());
+    let org = org(&open(Arc::clone(&store)));
+    // One event: a value of the account, and a record of nobody.
+    let noted = org.records("notes".parse().unwrap()).write("k".parse().unwrap(), "x");
+    let options = WriteOptions::default().with_record(noted);
+    block_on(org.set_value_with("V", of_account("a"), "1", options)).unwrap();
+    let count =
+        |filter: AuditFilter| block_on(org.audit(&filter, PageRequest::default())).unwrap().items.len();
+    let of_account = |kind| AuditFilter::all().kind(kind).linked_account(account("a"));
+    assert_eq!(count(AuditFilter::all().kind(EventKind::RecordPut)), 1);
+    assert_eq!((count(of_account(EventKind::ValueSet)), count(of_account(EventKind::RecordPut))), (1, 0));
+}
+
+#[test]
 fn a_clock_that_was_set_back_leaves_a_chain_in_its_order() {
     let store = load(&audited());
     let clock = TestClock::default();

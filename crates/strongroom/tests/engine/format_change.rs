@@ -77,6 +77,23 @@ fn a_change_that_a_value_does_not_match_is_refused() {
 }
 
 #[test]
+fn a_value_that_does_not_match_is_found_behind_any_number_that_do() {
+    block_on(async {
+        let org = org_with(&[]).await?;
+        for n in 0..150 {
+            org.set_value("PORT", workflow(&format!("w{n:03}")), "80").await?;
+        }
+        org.set_value("PORT", workflow("z"), "http").await?;
+        let refused = org.change_format("PORT", &to_integer(), OnMismatch::Refuse).await.unwrap_err();
+        let last = workflow("z");
+        assert!(matches!(&refused, Error::ValueMismatch { scope, .. } if *scope == last), "{refused:?}");
+        assert_eq!(org.definition("PORT").await?.unwrap().definition.var_format, VarFormat::String);
+        Ok::<(), Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn new_values_must_match_and_old_ones_are_marked_until_they_are_set_again() {
     block_on(async {
         let org = org_with(&[(Scope::Org, "http"), (workflow("w"), "443")]).await?;

@@ -200,6 +200,31 @@ fn schemes_narrow_a_url_and_nothing_else() {
 }
 
 #[test]
+fn a_url_may_have_any_of_16_schemes() {
+    let names = |count: usize| (0..count).map(|number| format!("s{number}"));
+    let most = VarFormat::UrlWithScheme(UrlSchemes::new(names(16)).unwrap());
+    assert_eq!(accepted(&most, &["s0://h", "s15://h", "s16://h"]), ["s0://h", "s15://h"]);
+    assert!(UrlSchemes::new(names(17)).is_err());
+}
+
+#[test]
+fn a_line_that_begins_a_pem_block_has_at_most_254_bytes() {
+    let block = |label: &str| format!("-----BEGIN {label}-----\nZm8=\n-----END {label}-----\n");
+    let longest = "A".repeat(254 - "-----BEGIN -----".len());
+    assert!(VarFormat::Pem.validate(&block(&longest)).is_ok());
+    assert!(VarFormat::Pem.validate(&block(&format!("{longest}A"))).is_err());
+}
+
+#[test]
+fn an_email_address_has_at_most_254_bytes() {
+    let (local, label) = ("a".repeat(64), "b".repeat(63));
+    let longest = format!("{local}@{label}.{label}.{}", "c".repeat(61));
+    assert_eq!(longest.len(), 254);
+    assert!(VarFormat::Email.validate(&longest).is_ok());
+    assert!(VarFormat::Email.validate(&format!("{longest}c")).is_err());
+}
+
+#[test]
 fn names_are_case_sensitive_and_come_back() {
     for format in all() {
         let simple = format.name().parse::<VarFormat>();

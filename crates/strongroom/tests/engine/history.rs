@@ -224,6 +224,20 @@ fn a_plain_delete_purges_a_history_that_was_kept() {
 }
 
 #[test]
+fn a_delete_that_purges_a_history_alone_takes_no_record_along() {
+    with_kept(async |org| {
+        org.define(text("V")).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        org.delete_value_with("V", Scope::Org, WriteOptions::default().keep_history()).await?;
+        let notes = org.records(id("notes"));
+        let noted = WriteOptions::default().with_record(notes.write(id("k"), "x"));
+        assert!(org.delete_value_with("V", Scope::Org, noted).await?.is_none());
+        assert!(notes.get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_former_version_in_the_place_of_another_row_is_refused() {
     with_rows(async |store, vault, org| {
         org.define(text("V")).await?;

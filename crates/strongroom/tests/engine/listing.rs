@@ -41,6 +41,22 @@ fn orgs_and_environments_are_listed_a_page_at_a_time_whatever_they_hold() {
     });
 }
 
+#[test]
+fn a_page_of_no_items_is_a_page_of_one() {
+    run(async {
+        let vault = vault(MemoryStore::new(), VaultOptions::default()).await?;
+        let ids: Vec<OrgId> = (1..3_u8).map(|n| [n; 12].into()).collect();
+        for org in &ids {
+            vault.org(*org, Environment::test()).define(text("A")).await?;
+        }
+        let first = vault.orgs(PageRequest::first(0)).await?;
+        assert_eq!(first.items, ids[..1]);
+        let last = vault.orgs(PageRequest::first(0).after(first.next.unwrap())).await?;
+        assert_eq!((last.items, last.next), (ids[1..].to_vec(), None));
+        Ok(())
+    });
+}
+
 fn places(vault: &Vault, limit: usize) -> Vec<(OrgId, Environment)> {
     let (mut all, mut page) = (Vec::new(), PageRequest::first(limit));
     loop {

@@ -184,6 +184,15 @@ fn a_record_joins_the_put_and_the_delete_of_another_record() {
 }
 
 #[test]
+fn a_delete_of_a_record_that_is_absent_takes_no_other_along() {
+    with_org(async |org| {
+        assert!(!sessions(&org).delete_with(&id("none"), taking(&org, "k")).await?);
+        assert!(sessions(&org).get(&id("k")).await?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_record_does_not_take_itself_along() {
     with_org(async |org| {
         let put = sessions(&org).put_with(&id("k"), "1", taking(&org, "k")).await;

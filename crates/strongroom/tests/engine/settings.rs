@@ -78,6 +78,16 @@ fn settings_go_where_the_vault_goes() {
 }
 
 #[test]
+fn settings_that_are_already_as_they_should_be_are_not_written_again() {
+    let store = load(&furnished());
+    let vault = open(Arc::clone(&store));
+    keep_generations(&vault);
+    let before = rows(&store);
+    keep_generations(&vault);
+    assert!(rows(&store) == before);
+}
+
+#[test]
 fn two_who_change_settings_at_once_lose_no_change() {
     let store = load(&furnished());
     let hooked = Hooked::new(Arc::clone(&store)).shared();
