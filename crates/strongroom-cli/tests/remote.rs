@@ -118,6 +118,23 @@ fn an_account_and_its_credentials_are_kept() {
 }
 
 #[test]
+fn what_a_run_sees_comes_from_a_server_however_long_it_is() {
+    let served = Shell::with_vault();
+    // In JSON, each of these characters takes six bytes: together almost 11 MB.
+    let values: serde_json::Map<String, Value> =
+        (0..30).map(|n| (format!("V{n:02}"), json!("\u{1}".repeat(60_000)))).collect();
+    served.write("long.json", serde_json::to_vec(&values).unwrap());
+    served.ok(&["import", "long.json", "--in-parts"]);
+    let server = Server::start(&served, &[]);
+    let made = served.json(&["api-key", "create", "remote", "--right", "reveal"]);
+    let shell = Shell::new()
+        .variable("STRONGROOM_URL", server.text("url"))
+        .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+    let export = ["export", "--for", "json", "--reveal"];
+    assert!(shell.ok(&export) == served.ok(&export));
+}
+
+#[test]
 fn a_server_that_never_answers_is_waited_for_as_long_as_wait_says() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -5,7 +5,7 @@ mod refusal;
 #[cfg(feature = "tls")]
 pub(crate) mod trust;
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread;
@@ -411,13 +411,22 @@ fn join(base: &str, path: &[&str]) -> String {
 
 fn parse<T: DeserializeOwned>(response: Result<Response<Body>, Error>) -> Result<T, Failure> {
     let mut response = response.map_err(|error| unreachable(&error))?;
-    let body = response.body_mut().read_to_vec().map(Zeroizing::new);
+    let body = read(response.body_mut());
     if !response.status().is_success() {
         // Its status says enough if the body did not come.
         return Err(Refusal::of(&response, &body.unwrap_or_default()));
     }
     let body = body.map_err(|error| cut_off(&error))?;
     serde_json::from_slice(&body).map_err(|_| Refusal::of(&response, &[]))
+}
+
+/// The body of a response, which may hold values in the clear: with enough room the buffer never moves and leaves no
+/// copy behind.
+fn read(body: &mut Body) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let length = body.content_length().unwrap_or_default().min(ANSWER_BYTES_MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
+    body.with_config().limit(ANSWER_BYTES_MAX).reader().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn unreachable(error: &Error) -> Failure {
@@ -473,6 +482,8 @@ fn is_this_machine(base: &str) -> bool {
 /// The characters escaped in a segment. The dot is escaped because `.` and `..` are valid credential keys.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 const KEY_HEADER: &str = "x-api-key";
+/// What a run sees comes in one response: as much as a server lets wait for its readers unless told otherwise.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// Between two reads of a task's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// The most that the contract allows.
