@@ -135,6 +135,14 @@ fn what_a_run_sees_comes_from_a_server_however_long_it_is() {
 }
 
 #[test]
+fn who_calls_a_server_needs_no_home_directory() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    // What is not absolute is no home.
+    let ran = shell.command(&["list"]).env("HOME", "nowhere").output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
 fn a_server_that_never_answers_is_waited_for_as_long_as_wait_says() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

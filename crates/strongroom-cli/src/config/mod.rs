@@ -121,9 +121,15 @@ impl Config {
             }),
             _ => None,
         };
+        let store = match (merged.store.as_deref(), &server) {
+            (Some(spec), _) => spec.parse()?,
+            (None, None) => default_store()?,
+            // It is not opened, and whoever only calls a server needs no home directory.
+            (None, Some(_)) => Spec::at(PathBuf::new()),
+        };
         Ok(Self {
             server,
-            store: merged.store.as_deref().map_or_else(default_store, str::parse)?,
+            store,
             key,
             org: merged.org.map_or_else(|| DEFAULT_ORG.parse().map_err(as_usage), Ok)?,
             named_org: None,
