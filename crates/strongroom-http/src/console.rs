@@ -69,11 +69,11 @@ async fn log_in(State(service): State<Service>, parts: Parts) -> Result<impl Int
         return Err(Failure::lacks(Right::Read.as_str()));
     }
     let logins = logins(&service)?;
-    let token = logins.begin(admitted, service.now())?;
-    // The session that the browser had is no longer needed.
+    // The session that the browser had is no longer needed. First, so that no other one of the key makes room.
     if let Some(former) = self::token(&parts) {
         logins.end(former);
     }
+    let token = logins.begin(admitted, service.now())?;
     let name = if is_over_tls(&parts) { HOST_COOKIE } else { COOKIE };
     let cookie = set_cookie(name, &token, AGE_MS_MAX / 1_000);
     let mut cookie = HeaderValue::try_from(cookie).map_err(|_| Failure::internal())?;

@@ -183,6 +183,24 @@ async fn a_key_has_at_most_16_sessions_and_the_one_unused_longest_goes_first() {
 }
 
 #[tokio::test]
+async fn a_browser_that_logs_in_again_takes_the_place_of_its_own_session() {
+    let fixture = fixture().await;
+    let key = key(&fixture, [Right::Read]).await;
+    let mut cookies = Vec::new();
+    for _ in 0..16 {
+        fixture.clock.forward(1);
+        cookies.push(cookie(&log_in(&fixture, &key).await));
+    }
+    let former = cookies.pop().unwrap();
+    let again = from_page(&fixture, "POST", SESSION).header("cookie", &former);
+    cookies.push(cookie(&again.header("x-api-key", key.key.expose()).send().await));
+    assert_eq!(status_with(&fixture, &former).await, 401);
+    for text in &cookies {
+        assert_eq!(status_with(&fixture, text).await, 200);
+    }
+}
+
+#[tokio::test]
 async fn an_org_has_at_most_64_sessions_and_the_one_unused_longest_goes_first() {
     let fixture = fixture().await;
     let mut cookies = Vec::new();
