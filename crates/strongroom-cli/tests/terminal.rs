@@ -404,6 +404,7 @@ fn no_command_lets_a_text_of_a_tenant_control_the_terminal() {
         format!("shred account '{id}' </dev/null"),
         format!("define '{name}' --format string"),
         format!("define '{hostile}' --format string"),
+        "define E --change --format string --dry-run".into(),
         "import bad.env".into(),
         "import bad.json --format json".into(),
         format!("import '{hostile}'"),

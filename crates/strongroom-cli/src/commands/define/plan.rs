@@ -7,7 +7,7 @@ use strongroom_http::control;
 use super::format::described;
 use super::{Define, scopes_of};
 use crate::failure::{Failure, word};
-use crate::output::{self, Output, counted};
+use crate::output::{self, Output, counted, printable};
 use crate::pages;
 
 /// A change before it is made.
@@ -123,7 +123,7 @@ impl Plan {
 
     fn show(&self, output: &Output) -> Result<(), Failure> {
         if !output.is_json() {
-            output.text(&format!("{}: {}\n", self.name, self.changes.join("; ")))?;
+            output.text(&format!("{}: {}\n", printable(&self.name), printable(&self.changes.join("; "))))?;
         }
         if self.refused.is_empty() && !output.is_json() {
             return output.text("every value is allowed; nothing was written\n");
