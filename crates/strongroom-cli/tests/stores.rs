@@ -151,3 +151,24 @@ fn commands_that_only_read_share_the_file_and_leave_it_as_it_is() {
     assert!(std::fs::read(shell.store()).unwrap() == before);
     shell.ok_with("b", &["set", "A"]);
 }
+
+#[test]
+fn a_dry_run_shares_the_file_and_leaves_it_as_it_is() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("a", &["set", "A"]);
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.write("a.env", "A=b\nB=c\n");
+    let before = std::fs::read(shell.store()).unwrap();
+    let reader = RedbReader::open(shell.store()).unwrap();
+    for command in [
+        &["import", "a.env", "--dry-run"][..],
+        &["copy", "test", "@account:user_1", "--dry-run"],
+        &["define", "A", "--change", "--required", "--dry-run"],
+        &["account", "remove-app", "user_1", "--dry-run"],
+    ] {
+        shell.ok(&[&["--wait", "0"], command].concat());
+    }
+    drop(reader);
+    assert!(std::fs::read(shell.store()).unwrap() == before);
+}

@@ -191,7 +191,8 @@ impl Args {
         let config = Config::load(&self.globals)?;
         let work = work.in_project(&config.project);
         let expects_org = work.only_reads() && !work.is_of_vault();
-        let config = Config { writes: !work.only_reads(), expects_org, ..config };
+        let writes = !work.only_reads() && !work.is_dry_run();
+        let config = Config { writes, expects_org, ..config };
         let work = match work {
             // They ask no questions, and keep the configuration while they run.
             Work::Serve(serve) if config.server.is_none() => {

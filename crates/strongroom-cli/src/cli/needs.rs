@@ -144,6 +144,17 @@ impl Work {
             || matches!(self, Self::Verify(verify) if verify.only_reads())
     }
 
+    /// Whether it only says what it would do, which leaves the store unchanged too.
+    pub(super) fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Import(import) => import.dry_run,
+            Self::Copy(copy) => copy.dry_run,
+            Self::Define(define) => define.is_dry_run(),
+            Self::Account(AccountCommand::RemoveApp(remove)) => remove.dry_run,
+            _ => false,
+        }
+    }
+
     /// Whether it shows something of the whole vault that belongs to no org.
     pub(super) fn is_of_vault(&self) -> bool {
         matches!(self, Self::Orgs(_) | Self::Slot(_) | Self::Job(_))

@@ -40,7 +40,7 @@ pub(crate) struct RemoveApp {
     purge: bool,
     /// Say what would be removed, what is left of connections that are gone included, and remove nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     consent: Consent,
 }

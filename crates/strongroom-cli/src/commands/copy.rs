@@ -30,7 +30,7 @@ pub(crate) struct Copy {
     only: Vec<DefinitionName>,
     /// Show what would be done, and write nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]

@@ -113,6 +113,11 @@ impl Define {
         defined(&definition.name, client.either(by_control, by_document)?, output)
     }
 
+    /// Whether it only says what it would change.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.change.dry_run
+    }
+
     fn into_definition(self) -> Result<VariableDefinition, Failure> {
         let mut definition = VariableDefinition::new(self.name.as_str(), self.format.var_format()?);
         definition.length = self.format.length(None)?;

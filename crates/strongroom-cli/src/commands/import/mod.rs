@@ -37,7 +37,7 @@ pub(crate) struct Import {
     empty: bool,
     /// Show what would be done, and write nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Set it in several batches if everything is too large for one
     #[arg(long)]
     in_parts: bool,
