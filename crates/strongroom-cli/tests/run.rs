@@ -219,6 +219,20 @@ mod watched {
     }
 
     #[test]
+    fn a_watch_accepts_an_older_store_only_when_it_begins() {
+        let shell = Shell::with_vault();
+        shell.define("A", "string");
+        shell.ok_with("one", &["set", "A"]);
+        let (child, seen) = (start(&shell, &["--accept-rollback"]), shell.path("seen"));
+        until(&seen, "one\n");
+        shell.ok_with("two", &["set", "A"]);
+        until(&seen, "one\ntwo\n");
+        assert_eq!(stop(child), Some(7));
+        let mark = fs::read_to_string(shell.key().with_extension("mark")).unwrap();
+        assert_eq!(mark.matches(" accepted ").count(), 1, "{mark}");
+    }
+
+    #[test]
     fn a_watch_that_is_told_to_end_while_its_command_ends_starts_it_no_more() {
         let shell = Shell::with_vault();
         shell.define("A", "string");
