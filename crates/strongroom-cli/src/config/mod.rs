@@ -122,7 +122,7 @@ impl Config {
             _ => None,
         };
         let store = match (merged.store.as_deref(), &server) {
-            (Some(spec), _) => spec.parse()?,
+            (Some(spec), _) => spec.parse::<Spec>()?,
             (None, None) => default_store()?,
             // It is not opened, and whoever only calls a server needs no home directory.
             (None, Some(_)) => Spec::at(PathBuf::new()),
