@@ -168,6 +168,21 @@ fn a_secret_has_the_bytes_of_a_variable_whose_prefix_is_removed() {
     assert!(exported.contains("\"KEYTAB\": \"BQIA/w==\""), "{exported}");
 }
 
+#[test]
+fn a_secret_has_only_a_name_that_kubernetes_accepts() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    shell.ok_with("x", &["set", "A"]);
+    let export =
+        |name: &str| shell.run(&["export", "--for", "k8s", "--reveal", &format!("--secret-name={name}")]);
+    for bad in ["", "Up", "a_b", "-a", "a-", "a..b", "a\"b", "a\nb", &"a".repeat(254)] {
+        let refused = export(bad);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{bad}");
+    }
+    let named = export("a.b-1");
+    assert!(named.code == 0 && named.stdout.contains("a.b-1"), "{}", named.stderr);
+}
+
 /// A vault with these values, named by their place.
 fn vault(values: &[String]) -> (Shell, Pairs) {
     let shell = Shell::with_vault();

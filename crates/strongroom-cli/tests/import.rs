@@ -11,6 +11,13 @@ fn actions(plan: &Value) -> Vec<(&str, &str)> {
     rows.map(|row| (row["name"].as_str().unwrap(), row["action"].as_str().unwrap())).collect()
 }
 
+/// Which of the names a plan would define as encrypted.
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn encrypted(plan: &Value) -> Vec<(&str, bool)> {
+    let rows = plan["variables"].as_array().unwrap().iter();
+    rows.map(|row| (row["name"].as_str().unwrap(), row["encrypted"].as_bool().unwrap())).collect()
+}
+
 #[test]
 fn a_dry_run_shows_what_would_be_done_and_writes_nothing() {
     let shell = Shell::with_vault();
@@ -90,6 +97,30 @@ fn a_name_is_plain_only_if_it_is_named_or_inferred() {
     let listed = shell.json(&["list"]);
     let plain: Vec<_> = listed.as_array().unwrap().iter().filter(|one| one["encrypted"] == false).collect();
     assert_eq!(plain.iter().map(|one| &one["name"]).collect::<Vec<_>>(), ["GREETING"]);
+}
+
+#[test]
+fn a_url_with_a_query_is_encrypted_even_if_its_format_is_inferred() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "API=https://api.example?token=hunter2\nSITE=https://api.example\n");
+    let plan = shell.json(&["import", "a.env", "--infer", "--dry-run"]);
+    assert_eq!(encrypted(&plan), [("API", true), ("SITE", false)]);
+}
+
+#[test]
+fn a_number_that_may_be_a_code_is_encrypted_even_if_its_format_is_inferred() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "MEMBER=1234567\nPAGES=123456\n");
+    let plan = shell.json(&["import", "a.env", "--infer", "--dry-run"]);
+    assert_eq!(encrypted(&plan), [("MEMBER", true), ("PAGES", false)]);
+}
+
+#[test]
+fn everything_is_encrypted_if_asked_for_whatever_is_inferred() {
+    let shell = Shell::with_vault();
+    shell.write("a.env", "PORT=8080\nDEBUG=true\n");
+    let plan = shell.json(&["import", "a.env", "--infer", "--encrypted", "--dry-run"]);
+    assert_eq!(encrypted(&plan), [("PORT", true), ("DEBUG", true)]);
 }
 
 #[test]

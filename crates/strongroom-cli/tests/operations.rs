@@ -5,6 +5,8 @@
 mod shell;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -123,6 +125,26 @@ fn a_server_is_asked_whether_it_is_well() {
     shell.ok(&["health", "--ready", &url]);
     assert_eq!(server.stop(), 0);
     assert_eq!(shell.run(&["health", &url]).code, 6);
+}
+
+#[test]
+fn a_server_that_is_well_but_not_ready_is_6_if_it_is_asked_whether_it_is_ready() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        ["200 OK", "503 Service Unavailable"].map(|status| {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let lines = stream.by_ref().lines().map(Result::unwrap);
+            let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.into_inner().write_all(answer.as_bytes()).unwrap();
+            head.into_iter().next().unwrap()
+        })
+    });
+    let shell = Shell::new();
+    assert_eq!(shell.run(&["health", &url]).code, 0);
+    assert_eq!(shell.run(&["health", "--ready", &url]).code, 6);
+    assert_eq!(server.join().unwrap(), ["GET /healthz HTTP/1.1", "GET /readyz HTTP/1.1"]);
 }
 
 #[test]

@@ -1018,3 +1018,26 @@ fn the_api_key_of_an_option_comes_before_the_environment_and_that_before_the_fil
     shell.ok(&["--config", "c.toml", "list"]);
     assert_ne!(shell.run(&["--api-key-file", "bad.key", "list"]).code, 0);
 }
+
+#[test]
+fn a_file_without_one_api_key_is_refused_before_anything_is_sent() {
+    let shell = Shell::new().variable("STRONGROOM_URL", "http://127.0.0.1:1");
+    let shell = shell.variable("STRONGROOM_API_KEY_FILE", "api.key");
+    for text in ["", "\n", "tk_a\ntk_b\n", "tk_a # of the bank\n"] {
+        shell.write("api.key", text);
+        let ran = shell.run(&["list"]);
+        assert!(ran.code == 5 && ran.stderr.contains("api.key holds no API key"), "{text:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn nothing_runs_without_what_a_server_says_is_required() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+    let ran = shell.run(&["run", "--", "touch", "ran"]);
+    assert!(ran.code == 3 && ran.stderr.contains("without a value: TOKEN"), "{}", ran.stderr);
+    assert!(!shell.path("ran").exists());
+    shell.ok_with("x", &["set", "TOKEN"]);
+    shell.ok(&["run", "--", "touch", "ran"]);
+    assert!(shell.path("ran").exists());
+}

@@ -301,3 +301,16 @@ fn a_server_without_a_certificate_goes_on_after_a_hangup_and_says_so() {
     assert_eq!(server.send("GET", "/healthz", &[], "").0, 200);
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn a_session_token_is_valid_for_as_long_as_the_server_was_told() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &["--session-lifetime", "1h"]);
+    let body = format!(r#"{{"linked_account_id":"{}"}}"#, server.text("linked_account_id"));
+    let key = ("x-api-key", server.api_key());
+    let (status, token) = server.send("POST", "/api/v2/public/session-token", &[key], &body);
+    assert_eq!(status, 200);
+    // The second may have ended meanwhile.
+    assert!((3_500..=3_600).contains(&token["expires_in"].as_u64().unwrap()), "{}", token["expires_in"]);
+    assert_eq!(server.stop(), 0);
+}

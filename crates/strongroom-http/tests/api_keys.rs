@@ -3,7 +3,7 @@
 mod support;
 
 use strongroom::{DataKeys, Environment, Error, Invalid, PageRequest, Timestamp};
-use strongroom_http::{ApiKeys, NewApiKey};
+use strongroom_http::{ApiKeys, Grant, NewApiKey, Right};
 use support::damage::{damage, holds};
 use support::{Fixture, NOW_MS, api_key};
 
@@ -87,6 +87,21 @@ async fn a_key_is_refused_once_it_expires() {
     assert_eq!(try_key(&fixture, created.key.expose()).await.status, 404);
     fixture.clock.forward(1);
     assert_eq!(try_key(&fixture, created.key.expose()).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_that_replaces_a_narrowed_one_is_narrowed_as_well() {
+    let fixture = Fixture::new().await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let grant = Grant::of([Right::Read]).only_names(["SMTP_*"]).unwrap();
+    let grant = grant.only_accounts(["a".parse().unwrap()]).unwrap();
+    let old = keys.create(NewApiKey::named("ci").with(grant.clone())).await.unwrap();
+    let until = Timestamp::from_ms(NOW_MS + 60_000);
+    let new = keys.rotate(&old.info.id, until, None).await.unwrap().unwrap();
+    assert_eq!(new.info.grant, grant);
+    for id in [old.info.id, new.info.id] {
+        assert_eq!(keys.info(&id).await.unwrap().unwrap().grant, grant);
+    }
 }
 
 #[tokio::test]

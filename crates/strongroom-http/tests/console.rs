@@ -4,7 +4,9 @@
 
 mod support;
 
-use strongroom_http::{ApiKeys, CreatedApiKey, Grant, NewApiKey, Right};
+use std::num::NonZeroU32;
+
+use strongroom_http::{ApiKeys, CreatedApiKey, Grant, Limits, NewApiKey, Rate, Right};
 
 use support::{Answer, Call, Fixture};
 
@@ -81,6 +83,34 @@ async fn a_request_that_another_page_could_make_is_refused() {
     // The cookie of another server of the same host beside it.
     let two = format!("strongroom_console=00; {text}");
     assert_eq!(status_with(&fixture, &two).await, 401);
+}
+
+#[tokio::test]
+async fn no_other_page_logs_a_user_out() {
+    let fixture = fixture().await;
+    let text = cookie(&log_in(&fixture, &key(&fixture, [Right::Read]).await).await);
+    let refusal = "a session of the console needs the header x-strongroom-console, of its own page";
+    let plain = fixture.call_at_root("DELETE", SESSION);
+    let cross_site = from_page(&fixture, "DELETE", SESSION).header("sec-fetch-site", "cross-site");
+    for call in [plain, cross_site] {
+        call.header("cookie", &text).send().await.is_bad_request(refusal);
+        assert_eq!(status_with(&fixture, &text).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn requests_of_a_session_count_for_the_rate_of_its_key() {
+    let rate = Rate { per_sec: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+    let fixture = Fixture::with(|options| options.with_console().limits(Limits::default().rate(rate))).await;
+    let text = cookie(&log_in(&fixture, &key(&fixture, [Right::Read]).await).await);
+    let mut last = 200;
+    for _ in 0..100 {
+        if last != 200 {
+            break;
+        }
+        last = status_with(&fixture, &text).await;
+    }
+    assert_eq!(last, 429);
 }
 
 #[tokio::test]

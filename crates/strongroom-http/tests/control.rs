@@ -349,6 +349,30 @@ async fn a_narrowed_key_sees_and_changes_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_key_for_one_account_uses_no_credential_of_another() {
+    let fixture = fixture().await;
+    for account in ["a", "b"] {
+        fixture.register(account).await;
+        fixture.org.account(account.parse().unwrap()).upsert_credential("k", "v").await.unwrap();
+    }
+    let grant = Grant::of([Right::Read, Right::Write, Right::Reveal]);
+    let desk = Desk::granted(&fixture, grant.only_accounts(["a".parse().unwrap()]).unwrap()).await;
+    for (method, path, body) in [
+        ("GET", "", Value::Null),
+        ("GET", "/k", Value::Null),
+        ("GET", "/k/history", Value::Null),
+        ("PUT", "/k", json!({"value": "w"})),
+        ("DELETE", "/k", Value::Null),
+        ("POST", "/k/undo", json!({})),
+    ] {
+        let credentials = |account| format!("/accounts/{account}/credentials/default-app{path}");
+        let refused = desk.send(method, &credentials("b"), &body).await;
+        assert_eq!(refused.status, 403, "{method} {path}: {}", refused.body);
+        desk.ok(method, &credentials("a"), body).await;
+    }
+}
+
+#[tokio::test]
 async fn a_key_narrowed_to_names_gives_no_variable_another_name() {
     let fixture = fixture().await;
     fixture.define_string("SMTP_HOST").await;
@@ -2309,6 +2333,20 @@ async fn the_audit_is_narrowed_to_what_was_between_two_times() {
     let changes = noted["items"].as_array().unwrap().iter().flat_map(|event| event["changes"].as_array());
     let names: Vec<_> = changes.flatten().map(|change| &change["name"]).collect();
     assert_eq!(names, ["B"]);
+}
+
+#[tokio::test]
+async fn the_audit_is_narrowed_to_one_linked_account() {
+    let fixture = Fixture::new().await;
+    fixture.vault.change_settings(|settings| settings.audit = true).await.unwrap();
+    fixture.register("a").await;
+    fixture.register("b").await;
+    let desk = Desk::with(&fixture, [Right::Admin]).await;
+    let noted = desk.get("/audit?linked_account_id=a").await;
+    let changes = noted["items"].as_array().unwrap().iter().flat_map(|event| event["changes"].as_array());
+    let accounts: HashSet<_> =
+        changes.flatten().filter_map(|change| change["linked_account_id"].as_str()).collect();
+    assert_eq!(accounts, HashSet::from(["a"]));
 }
 
 #[tokio::test]

@@ -163,6 +163,20 @@ async fn an_org_that_reads_without_end_leaves_the_others_room_for_their_notes() 
 }
 
 #[tokio::test]
+async fn a_read_is_noted_in_the_environment_of_its_key() {
+    let fixture = fixture(WhenFull::Refuse, 100).await;
+    let production = fixture.vault.org(*fixture.org.id(), Environment::production());
+    let id = production.define(VariableDefinition::new("OPEN", VarFormat::String)).await.unwrap();
+    production.set_value("OPEN", Scope::Org, "z").await.unwrap();
+    let key = ApiKeys::of(&production).unwrap().create(NewApiKey::named("n")).await.unwrap().key;
+    let call = fixture.call_anonymously("GET", &format!("/env/value/{id}"));
+    assert_eq!(call.header("x-api-key", key.expose()).send().await.status, 200);
+    assert_eq!(noted_of(&fixture, "").await, 0);
+    let reads = AuditFilter::all().kind(EventKind::ValueRead);
+    assert_eq!(production.audit(&reads, PageRequest::first(100)).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
 async fn notes_that_cannot_be_written_for_an_hour_are_counted_as_lost_and_leave_their_room() {
     let fixture = fixture(WhenFull::Refuse, 2).await;
     let open = path(&fixture, "OPEN").await;
