@@ -177,8 +177,8 @@ impl Tenant {
     /// Completes the first pages of `ranges`, which are from one read. `None` if something changed in between.
     ///
     /// Usually nothing is left to read. Otherwise reads the rest page by page, and then the keys and revisions of all
-    /// rows again: in one read, unless these too fill more than a page. If they match the collected rows, those are a
-    /// snapshot.
+    /// rows again. If they match the collected rows, those are a snapshot. Where even the keys fill more than a page,
+    /// which takes thousands of rows that wait to be swept, a row that came and went between two pages is not noticed.
     async fn complete(&self, ranges: &[KeyRange], first: Vec<Page>) -> Result<Option<Vec<Rows>>, Error> {
         let overflows = first.iter().any(|page| page.more);
         let mut collected = Vec::with_capacity(ranges.len());
