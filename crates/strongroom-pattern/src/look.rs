@@ -42,16 +42,24 @@ pub(crate) struct Alternative {
 
 /// Finds out which of the look-arounds in `hir` ask for one character.
 pub(crate) fn measure(hir: &Hir, looks: &mut Looks) {
+    let asks_further = matches!(hir.kind(), HirKind::Capture(capture) if holds_look(&capture.sub, looks));
     if let HirKind::Capture(capture) = hir.kind()
         && let Some(look) = looks.get_mut(&capture.index)
     {
         let (mut ranges, mut edge) = (Vec::new(), false);
-        let near = look.collect(&capture.sub, &mut ranges, &mut edge);
+        // One inside may look the other way or be negated, so what it asks for is not what this one asks for.
+        let near = !asks_further && look.collect(&capture.sub, &mut ranges, &mut edge);
         let set = ClassUnicode::new(ranges);
         let set = set.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect();
         look.neighbour = near.then_some(Neighbour { set, edge });
     }
     parts_of(hir).for_each(|part| measure(part, looks));
+}
+
+/// Whether a look-around is somewhere in `hir`.
+fn holds_look(hir: &Hir, looks: &Looks) -> bool {
+    matches!(hir.kind(), HirKind::Capture(capture) if looks.contains_key(&capture.index))
+        || parts_of(hir).any(|part| holds_look(part, looks))
 }
 
 impl Look {

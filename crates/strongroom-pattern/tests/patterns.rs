@@ -199,6 +199,20 @@ const LOOK_AROUNDS: &[Row] = &[
     (r"^(?=[a-z]+\d)\w+$", &["ab1", "a1_"], &["1a", "abc", "_1"]),
 ];
 
+/// One look-around inside of another, each with its own side and sign.
+#[rustfmt::skip]
+const NESTED: &[Row] = &[
+    (r"^(?=(?!a))\w+$", &["b", "ba"], &["a", "ab"]),
+    (r"^(?!(?!a))\w+$", &["a", "ab"], &["b", "ba"]),
+    (r"^\w(?=(?<=a)|b)\w*$", &["a", "ac", "cb"], &["c", "ca"]),
+    (r"^\w+(?<=(?<!a))$", &["b", "ab"], &["a", "ba"]),
+];
+
+#[test]
+fn a_look_around_inside_of_another_keeps_its_side_and_its_sign() {
+    hold(NESTED);
+}
+
 #[test]
 fn look_around_asks_for_one_character_anywhere_or_for_more_in_a_known_place() {
     hold(LOOK_AROUNDS);
