@@ -61,6 +61,10 @@ impl BitParallel {
         budget: &mut Budget,
     ) -> Result<Self, PatternError> {
         let places = Places::of(nfa);
+        // A place, the one after it and the end of a count must each have a number.
+        if places.takes.len() > PLACES_MAX {
+            return Err(PatternError::TOO_COMPLEX);
+        }
         let words = places.takes.len() / 64 + 1;
         // Before they are filled, which takes a search for each of these bits and is not counted in steps.
         if words * classes.len() * size_of::<u64>() > BYTES_MAX {
@@ -296,6 +300,7 @@ fn bits(places: &[u16]) -> Bits {
 
 // No place leads back to the one before the first character, so its number is free to mean the end.
 const END: u16 = 0;
+const PLACES_MAX: usize = u16::MAX as usize - 2;
 // To sort a lead and to compare it.
 const STEPS_OF_A_LEAD: usize = 8;
 // To find its class, and to turn the loop.
