@@ -36,13 +36,16 @@ impl<V> Readers<V> {
         }
     }
 
-    /// Waits until nobody reads, keeps readers out and gives the view to `work`.
+    /// Waits until nobody reads, keeps readers out and gives the view to `work`. If that fails, nobody reads what it
+    /// left behind, such as half of a batch: the store is poisoned before readers are let in again.
     ///
     /// # Errors
-    /// That of `work`; `Poisoned` and `Closed` when there is nothing to read any more.
+    /// `Poisoned` with the cause when `work` or something before it failed, `Closed` when there is nothing to read any
+    /// more.
     pub fn exclude<T>(&self, work: impl FnOnce(&mut V) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match &mut *self.state_to_change() {
-            State::Open(view) => work(view),
+        let mut state = self.state_to_change();
+        match &mut *state {
+            State::Open(view) => guarded(|| work(view)).map_err(|cause| poisoned(&state.poison(cause))),
             State::Poisoned(cause) => Err(poisoned(cause)),
             State::Closed => Err(closed()),
         }
@@ -70,11 +73,9 @@ impl<V> Readers<V> {
         *self.state_to_change() = State::Closed;
     }
 
-    /// The same, for a reason that every later call reports.
+    /// The same, for a reason that every later call reports: the first there was.
     pub(crate) fn poison(&self, cause: StoreError) -> Arc<StoreError> {
-        let cause = Arc::new(cause);
-        *self.state_to_change() = State::Poisoned(Arc::clone(&cause));
-        cause
+        self.state_to_change().poison(cause)
     }
 
     // A panic under the lock was made an error, and that poisons the store: the lock's own mark says nothing more.
@@ -84,6 +85,17 @@ impl<V> Readers<V> {
 
     fn state_to_change(&self) -> ShardedLockWriteGuard<'_, State<V>> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V> State<V> {
+    fn poison(&mut self, cause: StoreError) -> Arc<StoreError> {
+        if let Self::Poisoned(first) = self {
+            return Arc::clone(first);
+        }
+        let cause = Arc::new(cause);
+        *self = Self::Poisoned(Arc::clone(&cause));
+        cause
     }
 }
 

@@ -223,6 +223,33 @@ fn other_work_is_done_between_groups_and_poisons_when_it_fails() {
 }
 
 #[test]
+fn nobody_reads_what_failed_while_readers_were_kept_out() {
+    for panics in [false, true] {
+        let rig = Rig::new();
+        let left = rig.committer.work(move |_, readers| {
+            let failed: Result<(), _> = readers.exclude(|_| {
+                assert!(!panics, "secret-key");
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is full"))
+            });
+            // Before the thread hears of it.
+            let read = readers.read(|_| Ok(())).map_err(|error| error.kind());
+            Ok((failed.map_err(|error| error.kind()), read))
+        });
+        let poisoned = Err(StoreErrorKind::Poisoned);
+        assert_eq!(block_on(left).unwrap(), (poisoned, poisoned));
+    }
+}
+
+#[test]
+fn a_group_that_failed_while_readers_were_kept_out_tells_its_cause() {
+    let rig = Rig::new();
+    let fail = |_: &mut Rows| Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is full"));
+    let failed = block_on(rig.committer.work(move |_, readers| readers.exclude::<()>(fail))).unwrap_err();
+    assert_eq!(failed.kind(), StoreErrorKind::Poisoned);
+    assert_eq!(std::error::Error::source(&failed).unwrap().to_string(), "the disk is full");
+}
+
+#[test]
 fn a_group_ends_with_the_batch_that_brings_it_to_4_mib() {
     let rig = Rig::new();
     let mut first = Box::pin(rig.committer.commit(put(b"first")));
