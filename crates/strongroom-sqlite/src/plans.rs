@@ -34,6 +34,8 @@ impl Plans {
     /// see it after its commit. After an error nothing of the plan is written, and the transaction is still usable
     /// unless the error says otherwise.
     ///
+    /// The tables must be in the main file of the connection: SQLite commits to that and to an attached one separately.
+    ///
     /// It takes the write lock of the file, so call it late. A transaction that began by reading an older state than
     /// the newest cannot write at all (`Contention`): begin it as `IMMEDIATE`, or begin again.
     ///
@@ -48,7 +50,8 @@ impl Plans {
         }
         self.refuse_weaker(transaction)?;
         let (key, header) = plan.vault();
-        if self.value(transaction, key.as_bytes())?.as_deref() != Some(header) {
+        if !self.is_there(transaction)? || self.value(transaction, key.as_bytes())?.as_deref() != Some(header)
+        {
             return Err(PlanError::AnotherVault);
         }
         // A plan whose writes fail halfway leaves nothing behind, even if the host commits.
@@ -67,7 +70,7 @@ impl Plans {
 
     fn apply_all(&self, transaction: &Connection, plan: &Plan) -> Result<(), PlanError> {
         let batch: &WriteBatch = plan.batch();
-        let answers = writer::apply(transaction, &self.prefix, &[batch]).map_err(of_sqlite)?;
+        let answers = writer::apply(transaction, &self.tables(), &[batch]).map_err(of_sqlite)?;
         let Some(Err(refused)) = answers.into_iter().next() else { return Ok(()) };
         let StoreErrorKind::Conflict { index } = refused.kind() else { return Err(refused.into()) };
         let found = batch.ops.iter().map(|op| self.value(transaction, op.key().as_bytes()));
@@ -75,8 +78,21 @@ impl Plans {
         Err(plan.refusal(index, found.iter().map(Option::as_deref)))
     }
 
+    /// What the names of the tables begin with. Without the schema those of an attached file would be found too, whose
+    /// `synchronous` is another, and temporary ones.
+    fn tables(&self) -> String {
+        format!("main.{}", self.prefix)
+    }
+
+    fn is_there(&self, connection: &Connection) -> Result<bool, PlanError> {
+        let found = connection
+            .prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE name = ?1")
+            .and_then(|mut tables| tables.exists([format!("{}_rows", self.prefix)]));
+        Ok(found.map_err(of_sqlite)?)
+    }
+
     fn value(&self, connection: &Connection, key: &[u8]) -> Result<Option<Vec<u8>>, PlanError> {
-        let text = format!("SELECT v FROM {}_rows WHERE k = ?1", self.prefix);
+        let text = format!("SELECT v FROM {}_rows WHERE k = ?1", self.tables());
         let value = connection
             .prepare_cached(&text)
             .and_then(|mut get| get.query_row([key], |row| row.get(0)).optional());

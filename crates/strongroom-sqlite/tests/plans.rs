@@ -248,6 +248,24 @@ fn a_store_that_waits_for_no_sync_takes_no_connection_that_leaves_syncs_out() {
 }
 
 #[test]
+fn a_plan_is_for_the_main_file_of_a_connection_and_for_no_attached_or_other_one() {
+    let (directory, host) = Host::new();
+    let plan = host.plan_to_set(1, "t");
+    let mut beside = Connection::open(directory.path().join("users.db")).unwrap();
+    beside.pragma_update(None, "synchronous", "FULL").unwrap();
+    for attach in [None, Some("ATTACH ?1 AS vault")] {
+        if let Some(attach) = attach {
+            beside.execute(attach, [host.path.to_str()]).unwrap();
+        }
+        let transaction = beside.transaction().unwrap();
+        let refused = host.plans.apply(&transaction, &plan);
+        assert!(matches!(refused, Err(PlanError::AnotherVault)), "{refused:?}");
+        transaction.commit().unwrap();
+    }
+    assert_eq!(host.token(1), None);
+}
+
+#[test]
 fn a_plan_that_fails_in_the_middle_leaves_a_transaction_that_may_go_on() {
     let (_directory, mut host) = Host::new();
     let plan = host.plan_to_set(1, "t");
