@@ -3,7 +3,7 @@
 //! A field is one variable:
 //!
 //! - its name is the field's in capitals, `PORT` for `port` and `TYPE` for `r#type`, unless
-//!   `#[variable(name = "...")]` says another;
+//!   `#[variable(name = "...")]` says another; no two fields have one name;
 //! - its format is that of the type (`integer` for `u16`, `string` for `String` and `Secret`, `bytes` for
 //!   `SecretBytes`), unless `#[variable(format = VarFormat::Url)]` says another, with any expression in which `?` takes
 //!   errors of the engine;
@@ -18,6 +18,7 @@
 //! format. A value that does not fit the type is an error of `read()`, so before a service works with any of them: the
 //! format of a `u16` is `integer`, which takes 70000.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heck::ToShoutySnakeCase as _;
@@ -44,6 +45,7 @@ fn implementation(input: &DeriveInput) -> Result<TokenStream, Error> {
         return Err(Error::new_spanned(&input.ident, "variables are fields with names"));
     };
     let variables: Vec<Variable<'_>> = fields.named.iter().map(Variable::of).collect::<Result<_, _>>()?;
+    refuse_twins(&variables)?;
     let definitions = variables.iter().map(Variable::definition);
     let reads = variables.iter().map(Variable::read);
     let (name, (impl_generics, type_generics, bounds)) = (&input.ident, input.generics.split_for_impl());
@@ -66,6 +68,17 @@ fn implementation(input: &DeriveInput) -> Result<TokenStream, Error> {
             }
         }
     })
+}
+
+/// Two fields of one name would read one value, and the engine refuses two definitions of it.
+fn refuse_twins(variables: &[Variable<'_>]) -> Result<(), Error> {
+    let mut names = HashSet::new();
+    match variables.iter().find(|variable| !names.insert(variable.name.as_str())) {
+        Some(Variable { field, name, .. }) => {
+            Err(Error::new_spanned(&field.ident, format!("another field is the variable `{name}` too")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A field, and what its attributes say.
@@ -168,20 +181,42 @@ fn check_default(default: &LitStr, kind: &Type) -> Result<(), Error> {
 
 /// The doc comment on one line.
 fn description(attributes: &[Attribute]) -> Option<String> {
-    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+    let comments = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
             _ => None,
         },
         _ => None,
     });
-    let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    (!text.is_empty()).then_some(text)
+    let lines: Vec<String> = comments.flat_map(|comment| lines(&comment)).collect();
+    (!lines.is_empty()).then(|| lines.join(" "))
+}
+
+/// The lines of a comment that say something, without the star in front of the later ones of a block comment.
+fn lines(comment: &str) -> Vec<String> {
+    let lines = comment.lines().map(str::trim).enumerate().map(|(at, line)| match line.strip_prefix('*') {
+        Some(rest) if at > 0 && (rest.is_empty() || rest.starts_with(' ')) => rest.trim_start(),
+        _ => line,
+    });
+    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_fields_of_one_name_do_not_compile() {
+        let refusal = |fields: &str| {
+            let fields = format!("struct Env {{ {fields} }}");
+            implementation(&syn::parse_str(&fields).unwrap()).err().map(|error| error.to_string())
+        };
+        for twins in ["a_b: u8, _a_b: u8", "a: u8, #[variable(name = \"A\")] b: u8", "r#type: u8, type_: u8"]
+        {
+            assert!(refusal(twins).unwrap().contains("another field is the variable"), "{twins}");
+        }
+        assert_eq!(refusal("a: u8, #[variable(name = \"a\")] b: u8"), None);
+    }
 
     #[test]
     fn a_default_that_does_not_parse_as_its_type_does_not_compile() {

@@ -80,6 +80,23 @@ fn the_name_of_a_raw_field_is_that_without_its_prefix() {
 }
 
 #[test]
+fn a_description_is_one_line_whatever_comment_it_comes_from() {
+    #[derive(Variables)]
+    struct Described {
+        /** Where to listen.
+         *
+         * A port, **not** an address.
+         */
+        _port: u16,
+        #[doc = "The *hosts*,\n\n* in order"]
+        _hosts: String,
+    }
+    let definitions = Described::definitions().unwrap();
+    let descriptions: Vec<_> = definitions.iter().map(|one| one.description.as_deref().unwrap()).collect();
+    assert_eq!(descriptions, ["Where to listen. A port, **not** an address.", "The *hosts*, in order"]);
+}
+
+#[test]
 fn a_default_that_does_not_match_its_format_is_refused_by_name_before_anything_is_defined() {
     #[derive(Variables)]
     struct Wrong {
