@@ -278,14 +278,16 @@ fn is_runners_own(name: &str) -> bool {
 const FORM_BYTES: usize = 64;
 const DOCKER_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a shell sets itself, so that a file cannot: read-only in bash or zsh, computed whenever it is read, or a number
-/// or a list in zsh, which takes what is assigned to it as an expression and may run it, or stops reading the file.
+/// What a shell sets itself, so that a file cannot: read-only in bash or zsh, computed whenever it is read, a map, or a
+/// number or a list in zsh, which takes what is assigned to it as an expression and may run it, cuts it, or stops
+/// reading the file.
 #[rustfmt::skip]
 const SHELL_OWN: &[&str] = &[
     // bash
-    "_", "BASHOPTS", "BASHPID", "BASH_ARGC", "BASH_ARGV", "BASH_ARGV0", "BASH_COMMAND", "BASH_LINENO", "BASH_SOURCE",
-    "BASH_SUBSHELL", "BASH_VERSINFO", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS",
-    "HISTCMD", "LINENO", "OPTIND", "PIPESTATUS", "PPID", "RANDOM", "SECONDS", "SHELLOPTS", "SRANDOM", "UID",
+    "_", "BASHOPTS", "BASHPID", "BASH_ALIASES", "BASH_ARGC", "BASH_ARGV", "BASH_ARGV0", "BASH_CMDS", "BASH_COMMAND",
+    "BASH_LINENO", "BASH_SOURCE", "BASH_SUBSHELL", "BASH_VERSINFO", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID",
+    "FUNCNAME", "GROUPS", "HISTCMD", "LINENO", "OPTIND", "PIPESTATUS", "PPID", "RANDOM", "SECONDS", "SHELLOPTS",
+    "SRANDOM", "UID",
     // zsh, from its module zsh/parameter
     "ARGC", "COLUMNS", "EGID", "FUNCNEST", "GID", "HISTSIZE", "KEYTIMEOUT", "LINES", "LISTMAX", "MAILCHECK",
     "SAVEHIST", "SHLVL", "TRY_BLOCK_ERROR", "TRY_BLOCK_INTERRUPT", "TTYIDLE", "ZSH_EVAL_CONTEXT", "ZSH_SUBSHELL",
@@ -295,7 +297,8 @@ const SHELL_OWN: &[&str] = &[
     "history", "historywords", "jobdirs", "jobstates", "jobtexts", "keymaps", "mailpath", "manpath", "module_path",
     "modules", "nameddirs", "options", "parameters", "patchars", "path", "pipestatus", "psvar", "reswords",
     "saliases", "signals", "status", "termcap", "terminfo", "userdirs", "usergroups", "watch", "widgets",
-    "zsh_eval_context", "zsh_scheduled_events", "ERRNO", "USERNAME",
+    "zsh_eval_context", "zsh_scheduled_events", "ERRNO", "USERNAME", "HISTCHARS", "KEYBOARD_HACK", "WATCH",
+    "ZLE_RPROMPT_INDENT", "histchars",
 ];
 
 #[cfg(test)]
@@ -330,6 +333,14 @@ mod tests {
     fn a_name_that_an_object_of_javascript_loses_is_refused() {
         let holds = |reader: Reader| reader.holds("__proto__", "x");
         assert!(!holds(Reader::DotenvNode) && !holds(Reader::Every) && holds(Reader::Docker));
+    }
+
+    #[test]
+    fn a_name_whose_value_a_shell_cuts_or_keeps_from_the_environment_is_refused() {
+        let names = "BASH_ALIASES BASH_CMDS HISTCHARS KEYBOARD_HACK WATCH ZLE_RPROMPT_INDENT histchars";
+        for name in names.split(' ') {
+            assert!(!Reader::Shell.holds(name, "plain") && !Reader::Every.holds(name, "plain"), "{name}");
+        }
     }
 
     #[test]
