@@ -110,11 +110,16 @@ fn connect(options: &TokenOptions) -> Result<Open, ProviderError> {
 }
 
 fn find_token(library: &Pkcs11, label: &str) -> Result<(Slot, String), ProviderError> {
-    let mut found = Vec::new();
-    for slot in library.get_slots_with_initialized_token().map_err(failure)? {
-        let info = library.get_token_info(slot).map_err(failure)?;
-        if info.label().trim_end() == label {
-            found.push((slot, format!("token {label}, serial number {}", info.serial_number().trim_end())));
+    let (mut found, mut unread) = (Vec::new(), None);
+    for slot in library.get_slots_with_token().map_err(failure)? {
+        match library.get_token_info(slot) {
+            Ok(info) if info.token_initialized() && info.label().trim_end() == label => {
+                let token = format!("token {label}, serial number {}", info.serial_number().trim_end());
+                found.push((slot, token));
+            }
+            Ok(_) => {}
+            // A card in another reader may be of a kind that the library does not know.
+            Err(error) => unread = Some(failure(error)),
         }
     }
     match (found.pop(), found.is_empty()) {
@@ -122,9 +127,9 @@ fn find_token(library: &Pkcs11, label: &str) -> Result<(Slot, String), ProviderE
         (Some(_), false) => {
             Err(ProviderError::new(ProviderErrorKind::Unsupported, "several tokens have this label"))
         }
-        (None, _) => {
-            Err(ProviderError::new(ProviderErrorKind::Unavailable, "no token with this label is present"))
-        }
+        (None, _) => Err(unread.unwrap_or_else(|| {
+            ProviderError::new(ProviderErrorKind::Unavailable, "no token with this label is present")
+        })),
     }
 }
 
