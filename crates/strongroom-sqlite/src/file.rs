@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,13 +81,21 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _alone = CREATION.lock().unwrap_or_else(PoisonError::into_inner);
     match options.write(true).create_new(true).open(path) {
         // An existing file must not be opened here: closing it would release the locks of this process.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(unusable(error)),
-        Ok(_) => sync_entries(parent(path)).map_err(unusable),
+        Ok(file) => {
+            drop(file);
+            sync_entries(parent(path)).map_err(unusable)
+        }
     }
 }
+
+/// Nobody in this process opens a file before the one who made it has closed it again, since that would release the
+/// locks that the others have taken.
+static CREATION: Mutex<()> = Mutex::new(());
 
 /// Lets readers and a writer work side by side. SQLite does not wait by itself if another connection asks for the same.
 fn use_wal(connection: &Connection) -> Result<(), StoreError> {
