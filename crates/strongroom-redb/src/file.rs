@@ -21,17 +21,24 @@ use crate::writer::RedbWriter;
 /// Opens the store at `path`, or creates it if nothing is there.
 pub(crate) fn open_or_create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
     match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => guarded(|| create(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match guarded(|| create(path))? {
+            Some(created) => Ok(created),
+            // Another was faster.
+            None => open_existing(path, File::open(path).map_err(unreadable)?),
+        },
         Err(error) => Err(unreadable(error)),
-        Ok(mut file) => {
-            refuse_foreign(&mut file)?;
-            guarded(|| {
-                refuse_foreign_tables(path)?;
-                let file = OpenOptions::new().read(true).write(true).open(path).map_err(unreadable)?;
-                open(FileBackend::new(file).map_err(of_redb)?)
-            })
-        }
+        Ok(file) => open_existing(path, file),
     }
+}
+
+/// The store at `path`, where there is `file`.
+fn open_existing(path: &Path, mut file: File) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+    refuse_foreign(&mut file)?;
+    guarded(|| {
+        refuse_foreign_tables(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(unreadable)?;
+        open(FileBackend::new(file).map_err(of_redb)?)
+    })
 }
 
 /// The store at `path`, without writing to it.
@@ -69,8 +76,9 @@ pub(crate) fn initialise(
     Ok((RedbWriter::new(db, gauge.clone(), revisions), gauge))
 }
 
-/// Creates a store that appears at `path` only when it is complete: a crash leaves it, or nothing.
-fn create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
+/// Creates a store that appears at `path` only when it is complete: a crash leaves it, or nothing. `None` if something
+/// is there by then.
+fn create(path: &Path) -> Result<Option<(RedbWriter, crate::disk::Gauge)>, StoreError> {
     let directory = parent(path);
     create_directory(directory).map_err(|e| of_io(e, "the directory of the store could not be created"))?;
     let passing = tempfile::Builder::new()
@@ -80,9 +88,12 @@ fn create(path: &Path) -> Result<(RedbWriter, crate::disk::Gauge), StoreError> {
         .map_err(unreadable)?;
     let (file, passing) = passing.into_parts();
     let created = initialise(FileBackend::new(file).map_err(of_redb)?)?;
-    passing.persist_noclobber(path).map_err(|failure| unreadable(failure.error))?;
+    match passing.persist_noclobber(path) {
+        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        persisted => persisted.map_err(|failure| unreadable(failure.error))?,
+    }
     sync_entries(directory).map_err(unreadable)?;
-    Ok(created)
+    Ok(Some(created))
 }
 
 /// Only reads, so that a file that is not a store stays as it is.

@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use futures_executor::block_on;
 use redb::{Database, TableDefinition};
@@ -52,6 +53,24 @@ fn a_new_store_is_one_file() {
     let names: Vec<_> =
         directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["store.redb"]);
+}
+
+#[test]
+fn of_those_who_make_a_store_at_once_one_gets_it_and_the_others_are_told_that_it_is_in_use() {
+    let (directory, path) = place();
+    let start = Barrier::new(8);
+    let open = || {
+        start.wait();
+        RedbStore::open(&path)
+    };
+    let opened: Vec<_> = thread::scope(|threads| {
+        let opening: Vec<_> = (0..8).map(|_| threads.spawn(open)).collect();
+        opening.into_iter().map(|opened| opened.join().unwrap()).collect()
+    });
+    let (got, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+    assert_eq!(got.len(), 1);
+    assert!(refused.into_iter().all(|refused| refused.unwrap_err().kind() == StoreErrorKind::InUse));
+    assert_eq!(directory.path().read_dir().unwrap().count(), 1, "something was left behind");
 }
 
 #[cfg(unix)]
