@@ -83,6 +83,7 @@ macro_rules! __every_case {
                 pages_joined_are_the_whole_range
                 each_scan_of_a_read_has_a_page_of_its_own
                 a_page_ends_with_the_row_that_reaches_its_size
+                a_reverse_page_ends_with_the_row_that_reaches_its_size
                 a_page_of_keys_counts_no_values
                 a_page_holds_a_row_where_there_is_one
             }

@@ -69,6 +69,18 @@ fn assert_page_and_rest(store: &Opened, page_rows_len: usize, rest_len: usize) {
     assert_eq!(store.walk(&scan_all()).len(), page_rows_len + rest_len);
 }
 
+pub(super) fn a_reverse_page_ends_with_the_row_that_reaches_its_size(subject: &Subject) {
+    let store = subject.fresh();
+    let page_bytes_max = store.store().capabilities().page_bytes_max;
+    let rows_len = page_bytes_max.div_ceil(VALUE_BYTES_MAX);
+    fill(&store, rows_len, page_bytes_max);
+    assert!(!store.page(scan_all().reverse()).more, "a page that is just full, and no row before it");
+    store.put("j", "before");
+    let page = store.page(scan_all().reverse());
+    assert_eq!((page.rows.len(), page.more), (rows_len, true));
+    assert_eq!(store.walk(&scan_all().reverse()).len(), rows_len + 1);
+}
+
 pub(super) fn a_page_of_keys_counts_no_values(subject: &Subject) {
     let store = subject.fresh();
     let page_bytes_max = store.store().capabilities().page_bytes_max;

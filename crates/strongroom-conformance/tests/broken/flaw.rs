@@ -48,6 +48,7 @@ flaws! {
     ]
     LimitIsOfTheRead => [each_scan_of_a_read_has_a_page_of_its_own]
     PageSizeIgnored => [a_page_ends_with_the_row_that_reaches_its_size]
+    ReversePagesHaveNoSize => [a_reverse_page_ends_with_the_row_that_reaches_its_size]
     PageEndsBeforeItsSize => [a_page_ends_with_the_row_that_reaches_its_size]
     PageCountsHiddenValues => [a_page_of_keys_counts_no_values]
     PageCanBeEmpty => [a_page_holds_a_row_where_there_is_one]

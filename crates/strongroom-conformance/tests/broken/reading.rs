@@ -90,10 +90,11 @@ impl Sketch {
 
     fn fill(&self, state: &State, scan: &Scan, walk: Vec<(&Key, &Versioned)>) -> Page {
         let limit = if self.flaw == Flaw::LimitOffByOne { scan.limit.saturating_add(1) } else { scan.limit };
+        let has_size = !scan.reverse || self.flaw != Flaw::ReversePagesHaveNoSize;
         let mut page = Page::default();
         let mut bytes_len = 0;
         for (key, row) in walk {
-            if page.rows.len() >= limit || self.is_full(bytes_len, key, row) {
+            if page.rows.len() >= limit || has_size && self.is_full(bytes_len, key, row) {
                 page.more = true;
                 break;
             }
