@@ -22,6 +22,11 @@ fn a_killed_writer_of_large_batches_keeps_every_acknowledged_batch_whole() {
 }
 
 #[test]
+fn a_killed_writer_gives_no_revision_twice() {
+    RIG.check_revisions(Outage::Kill, 8, 50);
+}
+
+#[test]
 fn a_vault_whose_process_is_killed_is_whole() {
     RIG.check_vault(Outage::Kill, 10, 20);
 }

@@ -30,8 +30,10 @@ mod batches;
 mod disk;
 mod process;
 mod processes;
+mod revisions;
 mod vault;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -119,6 +121,18 @@ impl<S: Store> Rig<S> {
         });
     }
 
+    /// Ends a process that puts and deletes one row `rounds` times, each after up to `acks_max` acknowledged puts, and
+    /// holds that no two of them share a revision.
+    ///
+    /// # Panics
+    /// Where two do, the store does not claim to survive the outage, or the outage cannot be made here.
+    pub fn check_revisions(&self, outage: Outage, rounds: u64, acks_max: u64) {
+        let mut given = BTreeSet::new();
+        self.end_writers(outage, revisions::NAME, rounds, acks_max, |store, acks| {
+            revisions::check(&store, &mut given, acks);
+        });
+    }
+
     /// Opens the store in other processes while this one has it open. A store that is not shared must refuse them, as
     /// `InUse`, until it is closed; one that is shared must lose no update of three processes at once and give no
     /// revision of a key twice.
@@ -139,6 +153,9 @@ impl<S: Store> Rig<S> {
         let Some((path, job)) = process::job() else { return };
         if job == processes::NAME {
             return processes::serve((self.open)(&path).map(Opened::once).map_err(|error| error.kind()));
+        }
+        if job == revisions::NAME {
+            return revisions::serve(&self.open(&path));
         }
         if job == vault::NAME {
             return vault::serve(|| self.open(&path));

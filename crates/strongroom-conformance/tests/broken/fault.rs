@@ -24,6 +24,7 @@ faults! {
     // Loses all or some of it when it is opened.
     Forgets
     ForgetsTheNewest
+    CountsFromTheRowsLeft
     // Takes its own process for the only one.
     LocksInThisProcess
     CountsByItself

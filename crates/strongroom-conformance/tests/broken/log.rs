@@ -52,6 +52,9 @@ impl Log {
             _ => {}
         }
         contents.catch_up().map_err(unavailable)?;
+        if fault == Fault::CountsFromTheRowsLeft {
+            contents.revision = contents.rows.values().map(|row| row.revision.0).max().unwrap_or(0);
+        }
         // What a batch left behind that never came to its end.
         if !fault.is_shared() {
             if contents.end > LONG {

@@ -22,6 +22,7 @@ pub(crate) fn serve() {
 fn an_append_and_a_sync_pass_every_kill() {
     rig!(None).check(Outage::Kill, Load::MIXED, 4, 100);
     rig!(None).check_vault(Outage::Kill, 4, 20);
+    rig!(None).check_revisions(Outage::Kill, 4, 20);
 }
 
 #[test]
@@ -60,6 +61,11 @@ fn a_log_that_forgets_everything_is_caught_by_kills() {
 fn a_log_that_forgets_the_newest_is_caught_by_kills() {
     assert_caught("acknowledged", || rig!(ForgetsTheNewest).check(Outage::Kill, Load::MIXED, 4, 100));
     assert_caught("acknowledged", || rig!(ForgetsTheNewest).check_vault(Outage::Kill, 4, 20));
+}
+
+#[test]
+fn a_log_that_counts_from_its_rows_is_caught_by_kills() {
+    assert_caught("given twice", || rig!(CountsFromTheRowsLeft).check_revisions(Outage::Kill, 4, 20));
 }
 
 #[test]
