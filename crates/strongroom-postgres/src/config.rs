@@ -8,6 +8,7 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use rustls::RootCertStore;
 use strongroom_store::StoreError;
 use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, SslNegotiation};
 
 use crate::address::{Address, Server, Wanted};
 use crate::choices::{Access, Prepare, RowLocks};
@@ -76,7 +77,13 @@ impl PostgresOptions {
         let address = Address::parse(address)?;
         let servers = address.servers()?;
         let Address { mut common, wanted, ssl_mode, root_certificates, tls_versions, .. } = address;
-        common.ssl_mode(tls::mode(ssl_mode.as_deref(), &servers)?);
+        let ssl_mode = tls::mode(ssl_mode.as_deref(), &servers)?;
+        if common.get_ssl_negotiation() == SslNegotiation::Direct && ssl_mode != SslMode::Require {
+            return Err(unsupported(
+                "sslnegotiation=direct always uses TLS: write sslmode=require beside it",
+            ));
+        }
+        common.ssl_mode(ssl_mode);
         let mut roots = RootCertStore::empty();
         if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
             tls::add_roots(&mut roots, Path::new(&pem))?;
@@ -289,6 +296,18 @@ mod tests {
         assert_eq!(given("host=/run password=own"), "own");
         assert_eq!(given("postgres://u:own@localhost/d"), "own");
         assert_eq!(given("postgres://u@localhost/d"), "given");
+    }
+
+    #[test]
+    fn direct_tls_is_refused_where_the_address_allows_a_connection_without() {
+        let refused = |text: &str| PostgresOptions::parse(text).err().map(|error| error.to_string());
+        for text in ["host=localhost", "host=db.example.com sslmode=prefer", "host=h sslmode=disable"] {
+            let error = refused(&format!("{text} sslnegotiation=direct")).unwrap();
+            assert!(error.contains("sslmode=require"), "{text}: {error}");
+        }
+        for text in ["host=db.example.com", "host=localhost sslmode=require"] {
+            assert_eq!(refused(&format!("{text} sslnegotiation=direct")), None, "{text}");
+        }
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub(crate) fn connector(
     let builder =
         ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions.supported()?);
     let builder = builder.map_err(|error| unsupported("TLS cannot be set up").with_source(error))?;
-    Ok(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    // As libpq does. With `sslnegotiation=direct` a server refuses who does not name it.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(MakeRustlsConnect::new(config))
 }
 
 fn is_on_this_machine(server: &Server) -> bool {

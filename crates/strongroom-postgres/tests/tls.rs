@@ -8,11 +8,13 @@
 mod cluster;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::server::Acceptor;
 use strongroom_postgres::{PostgresOptions, PostgresStore};
 use strongroom_store::{StoreError, StoreErrorKind};
 use tempfile::TempDir;
@@ -163,6 +165,28 @@ fn roots_that_cannot_be_read_are_refused_before_a_connection_is_made() {
         let error = server.connect_by(NAME, "verify-full", &server.file(file)).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{file}");
     }
+}
+
+/// A server since PostgreSQL 17 ends a connection that begins with TLS and does not name the protocol.
+#[test]
+fn a_connection_that_begins_with_tls_names_the_protocol() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let hello = thread::spawn(move || {
+        let (mut client, _) = server.accept().unwrap();
+        let mut acceptor = Acceptor::default();
+        loop {
+            acceptor.read_tls(&mut client).unwrap();
+            if let Some(accepted) = acceptor.accept().map_err(|(error, _)| error).unwrap() {
+                let hello = accepted.client_hello();
+                return hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect::<Vec<_>>());
+            }
+        }
+    });
+    let address =
+        format!("host=localhost hostaddr=127.0.0.1 port={port} sslmode=require sslnegotiation=direct");
+    PostgresStore::open(&PostgresOptions::parse(&address).unwrap()).unwrap_err();
+    assert_eq!(hello.join().unwrap(), Some(vec![b"postgresql".to_vec()]));
 }
 
 const NAME: &str = "db.example";
