@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Pool, PoolError, TimeoutType, Timeouts};
+use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType, Timeouts};
 use strongroom_store::StoreError;
 use tokio_postgres::Client as PgClient;
 
@@ -33,6 +33,15 @@ impl Deref for OneMore {
         match self {
             Self::Free(client) => client,
             Self::Beside(client) => client,
+        }
+    }
+}
+
+impl OneMore {
+    /// Ends the connection: something that was sent on it has no answer yet.
+    pub(crate) fn end(self) {
+        if let Self::Free(client) = self {
+            drop(Object::take(client));
         }
     }
 }

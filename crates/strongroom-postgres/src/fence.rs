@@ -31,7 +31,8 @@ async fn fence_at_times<T>(server: &Server) -> T {
     let mut length = LENGTH_MIN;
     loop {
         // Run it to its end, even after the batch has its answer: a connection is given back with nothing in progress.
-        let asked = fence(server.connections.clone(), Arc::clone(&server.sql), length);
+        let (connections, sql) = (server.connections.clone(), Arc::clone(&server.sql));
+        let asked = fence(connections, sql, length, server.answer_timeout);
         if tokio::spawn(asked).await.is_err() {
             return pending().await;
         }
@@ -43,13 +44,17 @@ async fn fence_at_times<T>(server: &Server) -> T {
 
 /// Asks for the whole table for at most `length`. It does not matter whether the lock is granted, or whether the server
 /// knows such a lock: while it is requested, no new transaction gets a row.
-async fn fence(connections: Connections, sql: Arc<Sql>, length: Duration) {
+async fn fence(connections: Connections, sql: Arc<Sql>, length: Duration, answer_timeout: Duration) {
     let Ok(client) = connections.one_more().await else { return };
     let begin = sql.begin_fence(length);
     // Polled in this order, so they are sent in this order. After a failed statement `COMMIT` is a rollback.
     let sent = [&begin, &sql.fence, sql::COMMIT].map(|statement| client.batch_execute(statement));
     let [begin, lock, end] = sent;
-    let _ = join3(begin, lock, end).await;
+    let limit = length.saturating_add(answer_timeout);
+    // Of a server that fell silent nobody else could use the connection.
+    if tokio::time::timeout(limit, join3(begin, lock, end)).await.is_err() {
+        client.end();
+    }
 }
 
 /// How long a batch waits before it asks for a fence.
@@ -59,3 +64,42 @@ const LENGTH_MIN: Duration = Duration::from_millis(250);
 const LENGTH_MAX: Duration = Duration::from_secs(1);
 /// The pause after a fence, as a multiple of its length.
 const PAUSE_LENGTHS: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::choices::Prepare;
+    use crate::config::PostgresOptions;
+    use crate::layout::Layout;
+
+    #[test]
+    fn a_server_that_falls_silent_keeps_no_connection_of_the_pool() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (mut client, _) = server.accept().unwrap();
+            let mut sent = [0; 1_024];
+            assert!(client.read(&mut sent).unwrap() > 0);
+            // The login succeeded, and the session is ready.
+            client.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").unwrap();
+            while client.read(&mut sent).is_ok_and(|len| len > 0) {}
+        });
+        let address = format!("host=127.0.0.1 port={port} user=u sslmode=disable");
+        let options = PostgresOptions::parse(&address).unwrap().connections_max(1);
+        let connector = options.connector().unwrap();
+        let pool = options.pool(connector.clone()).unwrap();
+        let connections = Connections { pool: pool.clone(), host_patience: None, connector: Some(connector) };
+        let sql = Arc::new(Sql::new(&Layout::default().tables("s"), Prepare::Named, None));
+        let limit = Duration::from_millis(10);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let asked = fence(connections, sql, limit, limit);
+            tokio::time::timeout(Duration::from_secs(60), asked).await.expect("it ends");
+        });
+        assert_eq!(pool.status().size, 0);
+    }
+}
