@@ -123,6 +123,7 @@ impl Line {
 
     /// Sends hints until no sender is left; connects again if the connection is lost.
     async fn run(mut self, mut connection: Connection) {
+        let patience = self.connector.patience();
         loop {
             let (client, ended) = &mut connection;
             match select(pin!(self.told.recv()), ended).await {
@@ -130,8 +131,10 @@ impl Line {
                 Either::Left((Some(hint), _)) => {
                     // Hex, so that nothing of the text is read as SQL.
                     let payload = format!("{}{}", self.marker, hex::encode(&hint));
-                    let sent = client.batch_execute(&format!("NOTIFY {CHANNEL}, '{payload}'")).await;
-                    if sent.is_ok() {
+                    let notify = format!("NOTIFY {CHANNEL}, '{payload}'");
+                    // A server may fall silent, and nothing else would ever say so.
+                    let sent = tokio::time::timeout(patience, client.batch_execute(&notify)).await;
+                    if matches!(sent, Ok(Ok(()))) {
                         continue;
                     }
                 }
@@ -141,6 +144,8 @@ impl Line {
                 return;
             }
             pass(&self.heard, &self.overflowed, Hint::Gap);
+            // It would wait for the answer.
+            connection.1.abort();
             connection = loop {
                 tokio::time::sleep(PAUSE).await;
                 match self.open().await {

@@ -4,6 +4,7 @@
 
 mod cluster;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
@@ -118,6 +119,33 @@ fn a_server_that_accepts_and_says_nothing_is_unavailable_to_who_listens() {
     thread::spawn(move || sender.send(block_on(PostgresHints::connect(&options)).map(drop)));
     let connected = answer.recv_timeout(Duration::from_secs(60)).expect("it does not wait for ever");
     assert_eq!(connected.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+#[test]
+fn a_server_that_falls_silent_leaves_a_gap_that_is_told() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address =
+        format!("host=127.0.0.1 port={} user=u sslmode=disable", silent.local_addr().unwrap().port());
+    let options = PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_secs(2));
+    thread::spawn(move || {
+        for mut client in silent.incoming().map_while(Result::ok) {
+            // It answers the login and the first statement, which is `LISTEN`.
+            for answer in [b"R\0\0\0\x08\0\0\0\0".as_slice(), b"C\0\0\0\x0bLISTEN\0"] {
+                let (mut sent, ready) = ([0; 1_024], b"Z\0\0\0\x05I");
+                if client.read(&mut sent).is_ok_and(|len| len > 0) {
+                    client.write_all(&[answer, ready].concat()).unwrap();
+                }
+            }
+            thread::spawn(move || while client.read(&mut [0; 1_024]).is_ok_and(|len| len > 0) {});
+        }
+    });
+    let (sender, answer) = mpsc::channel();
+    thread::spawn(move || {
+        let mut hints = block_on(PostgresHints::connect(&options)).unwrap();
+        block_on(hints.tell("lost")).unwrap();
+        sender.send(block_on(hints.next()))
+    });
+    assert_eq!(answer.recv_timeout(Duration::from_secs(60)).expect("it is told"), Some(Hint::Gap));
 }
 
 #[test]
