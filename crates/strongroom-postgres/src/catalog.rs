@@ -12,7 +12,7 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use crate::failure::{corrupt, of_setup};
 use crate::layout::Tables;
-use crate::sql::{EQ, SILENCE_MAX};
+use crate::sql::{EQ, LOCK_MAX, SILENCE_MAX};
 
 /// The settings of a session that matter to a store. `None` for a setting that the server does not know.
 pub(crate) struct Session {
@@ -21,22 +21,27 @@ pub(crate) struct Session {
     pub(crate) is_read_only: bool,
     /// Whether the server waits forever for a client that is silent in the middle of a transaction.
     pub(crate) waits_for_ever: bool,
+    /// Whether a statement waits forever for a lock.
+    pub(crate) locks_for_ever: bool,
     pub(crate) process_id: i32,
 }
 
 impl Session {
     pub(crate) async fn look(client: &Client) -> Result<Self, StoreError> {
-        let statement = format!("{SESSION}, pg_catalog.current_setting('{SILENCE_MAX}', true)");
+        let limits =
+            [SILENCE_MAX, LOCK_MAX].map(|name| format!("pg_catalog.current_setting('{name}', true)"));
+        let statement = format!("{SESSION}, {}", limits.join(", "));
         let rows = ask(client, &statement, &[]).await?;
         let row = rows.first().ok_or_else(|| corrupt("the server did not show its settings"))?;
         let read_only: Option<String> = column(row, 2)?;
-        let silence_max: Option<String> = column(row, 4)?;
+        let (silence_max, lock_max): (Option<String>, Option<String>) = (column(row, 4)?, column(row, 5)?);
         Ok(Self {
             fsync: column(row, 0)?,
             synchronous_commit: column(row, 1)?,
             is_read_only: read_only.as_deref() == Some("on"),
             process_id: column(row, 3)?,
             waits_for_ever: silence_max.as_deref() == Some("0"),
+            locks_for_ever: lock_max.as_deref() == Some("0"),
         })
     }
 }

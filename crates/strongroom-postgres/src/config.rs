@@ -203,7 +203,8 @@ impl PostgresOptions {
     }
 
     /// Waits this long for an answer: 30 seconds unless set. Then a read is `Unavailable`, and a commit
-    /// `Indeterminate`. The server aborts a batch whose client is silent for as long.
+    /// `Indeterminate`. The server aborts a batch whose client is silent for as long, and one that waits a second longer
+    /// for a row.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;

@@ -93,7 +93,7 @@ mod tests {
         let connector = options.connector().unwrap();
         let pool = options.pool(connector.clone()).unwrap();
         let connections = Connections { pool: pool.clone(), host_patience: None, connector: Some(connector) };
-        let sql = Arc::new(Sql::new(&Layout::default().tables("s"), Prepare::Named, None));
+        let sql = Arc::new(Sql::new(&Layout::default().tables("s"), Prepare::Named, None, None));
         let limit = Duration::from_millis(10);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

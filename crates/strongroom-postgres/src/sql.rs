@@ -38,6 +38,8 @@ pub(crate) struct Sql {
     pub(crate) scan_back: String,
     /// Batches in one statement: see [`apply`].
     pub(crate) apply: String,
+    /// The same for a batch that is a transaction by itself.
+    pub(crate) apply_alone: String,
     /// `(…, key, value)`: the same for a plan, if the table holds this row.
     pub(crate) apply_plan: String,
 }
@@ -45,18 +47,30 @@ pub(crate) struct Sql {
 impl Sql {
     /// `silence_max` is how long the server waits for a client that disappeared in the middle of a batch, as when a
     /// machine loses its power: until then it holds the batch's locks. It is set in each transaction, since a session
-    /// may be a pooler's or the host's.
-    pub(crate) fn new(tables: &Tables, prepare: Prepare, silence_max: Option<Duration>) -> Self {
-        let limit = silence_max.map(|limit| limit.as_millis().clamp(1, LIMIT_MS_MAX));
-        let limit = limit.map_or(String::new(), |limit| format!("; SET LOCAL {SILENCE_MAX} = {limit}"));
+    /// may be a pooler's or the host's. `lock_max` is how long a batch waits for a row there, likewise: nobody waits
+    /// longer for its answer, but the server would keep its session for as long as somebody holds the row.
+    pub(crate) fn new(
+        tables: &Tables,
+        prepare: Prepare,
+        silence_max: Option<Duration>,
+        lock_max: Option<Duration>,
+    ) -> Self {
+        let ms = |limit: Duration| limit.as_millis().clamp(1, LIMIT_MS_MAX);
+        let set = |name: &str, limit: Option<Duration>| {
+            limit.map_or(String::new(), |limit| format!("; SET LOCAL {name} = {}", ms(limit)))
+        };
+        let limit = set(SILENCE_MAX, silence_max);
+        let lock_limit = lock_max.map_or(String::new(), |limit| {
+            format!("(SELECT pg_catalog.set_config('{LOCK_MAX}', '{}', true)) IS NOT NULL AND ", ms(limit))
+        });
         let rows = tables.qualified(&tables.rows());
         let at_keys = format!("WHERE k {EQ} ANY($1::{BYTEA}[])");
         Self {
             prepare,
-            begin: format!("{BEGIN}{limit}"),
+            begin: format!("{BEGIN}{limit}{}", set(LOCK_MAX, lock_max)),
             begin_read: format!("{BEGIN} READ ONLY{limit}"),
             begin_together: format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 100{limit}"
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL {LOCK_MAX} = 100{limit}"
             ),
             fence: format!("LOCK TABLE {rows} IN EXCLUSIVE MODE"),
             get: format!("SELECT k, v, rev FROM {rows} {at_keys}"),
@@ -74,14 +88,15 @@ impl Sql {
             ),
             scan: scan(&rows, ""),
             scan_back: scan(&rows, "DESC"),
-            apply: apply(&rows, ""),
-            apply_plan: apply(&rows, &not_ours(&rows)),
+            apply: apply(&rows, "", ""),
+            apply_alone: apply(&rows, &lock_limit, ""),
+            apply_plan: apply(&rows, "", &not_ours(&rows)),
         }
     }
 
     /// Begins a transaction that waits this long for a lock.
     pub(crate) fn begin_fence(&self, wait_max: Duration) -> String {
-        format!("{}; SET LOCAL lock_timeout = {}", self.begin, wait_max.as_millis())
+        format!("{}; SET LOCAL {LOCK_MAX} = {}", self.begin, wait_max.as_millis())
     }
 }
 
@@ -97,7 +112,9 @@ impl Sql {
 /// checked on rows that nobody can change any more. A row that another transaction adds meanwhile is in nobody's
 /// snapshot: if there must be none, it is not overwritten, one row too few is put, and a division by zero undoes
 /// everything.
-fn apply(rows: &str, refusals: &str) -> String {
+///
+/// `limit` is evaluated before the first lock is asked for.
+fn apply(rows: &str, limit: &str, refusals: &str) -> String {
     let lock = |is_own: &str, strength: &str| {
         let row = format!("SELECT k, rev FROM {rows} WHERE k {EQ} sought.k AND {is_own} FOR {strength}");
         format!("SELECT k, rev FROM ({row}) AS one")
@@ -115,7 +132,7 @@ fn apply(rows: &str, refusals: &str) -> String {
          failed AS MATERIALIZED (SELECT e.batch, pg_catalog.min(e.place) AS place \
          FROM ROWS FROM ({UNNEST}($3::bigint[]), {UNNEST}($4::{BYTEA}[]), {UNNEST}($5::bigint[])) \
          WITH ORDINALITY AS e(batch, k, mark, place) LEFT JOIN found ON found.k {EQ} e.k \
-         WHERE {fails} GROUP BY e.batch{refusals}), \
+         WHERE {limit}{fails} GROUP BY e.batch{refusals}), \
          puts AS MATERIALIZED (SELECT DISTINCT ON (p.k) p.k, p.v \
          FROM ROWS FROM ({UNNEST}($6::bigint[]), {UNNEST}($7::{BYTEA}[]), {UNNEST}($8::{BYTEA}[])) AS p(batch, k, v) \
          WHERE {puts}), \
@@ -174,6 +191,8 @@ fn scan(rows: &str, direction: &str) -> String {
 
 /// The server's setting for a client that is silent in the middle of a transaction.
 pub(crate) const SILENCE_MAX: &str = "idle_in_transaction_session_timeout";
+/// The server's setting for a wait for a row or a table.
+pub(crate) const LOCK_MAX: &str = "lock_timeout";
 /// A server would refuse a larger number.
 const LIMIT_MS_MAX: u128 = i32::MAX as u128;
 

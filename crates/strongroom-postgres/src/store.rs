@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool};
@@ -230,8 +231,12 @@ impl Opening {
             }
         };
         let tables = schema::prepare(&client, &session, &self.options.layout, self.options.access).await?;
-        let silence_max = session.waits_for_ever.then_some(self.options.answer_timeout);
-        Ok(Sql::new(&tables, prepare, silence_max))
+        let answer_timeout = self.options.answer_timeout;
+        let silence_max = session.waits_for_ever.then_some(answer_timeout);
+        // So much longer that whoever waits for the answer is told that there was none.
+        let lock_max =
+            session.locks_for_ever.then_some(answer_timeout.saturating_add(Duration::from_secs(1)));
+        Ok(Sql::new(&tables, prepare, silence_max, lock_max))
     }
 
     async fn refuse_mixing(&self, client: &Client, session: &Session) -> Result<(), StoreError> {

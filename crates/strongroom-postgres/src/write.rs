@@ -116,7 +116,8 @@ async fn together(
     batches: &[&WriteBatch],
 ) -> Result<Vec<Result<Committed, StoreError>>, Failure> {
     let gathered = Gathered::new(batches)?;
-    let statement = Statement::prepare(client, &sql.apply, sql.prepare).await.map_err(of_read)?;
+    let text = if batches.len() == 1 { &sql.apply_alone } else { &sql.apply };
+    let statement = Statement::prepare(client, text, sql.prepare).await.map_err(of_read)?;
     let parameters = gathered.parameters();
     let rows = match batches.len() {
         // One statement is a transaction by itself.

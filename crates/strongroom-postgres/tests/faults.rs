@@ -240,6 +240,33 @@ fn a_client_that_falls_silent_in_the_middle_of_a_batch_holds_its_locks_for_its_a
 }
 
 #[test]
+fn a_batch_whose_answer_nobody_waits_for_any_more_keeps_no_session() {
+    let cluster = cluster::shared();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for row_locks in [RowLocks::Shared, RowLocks::Exclusive] {
+        let database = cluster.database();
+        let options = cluster.options(&database).row_locks(row_locks);
+        let store = PostgresStore::open(&options.answer_timeout(Duration::from_secs(1))).unwrap();
+        while put(&store, &key("k"), None, b"value").is_err() {}
+        runtime.block_on(async {
+            let address = cluster.address(&database);
+            let (host, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            host.batch_execute("BEGIN; SELECT FROM strongroom.strongroom_rows FOR UPDATE").await.unwrap();
+            let lost = put(&store, &key("k"), None, b"other").unwrap_err();
+            assert_eq!(lost.kind(), StoreErrorKind::Indeterminate, "{row_locks:?}");
+            // The row stays locked.
+            let waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                           AND application_name = 'strongroom' AND wait_event_type = 'Lock'";
+            let wait = "PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot()";
+            let until = format!("DO $$ BEGIN WHILE EXISTS ({waiting}) LOOP {wait}; END LOOP; END $$");
+            host.batch_execute("SET statement_timeout = '60s'").await.unwrap();
+            host.batch_execute(&until).await.unwrap();
+        });
+    }
+}
+
+#[test]
 fn no_server_no_database_and_no_user_are_unavailable_and_the_address_stays_hidden() {
     let cluster = cluster::shared();
     let dir = cluster.socket_dir().display();
