@@ -40,7 +40,10 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         }
         // For the batch that uses up the space, etcd says so after it has applied it.
         _ if says("space exceeded") => indeterminate(NO_SPACE),
-        _ if says("request is too large") => refuse(StoreErrorKind::TooLarge, TOO_LARGE),
+        // The second is gRPC's, for what is half a MiB above the limit.
+        _ if says("request is too large") || says("message larger than max") => {
+            refuse(StoreErrorKind::TooLarge, TOO_LARGE)
+        }
         _ if says("too many operations") => refuse(StoreErrorKind::TooLarge, TOO_MANY),
         _ if says("user name is empty") => refuse(StoreErrorKind::Unavailable, NO_USER),
         _ if says("invalid user ID or password") => refuse(StoreErrorKind::Unavailable, WRONG_PASSWORD),
@@ -116,6 +119,7 @@ mod tests {
     fn each_refusal_has_the_kind_to_act_on() {
         for (code, message, expected) in [
             (3, "etcdserver: request is too large", StoreErrorKind::TooLarge),
+            (8, "grpc: received message larger than max (1000262 vs. 589824)", StoreErrorKind::TooLarge),
             (3, "etcdserver: too many operations in txn request", StoreErrorKind::TooLarge),
             (8, "etcdserver: mvcc: database space exceeded", StoreErrorKind::Indeterminate),
             (8, "etcdserver: too many requests", StoreErrorKind::Contention),
