@@ -45,7 +45,7 @@ impl Client {
             return Err(unsupported("a prefix has 1 to 64 bytes"));
         }
         let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
-        let config = config.timeout_connect(Some(CONNECT_TIMEOUT.min(options.answer_timeout)));
+        let config = config.timeout_connect(Some(connect_timeout(options.answer_timeout)));
         let config = config.timeout_global(Some(options.answer_timeout)).max_idle_connections_per_host(32);
         let config = config.max_idle_connections(128);
         #[cfg(feature = "tls")]
@@ -175,6 +175,11 @@ impl Login {
     }
 }
 
+/// Shorter than the time for the whole call: if that ended first, nobody would know that nothing was sent.
+fn connect_timeout(answer_timeout: Duration) -> Duration {
+    CONNECT_TIMEOUT.min(answer_timeout / 3 * 2)
+}
+
 /// Whether nobody in between can read what is sent there.
 fn is_private(endpoint: &str) -> bool {
     let Some(place) = endpoint.strip_prefix("http://") else { return true };
@@ -198,3 +203,16 @@ const IN_THE_CLEAR: &str =
 const COMMON_NAME: &str = "with user authentication on, the gateway of etcd refuses client certificates with a common \
      name: use one without";
 const LOG_IN: &str = "/v3/auth/authenticate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_cannot_be_reached_is_given_up_before_the_call_is() {
+        for answer_timeout in [10, 200, 2_000, 3_000, 60_000].map(Duration::from_millis) {
+            assert!(connect_timeout(answer_timeout) < answer_timeout, "{answer_timeout:?}");
+        }
+        assert_eq!(connect_timeout(Duration::from_secs(60)), CONNECT_TIMEOUT);
+    }
+}
