@@ -221,8 +221,11 @@ impl PostgresOptions {
         Ok(self)
     }
 
+    /// Whether the address says which server it is, or how a session there begins.
     pub(crate) fn names_a_server(&self) -> bool {
-        !self.servers.is_empty()
+        let Self { common, servers, wanted, .. } = self;
+        let session = [common.get_user(), common.get_dbname(), common.get_options()];
+        !servers.is_empty() || *wanted != Wanted::Any || session.iter().any(Option::is_some)
     }
 
     pub(crate) fn connector(&self) -> Result<Connector, StoreError> {
@@ -308,6 +311,19 @@ mod tests {
         }
         for text in ["host=db.example.com", "host=localhost sslmode=require"] {
             assert_eq!(refused(&format!("{text} sslnegotiation=direct")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_pool_of_the_host_decides_is_told_from_what_the_store_does() {
+        let names = |text: &str| PostgresOptions::parse(text).unwrap().names_a_server();
+        for text in
+            ["host=h", "dbname=d", "user=u", "options=-csearch_path=x", "target_session_attrs=standby"]
+        {
+            assert!(names(text), "{text}");
+        }
+        for text in ["", "schema=s prefix=p_ owner=o", "mode=read-only prepare=unnamed connect_timeout=3"] {
+            assert!(!names(text), "{text}");
         }
     }
 

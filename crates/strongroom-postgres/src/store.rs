@@ -96,14 +96,15 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect), and `Unsupported` for options that name a server.
+    /// Those of [`connect`](Self::connect), and `Unsupported` for options that name a server, a user, a database or a
+    /// setting of the session, none of which would be obeyed.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn from_pool(pool: Pool, options: &PostgresOptions) -> Result<Self, StoreError> {
         if options.names_a_server() {
             return Err(unsupported(
-                "the pool decides which server it is: leave the server out of the options",
+                "the pool decides which server it is, and how a session there begins: leave that out of the options",
             ));
         }
         let threads = Threads::of_host(Handle::current());
