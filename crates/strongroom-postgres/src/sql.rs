@@ -111,7 +111,7 @@ impl Sql {
 /// It is correct at every isolation level. A locked row is returned as it was last committed, so expectations are
 /// checked on rows that nobody can change any more. A row that another transaction adds meanwhile is in nobody's
 /// snapshot: if there must be none, it is not overwritten, one row too few is put, and a division by zero undoes
-/// everything.
+/// everything. A delete that expects no row there leaves it, as rule 3 of a store allows.
 ///
 /// `limit` is evaluated before the first lock is asked for.
 fn apply(rows: &str, limit: &str, refusals: &str) -> String {

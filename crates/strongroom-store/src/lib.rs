@@ -32,7 +32,8 @@ pub use plan::{Plan, PlanError};
 /// 2. Keys are in unsigned lexicographic order, and a batch is visible to every `read` that starts after its `Ok`.
 /// 3. A `commit` is atomic, isolated and conditional: the first failed expectation is reported by its index and nothing
 ///   is written. A key is at most once in `expect` and once in `ops`; [`Expect::Absent`] is allowed only on a key that
-///   the same batch puts. Writers that only expect a row do not queue for it if the backend can avoid that.
+///   the same batch puts. Writers that only expect a row do not queue for it if the backend can avoid that. A delete
+///   that does not expect its row may leave one that another batch adds at the same time: expect what must go.
 /// 4. After `Ok` the batch survives what [`Capabilities::durability`] promises. Concurrent commits share one sync.
 /// 5. A dropped `commit` future leaves the batch applied or not applied, never half.
 /// 6. A failed sync is never tried again: the store is poisoned and refuses reads and writes.
