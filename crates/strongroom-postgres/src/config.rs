@@ -203,8 +203,8 @@ impl PostgresOptions {
     }
 
     /// Waits this long for an answer: 30 seconds unless set. Then a read is `Unavailable`, and a commit
-    /// `Indeterminate`. The server aborts a batch whose client is silent for as long, and one that waits a second longer
-    /// for a row.
+    /// `Indeterminate`. The server aborts a batch whose client is silent for as long, and one that waits for a row a
+    /// second longer.
     #[must_use]
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;

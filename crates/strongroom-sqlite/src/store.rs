@@ -70,7 +70,8 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         // Readers connect later, and the process may change its directory. Nor is an absolute path one of the names
         // that mean something else to SQLite: `:memory:`, and whatever begins with `file:`.
-        let path = path::absolute(path).map_err(|error| of_io(error, "the path of the file cannot be used"))?;
+        let path =
+            path::absolute(path).map_err(|error| of_io(error, "the path of the file cannot be used"))?;
         let prefix = prefix.to_owned();
         let connection = guarded(|| file::open_or_create(&path, &prefix, durability))?;
         let plans = Plans::new(prefix.clone(), durability);

@@ -166,7 +166,8 @@ fn a_batch_of_many_changes_has_as_many_events_as_they_need() {
 fn a_head_that_is_due_in_the_middle_of_a_batch_counts_the_events_up_to_there() {
     let kept = Kept::new();
     (1..31).for_each(|ms| kept.set_at(&kept.org, ms));
-    let scopes: Vec<Scope> = (0..60).map(|number| Scope::Workflow(number.to_string().parse().unwrap())).collect();
+    let scopes: Vec<Scope> =
+        (0..60).map(|number| Scope::Workflow(number.to_string().parse().unwrap())).collect();
     let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("V", scope, "v")).collect();
     block_on(kept.org.set_values(&values)).unwrap();
     assert_eq!(kept.events().len(), 33);

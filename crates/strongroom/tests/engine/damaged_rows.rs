@@ -13,7 +13,8 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Altered, Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows, text,
+    Altered, Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows,
+    text,
 };
 
 /// A store with values of two accounts and the org, and the id of that of account `a`.
@@ -130,8 +131,7 @@ fn a_value_that_cannot_be_read_goes_with_its_account() {
 #[test]
 fn a_value_that_cannot_be_read_goes_with_its_account_however_many_ids_lead_to_it() {
     let (mut whole, id) = filled();
-    let is_its_id =
-        |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::ValueId && key.ends_with(id.as_bytes());
+    let is_its_id = |key: &&Vec<u8>| RowKey::parse(key).kind == Kind::ValueId && key.ends_with(id.as_bytes());
     let key = whole.keys().find(is_its_id).unwrap().clone();
     let (row, at) = (whole[&key].clone(), key.len() - id.as_bytes().len());
     for number in 0..200 {
