@@ -4,7 +4,6 @@
 //! on a store that is not trusted it would have to be checked anyway. So the rows themselves are counted, once per
 //! engine, and again if others may have written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,26 +62,37 @@ impl Tallies {
 pub(crate) struct Tally {
     quotas: &'static [Quota],
     count: Mutex<Count>,
-    /// Whether a batch may have landed or not, so that `stored` may be too high.
-    unsure: AtomicBool,
-    /// Whether rows were deleted that nobody measured, so that `stored` is too high.
-    blind: AtomicBool,
 }
 
 #[derive(Default)]
 struct Count {
-    /// What is stored; before the first count, what is known of it.
+    /// What is stored, without what is in flight; before the first count, what is known of it.
     stored: Amounts,
+    /// What batches in flight add. A count cannot tell whether it saw that. What they delete makes room once they have
+    /// landed.
+    in_flight: Amounts,
     is_counted: bool,
     counted_at_ms: u64,
-    /// What this engine has added since the last count was begun.
-    added: Amounts,
-    /// All that was ever reserved and not given back.
-    reserved: Amounts,
+    past: Past,
+    /// The past when the last count was begun.
+    counted_past: Past,
     /// The count that is under way.
     walk: Option<Walk>,
     /// How many counts are over.
     counts: u64,
+}
+
+/// What has happened until now. A count makes up for what happened before it was begun.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Past {
+    /// How many batches have landed.
+    landings: u64,
+    /// What they added.
+    added: Amounts,
+    /// How often what is stored became uncertain. It may be too high since.
+    doubts: u64,
+    /// How many batches deleted rows that nobody measured.
+    blind: u64,
 }
 
 /// A count that is continued bit by bit.
@@ -91,16 +101,22 @@ pub(crate) struct Walk {
     /// The ranges that are not counted yet, in key order.
     pub(crate) rest: Vec<KeyRange>,
     pub(crate) found: Amounts,
+    /// The past when it was begun.
+    past: Past,
+    /// How many counts were over when it was begun.
+    number: u64,
+    /// While rows are read: what landed meanwhile in `rest`, and adds this much at most.
+    meanwhile: Option<Vec<(Key, Amounts)>>,
 }
 
 impl Walk {
     pub(crate) fn new(ranges: Vec<KeyRange>) -> Self {
-        Self { rest: ranges, found: Amounts::default() }
+        Self { rest: ranges, found: Amounts::default(), past: Past::default(), number: 0, meanwhile: None }
     }
+}
 
-    fn has_passed(&self, key: &Key) -> bool {
-        !self.rest.iter().any(|range| range.contains(key.as_bytes()))
-    }
+fn is_in(ranges: &[KeyRange], key: &Key) -> bool {
+    ranges.iter().any(|range| range.contains(key.as_bytes()))
 }
 
 /// The result of a step of a count.
@@ -122,6 +138,8 @@ pub(crate) struct Change {
     pub(crate) asked: Amounts,
     /// The rows that it changes.
     pub(crate) rows: Vec<(Key, Amounts)>,
+    /// Whether it deletes rows that nobody measured.
+    pub(crate) is_blind: bool,
 }
 
 impl Tally {
@@ -134,9 +152,10 @@ impl Tally {
     /// as this engine has.
     pub(crate) fn is_due(&self, quotas: &Quotas, asked: &Amounts, shared: bool) -> bool {
         let count = self.count();
+        let added = count.past.added.minus(&count.counted_past.added).plus(&count.in_flight);
         let blind = |quota: &Quota| {
             let asked = asked.of(*quota);
-            asked > 0 && count.added.of(*quota).saturating_add(asked) > quotas.max(*quota) / BLIND
+            asked > 0 && added.of(*quota).saturating_add(asked) > quotas.max(*quota) / BLIND
         };
         !count.is_counted || count.walk.is_some() || (shared && self.quotas.iter().any(blind))
     }
@@ -144,95 +163,83 @@ impl Tally {
     /// Whether a refusal should be checked by counting again. This engine knows what it wrote itself. It does not know
     /// what others deleted, and looks for that once a second.
     pub(crate) fn may_be_high(&self, now: Timestamp, shared: bool) -> bool {
+        let count = self.count();
         // A clock that was set back says nothing about the age of the count.
-        let age_ms = now.as_ms().checked_sub(self.count().counted_at_ms);
+        let age_ms = now.as_ms().checked_sub(count.counted_at_ms);
         let is_old = age_ms.is_none_or(|age_ms| u128::from(age_ms) >= RECOUNT_AFTER.as_millis());
-        // Relaxed: it is only a hint that counting may help, and the count is under a lock.
-        let may_differ = shared || self.blind.load(Ordering::Relaxed);
-        self.unsure.load(Ordering::Relaxed) || (may_differ && is_old)
+        let may_differ = shared || count.past.blind > count.counted_past.blind;
+        count.past.doubts > count.counted_past.doubts || (may_differ && is_old)
     }
 
-    /// Notes that a batch deletes rows that nobody measured.
-    pub(crate) fn deletes_blindly(&self) {
-        // Relaxed: it is only a hint that counting may help.
-        self.blind.store(true, Ordering::Relaxed);
+    /// What has happened until now, for [`counted`](Self::counted).
+    pub(crate) fn begin(&self) -> Past {
+        self.count().past
     }
 
-    /// What was reserved until now, for [`counted`](Self::counted).
-    pub(crate) fn begin(&self) -> Amounts {
-        // Relaxed: a caller that becomes unsure from now on sets it again.
-        self.unsure.store(false, Ordering::Relaxed);
-        self.blind.store(false, Ordering::Relaxed);
+    /// Takes over a whole count that was begun after `past`.
+    pub(crate) fn counted(&self, found: Amounts, past: Past, now: Timestamp) {
         let mut count = self.count();
-        count.added = Amounts::default();
-        count.reserved
-    }
-
-    /// Takes over a whole count that was begun when `reserved` was reserved.
-    pub(crate) fn counted(&self, found: Amounts, reserved: Amounts, now: Timestamp) {
-        let mut count = self.count();
-        // Reserved meanwhile, so the count may or may not include it. Too high is the safe side.
-        let meanwhile = count.reserved.minus(&reserved);
-        if meanwhile != Amounts::default() {
-            self.unsure.store(true, Ordering::Relaxed);
-        }
-        count.finish(found.plus(&meanwhile.increase()), now);
+        // Landed meanwhile, so the count may or may not include it. Too high is the safe side.
+        let meanwhile = count.past.added.minus(&past.added);
+        count.past.doubts += u64::from(count.past.landings > past.landings);
+        count.finish(found.plus(&meanwhile), past, now);
     }
 
     /// The count that is under way, or a new one of `ranges`.
     pub(crate) fn walk(&self, ranges: impl FnOnce() -> Vec<KeyRange>) -> Walk {
         let mut count = self.count();
-        if count.walk.is_none() {
-            count.added = Amounts::default();
-        }
-        count.walk.get_or_insert_with(|| Walk::new(ranges())).clone()
+        let (past, number) = (count.past, count.counts);
+        let walk = count.walk.get_or_insert_with(|| Walk { past, number, ..Walk::new(ranges()) });
+        walk.meanwhile.get_or_insert_default();
+        walk.clone()
     }
 
     /// Advances the count under way from `before` to `after`, unless another writer did so first.
     pub(crate) fn walked(&self, before: &Walk, after: Walk, now: Timestamp) -> Walked {
-        let mut count = self.count();
+        let count = &mut *self.count();
         let Some(walk) = &mut count.walk else { return Walked::Over };
-        if walk.rest != before.rest {
+        if (walk.number, &walk.rest) != (before.number, &before.rest) {
             return Walked::ByAnother;
         }
-        // What was reserved meanwhile behind `before` was added to `found`, and must stay in it.
+        // What landed meanwhile behind `before` was added to `found`, and must stay in it.
         walk.found = walk.found.plus(&after.found.minus(&before.found));
         walk.rest = after.rest;
+        let earlier = before.meanwhile.as_ref().map_or(0, Vec::len);
+        for (key, added) in walk.meanwhile.take().unwrap_or_default().iter().skip(earlier) {
+            if !is_in(&walk.rest, key) {
+                // The rows that were read may or may not include it. Too high is the safe side.
+                walk.found = walk.found.plus(added);
+                count.past.doubts += 1;
+            }
+        }
         if !walk.rest.is_empty() {
             return Walked::On;
         }
-        let found = walk.found;
+        let (found, past) = (walk.found, walk.past);
         count.walk = None;
-        count.finish(found, now);
-        // Relaxed: a caller that becomes unsure from now on sets it again.
-        self.unsure.store(false, Ordering::Relaxed);
-        self.blind.store(false, Ordering::Relaxed);
+        count.finish(found, past, now);
         Walked::Over
     }
 
-    /// Reserves what a batch changes, or says which quota refuses it.
-    pub(crate) fn reserve(self: &Arc<Self>, quotas: &Quotas, change: &Change) -> Result<Reservation, Quota> {
+    /// Reserves what a batch changes, and takes it; or says which quota refuses it.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        quotas: &Quotas,
+        change: &mut Change,
+    ) -> Result<Reservation, Quota> {
         let mut count = self.count();
         let stored = count.known().plus(&change.total);
         let is_over = |quota: &Quota| change.asked.of(*quota) > 0 && stored.of(*quota) > quotas.max(*quota);
         if let Some(quota) = self.quotas.iter().copied().find(is_over) {
             return Err(quota);
         }
-        count.stored = count.stored.plus(&change.total);
-        count.reserved = count.reserved.plus(&change.total);
-        count.added = count.added.plus(&change.total.increase());
-        let mut behind = Amounts::default();
-        if let Some(walk) = &mut count.walk {
-            let passed = change.rows.iter().filter(|(key, _)| walk.has_passed(key));
-            behind = passed.fold(behind, |sum, (_, amounts)| sum.plus(amounts));
-            walk.found = walk.found.plus(&behind);
-        }
+        count.in_flight = count.in_flight.plus(&change.total.increase());
         Ok(Reservation {
             tally: Arc::clone(self),
-            total: change.total,
-            behind,
+            change: std::mem::take(change),
+            rest: count.walk.as_ref().map(|walk| walk.rest.clone()),
             counts: count.counts,
-            is_settled: false,
+            outcome: Outcome::Unknown,
         })
     }
 
@@ -242,61 +249,87 @@ impl Tally {
 }
 
 impl Count {
-    /// What is stored, as far as it is known.
+    /// What is stored or may be soon, as far as it is known.
     fn known(&self) -> Amounts {
-        match &self.walk {
+        let stored = match &self.walk {
             Some(walk) if !self.is_counted => walk.found.at_least(&self.stored),
             _ => self.stored,
-        }
+        };
+        stored.plus(&self.in_flight)
     }
 
-    fn finish(&mut self, found: Amounts, now: Timestamp) {
+    fn finish(&mut self, found: Amounts, past: Past, now: Timestamp) {
         self.stored = found;
         self.is_counted = true;
         self.counted_at_ms = now.as_ms();
+        self.counted_past = past;
         self.counts += 1;
+    }
+
+    /// Takes in how a batch ended. Where nobody knows whether its rows are counted already, or whether it landed, all
+    /// that it adds is added: too high is the safe side.
+    fn settle(&mut self, batch: &Reservation) {
+        let Change { total, rows, is_blind, .. } = &batch.change;
+        self.in_flight = self.in_flight.minus(&total.increase());
+        if batch.outcome == Outcome::Lost {
+            return;
+        }
+        self.past.landings += 1;
+        self.past.added = self.past.added.plus(&total.increase());
+        self.past.blind += u64::from(*is_blind);
+        let is_sure = batch.outcome == Outcome::Landed && batch.counts == self.counts;
+        self.past.doubts += u64::from(!is_sure);
+        self.stored = self.stored.plus(&if is_sure { *total } else { total.increase() });
+        let Some(walk) = &mut self.walk else { return };
+        for (key, amounts) in rows {
+            if is_in(&walk.rest, key) {
+                walk.meanwhile.iter_mut().for_each(|rows| rows.push((key.clone(), amounts.increase())));
+                continue;
+            }
+            let was_behind = batch.rest.as_ref().is_some_and(|rest| !is_in(rest, key));
+            let is_sure = is_sure && was_behind;
+            self.past.doubts += u64::from(!is_sure);
+            walk.found = walk.found.plus(&if is_sure { *amounts } else { amounts.increase() });
+        }
+        // Whoever reads is slow, or gave up.
+        if walk.meanwhile.as_ref().is_some_and(|rows| rows.len() > MEANWHILE_MAX) {
+            self.walk = None;
+        }
     }
 }
 
-/// What a batch in flight changes. If dropped unsettled, it stays reserved: nobody knows whether the batch landed.
+/// What a batch in flight changes.
 pub(crate) struct Reservation {
     tally: Arc<Tally>,
-    total: Amounts,
-    /// The part that the count under way has passed.
-    behind: Amounts,
+    change: Change,
+    /// What the count under way had before it.
+    rest: Option<Vec<KeyRange>>,
     counts: u64,
-    is_settled: bool,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Landed,
+    Lost,
+    Unknown,
 }
 
 impl Reservation {
     /// The batch landed.
     pub(crate) fn landed(mut self) {
-        self.is_settled = true;
+        self.outcome = Outcome::Landed;
     }
 
     /// The batch did not land: gives back what was reserved.
     pub(crate) fn give_back(mut self) {
-        let mut count = self.tally.count();
-        count.reserved = count.reserved.minus(&self.total);
-        // A count finished meanwhile, so `stored` no longer holds what was reserved, or only part of it.
-        if count.counts != self.counts {
-            return;
-        }
-        count.stored = count.stored.minus(&self.total);
-        if let Some(walk) = &mut count.walk {
-            walk.found = walk.found.minus(&self.behind);
-        }
-        drop(count);
-        self.is_settled = true;
+        self.outcome = Outcome::Lost;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.is_settled {
-            // It only makes the next count come sooner, so it orders nothing.
-            self.tally.unsure.store(true, Ordering::Relaxed);
-        }
+        self.tally.count().settle(self);
     }
 }
 
@@ -346,7 +379,7 @@ impl Amounts {
         self.at_least(&Self::default())
     }
 
-    /// What `quota` limits. A tally that is off by what was in flight may be below zero.
+    /// What `quota` limits. Before the first count it may be below zero.
     fn of(&self, quota: Quota) -> u64 {
         let amount = match quota {
             Quota::AccountValues => self.values,
@@ -390,3 +423,6 @@ const BLIND: u64 = 16;
 
 /// How old a count is before a refusal counts again.
 const RECOUNT_AFTER: Duration = Duration::from_secs(1);
+
+/// How many rows may land while a count reads. After that it is begun anew.
+const MEANWHILE_MAX: usize = 4_096;

@@ -125,7 +125,7 @@ impl Charges {
 
     /// How much the charges change what `holder` stores.
     fn of(&self, holder: Holder<'_>) -> Change {
-        let mut change = Change::default();
+        let mut change = Change { is_blind: self.is_blind, ..Change::default() };
         for charge in &self.rows {
             match holder {
                 Holder::Account(account) if charge.account.as_ref() != Some(account) => continue,
@@ -166,7 +166,7 @@ impl Tenant {
     }
 
     async fn reserve_of(&self, holder: Holder<'_>, charges: &Charges) -> Result<Option<Reservation>, Error> {
-        let (engine, change) = (&self.engine, charges.of(holder));
+        let (engine, mut change) = (&self.engine, charges.of(holder));
         let (tallies, shared) = (&engine.tallies, engine.is_shared());
         let (key, quotas) = match holder {
             Holder::Org => (self.id.prefix_key(), Quota::OF_ORGS),
@@ -184,13 +184,10 @@ impl Tenant {
             }
             Holder::Org | Holder::Account(_) => {}
         }
-        if charges.is_blind {
-            tally.deletes_blindly();
-        }
-        let mut reserved = tally.reserve(&tallies.quotas, &change);
+        let mut reserved = tally.reserve(&tallies.quotas, &mut change);
         if reserved.is_err() && tally.may_be_high(engine.now(), shared) {
             self.count(holder, &tally, RECOUNT_BYTES).await?;
-            reserved = tally.reserve(&tallies.quotas, &change);
+            reserved = tally.reserve(&tallies.quotas, &mut change);
         }
         let over = |quota| Error::OverQuota { quota, max: tallies.quotas.max(quota) };
         reserved.map(Some).map_err(over)
@@ -203,9 +200,9 @@ impl Tenant {
         let Holder::Account(account) = holder else {
             return self.count_on(tally, added_bytes.saturating_mul(PACE)).await;
         };
-        let reserved = tally.begin();
+        let past = tally.begin();
         let found = self.count_all(self.id.counted_of_account(account)).await?;
-        tally.counted(found, reserved, engine.now());
+        tally.counted(found, past, engine.now());
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use strongroom_memory::MemoryStore;
 use crate::common::{
     FailingStore, TestClock, account, id, org_id, org_of, rows, run, text, unlock, vault, with_org, workflow,
 };
-use crate::rig::{Kind, RowKey};
+use crate::rig::{Hooked, Kind, Point, RowKey};
 
 /// An org under quotas, with ten definitions and one account.
 fn with_quotas(quotas: Quotas, test: impl AsyncFnOnce(Org, Account) -> Result<(), Error>) {
@@ -344,6 +344,87 @@ fn writers_at_once_never_pass_a_quota_of_an_account_in_one_engine() {
         block_on(furnish(&org_of(&vault))).unwrap();
         flood(std::slice::from_ref(&vault), 8, 4);
         assert_eq!(block_on(org_of(&vault).account(id("a")).usage()).unwrap().credentials, 10);
+    }
+}
+
+/// An org whose engine counts again before each write, and the store that lets others in.
+async fn counting_always(quotas: Quotas) -> Result<(Hooked, Org, Account), Error> {
+    let store = Hooked::new(Arc::default()).shared();
+    let options = VaultOptions::default().quotas(quotas).clock(TestClock::default());
+    let org = org_of(&vault(store.clone(), options).await?);
+    let account = furnish(&org).await?;
+    Ok((store, org, account))
+}
+
+#[test]
+fn a_count_does_not_forget_what_is_in_flight_to_an_account() {
+    for point in [Point::BeforeCommit, Point::AfterCommit] {
+        run(async {
+            let (store, _, a) = counting_always(Quotas::default().account_credentials_max(10)).await?;
+            for index in 0..9 {
+                a.upsert_credential(&index.to_string(), "v").await?;
+            }
+            let other = a.clone();
+            store.once(point, move || {
+                let late = block_on(other.upsert_credential("late", "v"));
+                assert_refused(late, Quota::AccountCredentials, 10);
+            });
+            a.upsert_credential("9", "v").await?;
+            assert_refused(a.upsert_credential("10", "v").await, Quota::AccountCredentials, 10);
+            assert!(a.delete_credential("9").await?);
+            a.upsert_credential("10", "v").await.map(drop)
+        });
+    }
+}
+
+#[test]
+fn a_count_does_not_forget_what_is_in_flight_to_an_org() {
+    for point in [Point::BeforeCommit, Point::AfterCommit] {
+        run(async {
+            let (store, org, _) = counting_always(Quotas::default().org_workflow_values_max(3)).await?;
+            org.set_value("V0", workflow("w0"), "v").await?;
+            org.set_value("V0", workflow("w1"), "v").await?;
+            let other = org.clone();
+            store.once(point, move || {
+                let late = block_on(other.set_value("V0", workflow("late"), "v"));
+                assert_refused(late, Quota::OrgWorkflowValues, 3);
+            });
+            org.set_value("V0", workflow("w2"), "v").await?;
+            assert_refused(org.set_value("V0", workflow("w3"), "v").await, Quota::OrgWorkflowValues, 3);
+            assert!(org.delete_value("V0", workflow("w2")).await?.is_some());
+            org.set_value("V0", workflow("w3"), "v").await.map(drop)
+        });
+    }
+}
+
+#[test]
+fn a_count_does_not_forget_what_lands_after_its_read() {
+    for reads_before in 0..8 {
+        run(async {
+            let inner = Arc::new(MemoryStore::new());
+            let made = org_of(&vault(Arc::clone(&inner), VaultOptions::default()).await?);
+            furnish(&made).await?;
+            let names: Vec<_> = (0..10).map(|index| format!("V{index}")).collect();
+            for name in &names {
+                made.set_value(name.as_str(), Scope::Org, "short").await?;
+            }
+            let store = Hooked::new(inner);
+            let options = VaultOptions::default().quotas(Quotas::default().org_bytes_max(60_000));
+            let org = org_of(&options.clock(TestClock::default()).open(store.clone(), unlock()).await?);
+            let other = org.clone();
+            // Updates of such rows are never refused.
+            store.once_after(Point::AfterRead, reads_before, move || {
+                for name in &names {
+                    block_on(other.set_value(name.as_str(), Scope::Org, "x".repeat(3_500))).unwrap();
+                }
+            });
+            org.set_value("V0", workflow("w"), "y".repeat(5_000)).await?;
+            let more = org.set_value("V1", workflow("w"), "y".repeat(25_000)).await;
+            if store.hooks_left() == 0 {
+                assert_refused(more, Quota::OrgBytes, 60_000);
+            }
+            Ok(())
+        });
     }
 }
 
