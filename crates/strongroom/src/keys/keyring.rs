@@ -78,7 +78,8 @@ impl Keyring {
         address: &impl Address,
         now: Timestamp,
     ) -> Result<Self, SealError> {
-        let mut renewed = self.copy();
+        let deks = copies(&self.deks, 1, |_| true);
+        let mut renewed = Self { deks, tombstones: self.tombstones.clone(), min_version: self.min_version };
         renewed.add_dek(root, address, now)?;
         Ok(renewed)
     }
@@ -122,7 +123,7 @@ impl Keyring {
         tombstones.extend(self.ids().filter(|id| is_dropped(id)));
         let surplus = tombstones.len().saturating_sub(TOMBSTONES_MAX);
         tombstones.drain(..surplus);
-        let deks = self.deks.iter().filter(|dek| !is_dropped(dek.key.id())).map(Dek::copy).collect();
+        let deks = copies(&self.deks, 0, |dek| !is_dropped(dek.key.id()));
         Self { deks, tombstones, min_version: self.min_version }
     }
 
@@ -192,11 +193,6 @@ impl Keyring {
         self.deks.push(Dek { key, bytes, generation, state: DekState::Active, created_at: now });
         Ok(())
     }
-
-    fn copy(&self) -> Self {
-        let deks = self.deks.iter().map(Dek::copy).collect();
-        Self { deks, tombstones: self.tombstones.clone(), min_version: self.min_version }
-    }
 }
 
 impl Dek {
@@ -239,6 +235,13 @@ impl fmt::Debug for Keyring {
     }
 }
 
+/// Copies of the keys that `keep` takes, with room for more: a list that grows would leave keys behind.
+fn copies(deks: &[Dek], more: usize, keep: impl Fn(&Dek) -> bool) -> Vec<Dek> {
+    let mut copies = Vec::with_capacity(deks.len() + more);
+    copies.extend(deks.iter().filter(|dek| keep(dek)).map(Dek::copy));
+    copies
+}
+
 fn fresh_dek(root: &[u8; 32], address: &impl Address) -> Result<Zeroizing<[u8; 32]>, SealError> {
     let mut fresh = Zeroizing::new([0; 32]);
     random::fill(&mut *fresh).map_err(|error: RandomError| SealError::Random(error))?;
@@ -250,7 +253,13 @@ fn list<T>(
     decode: impl Fn(&mut Decoder<'_>) -> Result<T, RowError>,
 ) -> Result<Vec<T>, RowError> {
     let len = cbor.array()?.ok_or(RowError::Malformed)?;
-    (0..len).map(|_| decode(cbor)).collect()
+    // Room for all at once, since a list of keys that grows would leave some behind. Each item holds an id.
+    let room = usize::try_from(len).ok().filter(|len| *len <= cbor.input().len() / size_of::<DekId>());
+    let mut items = Vec::with_capacity(room.ok_or(RowError::Malformed)?);
+    for _ in 0..len {
+        items.push(decode(cbor)?);
+    }
+    Ok(items)
 }
 
 fn decode_id(cbor: &mut Decoder<'_>) -> Result<DekId, RowError> {
@@ -295,6 +304,18 @@ mod tests {
             assert!(Keyring::decode(&plaintext).is_ok());
             let longer = [&plaintext[..], &[0]].concat();
             assert_eq!(Keyring::decode(&longer).err(), Some(RowError::Malformed));
+        }
+    }
+
+    /// A list that grew would have left the keys in it where it was before.
+    #[test]
+    fn no_list_of_keys_grows_whatever_is_made_of_a_keyring() {
+        let renewed = |keyring: Keyring| keyring.renew(&ROOT, &address(), Timestamp::from_ms(10)).unwrap();
+        let three = renewed(renewed(keyring()));
+        let read = Keyring::decode(&three.encode()).unwrap();
+        let kept = read.drop_those(|_| false);
+        for keyring in [three, read, kept] {
+            assert_eq!((keyring.deks.len(), keyring.deks.capacity()), (3, 3));
         }
     }
 
