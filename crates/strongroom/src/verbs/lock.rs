@@ -58,12 +58,15 @@ impl Vault {
             return Err(Error::WrongStore(WrongStore::OtherVault));
         }
         let (roots, slot) = head.open_roots(&unlock, &engine.argon2).await?;
+        let store_row = head.open_store_row(&roots.active.key)?;
+        let pass = head.pass(&store_row)?;
         // In one step, like `lock`: otherwise a lock in between would leave the vault unlocked but without a root.
         engine.locks.set(|held| {
             if !roots.follows(&engine.roots.id()) {
                 return Err(Error::RootRotated);
             }
-            engine.caches.refuse_older(&Row::Vault(VaultRow::Store), roots.store_revision, moment)?;
+            engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
+            engine.gate.learn(pass, store_row.revision);
             engine.roots.unlock(roots);
             engine.kept.unlock(unlock, slot);
             held.vault = false;
@@ -113,15 +116,21 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Vault::open`] for a key that opens no slot; [`Error::Locked`] while the vault itself is locked.
-    /// After an error the org stays locked.
+    /// Those of [`Vault::open`] for a key that opens no slot; [`Error::Locked`] while the vault itself is locked;
+    /// [`Error::RolledBack`] if the store was rolled back since the vault was opened. After an error the org stays
+    /// locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
-        let engine = &self.tenant.engine;
+        let (engine, moment) = (&self.tenant.engine, self.tenant.engine.caches.moment());
         let head = read_head(&*engine.store).await?;
         let (roots, _) = head.open_roots(&unlock, &engine.argon2).await?;
         if roots.active.key.id() != engine.roots.get()?.active.key.id() {
             return Err(Error::RootRotated);
         }
+        let store_row = head.open_store_row(&roots.active.key)?;
+        // A store that puts back the slot of a key that was removed also has to put back the row that lists it.
+        engine.caches.refuse_older(&Row::Vault(VaultRow::Store), store_row.revision, moment)?;
+        engine.gate.learn(head.pass(&store_row)?, store_row.revision);
+        engine.learn_shreds(&store_row);
         engine.locks.set(|held| {
             held.tenants.retain(|locked| *locked != self.tenant.id);
         });

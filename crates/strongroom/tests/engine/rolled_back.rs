@@ -243,6 +243,23 @@ fn a_store_row_from_before_a_slot_was_added_is_refused_by_whoever_reads_or_chang
 }
 
 #[test]
+fn a_key_that_was_removed_unlocks_no_org_though_the_store_puts_its_slot_back_with_the_row_that_lists_it() {
+    run(async {
+        let store = OldNumbers::default();
+        let (vault, org) = org_with_a_value(&store).await?;
+        let removed = || Unlock::raw_key(RawKey::from_bytes([8; 32]));
+        let slot = vault.slots().add(removed()).await?;
+        let before = store.rows(&[0]).await;
+        vault.slots().remove(&slot.id).await?;
+        store.put(before).await;
+        org.lock();
+        assert_rolled_back(org.unlock(removed()).await, "`store` row");
+        assert!(matches!(org.definition("PORT").await, Err(Error::Locked)));
+        Ok(())
+    });
+}
+
+#[test]
 fn deleting_making_again_shredding_and_rotating_are_no_alarm() {
     run(async {
         let store = Arc::new(MemoryStore::new());

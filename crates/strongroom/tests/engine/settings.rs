@@ -109,10 +109,18 @@ fn two_who_change_settings_at_once_lose_no_change() {
 #[test]
 fn a_header_that_is_put_back_hides_no_settings_from_who_reads_the_store_row() {
     type Look = fn(&Vault);
-    let looks: [Look; 3] = [
+    let looks: [Look; 5] = [
         |vault| assert!(block_on(vault.settings()).unwrap().audit),
         |vault| assert!(block_on(vault.mark()).is_ok()),
         |vault| assert!(block_on(vault.slots().list()).is_ok()),
+        |vault| {
+            vault.lock();
+            block_on(vault.unlock(unlock())).unwrap();
+        },
+        |vault| {
+            org(vault).lock();
+            block_on(org(vault).unlock(unlock())).unwrap();
+        },
     ];
     for look in looks {
         let store = load(&furnished());
