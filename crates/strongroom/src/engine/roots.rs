@@ -40,7 +40,9 @@ impl Engine {
         self.caches.refuse_older(&row, store_row.revision, moment)?;
         self.gate.learn_settings(store_row.body.settings()?, store_row.revision);
         let learns = self.roots.change(|known| {
-            if known.active.key.id() != roots.active.key.id() {
+            // A later row was taken over while this one was being read.
+            let is_older = store_row.revision.as_u64() < known.store_revision.as_u64();
+            if is_older || known.active.key.id() != roots.active.key.id() {
                 return known.clone();
             }
             let coming = known.coming.clone().filter(|root| *root.key.id() != id);

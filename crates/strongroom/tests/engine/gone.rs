@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
+use futures_executor::block_on;
 use strongroom::store::Key;
 use strongroom::{
     Error, LinkedAccountId, Org, PageRequest, Scope, ScopePath, ShredReceipt, VarFormat, VariableDefinition,
     Vault, VaultOptions,
 };
+use strongroom_memory::MemoryStore;
 
-use crate::common::{is_sound, org_of, run, unlock, vault};
+use crate::common::{is_sound, org_of, plant, rows, run, unlock, vault};
 use crate::put_back::{OldNumbers, Stopped};
-use crate::rig::{Kind, RowKey};
+use crate::rig::{Hooked, Kind, Point, RowKey};
 
 type Rows = Vec<(Key, Vec<u8>)>;
 
@@ -22,12 +26,15 @@ fn user() -> LinkedAccountId {
 async fn with_account() -> Result<(OldNumbers, Vault, Rows), Error> {
     let store = OldNumbers::default();
     let vault = vault(store.clone(), VaultOptions::default()).await?;
-    let org = org_of(&vault);
-    org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
-    org.create_account(user()).name("Ann").with_credential("k", "c").await?;
-    org.set_value("PORT", Scope::LinkedAccount(user()), "80").await?;
+    furnish(&org_of(&vault)).await?;
     let before = store.rows(&[1]).await;
     Ok((store, vault, before))
+}
+
+async fn furnish(org: &Org) -> Result<(), Error> {
+    org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+    org.create_account(user()).name("Ann").with_credential("k", "c").await?;
+    org.set_value("PORT", Scope::LinkedAccount(user()), "80").await.map(drop)
 }
 
 /// Nothing shows the account, by whatever way.
@@ -212,6 +219,27 @@ fn a_process_that_only_reads_the_store_row_knows_of_the_shreds_in_it_whatever_it
         assert_gone(&org_of(&other)).await;
         Ok(())
     });
+}
+
+#[test]
+fn a_shred_that_is_known_stays_known_beside_whoever_read_the_store_row_before_it() {
+    let store = Arc::new(MemoryStore::new());
+    let elsewhere = org_of(&block_on(vault(Arc::clone(&store), VaultOptions::default())).unwrap());
+    block_on(furnish(&elsewhere)).unwrap();
+    let before = block_on(rows(&store)).unwrap();
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let running = block_on(Vault::open(hooked.clone(), unlock())).unwrap();
+    let learns = running.clone();
+    hooked.once(Point::AfterRead, move || {
+        drop(block_on(elsewhere.shred_account(&user())).unwrap());
+        block_on(learns.slots().list()).unwrap();
+    });
+    block_on(running.backup(Vec::new(), |_| ())).unwrap();
+    assert_eq!(hooked.hooks_left(), 0);
+    for (key, row) in before.into_iter().filter(|(key, _)| key.as_bytes().starts_with(&[1])) {
+        block_on(plant(&store, &key, Some(row))).unwrap();
+    }
+    block_on(assert_gone(&org_of(&running)));
 }
 
 #[test]
