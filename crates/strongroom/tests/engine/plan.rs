@@ -268,6 +268,31 @@ fn a_session_that_was_ended_and_put_back_is_not_seen_in_a_plan_either() {
 }
 
 #[test]
+fn a_key_that_a_dropped_plan_revoked_or_changed_and_read_again_is_as_it_was_before() {
+    with_shared(async |vault, _store| {
+        let keys = |org: &Org| org.reserved_records(id("api-key"));
+        let org = org_of(&vault);
+        for key in ["revoked", "changed"] {
+            keys(&org).put(&id(key), "before").await?;
+        }
+        let verbs = async |org: Org| {
+            let keys = keys(&org);
+            assert!(keys.delete(&id("revoked")).await?);
+            keys.put(&id("changed"), "after").await?;
+            Ok([keys.get(&id("revoked")).await?.is_some(), keys.get(&id("changed")).await?.is_some()])
+        };
+        let (dropped, seen) = org.plan(verbs).await?;
+        assert_eq!(seen, [false, true]);
+        drop(dropped);
+        for key in ["revoked", "changed"] {
+            let kept = keys(&org).get(&id(key)).await?;
+            assert_eq!(kept.as_ref().map(|kept| kept.value.expose()), Some("before"), "{key}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn conditions_hold_in_a_plan_and_batches_of_many_values_are_one_plan() {
     with_shared(async |vault, store| {
         let org = org_of(&vault);

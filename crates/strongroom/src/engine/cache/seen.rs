@@ -104,7 +104,7 @@ impl Seen {
     /// is gone for good.
     pub(super) fn is_newest_record(&self, key: &Key, found: Option<Revision>, began: Began) -> bool {
         if let Some((others, before)) = &self.others
-            && !others.is_newest_record(key, found, *before)
+            && others.has_newer_record(key, found, *before)
         {
             return false;
         }
@@ -122,6 +122,14 @@ impl Seen {
             (None, None) => {}
         }
         true
+    }
+
+    /// Whether a newer record than the one found was seen, or that there is none any more. Notes nothing, since what is
+    /// found in a plan may never be stored.
+    fn has_newer_record(&self, key: &Key, found: Option<Revision>, began: Began) -> bool {
+        let records = lock(&self.records);
+        let newest = records.get(key.as_bytes()).filter(|(newest, _)| newest.at <= began.0);
+        newest.zip(found).is_some_and(|((newest, _), found)| found.as_u64() < newest.revision)
     }
 
     /// Notes the revision of such a record that this engine wrote, or that it deleted it.
