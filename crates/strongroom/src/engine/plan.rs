@@ -136,6 +136,11 @@ impl PlanStore {
         Ok(Plan::new(batch, (VaultRow::Header.key(), header), subjects))
     }
 
+    /// The engine whose store is read.
+    pub(super) fn under(&self) -> &Engine {
+        &self.under
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Written>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }

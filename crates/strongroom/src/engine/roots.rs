@@ -82,10 +82,14 @@ impl Engine {
         self.forget_shredded_if(self.roots.learn(store_row));
     }
 
-    /// Drops every keyring opened before other shreds became known. Shreds are rare, so all of them go.
+    /// Drops every keyring opened before other shreds became known. Shreds are rare, so all of them go, also those of
+    /// the engine that a plan is made beside: both know the same roots.
     pub(super) fn forget_shredded_if(&self, learns: bool) {
         if learns {
             self.caches.forget_all(&[]);
+            if let Some(plan) = &self.plan {
+                plan.under().forget_shredded_if(learns);
+            }
         }
     }
 

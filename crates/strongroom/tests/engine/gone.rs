@@ -5,16 +5,16 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::Key;
+use strongroom::store::{Capabilities, Key};
 use strongroom::{
-    Error, LinkedAccountId, Org, PageRequest, Scope, ScopePath, ShredReceipt, VarFormat, VariableDefinition,
-    Vault, VaultOptions,
+    AuditNote, Error, LinkedAccountId, Org, PageRequest, Scope, ScopePath, ShredReceipt, VarFormat,
+    VariableDefinition, Vault, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
 use crate::common::{is_sound, org_of, plant, rows, run, unlock, vault};
 use crate::put_back::{OldNumbers, Stopped};
-use crate::rig::{Hooked, Kind, Point, RowKey};
+use crate::rig::{Altered, Hooked, Kind, Point, RowKey};
 
 type Rows = Vec<(Key, Vec<u8>)>;
 
@@ -217,6 +217,29 @@ fn a_process_that_only_reads_the_store_row_knows_of_the_shreds_in_it_whatever_it
         other.slots().list().await?;
         store.put(before).await;
         assert_gone(&org_of(&other)).await;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_shred_that_a_plan_learns_of_is_known_to_its_vault_whatever_that_has_cached() {
+    run(async {
+        let (store, vault, before) = with_account().await?;
+        // So that what was cached before the shred seems to be up to date.
+        let hides_the_epoch =
+            Altered::of(store.clone()).declared(Capabilities::with_sharing).on_read(|request, set| {
+                let is_epoch = |key: &Key| RowKey::parse(key.as_bytes()).kind == Kind::Epoch;
+                let epochs = request.gets.iter().zip(&mut set.gets).filter(|(key, _)| is_epoch(key));
+                epochs.for_each(|(_, row)| *row = None);
+            });
+        let other = org_of(&Vault::open(hides_the_epoch, unlock()).await?);
+        let path = ScopePath::org().linked_account(user());
+        assert!(other.resolve("PORT", &path).await?.is_some(), "its keyring is cached");
+        drop(org_of(&vault).shred_account(&user()).await?);
+        let noted = [AuditNote::vault_operated("look")];
+        drop(other.plan(async |org: Org| org.note(&noted).await).await?);
+        store.put(before).await;
+        assert_gone(&other).await;
         Ok(())
     });
 }
