@@ -14,7 +14,7 @@ use super::target::{Destination, Target};
 use super::{Progress, Reporter};
 use crate::engine::gate::Pass;
 use crate::engine::head::{Head, SlotRow};
-use crate::engine::{Engine, Touches, read_from};
+use crate::engine::{ATTEMPTS_MAX, Engine, Touches, read_from};
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error, WrongStore};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId};
@@ -445,11 +445,17 @@ async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<b
 
 async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
     let note = VaultRow::OrgRestore(*org).key();
-    let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
-    let mut batch = WriteBatch::default();
-    batch.expect(note.clone(), Expect::Revision(row.revision));
-    batch.delete(note);
-    engine.commit(batch, Touches::Data).await.map(drop)
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
+        let mut batch = WriteBatch::default();
+        batch.expect(note.clone(), Expect::Revision(row.revision));
+        batch.delete(note.clone());
+        // Nobody else writes the note, but the settings of the vault may change.
+        if engine.commit(batch, Touches::Data).await?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(Error::Contended(ATTEMPTS_MAX))
 }
 
 /// Seals which orgs have notes of backups under other keys. The notes came with the rows.

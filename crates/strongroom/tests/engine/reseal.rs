@@ -352,6 +352,31 @@ fn an_org_that_is_cut_short_at_any_commit_goes_on() {
 }
 
 #[test]
+fn a_restore_of_an_org_leaves_no_note_whenever_the_settings_change_meanwhile() {
+    let file = one_org(&open(load(&furnished())));
+    for skip in 0.. {
+        let (store, _) = empty();
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let (target, elsewhere) = (open(hooked.clone()), Arc::clone(&store));
+        hooked.once_after(Point::BeforeCommit, skip, move || {
+            block_on(open(elsewhere).change_settings(|settings| settings.generations = true)).unwrap();
+        });
+        let restore = || block_on(block_on(opened(&file, other())).restore_org(id(), &target, |_| ()));
+        match restore() {
+            Ok(_) => {}
+            // Before anything was written.
+            Err(Error::Contended(_)) => assert!(restore().is_ok()),
+            Err(error) => panic!("at commit {skip}: {error}"),
+        }
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+        assert!(!rows(&store).keys().any(|key| key[..2] == [0, 0x12]), "a note is left at commit {skip}");
+        sound(&store);
+    }
+}
+
+#[test]
 fn an_org_that_was_written_to_all_the_time_is_whole_as_a_new_vault() {
     let store = load(&furnished());
     let hooked = Hooked::new(Arc::clone(&store));
