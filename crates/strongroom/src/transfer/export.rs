@@ -12,6 +12,7 @@ use super::{Progress, Reporter};
 use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
+use crate::envelope::Argon2Bounds;
 use crate::error::{Damage, Error};
 use crate::id::{LinkedAccountId, OrgId};
 use crate::jobs::shred::note_exported;
@@ -42,7 +43,7 @@ impl Vault {
     ///
     /// # Errors
     /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a
-    /// row that does not open; [`Error::Provider`].
+    /// row that does not open; [`Error::Provider`], [`Error::KeyDerivation`].
     pub async fn backup_org(
         &self,
         org: OrgId,
@@ -55,7 +56,10 @@ impl Vault {
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));
         };
-        let NewVault { store_id, root, rows, .. } = VaultOptions::default().new_vault(&unlock).await?;
+        // A passphrase of the file costs what one of the vault's slots costs.
+        let Argon2Bounds { today, ceiling } = engine.argon2;
+        let options = VaultOptions::default().argon2(today).argon2_ceiling(ceiling);
+        let NewVault { store_id, root, rows, .. } = options.new_vault(&unlock).await?;
         let roots = Roots::first(root, RowRevision(0));
         let mut file_id = FileId::default();
         random::fill(&mut file_id)?;

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom::{
-    Backup, DefinitionChange, DefinitionFilter, Environment, Error, NotDestroyed, Org, PageRequest, RawKey,
-    Scope, ShredEffect, Store, Unlock, Vault,
+    Argon2Params, Backup, DefinitionChange, DefinitionFilter, Environment, Error, NotDestroyed, Org,
+    PageRequest, RawKey, Scope, ShredEffect, Store, Unlock, Vault,
 };
 use strongroom_conformance::{Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Altered, Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, org, rows, sound,
+    Altered, Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, options, org, rows, sound,
     stop_after_first_commit, text, unlock, verbs, view,
 };
 
@@ -129,6 +129,15 @@ fn a_backup_of_one_org_opens_with_its_own_key_and_nothing_else() {
     assert_ne!(backup.store_id(), vault.store_id());
     let whole = block_on(backup.replace_original(MemoryStore::new(), |_| ()));
     assert!(matches!(whole, Err(Error::BadBackup(strongroom::BackupFault::OneOrg))));
+}
+
+#[test]
+fn a_passphrase_costs_in_a_backup_of_one_org_what_it_costs_in_the_vault() {
+    let cheap = || options().argon2(Argon2Params::FLOOR).argon2_ceiling(Argon2Params::FLOOR);
+    let vault = block_on(cheap().open(load(&furnished()), unlock())).unwrap();
+    let (mut file, passphrase) = (Vec::new(), || Unlock::passphrase("six words from a generator"));
+    block_on(vault.backup_org(id(), passphrase(), &mut file, |_| ())).unwrap();
+    block_on(Backup::open_with(Cursor::new(&file), passphrase(), cheap())).unwrap();
 }
 
 #[test]
