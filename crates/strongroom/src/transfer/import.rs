@@ -77,22 +77,23 @@ impl<R: Read + Seek + Send> Backup<R> {
         self.options.refuse_unasked(&store)?;
         let transfer_id = self.head.file_id;
         let known = Marker::of(&store).await?;
-        let (store_id, roots, rows) = match known {
+        let (store_id, roots, slot, rows) = match known {
             Some(Marker { purpose: Purpose::AsNew, store_id, transfer_id: known })
                 if known == transfer_id =>
             {
-                let (roots, _) = head_of(&store, store_id)
+                let (roots, slot) = head_of(&store, store_id)
                     .await?
                     .open_roots(&unlock, &self.options.argon2_bounds())
                     .await?;
-                (store_id, roots, Vec::new())
+                (store_id, roots, slot, Vec::new())
             }
             Some(_) => return Err(Error::WrongStore(WrongStore::Unfinished)),
             None => {
-                let NewVault { store_id, root, rows, .. } = self.options.new_vault(&unlock).await?;
-                (store_id, Roots::first(root, RowRevision(0)), rows)
+                let NewVault { store_id, root, slot, rows } = self.options.new_vault(&unlock).await?;
+                (store_id, Roots::first(root, RowRevision(0)), slot, rows)
             }
         };
+        self.options.keep(unlock, slot);
         let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
         let staged = StagedVault::begin_with(&store, marker, rows).await?;
         let side = Side { store_id, roots: Arc::new(roots.clone()) };

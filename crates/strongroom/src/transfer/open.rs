@@ -76,9 +76,10 @@ impl<R: Read + Seek + Send> Backup<R> {
         let slots = vault_head(&head)?;
         let roots = match &head.store_row {
             Some(_) => {
-                let (roots, _) = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
+                let (roots, slot) = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
                 // The settings of the backup apply, whoever restores it: an audit must not end with a restore.
                 options.settings = slots.open_store_row(&roots.active.key)?.body.settings()?;
+                options.keep(unlock, slot);
                 roots
             }
             None => options.open_file_root(&slots, &unlock).await?,

@@ -51,6 +51,30 @@ fn what_comes_back_is_every_row_as_it_was() {
 }
 
 #[test]
+fn a_restored_vault_knows_the_slot_that_opens_it_and_follows_rotations_if_that_was_asked_for() {
+    let (file, _) = backup(&open(load(&furnished())));
+    for is_new in [false, true] {
+        let store = Arc::new(MemoryStore::new());
+        let restored = block_on(async {
+            let options = VaultOptions::default().follow_root_rotations();
+            let opened = Backup::open_with(Cursor::new(&file), unlock(), options).await?;
+            match is_new {
+                true => opened.restore_as_new(Arc::clone(&store), unlock(), |_| ()).await,
+                false => opened.replace_original(Arc::clone(&store), |_| ()).await,
+            }
+        })
+        .unwrap();
+        assert!(block_on(restored.slots().list()).unwrap().iter().all(|slot| slot.is_own));
+        let elsewhere = open(Arc::clone(&store));
+        let rotated = block_on(elsewhere.rotate_root(RootRotation::new().keep(unlock()))).unwrap();
+        block_on(rotated.job.run()).unwrap();
+        let org = org(&restored);
+        block_on(async { org.create_account("new".parse()?).await }).unwrap();
+        assert_eq!(restored.root_id(), elsewhere.root_id());
+    }
+}
+
+#[test]
 fn a_file_says_when_it_was_begun_by_the_clock_of_its_vault() {
     let clock = TestClock::default();
     clock.set(5_000);

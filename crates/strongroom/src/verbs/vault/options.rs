@@ -421,7 +421,8 @@ impl VaultOptions {
         Ok(vault)
     }
 
-    fn keep(&mut self, unlock: Unlock, slot: SlotId) {
+    /// Notes which slot opens the vault, and keeps the key if rotations of the root are to be followed.
+    pub(crate) fn keep(&mut self, unlock: Unlock, slot: SlotId) {
         self.slot = Some(slot);
         self.kept = Some(unlock).filter(|_| self.follows_roots && self.root_id.is_none());
     }
