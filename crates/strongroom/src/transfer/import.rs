@@ -81,10 +81,10 @@ impl<R: Read + Seek + Send> Backup<R> {
             Some(Marker { purpose: Purpose::AsNew, store_id, transfer_id: known })
                 if known == transfer_id =>
             {
-                let (roots, slot) = head_of(&store, store_id)
-                    .await?
-                    .open_roots(&unlock, &self.options.argon2_bounds())
-                    .await?;
+                let head = head_of(&store, store_id).await?;
+                let (roots, slot) = head.open_roots(&unlock, &self.options.argon2_bounds()).await?;
+                // The settings with which the new vault was begun.
+                self.options.settings = head.open_store_row(&roots.active.key)?.body.settings()?;
                 (store_id, roots, slot, Vec::new())
             }
             Some(_) => return Err(Error::WrongStore(WrongStore::Unfinished)),

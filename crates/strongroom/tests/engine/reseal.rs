@@ -8,11 +8,12 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use futures_executor::block_on;
+use strongroom::store::StoreErrorKind;
 use strongroom::{
     Argon2Params, Backup, DefinitionChange, DefinitionFilter, Environment, Error, NotDestroyed, Org,
-    PageRequest, RawKey, Scope, ShredEffect, Store, Unlock, Vault,
+    PageRequest, RawKey, Scope, Settings, ShredEffect, Store, Unlock, Vault,
 };
-use strongroom_conformance::{Stop, crash_at_every_commit};
+use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
@@ -326,6 +327,25 @@ fn a_new_vault_that_is_cut_short_at_any_commit_is_finished_with_the_same_key() {
         assert_eq!(view(&org(&open(store.clone()))), expected, "{stop:?}");
         sound(&store);
     }
+}
+
+#[test]
+fn a_new_vault_that_was_cut_short_keeps_the_settings_with_which_it_was_begun() {
+    let file = one_org(&open(load(&furnished())));
+    let store = Arc::new(MemoryStore::new());
+    let mut audited = Settings::default();
+    audited.audit = true;
+    let begin = async {
+        let stopped =
+            Faulty::new(Arc::clone(&store)).on_commits(0..=0, Fault::After(StoreErrorKind::Poisoned));
+        let backup = Backup::open_with(Cursor::new(&file), other(), options().settings(audited)).await?;
+        backup.restore_as_new(stopped, unlock(), |_| ()).await
+    };
+    assert!(block_on(begin).is_err());
+    let new = block_on(as_new(&file, other(), Arc::clone(&store))).unwrap();
+    block_on(org(&new).set_value("V", Scope::Org, "after")).unwrap();
+    assert!(rows(&store).keys().any(|key| RowKey::parse(key).kind == Kind::Event));
+    sound(&store);
 }
 
 #[test]
