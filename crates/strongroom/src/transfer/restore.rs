@@ -10,6 +10,7 @@ use crate::engine::gate::Pass;
 use crate::error::{BackupFault, Error};
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
+use crate::model::Revision;
 use crate::row::VaultRow;
 use crate::store::{Key, RowRevision, Store, Versioned};
 use crate::verbs::vault::Vault;
@@ -75,7 +76,7 @@ impl<R: Read + Seek + Send> Backup<R> {
             report.advance(rows_len);
         }
         batches.flush().await?;
-        let store_row = self.moved_on(store_row)?;
+        let (store_row, at) = self.moved_on(store_row)?;
         let mut head_rows = vec![(VaultRow::Store.key(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
@@ -85,19 +86,22 @@ impl<R: Read + Seek + Send> Backup<R> {
         head_rows.extend(KeyJob::to_finish_root(&self.roots, &store_id, self.options.time())?);
         let revision = staged.finish(head_rows).await?.revision;
         let pass = Pass { header: revision, settings: self.options.settings };
-        Ok(self.options.assemble(store, store_id, self.roots.at(revision), Some(pass)))
+        let vault = self.options.assemble(store, store_id, self.roots.at(revision), Some(pass));
+        vault.engine.caches.wrote(&VaultRow::Store.key(), at);
+        Ok(vault)
     }
 
-    /// The file's `store` row. If marks were made of the vault, their count is raised above those that the original may
-    /// have made after the backup: a restore declares that the original is gone.
-    fn moved_on(&self, row: Vec<u8>) -> Result<Vec<u8>, Error> {
+    /// The file's `store` row, and its revision. If marks were made of the vault, their count is raised above those that
+    /// the original may have made after the backup: a restore declares that the original is gone.
+    fn moved_on(&self, row: Vec<u8>) -> Result<(Vec<u8>, Revision), Error> {
         let (store_id, root) = (&self.head.store_id, &self.roots.active.key);
         let found = Versioned { value: row, revision: RowRevision(0) };
         let mut store_row = StoreRow::open(store_id, root, &found)?;
         if store_row.body.mark() == 0 {
-            return Ok(found.value);
+            return Ok((found.value, store_row.revision));
         }
         store_row.body.move_mark(self.options.time().now());
-        store_row.body.seal(store_id, root, store_row.revision.next())
+        let next = store_row.revision.next();
+        Ok((store_row.body.seal(store_id, root, next)?, next))
     }
 }

@@ -243,6 +243,29 @@ fn a_store_row_from_before_a_slot_was_added_is_refused_by_whoever_reads_or_chang
 }
 
 #[test]
+fn a_store_row_from_before_a_backup_is_refused_by_whoever_restored_it() {
+    run(async {
+        let store = OldNumbers::default();
+        let (vault, _) = org_with_a_value(&store).await?;
+        let before = store.rows(&[0, 3]).await;
+        for is_marked in [false, true] {
+            vault.slots().add(Unlock::raw_key(RawKey::generate()?)).await?;
+            if is_marked {
+                vault.mark().await?;
+            }
+            let mut file = Vec::new();
+            vault.backup(&mut file, |_| ()).await?;
+            let backup = strongroom::Backup::open(std::io::Cursor::new(file), unlock()).await?;
+            let restored = OldNumbers::default();
+            let vault = backup.replace_original(restored.clone(), |_| ()).await?;
+            restored.put(before.clone()).await;
+            assert_rolled_back(vault.slots().list().await, "`store` row");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_key_that_was_removed_unlocks_no_org_though_the_store_puts_its_slot_back_with_the_row_that_lists_it() {
     run(async {
         let store = OldNumbers::default();
