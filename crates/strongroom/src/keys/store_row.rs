@@ -252,8 +252,8 @@ impl StoreBody {
     /// The next revision of a slot that is rewritten without the key that opens it. Only what is sealed here counts:
     /// the revision in the slot's row is in the clear, and whoever holds the store can change it.
     pub(crate) fn next_revision(&self, slot_id: &[u8; 16]) -> u64 {
-        let noted = self.slots.iter().filter(|held| held.slot_id == *slot_id);
-        noted.filter_map(|held| held.revision).max().unwrap_or(0).saturating_add(1)
+        let held = self.slots.iter().filter(|held| held.slot_id == *slot_id);
+        held.map(|held| held.revision.unwrap_or(UNNOTED_MAX)).max().unwrap_or(0).saturating_add(1)
     }
 
     /// Notes that `slot` holds the root from now on, in place of what it held before. Refuses a key that was destroyed
@@ -475,6 +475,8 @@ const ROW: Row<'static> = Row::Vault(VaultRow::Store);
 
 pub(crate) const FIRST: Revision = Revision::from_u64(1);
 const SUITE: u8 = 1;
+/// No slot was rewritten this often while its revision was not noted.
+const UNNOTED_MAX: u64 = u32::MAX as u64;
 /// Below the 64 KiB of a record, so that the row can always be sealed.
 const BODY_BYTES_MAX: usize = 60 << 10;
 /// A quarter of the row.
@@ -544,6 +546,18 @@ mod tests {
         let read: StoreBody = minicbor::decode(&hex::decode(&bytes).unwrap()).unwrap();
         assert!(read.held(&slot(0, 1, None)).is_some());
         assert_eq!(hex::encode(&*read.plaintext()), bytes);
+    }
+
+    #[test]
+    fn a_slot_of_the_first_release_that_is_changed_does_not_count_as_it_was() {
+        let (mut body, old) = (body(), slot(1, 3, None));
+        body.hold(&old, at(1)).unwrap();
+        // The first release noted neither.
+        (body.slots[0].since_ms, body.slots[0].revision) = (None, None);
+        assert!(body.held(&old).is_some());
+        let changed = slot(1, body.next_revision(&old.place.id), None);
+        body.hold(&changed, at(2)).unwrap();
+        assert!(body.held(&changed).is_some() && body.held(&old).is_none());
     }
 
     #[test]
