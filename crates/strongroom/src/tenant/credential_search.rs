@@ -230,7 +230,8 @@ impl<'s> Search<'s> {
             // Not the key of a credential: `verify` reports it, and one such row does not hide the rest.
             return Ok(None);
         };
-        if !self.filter.is_about(&app) {
+        // Nobody has read the keys of an account that was registered meanwhile, or of which only credentials are left.
+        if !self.filter.is_about(&app) || self.accounts.binary_search(&account).is_err() {
             return Ok(None);
         }
         let opened = self.tenant.open_credential(&found.view, (&account, &app, &key_name), row)?;

@@ -15,7 +15,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{id, org_of, run, unlock, vault, with_org};
-use crate::rig::{Paged, base, stop_after_first_commit};
+use crate::rig::{self, Hooked, Paged, Point, base, stop_after_first_commit};
 
 #[test]
 fn what_the_provider_rejected_is_left_out_for_a_job_that_refreshes_until_it_is_set_again() {
@@ -237,6 +237,30 @@ fn an_account_whose_only_connection_is_being_deleted_lacks_the_credential() {
         let org = org_of(&Vault::open(store, unlock()).await?);
         let missing = CredentialFilter::missing(id("token")).of(id("crm"));
         assert_eq!(places(&org, &missing, 100).await?, ["a crm token"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_account_that_is_registered_in_the_middle_of_a_search_does_not_fail_it() {
+    async fn connect(org: &Org, name: &str) -> Result<(), Error> {
+        let access = NewCredential::new("access", "t").expires_at(Timestamp::from_ms(FIRST));
+        org.create_account(id(name)).with_integration(id("crm"), [access]).await.map(drop)
+    }
+    let store = base(async |org| {
+        connect(org, "a").await?;
+        connect(org, "c").await
+    });
+    let hooked = Hooked::new(store);
+    let vault = rig::open(hooked.clone());
+    let other = rig::org(&vault);
+    // The accounts are listed, and their credentials and keys are not read yet.
+    hooked.once(Point::AfterRead, move || block_on(connect(&other, "b")).unwrap());
+    let all = CredentialFilter::expiring_before(Timestamp::from_ms(u64::MAX));
+    run(async {
+        assert_eq!(places(&rig::org(&vault), &all, 100).await?, ["a crm access", "c crm access"]);
+        assert_eq!(hooked.hooks_left(), 0);
+        assert_eq!(places(&rig::org(&vault), &all, 100).await?.len(), 3);
         Ok(())
     });
 }
