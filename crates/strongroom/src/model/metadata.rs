@@ -60,9 +60,10 @@ impl Metadata {
         Self::of(Entries { author, ..self.entries().cloned().unwrap_or_default() })
     }
 
-    /// This metadata for a version that notes that the document was deleted.
+    /// This metadata for a version that notes that the document was deleted. It does not expire.
     pub(crate) fn deletion(&self) -> Self {
-        Self::of(Entries { deletion: true, ..self.entries().cloned().unwrap_or_default() })
+        let entries = self.entries().cloned().unwrap_or_default();
+        Self::of(Entries { deletion: true, expires_at: None, ..entries })
     }
 
     pub(crate) fn is_deletion(&self) -> bool {

@@ -198,7 +198,8 @@ impl Draft<'_> {
             Subject::Definition(_) => return Ok(()),
         };
         let now = tenant.engine.now();
-        let metadata = tenant.metadata(options, now, Expiry::Refused)?.deletion();
+        // An expiry is of what the same batch may set, such as the replacement of all credentials.
+        let metadata = tenant.metadata(options, now, Expiry::Allowed)?.deletion();
         // Never `None`: the delete has checked its key.
         let Some((existing, opened)) = self.existing(&place, &row.value)? else { return Ok(()) };
         self.keep_former(subject, &opened.as_document(), kept)?;
@@ -221,6 +222,9 @@ impl Draft<'_> {
         options: &WriteOptions,
     ) -> Result<Ended, Error> {
         let keeps = options.keeps_history && kept > 0;
+        if keeps {
+            options.refuse_expiry()?;
+        }
         let refused = match keeps.then(|| self.note_deletion(subject, row, kept, options)) {
             Some(Ok(())) => return Ok(Ended::Kept),
             Some(Err(error @ Error::Damaged { .. })) => Some(error),

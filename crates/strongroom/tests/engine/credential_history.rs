@@ -161,6 +161,22 @@ fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
 }
 
 #[test]
+fn a_replacement_that_expires_keeps_the_history_of_what_it_removes() {
+    with_kept(async |_, account| {
+        let app = default_app(&account);
+        app.upsert("old", "one").await?;
+        let at = Timestamp::from_ms(4_000_000_000_000);
+        let options = WriteOptions::default().keep_history().expires_at(at);
+        let replaced = app.replace_all_with(&[NewCredential::new("new", "n")], options).await?;
+        assert_eq!(replaced.written[0].info.metadata.expires_at(), Some(at));
+        let versions = history(&app, "old").await?;
+        assert_eq!((versions[0].deleted, versions[0].metadata.expires_at()), (true, None));
+        assert_eq!(app.undelete("old").await?.unwrap().info.metadata.expires_at(), None);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_deleted_connection_leaves_no_former_version() {
     with_kept(async |store, account| {
         account.add_connection(&id("crm"), &id("work")).await?;
