@@ -127,10 +127,10 @@ impl Account {
         filter: &DefinitionFilter,
         page: PageRequest,
     ) -> Result<Listing<StoredDefinition>, Error> {
-        let listed = self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await?;
+        let listed = self.org.definitions(&filter.clone().scope(ScopeKind::LinkedAccount), page).await;
         // Afterwards, so that nothing read after the account was deleted is returned.
         self.refuse_ended().await?;
-        Ok(listed)
+        listed
     }
 
     /// Sets the account's own value of a definition.
@@ -175,7 +175,12 @@ impl Account {
     ) -> Result<ValueWritten, Error> {
         let definition = definition.into();
         let sought = definition.clone();
-        match self.org.set_value_with(definition, self.scope(), value, self.tied(options)).await {
+        let written = self.org.set_value_with(definition, self.scope(), value, self.tied(options)).await;
+        if written.is_err() {
+            // What was not as expected may be a value of the next registration.
+            self.refuse_ended().await?;
+        }
+        match written {
             Err(Error::ScopeNotAllowed { .. }) => Err(Error::DefinitionNotFound(sought.into_owned())),
             written => written,
         }
@@ -198,11 +203,13 @@ impl Account {
         definition: impl Into<DefinitionRef<'_>>,
     ) -> Result<Option<ScopedValue>, Error> {
         let definition = definition.into();
-        let found = self.org.value(definition.clone(), self.scope()).await?;
+        let found = self.org.value(definition.clone(), self.scope()).await;
+        // An error too may be about a value of the next registration.
+        self.refuse_ended().await?;
+        let found = found?;
         if found.is_none() {
             self.refuse_hidden(definition).await?;
         }
-        self.refuse_ended().await?;
         Ok(found)
     }
 
@@ -228,9 +235,9 @@ impl Account {
         page: PageRequest,
         names: Option<&BTreeSet<String>>,
     ) -> Result<Listing<ScopedValue>, Error> {
-        let found = self.org.values_known(self.scope(), page, names).await?;
+        let found = self.org.values_known(self.scope(), page, names).await;
         self.refuse_ended().await?;
-        Ok(found)
+        found
     }
 
     /// Deletes the account's own value of a definition.
@@ -273,10 +280,11 @@ impl Account {
         let definition = definition.into();
         let sought = definition.clone();
         let deleted = self.org.delete_value_with(definition, self.scope(), self.tied(options)).await;
+        let deleted = self.or_refuse_ended(deleted).await;
         if matches!(deleted, Ok(None) | Err(Error::Unexpected { found: None })) {
             self.refuse_hidden(sought).await?;
         }
-        self.or_refuse_ended(deleted?).await
+        deleted
     }
 
     /// The account's own value with this document id. Another account's or the org's is not found.
@@ -291,9 +299,9 @@ impl Account {
     /// # Errors
     /// Those of [`Org::value_by_id`].
     pub async fn value_by_id(&self, id: &DocumentId) -> Result<Option<ScopedValue>, Error> {
-        let found = self.org.found_value(id, |scope| *scope == self.scope()).await?;
+        let found = self.org.found_value(id, |scope| *scope == self.scope()).await;
         self.refuse_ended().await?;
-        Ok(found)
+        found
     }
 
     /// Deletes the account's own value with this document id. Another account's or the org's is not found.
@@ -310,7 +318,7 @@ impl Account {
     /// Those of [`Org::delete_value_by_id`].
     pub async fn delete_value_by_id(&self, id: &DocumentId) -> Result<Option<DeletedValue>, Error> {
         let options = self.tied(WriteOptions::default());
-        let deleted = self.org.delete_found_value(id, |scope| *scope == self.scope(), &options).await?;
+        let deleted = self.org.delete_found_value(id, |scope| *scope == self.scope(), &options).await;
         self.or_refuse_ended(deleted).await
     }
 
@@ -426,12 +434,12 @@ impl Account {
         }
     }
 
-    /// Passes on what a delete found. If it found nothing, no batch has checked the registration, so this does.
-    async fn or_refuse_ended<T>(&self, found: Option<T>) -> Result<Option<T>, Error> {
-        if found.is_none() {
+    /// Passes on the answer of a delete. If it deleted nothing, no batch has checked the registration, so this does.
+    async fn or_refuse_ended<T>(&self, answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        if !matches!(answer, Ok(Some(_))) {
             self.refuse_ended().await?;
         }
-        Ok(found)
+        answer
     }
 
     /// The options, with the registration that the handle is bound to.

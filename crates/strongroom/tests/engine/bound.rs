@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_executor::block_on;
-use strongroom::store::StoreErrorKind;
+use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     Account, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId, NewCredential,
     PageRequest, Refresh, Revision, ScopeKind, Scopes, Upsert, WriteOptions,
@@ -16,8 +16,9 @@ use strongroom::{
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
+use crate::common::plant;
 use crate::rig::{
-    Hooked, Kind, Point, RowKey, Rows, account, audit, base, of_account, open, org, rows, text,
+    Hooked, Kind, Point, RowKey, Rows, account, audit, base, flip, of_account, open, org, rows, text,
 };
 
 /// An account with a value, a credential and an integration of each kind.
@@ -109,6 +110,38 @@ fn no_verb_of_a_bound_handle_reaches_an_account_that_was_deleted_or_the_next_of_
             assert_eq!(before, rows(&store), "{name} wrote something");
             assert!(block_on(bound.info()).unwrap().is_none(), "{name}");
         }
+    }
+}
+
+#[test]
+fn no_error_of_a_bound_handle_tells_of_the_next_registration_of_its_account() {
+    let (store, _) = furnished();
+    let vault = open(Arc::clone(&store));
+    let org = org(&vault);
+    let bound = block_on(org.account(account("a")).bound()).unwrap();
+    block_on(org.delete_account(bound.id())).unwrap();
+    block_on(register_again(&org));
+    let expecting = |expected| WriteOptions::expecting(expected);
+    let old = Expected::Revision(Revision::from_u64(1));
+    let refused = [
+        block_on(bound.set_value_with("V", "v", expecting(Expected::Absent))).map(drop),
+        block_on(bound.set_value_with("V", "v", expecting(old))).map(drop),
+        block_on(bound.delete_value_with("V", expecting(Expected::Absent))).map(drop),
+        block_on(bound.delete_value_with("V", expecting(old))).map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::AccountNotFound(_))), "{refused:?}");
+    }
+    let is_value = |(key, _): &(Vec<u8>, Vec<u8>)| RowKey::parse(key).kind == Kind::Value;
+    let (key, mut row) = rows(&store).into_iter().find(is_value).unwrap();
+    flip(&mut row, usize::MAX, 0);
+    block_on(plant(&store, &Key::from(key), Some(row))).unwrap();
+    for damaged in [
+        block_on(bound.value("V")).map(drop),
+        block_on(bound.values(PageRequest::default())).map(drop),
+        block_on(bound.delete_value_with("V", expecting(old))).map(drop),
+    ] {
+        assert!(matches!(damaged, Err(Error::AccountNotFound(_))), "{damaged:?}");
     }
 }
 
