@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use crate::common::{FailingStore, id, org_of, run, vault, with_clock, with_org, with_small_store};
+use crate::common::{FailingStore, id, org_of, run, unlock, vault, with_clock, with_org, with_small_store};
 use strongroom::store::StoreErrorKind;
 use strongroom::{
-    ConnectionId, CredentialFilter, Credentials, Error, IntegrationId, NewCredential, PageRequest, Quotas,
-    Refresh, Timestamp, Unrefreshed, VaultOptions,
+    ConnectionId, CredentialFilter, Credentials, Error, IntegrationId, ManualClock, NewCredential,
+    PageRequest, Quotas, Refresh, Timestamp, Unrefreshed, VaultOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -30,6 +30,25 @@ fn an_integration_needs_a_registered_account() {
     with_org(async |org| {
         let refused = org.account(id("a")).add_integration(&id("crm")).await;
         assert!(matches!(refused, Err(Error::AccountNotFound(account)) if account.as_str() == "a"));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_integration_is_there_also_if_the_clock_by_which_its_account_was_deleted_before_is_ahead() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let at = |ms| VaultOptions::default().clock(ManualClock::at(Timestamp::from_ms(ms)));
+        let ahead = org_of(&vault(Arc::clone(&store), at(60_000)).await?);
+        ahead.create_account(id("a")).with_credential("k", "c").await?;
+        ahead.delete_account(&id("a")).await?;
+        let opened = async || Ok::<_, Error>(org_of(&at(1_000).open(Arc::clone(&store), unlock()).await?));
+        opened().await?.create_account(id("a")).await?;
+        // In another process, which has seen no keys of the account.
+        let account = opened().await?.account(id("a"));
+        account.add_integration(&id("crm")).await?;
+        account.app(id("crm")).upsert("token", "t").await?;
+        assert!(account.app(id("crm")).get("token").await?.is_some());
         Ok(())
     });
 }

@@ -8,7 +8,7 @@ use crate::id::{AppId, ConnectionId, IntegrationId, LinkedAccountId};
 use crate::jobs::{JobId, finish_job, is_lost_job, run_job, until_landed};
 use crate::model::{Integration, Listing, PageRequest};
 use crate::row::body::{IntegrationBody, Sweep};
-use crate::store::{Scan, Versioned};
+use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{Attempt, Draft, Freshness, List, Loaded, Needs, View, fresh_if_stale, listed_id};
 use crate::verbs::account::Account;
 use crate::verbs::org::Org;
@@ -326,10 +326,14 @@ impl Account {
         app: &AppId,
         freshness: Freshness,
     ) -> Result<(View<'static>, [Option<Versioned>; 2]), Error> {
-        let tenant_id = &self.org().tenant.id;
-        let gets = [tenant_id.account(self.id()).key(), tenant_id.integration(self.id(), app).key()];
         let needs = Needs::org_keys().freshness(freshness);
-        self.org().tenant.read(&needs, gets).await
+        self.org().tenant.read(&needs, self.integration_gets(app)).await
+    }
+
+    /// The keys of the rows of the account and of one integration, in this order.
+    fn integration_gets(&self, app: &AppId) -> [Key; 2] {
+        let tenant_id = &self.org().tenant.id;
+        [tenant_id.account(self.id()).key(), tenant_id.integration(self.id(), app).key()]
     }
 
     async fn try_integration(&self, app: &AppId, freshness: Freshness) -> Result<Option<Integration>, Error> {
@@ -349,7 +353,10 @@ impl Account {
     ) -> Result<Attempt<Integration>, Error> {
         let tenant = &*self.org().tenant;
         let account = self.id();
-        let (view, [account_row, row]) = self.read_integration(app, freshness).await?;
+        // With the account's keys: the integration has to count from after their last drop, whatever the clock says.
+        let owner = [account];
+        let needs = Needs::org_keys().accounts(&owner).freshness(freshness);
+        let (view, [account_row, row]) = tenant.read(&needs, self.integration_gets(app)).await?;
         let known = tenant.live_account(&view, self.registration(), account_row.as_ref())?;
         let known = known.ok_or_else(|| self.registration().not_found())?;
         let Some(existing) = self.org().existing_integration(&view, account, app, row.as_ref()).await? else {
