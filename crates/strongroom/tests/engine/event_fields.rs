@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use strongroom::store::Key;
 use strongroom::{
-    AuditChange, AuditFilter, AuditNote, DefinitionChange, Error, EventKind, Expected, PageRequest, Revision,
-    Scope, ValueWritten, WriteOptions,
+    AuditChange, AuditFilter, AuditNote, DefinitionChange, Error, EventKind, Expected, IntegrationId,
+    PageRequest, Revision, Scope, ValueWritten, VaultOptions, WriteOptions,
 };
 
 use crate::audit_kept::Kept;
 use crate::common::{plant, rows, run};
-use crate::rig::{Kind, RowKey, account, of_account, of_workflow, text};
+use crate::rig::{Kind, RowKey, account, of_account, of_workflow, org, text, unlock};
 
 /// The last change that was noted, which must be of this kind.
 async fn last(kept: &Kept, kind: EventKind) -> Result<AuditChange, Error> {
@@ -176,6 +178,32 @@ fn a_change_of_a_credential_names_its_key_its_connection_and_its_revisions() {
         let change = last(&kept, EventKind::CredentialDeleted).await?;
         assert_eq!(names(&change), ["k", "a", "", "crm", "work"]);
         assert_eq!(revisions(&change), [Some(again), None]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_delete_of_the_history_that_a_credential_left_names_it() {
+    let kept = Kept::new();
+    kept.clock.set(1_000);
+    run(async {
+        let options = VaultOptions::default().history_versions(3).clock(kept.clock.clone());
+        let org = org(&options.open(Arc::clone(&kept.store), unlock()).await?);
+        let handle = org.create_account(account("a")).with_default_app().await?;
+        let app = handle.app(IntegrationId::default_app());
+        app.upsert("k", "1").await?;
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        let deleted = async || {
+            let deletions = AuditFilter::all().kind(EventKind::CredentialDeleted);
+            Ok::<_, Error>(kept.org.audit(&deletions, PageRequest::first(1_000)).await?.items.len())
+        };
+        assert_eq!(deleted().await?, 1);
+        assert!(!app.delete("k").await?);
+        let change = last(&kept, EventKind::CredentialDeleted).await?;
+        assert_eq!(names(&change), ["k", "a", "", "default-app", ""]);
+        assert_eq!((deleted().await?, revisions(&change)), (2, [None, None]));
+        assert!(!app.delete("k").await?);
+        assert_eq!(deleted().await?, 2, "nothing was left");
         Ok(())
     });
 }

@@ -13,7 +13,7 @@ use crate::tenant::{
     Attempt, DocumentRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
     fresh_if_stale, listed_id,
 };
-use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Read};
+use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Noted, Read};
 
 /// What [`AppCredentials::replace_all`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +173,9 @@ impl AppCredentials {
             for key_name in &too_long {
                 // A caller that has set it again meanwhile continues it, with its history.
                 let if_gone = WriteOptions::expecting(Expected::Absent);
-                let purge = until_landed(tenant, |freshness| self.try_delete(key_name, &if_gone, freshness));
+                let purge = until_landed(tenant, |freshness| {
+                    self.try_delete(key_name, &if_gone, Noted::Yes, freshness)
+                });
                 match purge.await {
                     Ok(_) | Err(Error::Unexpected { .. }) => {}
                     Err(error) => return Err(error),

@@ -58,6 +58,13 @@ struct AppRows {
     rows: BTreeMap<CredentialKey, Versioned>,
 }
 
+/// Whether the deletion of a credential of which only a history is left is in the audit already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    No,
+    Yes,
+}
+
 impl AppCredentials {
     pub(crate) fn new(account: Account, integration: IntegrationId) -> Self {
         let app = AppId::of(&integration, None);
@@ -244,7 +251,8 @@ impl AppCredentials {
     pub async fn delete_with(&self, key_name: &str, options: WriteOptions) -> Result<bool, Error> {
         let key_name = key_name.parse()?;
         let tenant = &*self.account.org().tenant;
-        let delete = until_landed(tenant, |freshness| self.try_delete(&key_name, &options, freshness));
+        let noted = Noted::No;
+        let delete = until_landed(tenant, |freshness| self.try_delete(&key_name, &options, noted, freshness));
         self.observed("delete_credential", Some(&key_name), delete).await
     }
 
@@ -290,6 +298,7 @@ impl AppCredentials {
         &self,
         key_name: &CredentialKey,
         options: &WriteOptions,
+        noted: Noted,
         freshness: Freshness,
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.account.org().tenant;
@@ -314,6 +323,9 @@ impl AppCredentials {
             }
             if draft.is_empty() {
                 return Ok(Attempt::Landed(false));
+            }
+            if noted == Noted::No {
+                draft.note(|| credential_change(EventKind::CredentialDeleted, address));
             }
             self.note_change(&mut draft, &read.app)?;
             return Ok(draft.commit().await?.map(|_| false));
