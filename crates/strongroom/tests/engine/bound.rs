@@ -10,15 +10,16 @@ use std::sync::{Arc, Mutex};
 use futures_executor::block_on;
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
-    Account, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId, NewCredential,
-    PageRequest, Refresh, Revision, ScopeKind, Scopes, Upsert, WriteOptions,
+    Account, Credentials, DefinitionFilter, DefinitionRef, DocumentId, Error, Expected, IntegrationId,
+    NewCredential, PageRequest, Refresh, Revision, ScopeKind, Scopes, Unrefreshed, Upsert, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::plant;
 use crate::rig::{
-    Hooked, Kind, Point, RowKey, Rows, account, audit, base, flip, of_account, open, org, rows, text,
+    Hooked, Kind, Point, RowKey, Rows, account, audit, base, flip, of_account, open, org, rows,
+    stop_after_first_commit, text,
 };
 
 /// An account with a value, a credential and an integration of each kind.
@@ -281,6 +282,26 @@ fn a_refresh_of_a_bound_handle_is_not_of_credentials_that_another_handle_saw_of_
         "the provider was shown a credential of the next registration"
     );
     assert_eq!(rows(&store), before);
+}
+
+#[test]
+fn a_refresh_is_not_settled_after_the_first_batch_that_deletes_its_account() {
+    let (store, _) = furnished();
+    let hooked = Hooked::new(Arc::clone(&store)).shared();
+    let org = org(&open(hooked.clone()));
+    let app = block_on(org.account(account("a")).bound()).unwrap().app(IntegrationId::default_app());
+    let refresh = Refresh::new(|_| std::future::ready(()));
+    let loses = async |_: &Credentials| Err(Unrefreshed::Unknown(Error::WrongKey));
+    let seen = block_on(app.get_all()).unwrap();
+    block_on(app.refresh(seen, &refresh, loses)).unwrap_err();
+    hooked.once(Point::BeforeCommit, move || {
+        stop_after_first_commit(&store, async |org| {
+            let _ = org.delete_account(&account("a")).await;
+        });
+    });
+    let settled = block_on(app.settle_refresh());
+    assert!(matches!(settled, Err(Error::AccountNotFound(_))), "{settled:?}");
+    assert_eq!(hooked.hooks_left(), 0);
 }
 
 #[test]

@@ -284,12 +284,22 @@ impl AppCredentials {
     /// row: writes to its other connections change that too, and would keep this connection from its lease.
     fn expect_credentials(&self, draft: &mut Draft<'_>, rows: &AppRows) {
         let (ids, account) = (&self.account.org().tenant.id, self.account.id());
-        // An account without a key has no credentials, so there is nothing to refresh.
-        if rows.rows.len() > EXPECTED_MAX || !draft.expect_keys(account) {
+        if rows.rows.len() > EXPECTED_MAX {
             return draft.expect_as_read(ids.account(account).key(), Some(rows.account.row_revision));
         }
+        self.expect_account(draft, rows);
         for (key_name, row) in &rows.rows {
             draft.expect_as_read(ids.credential(account, &self.app, key_name).key(), Some(row.revision));
+        }
+    }
+
+    /// Expects that the account is not deleted, whatever else is written to it.
+    fn expect_account(&self, draft: &mut Draft<'_>, rows: &AppRows) {
+        let account = self.account.id();
+        // An account without a key has no credentials, so nobody writes to it all the time.
+        if !draft.expect_keys(account) {
+            let place = self.account.org().tenant.id.account(account).key();
+            draft.expect_as_read(place, Some(rows.account.row_revision));
         }
     }
 
@@ -304,8 +314,11 @@ impl AppCredentials {
             let view = tenant.view_to_seal(&owner).await?;
             let mut draft = Draft::new(tenant, &view);
             self.note_ending(&mut draft, &rows, ending);
-            if let Ending::Rejected { .. } = ending {
-                self.expect_credentials(&mut draft, &rows);
+            match ending {
+                Ending::Rejected { .. } => self.expect_credentials(&mut draft, &rows),
+                Ending::Unused | Ending::Settled | Ending::Unknown => {
+                    self.expect_account(&mut draft, &rows);
+                }
             }
             self.put_refresh(&mut draft, &rows, ending.left().map(|end| note.ended(id, end)))?;
             if draft.commit().await?.is_landed() {
