@@ -119,7 +119,7 @@ impl Draft<'_> {
     fn keep_former_definition(&mut self, stored: &StoredDefinition, kept: u8) -> Result<(), Error> {
         let body = encode_definition(stored);
         let document = Document { id: None, revision: stored.revision, body: &body };
-        self.keep_former(&Subject::Definition(stored.id), &document, kept).map(drop)
+        self.keep_former(&Subject::Definition(stored.id), &document, kept)
     }
 
     fn put_definition_row(

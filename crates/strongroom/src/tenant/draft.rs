@@ -175,9 +175,14 @@ impl<'t> Draft<'t> {
 
     /// Deletes a row, unless the batch does so already: values that a store copied lead to the same id.
     pub(crate) fn delete_once(&mut self, key: Key) {
-        if !self.batch.ops.iter().any(|op| *op.key() == key) {
+        if !self.writes(&key) {
             self.batch.delete(key);
         }
+    }
+
+    /// Whether the batch puts or deletes this row.
+    pub(crate) fn writes(&self, key: &Key) -> bool {
+        self.batch.ops.iter().any(|op| op.key() == key)
     }
 
     /// Seals a row under the active key of its scope and puts it, expecting the row as it was read: at this revision,

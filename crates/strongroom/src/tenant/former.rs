@@ -160,24 +160,22 @@ impl Tenant {
 }
 
 impl Draft<'_> {
-    /// Keeps the version that this batch replaces, and deletes the one that is then too many. Returns the key of that
-    /// one, unless no versions are kept.
+    /// Keeps the version that this batch replaces, and deletes the one that is then too many.
     pub(crate) fn keep_former(
         &mut self,
         subject: &Subject<'_>,
         document: &Document<'_>,
         kept: u8,
-    ) -> Result<Option<Key>, Error> {
+    ) -> Result<(), Error> {
         let tenant = self.tenant();
         if kept == 0 {
-            return Ok(None);
+            return Ok(());
         }
         let place = tenant.id.former(subject, document.revision);
         let len = self.put_sealed_over(&place, document)?;
         self.charge(&place.key(), None, Some(len));
-        let dropped = tenant.id.former(subject, document.revision.before(u64::from(kept))).key();
-        self.delete_former(dropped.clone());
-        Ok(Some(dropped))
+        self.delete_former(tenant.id.former(subject, document.revision.before(u64::from(kept))).key());
+        Ok(())
     }
 
     /// Notes that this batch deletes the value or credential in `row` and keeps its history, including this version.

@@ -232,8 +232,8 @@ impl Draft<'_> {
         let subject = Subject::value(scope, &stored.id);
         let kept = self.tenant().versions_kept(&stored.definition);
         if let Some((existing, former)) = existing {
-            let dropped = self.keep_former(&subject, &former.as_document(), kept)?;
-            self.delete_surplus(&rows.surplus, dropped.as_ref());
+            self.keep_former(&subject, &former.as_document(), kept)?;
+            self.delete_surplus(&rows.surplus);
             // The value matches the format now, so an older grandfathered mark is dropped.
             if stored.format_changes > 0 {
                 self.put_definition_value(scope, &stored.id);
@@ -256,9 +256,7 @@ impl Draft<'_> {
         self.expect_as_read(index, rows.index.as_ref().map(|row| row.revision));
         let next = match self.continue_deleted(&subject, rows.deleted.as_ref(), kept)? {
             Some(continued) => {
-                let gone = continued.revision.before(u64::from(kept) + 1);
-                let gone = self.tenant().id.former(&subject, gone).key();
-                self.delete_surplus(&rows.surplus, Some(&gone).filter(|_| kept > 0));
+                self.delete_surplus(&rows.surplus);
                 continued
             }
             None => Existing { id: self.new_id()?, revision: Revision::first()?, created_at: now },
@@ -267,9 +265,11 @@ impl Draft<'_> {
         Ok(next)
     }
 
-    /// Deletes the versions beyond those that are kept, except the one that is already dropped to make room.
-    fn delete_surplus(&mut self, surplus: &[Key], gone: Option<&Key>) {
-        let mut others = surplus.iter().filter(|key| gone != Some(key)).cloned();
+    /// Deletes the versions beyond those that are kept, except the one that the batch drops to make room, and the one
+    /// that it adds: where a store puts an older value back, that is among the former ones already.
+    fn delete_surplus(&mut self, surplus: &[Key]) {
+        let others: Vec<Key> = surplus.iter().filter(|key| !self.writes(key)).cloned().collect();
+        let mut others = others.into_iter();
         others.by_ref().take(SURPLUS_MAX).for_each(|key| self.delete_former(key));
         self.try_delete_after_landing(others);
     }

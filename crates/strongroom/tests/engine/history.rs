@@ -696,6 +696,21 @@ fn versions_beyond_a_page_that_are_too_old_go_with_the_next_write_too() {
 }
 
 #[test]
+fn a_value_is_set_also_where_a_store_puts_an_older_one_back_and_its_only_version_is_that_one() {
+    with_rows(async |store, vault, org| {
+        org.define(text("V").history_versions(1)).await?;
+        org.set_value("V", Scope::Org, "a").await?;
+        let (place, old) = value_row(&store).await?;
+        org.set_value("V", Scope::Org, "b").await?;
+        plant(&store, &place, Some(old)).await?;
+        org.set_value("V", Scope::Org, "c").await?;
+        let versions = history(&org, "V", &Scope::Org).await?;
+        assert_eq!(texts(&org, "V", &Scope::Org, &versions).await?, ["c", "a"]);
+        is_verified(&vault).await
+    });
+}
+
+#[test]
 fn versions_that_are_too_many_since_fewer_are_kept_go_with_the_next_write() {
     with_kept(async |org| {
         org.define(text("V")).await?;
