@@ -282,7 +282,12 @@ impl Viewer {
     }
 
     async fn credential_in(&self, app: &AppCredentials, key_name: &str) -> Result<Option<Credential>, Error> {
-        if self.names.knows(key_name) { app.get(key_name).await } else { Ok(None) }
+        if self.names.knows(key_name) {
+            return app.get(key_name).await;
+        }
+        // As for a name that is not there.
+        app.refuse_missing().await?;
+        Ok(None)
     }
 
     /// The key names and times of the credentials of an integration that the handle knows, without values. Pages are as

@@ -96,6 +96,26 @@ fn a_viewer_reads_the_credentials_of_a_connection_under_its_names_too() {
 }
 
 #[test]
+fn a_name_that_a_viewer_does_not_know_is_asked_for_as_one_that_is_not_there() {
+    with_org(async |org| {
+        let owner = org.create_account(id("a")).with_default_app().await?.bound().await?;
+        owner.upsert_credential("hidden", "x").await?;
+        let viewer = owner.viewer().only(["known"]);
+        for name in ["known", "hidden"] {
+            assert!(viewer.credential(IntegrationId::default_app(), name).await?.is_none());
+            let missing = viewer.credential(id("crm"), name).await;
+            assert!(matches!(missing, Err(Error::IntegrationNotFound { .. })), "{name}");
+        }
+        org.delete_account(&id("a")).await?;
+        for name in ["known", "hidden"] {
+            let ended = viewer.credential(IntegrationId::default_app(), name).await;
+            assert!(matches!(ended, Err(Error::AccountNotFound(_))), "{name}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_cursors_of_a_viewer_name_no_credential_that_it_does_not_know() {
     with_org(async |org| {
         let owner = org.create_account(id("a")).with_default_app().await?;

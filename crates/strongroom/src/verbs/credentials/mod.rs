@@ -377,7 +377,8 @@ impl AppCredentials {
         tenant.id.deleted(&Subject::credential(self.account.id(), &self.app, key_name)).key()
     }
 
-    async fn refuse_missing(&self) -> Result<(), Error> {
+    /// Fails if the account or the integration does not exist.
+    pub(crate) async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
         let (account, app) = (self.account.id(), &self.app);
         let gets = [tenant.id.account(account).key(), tenant.id.integration(account, app).key()];
