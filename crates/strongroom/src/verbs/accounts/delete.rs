@@ -45,7 +45,8 @@ impl Org {
     ///
     /// # Cancellation
     /// If dropped, either nothing has happened, or the account is gone for every reader. The rows that are left are
-    /// swept by the next call of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// swept by [`Vault::run_jobs`](crate::Vault::run_jobs), or before the account is registered again. Another call of
+    /// this returns [`Error::AccountNotFound`].
     pub async fn delete_account(&self, account: &LinkedAccountId) -> Result<(), Error> {
         self.delete_account_with(account, WriteOptions::default()).await
     }

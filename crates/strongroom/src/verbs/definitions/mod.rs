@@ -112,7 +112,8 @@ impl Org {
     ///
     /// # Cancellation
     /// If dropped, either nothing has happened, or the definition is gone for every reader. The rows that are left are
-    /// swept by the next call of this, or of [`Vault::run_jobs`](crate::Vault::run_jobs).
+    /// swept by [`Vault::run_jobs`](crate::Vault::run_jobs). Another call of this returns
+    /// [`Error::DefinitionNotFound`].
     pub async fn delete_definition(&self, definition: impl Into<DefinitionRef<'_>>) -> Result<(), Error> {
         self.delete_definition_with(definition, WriteOptions::default()).await
     }
