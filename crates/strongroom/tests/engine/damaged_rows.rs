@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::store::Store as _;
+use strongroom::store::{Key, Store as _};
 use strongroom::{
-    AuditChange, AuditFilter, DefinitionChange, DocumentId, Error, EventKind, Expected, Org, PageRequest,
-    Revision, Scope, ScopePath, WriteOptions,
+    AuditChange, AuditFilter, CredentialFilter, DefinitionChange, DocumentId, Error, EventKind, Expected,
+    Org, PageRequest, Revision, Scope, ScopePath, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
+use crate::common::plant;
 use crate::rig::{
     Altered, Kind, Paged, RowKey, Rows, account, altered, audit, empty, load, of_account, open, org, rows,
     text,
@@ -46,6 +47,25 @@ fn a_value_that_cannot_be_read_does_not_stop_a_reader_that_does_not_know_it() {
         assert_eq!(block_on(narrow.resolve_all()).unwrap().values.len(), 1);
         assert_eq!(block_on(narrow.explain_all()).unwrap().len(), 1);
     }
+}
+
+#[test]
+fn a_key_of_no_row_hides_no_account_integration_or_record() {
+    let (store, vault) = empty();
+    let org = org(&vault);
+    let (page, records) = (PageRequest::default, org.records("notes".parse().unwrap()));
+    let a = block_on(org.create_account(account("a")).with_default_app().into_future()).unwrap();
+    block_on(records.put(&"r".parse().unwrap(), "1")).unwrap();
+    for kind in [Kind::Account, Kind::Integration, Kind::Record] {
+        let is_it = |(key, _): &(Vec<u8>, Vec<u8>)| RowKey::parse(key).kind == kind;
+        let (key, row) = rows(&store).into_iter().find(is_it).unwrap();
+        block_on(plant(&store, &Key::from([&key[..], b"x"].concat()), Some(row))).unwrap();
+    }
+    assert_eq!(block_on(org.each_linked_account(page())).unwrap().items.len(), 1);
+    assert_eq!(block_on(a.each_integration(page())).unwrap().items.len(), 1);
+    assert_eq!(block_on(records.each(page())).unwrap().items.len(), 1);
+    let missing = CredentialFilter::missing("k".parse().unwrap());
+    assert_eq!(block_on(org.credentials_where(&missing, page())).unwrap().items.len(), 1);
 }
 
 #[test]
