@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom::{RawKey, Unlock, Vault};
-use strongroom_http::{Limits, Rate, ServiceOptions, serve};
+use strongroom::{DataKeys, RawKey, Unlock, Vault};
+use strongroom_http::{ApiKeys, Limits, NewApiKey, Rate, ServiceOptions, serve};
 use support::gate::{Gate, gated};
 use support::{Answer, BASE, Fixture, api_key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -132,6 +132,38 @@ async fn good_keys_count_as_no_failure() {
         let key = api_key(&fixture.org).await;
         assert_eq!(with_key(&fixture, &key).await.status, 200);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_keys_do_not_keep_out_a_known_key_whose_record_was_sealed_again() {
+    let (fixture, _) = fixture(strict()).await;
+    assert_eq!(with_key(&fixture, &fixture.key).await.status, 200);
+    fixture.vault.rotate_data_keys(&DataKeys::all()).await.unwrap().run().await.unwrap();
+    use_up(async || with_key(&fixture, &forged_key(&fixture.key, 1)).await).await;
+    assert_eq!(with_key(&fixture, &fixture.key).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_key_that_was_revoked_is_bad_and_from_then_on_kept_out_like_others() {
+    let (fixture, _) = fixture(strict()).await;
+    let keys = ApiKeys::of(&fixture.org).unwrap();
+    let made = keys.create(NewApiKey::named("n")).await.unwrap();
+    assert_eq!(with_key(&fixture, made.key.expose()).await.status, 200);
+    keys.revoke(&made.info.id).await.unwrap();
+    use_up(async || with_key(&fixture, &forged_key(&fixture.key, 1)).await).await;
+    assert_eq!(with_key(&fixture, made.key.expose()).await.status, 401);
+    assert_eq!(with_key(&fixture, made.key.expose()).await.status, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_keys_do_not_keep_out_a_good_token_when_its_signing_key_is_read_again() {
+    let (fixture, _) = fixture(strict()).await;
+    fixture.register("a").await;
+    let token = fixture.token("a").await;
+    assert_eq!(with_token(&fixture, &token).await.status, 200);
+    tokio::time::advance(Duration::from_secs(61)).await;
+    use_up(async || with_key(&fixture, &forged_key(&fixture.key, 1)).await).await;
+    assert_eq!(with_token(&fixture, &token).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,8 @@ struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signature {
     Good,
+    /// It is good, but the store has to say whether sessions were ended elsewhere.
+    Due,
     /// No recently read key has signed it.
     Bad,
     /// Only the store knows.
@@ -49,7 +51,7 @@ impl SigningKeys {
                 }
                 // One request checks whether sessions were ended elsewhere; the others continue meanwhile.
                 self.keys.insert(tenant(org), Known { read_at: Instant::now(), ..known });
-                Signature::Unknown
+                Signature::Due
             }
             // The org may have a new key: look for it again, but not for every forged token.
             Some(known) if known.read_at.elapsed() < READ_AGAIN_AFTER => Signature::Bad,
