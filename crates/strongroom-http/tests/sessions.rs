@@ -98,6 +98,20 @@ async fn only_so_many_sessions_of_an_account_stand() {
 }
 
 #[tokio::test]
+async fn sessions_that_were_revoked_end_none_that_stands() {
+    let fixture = Fixture::new().await;
+    fixture.register("a").await;
+    let first = fixture.token("a").await;
+    for _ in 0..20 {
+        let call = fixture.call("POST", "/session-token?force_refresh=true");
+        let token = call.json(r#"{"linked_account_id":"a"}"#).await.field("token");
+        let revoked = fixture.call_with_token(&token, "POST", "/session-token/revoke").send().await;
+        assert_eq!(revoked.status, 200);
+    }
+    assert_eq!(active(&fixture, &first).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_token_that_was_tampered_with_or_is_foreign_is_refused() {
     let fixture = Fixture::new().await;
     fixture.register("a").await;

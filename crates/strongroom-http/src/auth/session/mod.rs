@@ -306,17 +306,17 @@ impl Sessions {
             let mut options = WriteOptions::expecting(as_read(record.as_ref()))
                 .while_registered(account)
                 .with_record(sessions.write(jti.parse()?, json(&row)));
-            list.sessions.push(session.clone());
-            let surplus = list.sessions.len().saturating_sub(SESSIONS_MAX);
-            let (gone, kept): (Vec<_>, Vec<_>) = list
-                .sessions
-                .into_iter()
-                .enumerate()
-                .partition(|(index, old)| *index < surplus || old.exp.saturating_add(SKEW_SECS) <= now);
-            for (_, old) in gone {
+            let (expired, mut kept): (Vec<_>, Vec<_>) =
+                list.sessions.into_iter().partition(|old| old.exp.saturating_add(SKEW_SECS) <= now);
+            if kept.len() >= SESSIONS_MAX {
+                kept = self.not_revoked(kept).await?;
+            }
+            kept.push(session.clone());
+            let surplus = kept.len().saturating_sub(SESSIONS_MAX);
+            for old in expired.into_iter().chain(kept.drain(..surplus)) {
                 options = options.with_record(sessions.removal(old.jti.parse()?));
             }
-            list.sessions = kept.into_iter().map(|(_, session)| session).collect();
+            list.sessions = kept;
             match by_account.put_with(&key, json(&list), options).await {
                 // Another session was listed meanwhile, or all were ended.
                 Err(Error::Unexpected { .. }) => {}
@@ -324,6 +324,19 @@ impl Sessions {
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))
+    }
+
+    /// These sessions without those that were revoked one by one, which stay listed: they must not end one that stands.
+    async fn not_revoked(&self, listed: Vec<ListedSession>) -> Result<Vec<ListedSession>, Error> {
+        let mut left = Vec::with_capacity(listed.len());
+        for session in listed {
+            match self.sessions.get(&session.jti.parse()?).await {
+                Ok(None) => {}
+                Err(error) if error.kind() != ErrorKind::Damaged => return Err(error),
+                Ok(Some(_)) | Err(_) => left.push(session),
+            }
+        }
+        Ok(left)
     }
 
     async fn listed(&self, account: &LinkedAccountId, now: u64) -> Result<Vec<ListedSession>, Error> {
