@@ -424,6 +424,30 @@ async fn a_change_of_format_says_which_values_stand_in_its_way_and_writes_nothin
 }
 
 #[tokio::test]
+async fn a_change_of_format_is_not_made_if_what_comes_with_it_is_refused() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;
+    desk.ok("POST", "/definitions", json!({"name": "TAKEN"})).await;
+    desk.ok("POST", "/definitions", json!({"name": "PORT", "default": "http"})).await;
+    for other in [
+        json!({"name": "TAKEN", "default": "80"}),
+        json!({"description": "x".repeat(2_000), "default": "80"}),
+        json!({"encrypted": true, "default": "80"}),
+    ] {
+        let mut change = other.clone();
+        change["var_format"] = json!("integer");
+        assert_eq!(desk.send("PATCH", "/definitions/PORT", &change).await.status, 400, "{other}");
+        let left = desk.get("/definitions/PORT").await;
+        assert_eq!((&left["var_format"], &left["default"]), (&json!("string"), &json!("http")), "{other}");
+    }
+    for (default, format) in [(json!("80"), "integer"), (Value::Null, "url")] {
+        let change = json!({"var_format": format, "default": default, "encrypted": default.is_null()});
+        let changed = desk.ok("PATCH", "/definitions/PORT", change).await["definition"].take();
+        assert_eq!((&changed["var_format"], &changed["default"]), (&json!(format), &default));
+    }
+}
+
+#[tokio::test]
 async fn a_batch_is_written_as_a_whole_or_says_what_is_refused() {
     let fixture = fixture().await;
     let desk = Desk::with(&fixture, [Right::Read, Right::Write]).await;

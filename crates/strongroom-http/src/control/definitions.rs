@@ -310,8 +310,8 @@ async fn scopes_in_use(
     Ok(found.iter().map(|scope| RefusedValue::of(scope, reason())).collect())
 }
 
-/// The format first: only that change can be refused because of a value. Each write expects the definition that was
-/// planned for.
+/// The format last: what is wrong with the other changes is known only when they are written, and must not be found out
+/// after the format was changed. Each write expects the definition that was planned for.
 async fn apply(
     org: &Org,
     mut stored: StoredDefinition,
@@ -319,15 +319,15 @@ async fn apply(
     body: &DefinitionChange,
 ) -> Result<StoredDefinition, Failure> {
     let as_planned = |revision| WriteOptions::expecting(Expected::Revision(revision));
-    if let Some(format) = format {
-        let then = if body.keep_mismatched { OnMismatch::Grandfather } else { OnMismatch::Refuse };
-        let options = as_planned(stored.revision);
-        stored = org.change_format_with(stored.id, format, then, options).await.map_err(full)?;
-    }
     let change = body.other_change()?;
     if change != strongroom::DefinitionChange::new() {
         let options = as_planned(stored.revision);
         stored = org.update_definition_with(stored.id, change, options).await.map_err(full)?;
+    }
+    if let Some(format) = format {
+        let then = if body.keep_mismatched { OnMismatch::Grandfather } else { OnMismatch::Refuse };
+        let options = as_planned(stored.revision);
+        stored = org.change_format_with(stored.id, format, then, options).await.map_err(full)?;
     }
     Ok(stored)
 }

@@ -249,10 +249,14 @@ impl NewDefinition {
 }
 
 impl DefinitionChange {
+    fn changes_format(&self) -> bool {
+        self.var_format.is_some() || self.bytes_min.is_some() || self.bytes_max.is_some()
+    }
+
     /// The change of the format or of its bounds; `None` if neither changes.
     pub(crate) fn format_change(&self, stored: &StoredDefinition) -> Result<Option<FormatChange>, Failure> {
         let old = &stored.definition;
-        if self.var_format.is_none() && self.bytes_min.is_none() && self.bytes_max.is_none() {
+        if !self.changes_format() {
             return Ok(None);
         }
         // A bound that is absent stays as it is.
@@ -271,7 +275,7 @@ impl DefinitionChange {
         }))
     }
 
-    /// All other changes.
+    /// All other changes, which come before that of the format.
     pub(crate) fn other_change(&self) -> Result<strongroom::DefinitionChange, Failure> {
         let mut change = strongroom::DefinitionChange::new();
         if let Some(name) = &self.name {
@@ -283,6 +287,8 @@ impl DefinitionChange {
             None => change,
         };
         change = match &self.default {
+            // With the format, since it may not match the old one. An encrypted definition takes none anyway.
+            Some(Some(_)) if self.changes_format() && !self.encrypted => change,
             Some(Some(text)) => change.default_value(text),
             Some(None) => change.no_default_value(),
             None => change,
