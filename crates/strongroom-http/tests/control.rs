@@ -1401,6 +1401,32 @@ async fn a_page_of_long_values_ends_before_it_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_page_that_long_values_fill_ends_with_one_that_a_narrowed_key_sees() {
+    let fixture = fixture().await;
+    let define = async |name: &str, value: String| {
+        let id = fixture.define_string(name).await;
+        fixture.org.set_value(name, Scope::Org, value).await.unwrap();
+        id
+    };
+    let mut last = String::new();
+    // The last of those that fill a page comes later than one page of the engine.
+    for number in 0..64 {
+        if number == 63 {
+            define("JWT", "x".to_owned()).await;
+        }
+        last = define(&format!("SMTP_{number}"), "x".repeat(64 << 10)).await;
+    }
+    for number in 0..70 {
+        define(&format!("JWT_{number}"), "x".to_owned()).await;
+    }
+    define("SMTP", "x".to_owned()).await;
+    let desk = Desk::granted(&fixture, Grant::of([Right::Read]).only_names(["SMTP*"]).unwrap()).await;
+    let page = desk.get("/values?limit=1000").await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 64);
+    assert!(page["next"].as_str().unwrap().ends_with(&last), "{}", page["next"]);
+}
+
+#[tokio::test]
 async fn a_scope_in_the_wrong_place_and_a_name_that_is_unknown_are_refused_and_nothing_is_done() {
     let fixture = fixture().await;
     fixture.define_string("A").await;

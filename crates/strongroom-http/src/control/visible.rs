@@ -19,10 +19,22 @@ impl Place {
     }
 }
 
-/// Where the page ends if it would hold more than the `missing` items: the number of items up to the last of them.
-pub(super) fn surplus<T>(items: &[T], missing: usize, takes: impl Fn(&T) -> bool) -> Option<usize> {
-    let mut taken = items.iter().enumerate().filter(|(_, item)| takes(item)).map(|(at, _)| at + 1);
-    taken.nth(missing.checked_sub(1)?).filter(|end| *end < items.len())
+/// Where the page ends if it is full before the last of `items`, with the `missing` ones or because of their bytes: the
+/// number of items up to the one that fills it.
+pub(super) fn surplus<T>(
+    items: &[T],
+    (missing, mut held): (usize, usize),
+    takes: impl Fn(&T) -> bool,
+    bytes: impl Fn(&T) -> usize,
+) -> Option<usize> {
+    let taken = items.iter().enumerate().filter(|(_, item)| takes(item));
+    for (count, (at, item)) in (1..).zip(taken) {
+        held += bytes(item);
+        if count >= missing || held >= BYTES_MAX {
+            return Some(at + 1).filter(|end| *end < items.len());
+        }
+    }
+    None
 }
 
 /// `bytes` of an item. A function, so that the closure need not name the type of its argument.
@@ -46,7 +58,9 @@ macro_rules! visible {
             let missing = place.limit - kept.len();
             let $page = place.request(rows);
             let mut found = $list.await.map_err(full)?;
-            while let Some(end) = $crate::control::visible::surplus(&found.items, missing, &takes) {
+            while let Some(end) =
+                $crate::control::visible::surplus(&found.items, (missing, held), &takes, $bytes)
+            {
                 let $page = place.request(end);
                 found = $list.await.map_err(full)?;
             }
