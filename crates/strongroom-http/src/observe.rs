@@ -85,7 +85,8 @@ impl tower::Service<Request> for Observed {
                 permit.hold_back().await;
             }
             unanswered.end();
-            let response = if route.starts_with(control::BASE) { with_reason(response) } else { response };
+            let is_control = control::path_in(route).is_some();
+            let response = if is_control { with_reason(response) } else { response };
             let is_read = seen.method == Method::GET;
             let response = if is_read { permit.count_answer(response) } else { response };
             Ok(seen.finish(&service, &span, time, response))

@@ -157,6 +157,22 @@ async fn no_call_ignores_a_parameter_of_the_query() {
 }
 
 #[tokio::test]
+async fn a_router_that_a_host_mounts_below_a_path_takes_queries_and_gives_reasons() {
+    let mut fixture = fixture().await;
+    fixture.app = axum::Router::new().nest("/vault", fixture.app.clone());
+    let key = Desk::with(&fixture, [Right::Read]).await.key;
+    let send = async |method: &str, path: &str| {
+        let call = fixture.call_at_root(method, &format!("/vault{CONTROL}{path}"));
+        call.header("x-api-key", &key).send().await
+    };
+    for method in ["GET", "HEAD"] {
+        assert_eq!(send(method, "/definitions?limit=1").await.status, 200, "{method}");
+    }
+    let refused = send("GET", "/audit").await;
+    assert!(refused.body.contains(r#""reason":"lacks_right""#), "{}", refused.body);
+}
+
+#[tokio::test]
 async fn each_call_names_the_right_that_a_key_lacks_and_takes_a_key_that_has_it() {
     let fixture = fixture().await;
     fixture.define_string("A").await;

@@ -95,5 +95,10 @@ pub(crate) fn calls() -> OpenApiRouter<Service> {
     calls.layer(from_fn_with_state(with_query, operator::around))
 }
 
+/// The path of a control call in that of its route, which begins with the place where a host mounts the router.
+pub(crate) fn path_in(route: &str) -> Option<&str> {
+    route.find(BASE).and_then(|at| route.get(at..))
+}
+
 /// The prefix of the path of every control call.
 pub const BASE: &str = "/api/admin/v1";

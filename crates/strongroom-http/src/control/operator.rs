@@ -203,7 +203,10 @@ impl WithQuery {
 
     fn has(&self, request: &Request) -> bool {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        route.is_some_and(|route| self.0.contains(&(request.method().clone(), route.to_owned())))
+        // A `HEAD` is answered as a `GET` is.
+        let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+        let path = route.and_then(super::path_in);
+        path.is_some_and(|path| self.0.contains(&(method, path.to_owned())))
     }
 }
 
