@@ -37,12 +37,14 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(operate::metrics))
         .fallback(no_such_call)
         .method_not_allowed_fallback(async || Failure::of_status(StatusCode::METHOD_NOT_ALLOWED));
+    // After them, so that it also wraps the fallbacks.
+    let app = app.layer(Observed::layer(service.clone()));
+    // Last, so that a page can also read the refusals of an overloaded service.
     let app = match cors(&service) {
         Some(layer) => app.layer(layer),
         None => app,
     };
-    // Last, so that it also wraps the fallbacks.
-    app.layer(Observed::layer(service.clone())).with_state(service)
+    app.with_state(service)
 }
 
 /// Also gives a reason for a path below that of the control calls, although it is not one of them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::{RawKey, Unlock, Vault};
-use strongroom_http::{MeasuredStore, Metrics, Service, ServiceOptions, serve};
+use strongroom_http::{Limits, MeasuredStore, Metrics, Service, ServiceOptions, serve};
 use strongroom_memory::MemoryStore;
 use support::gate::gated;
 use support::{Answer, Fixture};
@@ -193,6 +193,16 @@ async fn a_server_that_stops_finishes_what_it_accepted() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     server.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_of_a_named_origin_may_read_that_a_service_has_too_much_to_do() {
+    let named = "https://console.example";
+    let none = Limits::default().requests_max(0);
+    let fixture = Fixture::with(|options| options.origins([named]).unwrap().limits(none)).await;
+    let refused = fixture.call("GET", "/env/definitions").header("origin", named).send().await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("access-control-allow-origin"), named);
 }
 
 #[tokio::test]
