@@ -2317,6 +2317,8 @@ async fn four_backups_are_written_at_a_time_and_another_one_is_refused() {
     }
     assert!(unread.iter().all(|begun| begun.status() == 200));
     assert_eq!(begin().await.status(), 429);
+    let other = Desk::with(&fixture, [Right::Read]).await;
+    Desk::lacks(&other.send("GET", "/backup", &Value::Null).await, Right::Operate);
 }
 
 #[tokio::test]

@@ -27,10 +27,10 @@ use crate::openapi::Refusals;
     security(("api_key" = [])),
 )]
 pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
+    operator.may(Right::Operate)?;
     let backups = Arc::clone(&operator.service.inner.backups);
     let place = backups.try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
     // Only once there is a place, so that what is noted also happens.
-    operator.may(Right::Operate)?;
     if let Err(failure) = operator.note_operation("backup").await {
         // A backup is sealed, so it reveals nothing; and whoever has to free space may need it first.
         if !failure.is_disk_full() {
