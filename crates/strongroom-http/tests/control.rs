@@ -2418,6 +2418,16 @@ async fn the_audit_is_narrowed_to_one_linked_account() {
 }
 
 #[tokio::test]
+async fn a_rotation_of_all_keys_and_of_one_account_at_once_is_refused() {
+    let fixture = fixture().await;
+    fixture.register("a").await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    let both = json!({"linked_account_id": "a", "all": true});
+    assert_eq!(desk.send("POST", "/rotate", &both).await.status, 400);
+    assert_eq!(desk.get("/tasks").await, json!([]));
+}
+
+#[tokio::test]
 async fn a_data_key_is_replaced_that_is_old_enough_or_seals_enough_rows() {
     let fixture = fixture().await;
     fixture.define_string("A").await;

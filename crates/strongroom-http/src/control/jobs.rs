@@ -103,6 +103,9 @@ pub(crate) async fn act(
 )]
 pub(crate) async fn rotate(operator: Operator, Body(body): Body<Rotate>) -> Result<Json<Task>, Failure> {
     operator.may(Right::Operate)?;
+    if body.all && body.linked_account_id.is_some() {
+        return Err(Failure::bad_request("linked_account_id and all must not stand together"));
+    }
     let (org, environment) = (*operator.org.id(), operator.org.environment().clone());
     let mut keys = match &body.linked_account_id {
         Some(account) => {
