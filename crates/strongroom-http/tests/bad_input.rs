@@ -58,6 +58,20 @@ async fn a_body_of_the_wrong_shape_is_a_400() {
 }
 
 #[tokio::test]
+async fn a_list_in_the_place_of_an_object_is_a_400() {
+    let fixture = Fixture::new().await;
+    for (method, body, field) in [
+        ("POST", r#"{"account_id":"a","your_app":[{"auth_credentials":{"k":"v"}}]}"#, "your_app"),
+        ("PUT", r#"{"account_id":"a","your_app":[{"auth_credentials":{"k":"v"}}]}"#, "your_app"),
+        ("PUT", r#"{"payload":["a",null,null,null,null]}"#, "payload"),
+    ] {
+        let answer = fixture.call(method, "/linked-account").json(body).await;
+        answer.is_bad_request(&format!("{field} has the wrong type"));
+    }
+    assert!(fixture.org.linked_account(&"a".parse().unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn deep_nesting_is_taken_or_refused_and_never_overflows() {
     let fixture = Fixture::new().await;
     fixture.register("a").await;

@@ -1193,6 +1193,8 @@ async fn bad_input_gets_the_documented_envelope() {
         ("GET", "/audit?since=yesterday", Value::Null),
         ("POST", "/definitions", json!({"name": "A", "var_format": "nothing"})),
         ("POST", "/definitions", json!({"name": "A", "scopes": []})),
+        ("POST", "/values", json!({"definitions": [["A"]]})),
+        ("POST", "/values", json!({"values": [["A", "1"]]})),
         ("POST", "/accounts", json!({"linked_account_id": ""})),
         ("POST", "/jobs/6500a1b2c3d4e5f6a7b8c9d0", json!({"action": "dance"})),
     ] {

@@ -9,6 +9,7 @@ use strongroom::{DocumentId, Environment, Integration, IntegrationId, LinkedAcco
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Failure;
+use crate::request::some_object;
 
 /// A new linked account.
 #[derive(Default, Deserialize, ToSchema)]
@@ -25,6 +26,7 @@ pub(crate) struct AccountFields {
     #[schema(nullable = false, value_type = Object)]
     pub(crate) udf: Option<Box<RawValue>>,
     /// Gives the account the default app.
+    #[serde(default, deserialize_with = "some_object")]
     #[schema(nullable = false)]
     pub(crate) your_app: Option<YourApp>,
 }
@@ -53,8 +55,10 @@ pub(crate) struct UpsertAccount {
     name: Option<String>,
     #[schema(nullable = false, value_type = Object)]
     udf: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "some_object")]
     #[schema(nullable = false)]
     your_app: Option<YourApp>,
+    #[serde(default, deserialize_with = "some_object")]
     #[schema(nullable = false)]
     payload: Option<AccountFields>,
 }

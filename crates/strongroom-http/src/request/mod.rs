@@ -7,7 +7,9 @@ mod stated;
 
 use axum::http::HeaderMap;
 
-pub(crate) use body::{Body, SecretText, json_text, present, some_var_format, var_format};
+pub(crate) use body::{
+    Body, SecretText, json_text, objects, present, some_object, some_var_format, var_format,
+};
 pub(crate) use query::Query;
 pub(crate) use segment::Segment;
 pub(crate) use stated::{AccountHeader, AccountQuery, Stated, StatedBody, account_id};

@@ -9,6 +9,7 @@ use super::definitions::NewDefinition;
 use super::opaque;
 use crate::control::queries;
 use crate::error::Failure;
+use crate::request::objects;
 use crate::time;
 
 /// The value of a variable at one scope.
@@ -94,8 +95,10 @@ pub struct Batch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     /// New definitions.
+    #[serde(deserialize_with = "objects")]
     pub definitions: Vec<NewDefinition>,
     /// Values of new or existing definitions.
+    #[serde(deserialize_with = "objects")]
     pub values: Vec<BatchValue>,
     /// Skips values that are already stored as given, and reports them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
