@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { get, type Query, reason } from "./api";
 import type { Page } from "./types";
 
@@ -16,26 +16,33 @@ export interface List<T> {
 export function useList<T>(path: string, query: Query, on: unknown[]): List<T> {
   const [state, set] = useState<{ items?: T[]; unreadable?: string[] | undefined; next?: string | null; error?: string; loading: boolean }>({ loading: true });
   const [turn, next] = useState(0);
+  // Ends once another list is asked for: what is still on its way then belongs to none.
+  const current = useRef<AbortSignal>(undefined);
   useEffect(() => {
     const gone = new AbortController();
+    const signal = current.current = gone.signal;
     set((last) => ({ ...last, loading: true }));
-    get<Page<T>>(path, { limit: LIMIT, ...query }, gone.signal).then(
-      ({ items, unreadable, next }) => set({ items, unreadable, next, loading: false }),
-      (error) => !gone.signal.aborted && set({ error: reason(error), loading: false }),
+    // As many as are shown, so that nothing on a later page goes away when it changes.
+    const limit = Math.min(Math.max(LIMIT, state.items?.length ?? 0), LIMIT_MAX);
+    get<Page<T>>(path, { limit, ...query }, signal).then(
+      ({ items, unreadable, next }) => !signal.aborted && set({ items, unreadable, next, loading: false }),
+      (error) => !signal.aborted && set({ error: reason(error), loading: false }),
     );
     return () => gone.abort();
   }, [path, turn, ...on]);
   const more = async () => {
+    const signal = current.current;
     set((last) => ({ ...last, loading: true }));
     try {
-      const page = await get<Page<T>>(path, { limit: LIMIT, ...query, after: state.next });
+      const page = await get<Page<T>>(path, { limit: LIMIT, ...query, after: state.next }, signal);
+      if (signal?.aborted) return;
       const unreadable = page.unreadable ?? [];
       set((last) => ({
         items: [...(last.items ?? []), ...page.items], unreadable: [...(last.unreadable ?? []), ...unreadable],
         next: page.next, loading: false,
       }));
     } catch (error) {
-      set((last) => ({ ...last, error: reason(error), loading: false }));
+      if (!signal?.aborted) set((last) => ({ ...last, error: reason(error), loading: false }));
     }
   };
   const again = useCallback(() => next((turn) => turn + 1), []);
@@ -50,3 +57,5 @@ export function useList<T>(path: string, query: Query, on: unknown[]): List<T> {
 }
 
 const LIMIT = 50;
+/** The most that the service lists at once. */
+const LIMIT_MAX = 1000;
