@@ -192,8 +192,7 @@ function Sessions({ id, path, again }: { id: string; path: string; again: number
 
 function Credentials({ path, name, since, onChange }: { path: string; name: string; since: string; onChange: () => void }) {
   const { may } = useMe();
-  const [limit, setLimit] = useState(50);
-  const { data, error, again } = useLoad((signal) => get<Page<Credential>>(path, { limit }, signal), [path, limit]);
+  const { items, error, loading, more, again } = useList<Credential>(path, {}, []);
   const [editing, edit] = useState<string>();
   const [asking, ask] = useState<string>();
   const [opened, open] = useState<string>();
@@ -211,9 +210,9 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
       </div>
       <p class="dim">Since <Day at={since} /></p>
       <Problem text={error} again={again} />
-      {data?.items.length === 0 && <p class="dim">No credentials.</p>}
+      {items?.length === 0 && <p class="dim">No credentials.</p>}
       <ul class="credentials">
-        {data?.items.map((credential) => (
+        {items?.map((credential) => (
           <li key={credential.id}>
             <div class="row">
               <strong class="mono">{credential.key}</strong>
@@ -231,7 +230,7 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
           </li>
         ))}
       </ul>
-      {data?.next != null && <button type="button" class="button small" onClick={() => setLimit(limit + 200)}>More</button>}
+      {more && <button type="button" class="button small" disabled={loading} onClick={more}>More credentials</button>}
       {editing !== undefined && <SetCredential path={path} name={editing} onClose={() => edit(undefined)} onDone={() => { edit(undefined); changed(); }} />}
       {asking !== undefined && (
         <Confirm

@@ -304,6 +304,21 @@ function flows() {
       await page.getByRole("link", { name: "What this account sees" }).click();
       await page.getByRole("button", { name: /LOG_LEVEL for user_10001: debug.*overrides org/ }).waitFor();
     },
+    async "every credential of a connection is shown, however many there are"() {
+      await call("POST", "/accounts", { linked_account_id: "user_88", default_app: true });
+      for (let number = 0; number < 900; number++) {
+        await call("PUT", `/accounts/user_88/credentials/default-app/key_${number}`, { value: "c-88" });
+      }
+      await at("#/accounts/user_88");
+      const dialog = page.getByRole("dialog", { name: "Account user_88" });
+      const shown = dialog.locator(".credentials > li");
+      for (let count = 50; count < 900; count += 50) {
+        await shown.nth(count - 1).waitFor();
+        await dialog.getByRole("button", { name: "More credentials" }).click();
+      }
+      await shown.nth(899).waitFor();
+      await call("DELETE", "/accounts/user_88");
+    },
     async "the audit is turned on, and shows and finds what was done"() {
       await at("#/audit");
       await text("This vault keeps no audit");
