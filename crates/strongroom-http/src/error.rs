@@ -275,11 +275,6 @@ impl Failure {
         &self.message
     }
 
-    /// Whether it is a write that found the disk full.
-    pub(crate) fn is_disk_full(&self) -> bool {
-        self.status == StatusCode::INSUFFICIENT_STORAGE
-    }
-
     /// 500: the log has the details.
     pub(crate) fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;

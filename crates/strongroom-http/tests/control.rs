@@ -2296,6 +2296,38 @@ async fn a_vault_that_was_moved_says_so() {
 }
 
 #[tokio::test]
+async fn a_vault_that_was_moved_is_still_backed_up() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    fixture.vault.copy_to(&MemoryStore::new(), |_| ()).await.unwrap();
+    let answer = desk.send("GET", "/backup", &Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_backup_that_its_client_breaks_off_is_noted_as_failed() {
+    use tower::ServiceExt as _;
+    let fixture = fixture().await;
+    // More than waits for a client that reads nothing.
+    for number in 0..40 {
+        let name = format!("LONG_{number}");
+        fixture.define_string(&name).await;
+        fixture.org.set_value(&*name, Scope::Org, "x".repeat(64 << 10)).await.unwrap();
+    }
+    let desk = Desk::with(&fixture, [Right::Operate]).await;
+    desk.ok("PATCH", "/settings", json!({"audit": true})).await;
+    let request = axum::http::Request::get(format!("{CONTROL}/backup")).header("x-api-key", &desk.key);
+    drop(fixture.app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap());
+    let noted = async {
+        while operations(&fixture).await != ["settings: audit on", "backup", "backup: failed"] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), noted).await.unwrap();
+}
+
+#[tokio::test]
 async fn four_backups_are_written_at_a_time_and_another_one_is_refused() {
     use tower::ServiceExt as _;
     let vault =

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use futures_executor::block_on;
+use strongroom::{AuditNote, Error, ErrorKind};
 use tokio::sync::mpsc;
 
 use super::BASE;
-use super::operator::Operator;
+use super::operator::{Operator, full};
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
+use crate::status::ErrorStatus;
 
 /// A backup of the whole vault, sealed as it is stored
 ///
@@ -31,15 +33,8 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
     let backups = Arc::clone(&operator.service.inner.backups);
     let place = backups.try_acquire_owned().map_err(|_| Failure::too_many_at_once())?;
     // Only once there is a place, so that what is noted also happens.
-    if let Err(failure) = operator.note_operation("backup").await {
-        // A backup is sealed, so it reveals nothing; and whoever has to free space may need it first.
-        if !failure.is_disk_full() {
-            return Err(failure);
-        }
-        tracing::warn!("a backup is not noted in the audit: the disk of the store is full");
-    }
+    note(&operator).await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-    let vault = operator.vault().clone();
     let runtime = tokio::runtime::Handle::current();
     let patience = operator.service.inner.limits.send_timeout;
     // The engine writes on the thread that polls it, which waits for a slow client: so it must not be a thread of the
@@ -50,10 +45,12 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
         let _entered = runtime.enter();
         let held = Vec::with_capacity(CHUNK_BYTES);
         let mut out = Chunks { sender: sender.clone(), held, runtime: runtime.clone(), patience };
-        let written = block_on(vault.backup(&mut out, |_| ()));
+        let written = block_on(operator.vault().backup(&mut out, |_| ()));
         let ended = written.map_err(io::Error::other).and_then(|_| out.flush());
         if let Err(error) = ended {
             tracing::error!(%error, "a backup was broken off");
+            // The failure itself matters more than that it could not be noted.
+            let _ = block_on(operator.note_operation("backup: failed"));
             // The client sees a truncated body, or no end at all if it does not read.
             let _ = sender.try_send(Err(error));
         }
@@ -63,6 +60,24 @@ pub(crate) async fn backup(operator: Operator) -> Result<Response, Failure> {
         (header::CONTENT_DISPOSITION, "attachment; filename=\"vault.backup\""),
     ];
     Ok((headers, Body::from_stream(Received(receiver))).into_response())
+}
+
+/// Notes the backup in the audit, unless the disk of the store is full, the vault was moved, or the keys of the
+/// environment cannot be read: a backup is sealed and reveals nothing, and it may be needed before the store takes
+/// writes.
+async fn note(operator: &Operator) -> Result<(), Failure> {
+    match operator.org.note(&[AuditNote::vault_operated("backup")]).await {
+        Err(error) if goes_on_after(&error) => {
+            tracing::warn!(%error, "a backup is not noted in the audit");
+            Ok(())
+        }
+        noted => noted.map(drop).map_err(full),
+    }
+}
+
+fn goes_on_after(error: &Error) -> bool {
+    let is_disk_full = ErrorStatus::of(error).status == StatusCode::INSUFFICIENT_STORAGE;
+    is_disk_full || matches!(error, Error::Retired) || error.kind() == ErrorKind::Damaged
 }
 
 /// Writes to a channel in chunks of one size.
