@@ -60,13 +60,27 @@ fn refuse_encrypted(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
     Err(Failure::invalid(format!("{} has values that {by} encrypted", path.display())).next(step))
 }
 
-/// Reads with a limit, since an input such as a device may have no end.
 fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let (mut bytes, limit) = (Zeroizing::new(Vec::new()), BYTES_MAX + 1);
     match path == Path::new("-") {
-        true => io::stdin().lock().take(limit).read_to_end(&mut bytes)?,
-        false => File::open(path)?.take(limit).read_to_end(&mut bytes)?,
-    };
+        true => read_all(io::stdin().lock()),
+        false => read_all(File::open(path)?),
+    }
+}
+
+/// Reads with a limit, since an input such as a device may have no end.
+fn read_all(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut from = from.take(BYTES_MAX + 1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES_AT_FIRST));
+    loop {
+        let room = bytes.capacity() - bytes.len();
+        if from.by_ref().take(room as u64).read_to_end(&mut bytes)? < room {
+            break;
+        }
+        // A vector that grows by itself leaves a copy behind, which nobody wipes.
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * bytes.capacity()));
+        larger.extend_from_slice(&bytes);
+        bytes = larger;
+    }
     match bytes.len() as u64 > BYTES_MAX {
         true => Err(io::Error::other("it has more than 64 MiB")),
         false => Ok(bytes),
@@ -139,6 +153,55 @@ fn of_json(path: &Path, text: &Secret, output: &Output) -> Result<Vec<Entry>, Fa
 
 /// A thousand definitions with the longest values fit in this.
 const BYTES_MAX: u64 = 64 << 20;
+/// Most files fit in this.
+const BYTES_AT_FIRST: usize = 64 << 10;
 /// The shortest dotenvx ciphertext: a point, a nonce and a tag in base64.
 const DOTENVX_BYTES_MIN: usize = 100;
 const CHANGE_THE_FILE: &str = "nothing was written; change that line, or name the format with --format";
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    /// A file of secrets that knows where in memory it was read to.
+    struct Source {
+        left: usize,
+        read_to: Vec<u64>,
+        beside: Vec<Vec<u8>>,
+    }
+
+    impl Read for Source {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            // What is taken beside the buffer keeps it from growing in its place.
+            self.beside.push(Vec::with_capacity(64 << 10));
+            let count = buffer.len().min(self.left);
+            let read = &mut buffer[..count];
+            read.iter_mut().zip(SECRET.iter().cycle()).for_each(|(to, byte)| *to = *byte);
+            self.read_to.extend(read.chunks_exact(SECRET.len()).map(|one| one.as_ptr().addr() as u64));
+            self.left -= count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_file_of_secrets_leaves_nothing_in_memory_however_long_it_is() {
+        let mut source = Source { left: LEN, read_to: Vec::new(), beside: Vec::new() };
+        let memory = File::open("/proc/self/mem").unwrap();
+        let holds_secret = |at: u64| {
+            let mut found = [0_u8; SECRET.len()];
+            memory.read_exact_at(&mut found, at).is_ok() && found == SECRET
+        };
+        let bytes = read_all(&mut source).unwrap();
+        assert_eq!(bytes.len(), LEN);
+        assert!(holds_secret(*source.read_to.last().unwrap()), "the search does not find what is there");
+        drop(bytes);
+        let left = source.read_to.iter().filter(|at| holds_secret(**at)).count();
+        assert_eq!(left, 0, "of {}", source.read_to.len());
+    }
+
+    /// Not all of a buffer, so that the last one is not given up for a larger one.
+    const LEN: usize = (1 << 20) - SECRET.len();
+    const SECRET: [u8; 16] = *b"hunter2 hunter2 ";
+}
