@@ -265,6 +265,16 @@ fn json_values_that_are_no_strings_keep_their_source() {
 }
 
 #[test]
+fn only_the_name_of_an_aws_parameter_is_the_end_of_its_path() {
+    let shell = Shell::with_vault();
+    let secrets = r#"{"key": "db/password", "value": "1"}, {"key": "mail/password", "value": "2"}"#;
+    shell.write("a.json", format!(r#"[{secrets}, {{"Name": "/app/HOST", "Value": "h"}}]"#));
+    shell.ok(&["import", "a.json"]);
+    let exported = shell.ok(&["export", "--reveal", "--format", "json"]);
+    assert_eq!(exported, "{\"HOST\":\"h\",\"db/password\":\"1\",\"mail/password\":\"2\"}\n");
+}
+
+#[test]
 fn a_byte_order_mark_is_no_part_of_a_file() {
     let shell = Shell::with_vault();
     shell.write("a.env", "\u{feff}A=1\n");

@@ -237,16 +237,20 @@ fn pairs(items: &[&RawValue]) -> Result<Vec<Entry>, Refusal> {
     let mut entries = Vec::with_capacity(items.len());
     for item in items {
         let item = parse_object(item).ok_or(Refusal::Shape(UNNAMED))?;
-        let fields = FIELDS.iter().find_map(|(name, value)| Some((item.text(name)?, item.get(value)?)));
-        let Some((name, raw)) = fields else {
+        let fields =
+            FIELDS.iter().find_map(|(name, value)| Some((*name, item.text(name)?, item.get(value)?)));
+        let Some((field, name, raw)) = fields else {
             // 1Password lists empty fields without a value.
             if item.text("label").is_some() {
                 continue;
             }
             return Err(Refusal::Shape(UNNAMED));
         };
-        // Parameters are named by their path.
-        let name = name.rsplit('/').next().unwrap_or_default();
+        // A parameter of AWS is named by its path; elsewhere a `/` is a part of the name.
+        let name = match field {
+            AWS_NAME => name.rsplit('/').next().unwrap_or_default(),
+            _ => name.as_str(),
+        };
         entries.push(Entry::of_raw(name, raw));
     }
     Ok(entries)
@@ -331,11 +335,12 @@ impl<'de> Deserialize<'de> for Object<'de> {
 const FIELDS: &[(&str, &str)] = &[
     ("key", "value"),
     ("name", "value"),
-    ("Name", "Value"),
+    (AWS_NAME, "Value"),
     ("Key", "Value"),
     ("secretKey", "secretValue"),
     ("label", "value"),
 ];
+const AWS_NAME: &str = "Name";
 /// The fields that `get-secret-value` prints.
 const AWS_FIELDS: &[&str] =
     &["ARN", "Name", "VersionId", "SecretString", "SecretBinary", "VersionStages", "CreatedDate"];
