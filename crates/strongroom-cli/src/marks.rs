@@ -36,10 +36,10 @@ impl KeptMark {
         let kept = Self::of_store(&config.store);
         match kept {
             // --accept-rollback also covers a mark that cannot be read.
-            Err(_) if config.accepts_rollback => {
+            Err(_) if config.accepts_rollback() => {
                 Ok(Self { accepts_any: true, is_unreadable: true, ..Self::unset(&config.store)? })
             }
-            kept => Ok(Self { accepts_any: config.accepts_rollback, ..kept? }),
+            kept => Ok(Self { accepts_any: config.accepts_rollback(), ..kept? }),
         }
     }
 
@@ -126,12 +126,13 @@ impl KeptMark {
         marks.fold(None, |kept, mark| Some(decisive(kept, mark)))
     }
 
-    /// Records that the store was opened although it may be older than the mark, and begins again from there.
-    pub(crate) async fn accept(&mut self, vault: &Vault, output: &Output) {
+    /// Records that the store was opened although it may be older than the mark, and begins again from there. From then
+    /// on no other one is accepted, unless the new mark could not be kept.
+    pub(crate) async fn accept(&mut self, config: &Config, vault: &Vault, output: &Output) {
         let expected = match (self.accepts_any, self.kept, self.is_unreadable) {
             (true, Some(kept), _) => kept.to_string(),
             (true, None, true) => "a mark that could not be read".to_owned(),
-            _ => return,
+            _ => return config.accept_no_other(),
         };
         let now = crate::output::time(Timestamp::from_ms(SystemClock.now_ms()));
         self.accepted = Some(format!("{now} {ACCEPTED} what stood there in place of {expected}"));
@@ -139,6 +140,9 @@ impl KeptMark {
         self.kept = None;
         self.accepts_any = false;
         self.advance(vault, output).await;
+        if self.accepted.is_none() {
+            config.accept_no_other();
+        }
         output.note("the store was accepted as it is; earlier copies of it will be refused");
     }
 

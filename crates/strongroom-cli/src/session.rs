@@ -80,7 +80,7 @@ impl Session {
         let store = NoticedStore::new(store, &wrote);
         let opened = mark.guard(options(config)).open(store, unlock).await;
         let vault = opened_here(opened, config, &mark)?;
-        mark.accept(&vault, output).await;
+        mark.accept(config, &vault, output).await;
         warn_if_moved(&vault, output).await?;
         // Until the store is closed, so that nobody waits for it while somebody reads in `less`. The result of a write
         // waits for the mark too: whoever sees it may rely on it.
@@ -157,7 +157,7 @@ impl Session {
         let unlock = keys::existing(config, output)?;
         let opened = mark.guard(observed(config, metrics)).open(store, unlock).await;
         let vault = opened_here(opened, config, &mark)?;
-        mark.accept(&vault, output).await;
+        mark.accept(config, &vault, output).await;
         warn_if_moved(&vault, output).await?;
         Ok((Self::of(vault, config, mark).with_door(shown, config, output), None))
     }

@@ -157,6 +157,17 @@ fn a_value_that_was_deleted_meanwhile_is_not_brought_back() {
 }
 
 #[test]
+fn an_older_store_that_takes_the_place_of_the_one_that_was_accepted_is_refused() {
+    let shell = vault("redb:v", "sh ./editor");
+    std::fs::copy(shell.path("v"), shell.path("copy")).unwrap();
+    shell.ok_with("81", &["set", "PORT"]);
+    shell.write("editor", "cp copy v; sed -i s/hunter2/mine/ \"$1\"");
+    let ran = shell.run(&["edit", "--yes", "--accept-rollback"]);
+    assert!(ran.code == 6 && ran.stderr.contains("older"), "{ran:?}");
+    assert_eq!(shell.ok(&["get", "TOKEN", "--reveal", "--accept-rollback"]), "hunter2");
+}
+
+#[test]
 fn what_an_editor_leaves_beside_the_draft_goes_with_it() {
     let shell = vault("redb:v", "sh ./editor");
     shell.write(

@@ -10,6 +10,7 @@ mod project;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use strongroom::{Environment, IdError, OrgId, Secret};
@@ -41,8 +42,9 @@ pub(crate) struct Config {
     pub(crate) limits: LimitSettings,
     /// The typed passphrase of the vault.
     pub(crate) typed_passphrase: OnceLock<Secret>,
-    /// Whether to open an older copy of the store, or another vault in its place.
-    pub(crate) accepts_rollback: bool,
+    /// Whether to open an older copy of the store, or another vault in its place. Only the first one is accepted:
+    /// another copy may take its place before the command opens the store again, after an editor or a question.
+    pub(crate) accepts_rollback: AtomicBool,
     /// Whether the command may write, so that it advances the mark of the store.
     pub(crate) writes: bool,
     /// Whether the command reads an org, which then must exist.
@@ -85,7 +87,7 @@ impl Config {
                 refused.next("leave them out, or take STRONGROOM_URL and `url` away to work on a store")
             );
         }
-        let (named_org, accepts_rollback) = (globals.org, globals.accept_rollback);
+        let (named_org, accepts_rollback) = (globals.org, globals.accept_rollback.into());
         Ok(Self { named_org, accepts_rollback, store, server, project, ..config })
     }
 
@@ -137,7 +139,7 @@ impl Config {
             listen: merged.listen.unwrap_or(DEFAULT_LISTEN),
             limits: merged.limits,
             typed_passphrase: OnceLock::new(),
-            accepts_rollback: false,
+            accepts_rollback: AtomicBool::new(false),
             writes: true,
             expects_org: false,
             quotas: merged.quotas,
@@ -147,7 +149,16 @@ impl Config {
 
     /// The access with which the command opens the store. One that accepts an older store records that it did.
     pub(crate) fn access(&self) -> Access {
-        if self.writes || self.accepts_rollback { Access::Write } else { Access::Read }
+        if self.writes || self.accepts_rollback() { Access::Write } else { Access::Read }
+    }
+
+    pub(crate) fn accepts_rollback(&self) -> bool {
+        self.accepts_rollback.load(Ordering::Relaxed)
+    }
+
+    /// The command goes on with the store that it opened.
+    pub(crate) fn accept_no_other(&self) {
+        self.accepts_rollback.store(false, Ordering::Relaxed);
     }
 
     /// Whether the org is the default org.

@@ -175,8 +175,6 @@ impl watch::Look for StoreLook {
             Session::refuse_absent(&self.config)?;
             let store = self.config.store.open_existing(self.config.access())?;
             let session = Session::open_with(&self.config, store, self.key.unlock()?, &self.output).await?;
-            // Agreed to once: an older copy that takes its place while it is watched is refused.
-            self.config.accepts_rollback = false;
             let looked = async {
                 let now = session.org.generation().await?;
                 if now.is_some() && now == self.generation {
