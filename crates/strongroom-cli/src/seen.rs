@@ -62,7 +62,7 @@ impl AllSeen {
         Ok(all)
     }
 
-    fn of_resolution(found: Resolution, args: &RunArgs) -> Self {
+    pub(crate) fn of_resolution(found: Resolution, args: &RunArgs) -> Self {
         let values = found.values.into_iter().filter_map(|one| {
             let value = Secret::from(one.value?.as_str());
             Some(Seen { name: args.name_in_run(&one.name)?.to_owned(), value })

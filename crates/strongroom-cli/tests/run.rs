@@ -271,6 +271,24 @@ mod watched {
         server.stop();
     }
 
+    #[test]
+    fn a_server_is_asked_for_no_value_while_a_required_one_is_missing() {
+        let served = Shell::new();
+        let server = Server::start(&served, &[]);
+        served.ok(&["define", "A", "--format", "string", "--encrypted"]);
+        served.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+        served.ok_with("one", &["set", "A"]);
+        served.ok(&["audit", "--on"]);
+        let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
+        let shell = Shell::new()
+            .variable("STRONGROOM_URL", server.text("url"))
+            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+        let ran = shell.run(&["run", "--watch", "--", "true"]);
+        assert!(ran.code == 3 && ran.stderr.contains("without a value: TOKEN"), "{ran:?}");
+        assert!(!served.ok(&["audit"]).contains("Variable Value Read"));
+        server.stop();
+    }
+
     /// As another user where the tests are root, who may read everything.
     #[test]
     #[cfg(target_os = "linux")]

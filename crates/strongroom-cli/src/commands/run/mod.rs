@@ -199,10 +199,12 @@ impl watch::Look for ServerLook {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
         let found = resolve_on_server(&self.client, &self.args.path, None, "false")?;
         let names = found.values.iter().map(|one| one.name.clone()).collect();
-        let versions = Some((found.versions, names));
+        let versions = Some((found.versions.clone(), names));
         if versions == self.versions {
             return Ok(None);
         }
+        // First, since each value that is shown is noted.
+        AllSeen::of_resolution(found, &self.args).refuse_missing()?;
         let seen = AllSeen::on_server(&self.client, &self.args, &[])?.refuse_missing()?;
         self.versions = versions;
         Ok(news(&mut self.last, seen))
