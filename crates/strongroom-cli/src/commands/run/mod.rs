@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use clap::builder::RangedI64ValueParser;
 use futures_executor::block_on;
-use strongroom::{Generation, Secret};
+use strongroom::Generation;
 
 use super::dangerous_names;
 use crate::client::Client;
@@ -61,14 +61,8 @@ impl Run {
             config.store.refuse_unkept("run --watch")?;
             Session::refuse_absent(&config)?;
             let key = keys::existing_key(&config, output)?;
-            let look = StoreLook {
-                config,
-                key,
-                args: self.args.clone(),
-                output: output.clone(),
-                generation: None,
-                last: None,
-            };
+            let look =
+                StoreLook { config, key, args: self.args.clone(), output: output.clone(), generation: None };
             return self.watched(look, output);
         }
         let seen = block_on(async {
@@ -83,7 +77,7 @@ impl Run {
 
     pub(crate) fn on_server(self, client: Client, output: &Output) -> Result<ExitCode, Failure> {
         if self.watch {
-            let look = ServerLook { client, args: self.args.clone(), versions: None, last: None };
+            let look = ServerLook { client, args: self.args.clone(), versions: None };
             return self.watched(look, output);
         }
         let seen = AllSeen::on_server(&client, &self.args, &[])?;
@@ -155,7 +149,6 @@ struct StoreLook {
     output: Output,
     /// The org's generation at the last read, if the vault keeps generations.
     generation: Option<Generation>,
-    last: Option<Vec<Seen>>,
 }
 
 /// A server, which is asked for values only if their versions have changed.
@@ -165,7 +158,6 @@ struct ServerLook {
     args: RunArgs,
     /// The digest of the versions, and the names, from the last read.
     versions: Option<(String, Vec<String>)>,
-    last: Option<Vec<Seen>>,
 }
 
 #[cfg(unix)]
@@ -189,7 +181,7 @@ impl watch::Look for StoreLook {
             };
             let seen = seen.refuse_missing()?;
             self.generation = generation;
-            Ok(news(&mut self.last, seen))
+            Ok(Some(seen))
         })
     }
 }
@@ -207,24 +199,8 @@ impl watch::Look for ServerLook {
         AllSeen::of_resolution(found, &self.args).refuse_missing()?;
         let seen = AllSeen::on_server(&self.client, &self.args, &[])?.refuse_missing()?;
         self.versions = versions;
-        Ok(news(&mut self.last, seen))
+        Ok(Some(seen))
     }
-}
-
-/// The variables, if they differ from the last ones.
-#[cfg(unix)]
-fn news(last: &mut Option<Vec<Seen>>, seen: Vec<Seen>) -> Option<Vec<Seen>> {
-    let copy = |one: &Seen| Seen { name: one.name.clone(), value: Secret::from(one.value.expose()) };
-    let is_same =
-        |one: &Seen, other: &Seen| one.name == other.name && one.value.expose() == other.value.expose();
-    let known = last.as_ref();
-    if known.is_some_and(|known| {
-        known.len() == seen.len() && known.iter().zip(&seen).all(|(one, other)| is_same(one, other))
-    }) {
-        return None;
-    }
-    *last = Some(seen.iter().map(copy).collect());
-    Some(seen)
 }
 
 const LEFT_OUT: &str = "nothing was run; --prefix TEXT gives the command a part of the variables, and `strongroom get \

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use rustix::process::Signal;
+use strongroom::Secret;
 
 use super::{Run, unstartable};
 use crate::failure::{Exit, Failure};
@@ -38,7 +39,7 @@ impl Notice {
     }
 }
 
-/// Reads what the command sees: `None` while nothing has changed since the last time.
+/// Reads what the command sees: `None` if it is known that nothing has changed since the last time.
 pub(super) trait Look: Send + 'static {
     fn look(&mut self) -> Result<Option<Vec<Seen>>, Failure>;
 }
@@ -46,12 +47,13 @@ pub(super) trait Look: Send + 'static {
 /// Runs the command until it ends by itself or a signal ends this process, and returns its code.
 pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<ExitCode, Failure> {
     let first = look.look()?.ok_or_else(|| Failure::new(Exit::Other, "the first look returned nothing"))?;
+    let seen = copy_of(&first);
     let command = run.command(first)?;
     hide_from_commands()?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut attended =
-            Attended { child: run.spawn(command)?, run, next: None, deadline: None, ends: false };
+            Attended { child: run.spawn(command)?, run, seen, next: None, deadline: None, ends: false };
         let looks = look_every(Duration::from_secs(run.every.into()), look);
         let mut is_failing = false;
         loop {
@@ -80,6 +82,8 @@ pub(super) fn run(run: &Run, mut look: impl Look, output: &Output) -> Result<Exi
 struct Attended<'r> {
     run: &'r Run,
     child: Child,
+    /// What it sees, or was told that it would see.
+    seen: Vec<Seen>,
     /// The command that replaces it once it has ended.
     next: Option<Command>,
     /// When to kill it if it has not ended by then.
@@ -112,9 +116,11 @@ impl Attended<'_> {
     }
 
     fn change(&mut self, seen: Option<Vec<Seen>>, output: &Output) -> Result<(), Failure> {
-        let Some(seen) = seen else { return Ok(()) };
+        let Some(seen) = seen.filter(|seen| !is_same(seen, &self.seen)) else { return Ok(()) };
+        let copy = copy_of(&seen);
         // Before the running one is stopped: a command that cannot be run must not replace it.
         let next = self.run.command(seen)?;
+        self.seen = copy;
         if let Some(notice) = self.run.signal {
             output.note("what the command sees has changed: it gets the signal");
             self.send(notice.signal());
@@ -135,6 +141,17 @@ impl Attended<'_> {
     fn send(&self, signal: Signal) {
         send(&self.child, signal);
     }
+}
+
+fn is_same(some: &[Seen], others: &[Seen]) -> bool {
+    let is_one =
+        |(one, other): (&Seen, &Seen)| one.name == other.name && one.value.expose() == other.value.expose();
+    some.len() == others.len() && some.iter().zip(others).all(is_one)
+}
+
+fn copy_of(seen: &[Seen]) -> Vec<Seen> {
+    let copy = |one: &Seen| Seen { name: one.name.clone(), value: Secret::from(one.value.expose()) };
+    seen.iter().map(copy).collect()
 }
 
 /// Reads repeatedly on its own thread, since a store or a server may keep it waiting.
@@ -191,9 +208,24 @@ mod tests {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let (next, deadline) = (Some(Command::new("true")), Some(Instant::now() + GRACE));
-        let mut attended = Attended { run: &run, child, next, deadline, ends: false };
+        let mut attended = Attended { run: &run, child, seen: Vec::new(), next, deadline, ends: false };
         assert!(attended.turn().unwrap().is_none());
         attended.child.wait().unwrap();
         assert_eq!(attended.deadline, None);
+    }
+
+    #[test]
+    fn a_change_that_was_refused_and_is_taken_back_restarts_nothing() {
+        let Line { run } = Line::parse_from(["run", "--watch", "--", "true"]);
+        let see = |names: &[&str]| -> Vec<Seen> {
+            names.iter().map(|name| Seen { name: (*name).to_owned(), value: Secret::from("x") }).collect()
+        };
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let mut attended =
+            Attended { run: &run, child, seen: see(&["A"]), next: None, deadline: None, ends: false };
+        assert!(attended.change(Some(see(&["A", "PATH"])), &Output::new(false)).is_err());
+        attended.change(Some(see(&["A"])), &Output::new(false)).unwrap();
+        assert!(attended.next.is_none());
     }
 }
