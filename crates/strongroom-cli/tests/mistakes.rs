@@ -65,6 +65,21 @@ const MISTAKES: &[Mistake] = &[
 ];
 
 #[test]
+fn a_part_of_a_second_is_refused_where_it_would_be_lost() {
+    let shell = Shell::with_vault();
+    shell.define("A", "string");
+    for words in [
+        &["define", "A", "--change", "--keep-for", "500ms"][..],
+        &["define", "B", "--format", "string", "--keep-for", "1500ms"],
+        &["api-key", "rotate", "6500a1b2c3d4e5f6a7b8c9d0", "--grace", "500ms"],
+        &["rotate", "data", "--older-than", "500ms"],
+    ] {
+        let ran = shell.run(words);
+        assert!(ran.code == 2 && ran.stderr.contains("whole seconds"), "{words:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn each_mistake_is_named_and_so_is_the_step() {
     let shell = Shell::with_vault();
     shell.define("PORT", "integer");

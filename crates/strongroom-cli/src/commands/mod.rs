@@ -48,3 +48,4 @@ pub(crate) mod shred;
 pub(crate) mod slot;
 pub(crate) mod undo;
 pub(crate) mod verify;
+mod whole_secs;

@@ -8,6 +8,7 @@ use strongroom_http::control::RotateKey;
 
 use super::{absent, key_id, keys_of, lifetime, own_id, show_created, show_made, time_from_now};
 use crate::client::Client;
+use crate::commands::whole_secs::whole_secs;
 use crate::failure::Failure;
 use crate::output::{Output, time};
 
@@ -18,7 +19,7 @@ pub(crate) struct Rotate {
     id: DocumentId,
     /// Accept the old key for this much longer, such as 24h [default: 0s; 10m for the key with which this command calls
     /// a server, and at least 60s, in case the new one is lost on its way]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = whole_secs, allow_hyphen_values = true)]
     grace: Option<Duration>,
     /// Refuse the new key after this time, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = lifetime, allow_hyphen_values = true)]

@@ -16,6 +16,7 @@ use strongroom_http::control;
 use self::change::ChangeArgs;
 use self::format::FormatArgs;
 
+use super::whole_secs::whole_secs;
 use crate::client::Client;
 use crate::client::docs::{OneDefinition, new_definition};
 use crate::failure::{Failure, repeatable, word};
@@ -49,7 +50,7 @@ pub(crate) struct Define {
     keep_versions: Option<u8>,
     /// Show no former version of a value that was replaced longer ago than this, such as 90d; it is deleted with the
     /// next write; with 0s, overwritten values are lost
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "AGE", value_parser = whole_secs, allow_hyphen_values = true)]
     keep_for: Option<Duration>,
     #[command(flatten)]
     change: ChangeArgs,

@@ -8,6 +8,7 @@ use strongroom_http::control;
 use crate::client::Client;
 
 use crate::commands::job::{self, JobView, Ran};
+use crate::commands::whole_secs::whole_secs;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -23,7 +24,7 @@ pub(crate) struct Data {
     #[arg(long, conflicts_with = "account")]
     all: bool,
     /// Only keys that have been in use for at least this long, such as 90d
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = whole_secs, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Only keys that seal at least this many rows; with --older-than, either is enough
     #[arg(long, value_name = "ROWS")]
