@@ -149,7 +149,8 @@ pub(crate) fn answer<R: Request>(set: ReadSet) -> Result<R::Answer, StoreError> 
 }
 
 /// Reads from a store, and checks that it returned as many rows and pages as were asked for. A page without rows would
-/// read as the end of its range, whatever it says, and the rows that remain would be passed over.
+/// read as the end of its range, whatever it says, and the rows that remain would be passed over. One that ends outside
+/// of its range would be asked for again and again.
 async fn read_checked(store: &dyn Store, batch: &ReadBatch) -> Result<ReadSet, StoreError> {
     let set = store.read(batch).await?;
     if (set.gets.len(), set.scans.len()) != (batch.gets.len(), batch.scans.len()) {
@@ -157,6 +158,14 @@ async fn read_checked(store: &dyn Store, batch: &ReadBatch) -> Result<ReadSet, S
     }
     if set.scans.iter().any(|page| page.more && page.rows.is_empty()) {
         let message = "the store returned a page without rows and says that more rows remain";
+        return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+    }
+    let strays = |(scan, page): (&Scan, &Page)| {
+        let ends = [page.rows.first(), page.rows.last()];
+        ends.into_iter().flatten().any(|(key, _)| !scan.range.contains(key.as_bytes()))
+    };
+    if batch.scans.iter().zip(&set.scans).any(strays) {
+        let message = "the store returned a row from outside of the range that it was asked for";
         return Err(StoreError::new(StoreErrorKind::Corrupt, message));
     }
     Ok(set)

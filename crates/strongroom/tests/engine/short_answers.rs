@@ -1,11 +1,12 @@
-//! A store that returns fewer rows or pages than it was asked for, or an empty page where rows remain.
+//! A store that returns fewer rows or pages than it was asked for, an empty page where rows remain, or rows from
+//! elsewhere.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use strongroom::store::StoreErrorKind;
+use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     DefinitionFilter, Error, PageRequest, Scope, ScopePath, VarFormat, VariableDefinition, VaultOptions,
 };
@@ -22,6 +23,8 @@ enum Cut {
     LastPage,
     /// A page says that rows remain, which is true.
     RowsOfPages,
+    /// Each page begins and ends with a row from before its range.
+    OtherRows,
 }
 
 /// A store whose answers lose what the test says, and the switch for that.
@@ -36,6 +39,12 @@ fn short() -> (Altered, impl Fn(Cut)) {
             for page in &mut set.scans {
                 page.more |= !page.rows.is_empty();
                 page.rows.clear();
+            }
+        }
+        cut if cut == Cut::OtherRows as u8 => {
+            for page in &mut set.scans {
+                page.rows.truncate(1);
+                page.rows.iter_mut().for_each(|(key, _)| *key = Key::from([0].as_slice()));
             }
         }
         _ => {}
@@ -92,6 +101,28 @@ fn an_empty_page_where_rows_remain_is_corrupt_and_never_the_end_of_a_range() {
         }
         cut_to(Cut::Nothing);
         assert!(vault.run_jobs().await? > 0, "the job of the shred is still there");
+        Ok(())
+    });
+}
+
+/// As a damaged index of a file leads to it.
+#[test]
+fn a_row_from_outside_of_its_range_is_corrupt_and_is_not_asked_for_for_ever() {
+    run(async {
+        let (store, cut_to) = short();
+        let vault = vault(store, VaultOptions::default()).await?;
+        let org = org_of(&vault);
+        org.define(VariableDefinition::new("PORT", VarFormat::Integer)).await?;
+        cut_to(Cut::OtherRows);
+        let answers = [
+            org.environments().await.map(drop),
+            vault.orgs(PageRequest::first(10)).await.map(drop),
+            org.definitions(&DefinitionFilter::default(), PageRequest::first(10)).await.map(drop),
+        ];
+        for (number, answer) in answers.into_iter().enumerate() {
+            let Err(Error::Store(error)) = answer else { panic!("{number}: {answer:?}") };
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{number}");
+        }
         Ok(())
     });
 }
