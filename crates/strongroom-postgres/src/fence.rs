@@ -47,12 +47,15 @@ async fn fence_at_times<T>(server: &Server) -> T {
 async fn fence(connections: Connections, sql: Arc<Sql>, length: Duration, answer_timeout: Duration) {
     let Ok(client) = connections.one_more().await else { return };
     let begin = sql.begin_fence(length);
-    // Polled in this order, so they are sent in this order. After a failed statement `COMMIT` is a rollback.
-    let sent = [&begin, &sql.fence, sql::COMMIT].map(|statement| client.batch_execute(statement));
-    let [begin, lock, end] = sent;
     let limit = length.saturating_add(answer_timeout);
+    let is_answered = {
+        // Polled in this order, so they are sent in this order. After a failed statement `COMMIT` is a rollback.
+        let sent = [&begin, &sql.fence, sql::COMMIT].map(|statement| client.batch_execute(statement));
+        let [begin, lock, end] = sent;
+        tokio::time::timeout(limit, join3(begin, lock, end)).await.is_ok()
+    };
     // Of a server that fell silent nobody else could use the connection.
-    if tokio::time::timeout(limit, join3(begin, lock, end)).await.is_err() {
+    if !is_answered {
         client.end();
     }
 }
