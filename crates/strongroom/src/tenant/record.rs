@@ -180,9 +180,12 @@ impl Draft<'_> {
             (RecordAction::Delete, Some(read)) => {
                 self.delete_as_read(place.key(), read);
                 self.wrote_record_of(write, DELETED);
+                // The row reads as no record.
+                if standing == Standing::Absent {
+                    return Ok(RecordChange::Absent);
+                }
                 self.note_record(write, || AuditChange { before, ..record_change(write, gone_kind(write)) });
-                let is_gone = standing == Standing::Absent;
-                return Ok(if is_gone { RecordChange::Absent } else { RecordChange::Deleted });
+                return Ok(RecordChange::Deleted);
             }
             (RecordAction::Expect, Some(read)) => {
                 if write.expected != Expected::Any {

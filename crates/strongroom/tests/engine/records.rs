@@ -371,6 +371,27 @@ fn the_row_of_an_expected_absence_that_was_cut_short_is_no_record() {
 }
 
 #[test]
+fn to_delete_the_row_of_an_expected_absence_that_was_cut_short_is_no_event_of_a_record() {
+    let store = base(async |org| org.define(text("V")).await.map(drop));
+    let cut = Faulty::new(Arc::clone(&store)).on_commits(1..=1, Fault::Before(StoreErrorKind::Unavailable));
+    let set = |org: &Org, companion| {
+        let options = WriteOptions::default().with_record(companion);
+        block_on(org.set_value_with("V", Scope::Org, "v", options)).unwrap();
+    };
+    let org_of_cut = org(&open(cut));
+    set(&org_of_cut, sessions(&org_of_cut).condition(id("k"), Expected::Absent));
+    assert_eq!(records_in(&rows(&store)), 1);
+    let vault = open(Arc::clone(&store));
+    block_on(vault.change_settings(|settings| settings.audit = true)).unwrap();
+    let org = org(&vault);
+    set(&org, sessions(&org).removal(id("k")));
+    assert_eq!(records_in(&rows(&store)), 0);
+    let events = block_on(org.audit(&AuditFilter::all(), PageRequest::default())).unwrap().items;
+    let kinds: Vec<_> = events.iter().flat_map(|event| &event.changes).map(|change| change.kind).collect();
+    assert_eq!(kinds, [EventKind::ValueSet]);
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_listed_beside_the_others_and_deleted() {
     let store = base(async |org| {
         sessions(org).put(&id("a"), "x").await?;
