@@ -153,9 +153,11 @@ impl Sweeper<'_> {
         Ok(draft.commit().await?.is_landed())
     }
 
-    /// Marks the values that do not match the definition's format, and unmarks those that do.
+    /// Marks the values that do not match the definition's format, and unmarks those that do. One that cannot be read
+    /// keeps no other from being marked, but the job from being finished: it may be read again.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
         let mut rest = self.tenant.id.definition_values(id);
+        let mut unreadable = None;
         loop {
             let reference = DefinitionRef::Id(*id);
             let definition = match self.tenant.definition(&reference).await {
@@ -165,7 +167,7 @@ impl Sweeper<'_> {
             let page = self.tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
             let last = page.rows.last().map(|(key, _)| key.clone());
             let values = self.tenant.read_indexed(&definition.stored, page.rows).await?;
-            if !self.mark(&definition, values).await? {
+            if !self.mark(&definition, values, &mut unreadable).await? {
                 if self.is_gone().await? {
                     return Ok(());
                 }
@@ -174,17 +176,33 @@ impl Sweeper<'_> {
             }
             match last {
                 Some(last) if page.more => rest = rest.after(last.as_bytes()),
-                _ => return self.finish(None).await,
+                _ => match unreadable {
+                    Some(error) => return Err(error),
+                    None => return self.finish(None).await,
+                },
             }
         }
     }
 
-    async fn mark(&self, definition: &Definition, values: Vec<IndexedValue>) -> Result<bool, Error> {
+    /// `false` if a row changed meanwhile. Notes why the first value that cannot be read cannot.
+    async fn mark(
+        &self,
+        definition: &Definition,
+        values: Vec<IndexedValue>,
+        unreadable: &mut Option<Error>,
+    ) -> Result<bool, Error> {
         let (view, ()) = self.tenant.read(&Needs::org_keys(), ()).await?;
         let mut draft = self.draft(&view);
         draft.expect_definition(definition);
         let mut changed = false;
         for IndexedValue { index: (index_key, index), row: (key, row), value } in values {
+            let value = match value {
+                Err(error) if error.is_damage() => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+                opened => opened?,
+            };
             let matches = self.tenant.matches(&definition.stored, &value);
             let entry = encode_index(if matches { &[] } else { GRANDFATHERED });
             if entry != index.value {

@@ -15,7 +15,8 @@ use crate::tenant::{List, Needs, Tenant};
 pub(crate) struct IndexedValue {
     pub(crate) index: (Key, Versioned),
     pub(crate) row: (Key, Versioned),
-    pub(crate) value: ScopedValue,
+    /// The value, or why it cannot be opened.
+    pub(crate) value: Result<ScopedValue, Error>,
 }
 
 impl Tenant {
@@ -31,7 +32,8 @@ impl Tenant {
         let found = self.engine.scan(list.rest(last.as_ref()), page.limit.min(EXAMINED_MAX)).await?;
         let next = found.rows.last().filter(|_| found.more).map(|(key, _)| list.cursor(key));
         let values = self.read_indexed(stored, found.rows).await?;
-        Ok((values.into_iter().map(|indexed| indexed.value).collect(), next))
+        let values: Result<_, _> = values.into_iter().map(|indexed| indexed.value).collect();
+        Ok((values?, next))
     }
 
     /// Reads and opens the values that rows of a definition's index lead to.
@@ -54,7 +56,7 @@ impl Tenant {
         for ((index, scope), row) in places.iter().zip(rows) {
             // The index may still lead to a value that a sweep has deleted.
             let Some(row) = row else { continue };
-            if let Some(value) = self.open_value(&view, scope, &stored.id, &row)? {
+            if let Some(value) = self.open_value(&view, scope, &stored.id, &row).transpose() {
                 let row = (self.id.value(scope, &stored.id).key(), row);
                 values.push(IndexedValue { index: index.clone(), row, value });
             }

@@ -8,7 +8,7 @@ use futures_executor::block_on;
 use strongroom::store::{Key, Store as _};
 use strongroom::{
     AuditChange, AuditFilter, CredentialFilter, DefinitionChange, DocumentId, Error, EventKind, Expected,
-    Org, PageRequest, Revision, Scope, ScopePath, WriteOptions,
+    FormatChange, OnMismatch, Org, PageRequest, Revision, Scope, ScopePath, VarFormat, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -175,6 +175,27 @@ fn a_value_that_cannot_be_read_goes_with_its_definition() {
         block_on(org(&open(Arc::clone(&store))).delete_definition("V")).unwrap();
         audit(&store);
         assert_eq!(rows(&store).keys().filter(|key| RowKey::parse(key).kind == Kind::ValueId).count(), 0);
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_keeps_no_other_from_being_marked_after_a_change_of_format() {
+    let (whole, _) = filled();
+    for store in damaged(&whole) {
+        let vault = open(Arc::clone(&store));
+        let org = org(&vault);
+        let to_integer = FormatChange::to(VarFormat::Integer);
+        let refused = block_on(org.change_format("V", &to_integer, OnMismatch::Refuse));
+        assert!(refused.is_err_and(|error| matches!(error, Error::Damaged { .. })));
+        let changed = block_on(org.change_format("V", &to_integer, OnMismatch::Grandfather));
+        assert!(matches!(changed, Err(Error::Damaged { .. })), "{changed:?}");
+        let path = ScopePath::org().linked_account(account("b"));
+        let steps = block_on(org.explain("V", &path)).unwrap().steps;
+        assert_eq!(steps.iter().filter(|step| step.grandfathered).count(), 2);
+        assert!(matches!(block_on(vault.run_jobs()), Err(Error::Damaged { .. })));
+        block_on(org.delete_value("V", &of_account("a"))).unwrap();
+        assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+        audit(&store);
     }
 }
 

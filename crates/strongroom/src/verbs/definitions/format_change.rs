@@ -158,8 +158,10 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::DefinitionNotFound`]; [`Error::ValueMismatch`] for a value that does not match, with
-    /// [`OnMismatch::Refuse`]; the rules of
-    /// [`Org::define`] for the default.
+    /// [`OnMismatch::Refuse`]; the rules of [`Org::define`] for the default. [`Error::Damaged`],
+    /// [`Error::UnknownKey`] and [`Error::UnknownVersion`] for a value that cannot be read: with
+    /// [`OnMismatch::Refuse`] nothing is changed. Otherwise the change is made, and
+    /// [`Vault::run_jobs`](crate::Vault::run_jobs) finishes it once the value can be read or is deleted.
     pub async fn change_format(
         &self,
         definition: impl Into<DefinitionRef<'_>>,

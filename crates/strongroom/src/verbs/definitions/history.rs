@@ -125,7 +125,8 @@ impl Org {
     ///
     /// # Errors
     /// [`Error::VersionNotFound`]; [`Invalid::Definition`] if the definition was marked encrypted since, which cannot
-    /// be undone; those of [`update_definition`](Self::update_definition).
+    /// be undone; those of [`update_definition`](Self::update_definition); if the format changes, those of
+    /// [`change_format`](Self::change_format) for a value that cannot be read.
     ///
     /// A definition that cannot be opened is restored only with [`Expected::Unreadable`]
     /// ([`restore_definition_with`](Self::restore_definition_with)). Its content is then lost; whether it was marked
