@@ -10,7 +10,7 @@ use crate::keys::ScopeKeys;
 use crate::model::{Cursor, Listing, PageRequest, Revision, VariableDefinition, Version};
 use crate::row::body::{ValueBody, decode_definition};
 use crate::row::{Row, SealedRow, Subject, TenantRow, former_suffix, parse_former_revision};
-use crate::store::Scan;
+use crate::store::{KeyRange, Scan};
 use crate::tenant::{Freshness, List, Needs, Tenant, View};
 
 impl Tenant {
@@ -20,14 +20,23 @@ impl Tenant {
         view: &View<'_>,
         subject: &Subject<'_>,
     ) -> Result<Option<Version>, Error> {
-        for (key, row) in self.engine.scan(self.id.history(subject), VERSIONS_MAX).await?.rows {
-            let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(&key) else { continue };
-            let opened = self.open_past(view.keys(subject.account()), &place, subject, &row.value);
-            if let Ok(Some(newest)) = opened {
-                return Ok(Some(newest));
+        let mut rest = self.id.history(subject);
+        loop {
+            let page = self.engine.scan(rest.clone(), VERSIONS_MAX).await?;
+            for (key, row) in &page.rows {
+                let Some(place @ Row::Tenant(_, TenantRow::Former(..))) = self.id.parse(key) else {
+                    continue;
+                };
+                let opened = self.open_past(view.keys(subject.account()), &place, subject, &row.value);
+                if let Ok(Some(newest)) = opened {
+                    return Ok(Some(newest));
+                }
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => rest = rest.after(last.as_bytes()),
+                _ => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     /// How many former versions of a definition and its values are kept.
@@ -52,18 +61,28 @@ impl Tenant {
         newer.end = Some(self.id.former(subject, revision).key().as_bytes().to_vec());
         let account = subject.account();
         let needs = Needs::org_keys().accounts(account.as_slice()).freshness(Freshness::Fresh);
-        let request = ([current.key()], [Scan::new(newer, VERSIONS_MAX).reverse()]);
-        let (view, ([row], [page])) = self.read(&needs, request).await?;
-        // The nearest first, and the present one last.
-        for (key, row) in page.rows.into_iter().chain(row.map(|row| (current.key(), row))) {
-            let Some(place) = self.id.parse(&key) else { continue };
-            if let Some(version) = self.list_past(view.keys(account), &place, subject, &row.value)?
-                && version.unreadable.is_none()
-            {
-                return Ok(Some(version.written_at));
+        let nearest = |newer: &KeyRange| Scan::new(newer.clone(), VERSIONS_MAX).reverse();
+        let request = ([current.key()], [nearest(&newer)]);
+        let (view, ([row], [mut page])) = self.read(&needs, request).await?;
+        let mut present = row.map(|row| (current.key(), row));
+        loop {
+            let last = page.rows.last().filter(|_| page.more).map(|(key, _)| key.as_bytes().to_vec());
+            // The nearest first, and the present one last.
+            let end = if last.is_none() { present.take() } else { None };
+            for (key, row) in page.rows.into_iter().chain(end) {
+                let Some(place) = self.id.parse(&key) else { continue };
+                if let Some(version) = self.list_past(view.keys(account), &place, subject, &row.value)?
+                    && version.unreadable.is_none()
+                {
+                    return Ok(Some(version.written_at));
+                }
             }
+            if last.is_none() {
+                return Ok(None);
+            }
+            newer.end = last;
+            page = self.engine.read(nearest(&newer)).await?;
         }
-        Ok(None)
     }
 
     /// Whether a former version of a value was replaced longer ago than it may be kept.

@@ -903,6 +903,57 @@ fn without_a_version_that_can_be_read_nothing_takes_the_place_of_a_damaged_value
 }
 
 #[test]
+fn a_version_beyond_a_page_of_damaged_ones_is_continued_where_that_is_expected() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let org = org_of(&vault(Paged::of(Arc::clone(&store), 2), keeping()).await?);
+        org.define(text("V")).await?;
+        let first = org.set_value("V", Scope::Org, "0").await?;
+        for value in 1..5 {
+            org.set_value("V", Scope::Org, value.to_string()).await?;
+        }
+        damage(&store, past_rows(&store).await?.into_iter().take(3)).await?;
+        damage(&store, [value_row(&store).await?]).await?;
+        let unreadable = WriteOptions::expecting(Expected::Unreadable);
+        let back = org.set_value_with("V", Scope::Org, "5", unreadable).await?;
+        assert_eq!((back.id, back.created_at), (first.id, first.created_at));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_version_is_too_old_from_the_next_one_that_can_be_read_also_beyond_a_page_of_damaged_ones() {
+    run(async {
+        let (store, clock) = (Arc::new(MemoryStore::new()), TestClock::default());
+        let paged = Paged::of(Arc::clone(&store), 2);
+        let org = org_of(&vault(paged, keeping().clock(clock.clone())).await?);
+        org.define(text("V").history_age_secs(60)).await?;
+        let first = org.set_value("V", Scope::Org, "0").await?.revision;
+        for at in [1_000, 2_000, 3_000, 50_000] {
+            clock.set(at);
+            org.set_value("V", Scope::Org, at.to_string()).await?;
+        }
+        // The newest comes first: those of 2,000 and 1,000.
+        damage(&store, past_rows(&store).await?.into_iter().skip(1).take(2)).await?;
+        clock.set(62_999);
+        assert_eq!(org.value_version("V", Scope::Org, first).await?.value.expose(), "0");
+        clock.set(63_000);
+        let too_old = org.value_version("V", Scope::Org, first).await.map(drop);
+        assert!(matches!(too_old, Err(Error::VersionNotFound(_))), "{too_old:?}");
+        Ok(())
+    });
+}
+
+/// Makes rows unreadable.
+async fn damage(store: &MemoryStore, rows: impl IntoIterator<Item = (Key, Vec<u8>)>) -> Result<(), Error> {
+    for (place, mut row) in rows {
+        *row.last_mut().unwrap() ^= 1;
+        plant(store, &place, Some(row)).await?;
+    }
+    Ok(())
+}
+
+#[test]
 fn an_undelete_overwrites_nothing_that_was_set_and_deleted_meanwhile() {
     let kept = || WriteOptions::default().keep_history();
     let store = crate::rig::base(async |org| {
