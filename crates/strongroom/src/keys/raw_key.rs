@@ -65,11 +65,16 @@ impl RawKey {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let unreadable = |source| KeyFileError::Unreadable { path: path.to_owned(), source };
+        let not_a_file = || KeyFileError::NotAFile { path: path.to_owned() };
+        // Whoever opens a named pipe waits for a writer.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(not_a_file().into());
+        }
         let file = File::open(path).map_err(unreadable)?;
-        // Ask the open file, not the path: another file could take its place in between.
+        // Ask the open file as well: another file could take its place in between.
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
-            return Err(KeyFileError::NotAFile { path: path.to_owned() }.into());
+            return Err(not_a_file().into());
         }
         if let Some(mode) = mode_of_others(&metadata) {
             return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode }.into());

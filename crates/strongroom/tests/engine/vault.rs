@@ -199,6 +199,18 @@ fn stored_parameters_that_were_weakened_are_refused_as_such() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_without_a_writer_is_refused_as_a_key_file_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (tells, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tells.send(RawKey::from_file(path)));
+    let refused = told.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+    assert!(matches!(refused, Err(Error::KeyFile(KeyFileError::NotAFile { .. }))), "{refused:?}");
+}
+
 #[test]
 fn a_key_file_is_its_owner_s_alone() {
     let dir = tempfile::tempdir().unwrap();
