@@ -88,4 +88,4 @@ fn made_at(id: &JobId) -> Timestamp {
 }
 
 /// The most that the clocks of two engines are assumed to differ.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
+pub(crate) const CLOCKS_DIFFER_MS: u64 = 60_000;

@@ -382,6 +382,19 @@ fn a_lease_keeps_others_out_until_it_runs_out() {
 }
 
 #[test]
+fn a_lease_from_before_the_clock_was_set_back_keeps_nobody_out() {
+    let clock = clock_at(10_000_000);
+    let (store, one, other) = two_engines(&furnished(), &clock);
+    let mine = block_on(one.rotate_data_keys(&DataKeys::all())).unwrap();
+    block_on(mine.step()).unwrap();
+    clock.set(1_000);
+    let theirs = other.key_job(*mine.id());
+    assert_eq!(block_on(theirs.info()).unwrap().unwrap().state, JobState::Ready);
+    assert_eq!(block_on(theirs.run()).unwrap().outcome, JobOutcome::Finished);
+    audit(&store);
+}
+
+#[test]
 fn a_runner_whose_job_was_taken_over_writes_nothing_more() {
     for skip in 0.. {
         let clock = clock_at(1_000);

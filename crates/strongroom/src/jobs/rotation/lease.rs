@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::id::DocumentId;
+use crate::jobs::narrow::CLOCKS_DIFFER_MS;
 use crate::row::body::Lease;
 
 /// The right to run a job in this engine, one run at a time. Dropping it gives the right back.
@@ -28,10 +29,8 @@ impl LeaseHolder {
     /// A lease of this engine's own earlier run does not count: that run has ended, since the right to run was free. In
     /// a store that is not shared, no other engine's lease counts either.
     pub(crate) fn held_until(&self, lease: Option<&Lease>) -> Option<Timestamp> {
-        let lease = lease?;
-        let until = Timestamp::from_ms(lease.until_ms);
-        let held = lease.runner != self.runner && self.engine.is_shared() && until > self.engine.now();
-        held.then_some(until)
+        let theirs = lease.filter(|lease| lease.runner != self.runner && self.engine.is_shared())?;
+        theirs.held_until(self.engine.now())
     }
 
     /// A lease that starts now.
@@ -43,6 +42,18 @@ impl LeaseHolder {
     pub(crate) fn is_fresh(&self, lease: Option<&Lease>) -> bool {
         let soon = self.engine.now().as_ms().saturating_add(LEASE_MS / 2);
         lease.is_some_and(|lease| lease.runner == self.runner && lease.until_ms > soon)
+    }
+}
+
+impl Lease {
+    /// The time until which the lease keeps others out; `None` if it does not at `now`.
+    ///
+    /// One that ends later than a lease that begins now was taken before a clock was set back. Its holder may be gone,
+    /// and would keep others out for as long as the clock needs to catch up.
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let left_ms = self.until_ms.checked_sub(now.as_ms())?;
+        let holds = 0 < left_ms && left_ms <= LEASE_MS + CLOCKS_DIFFER_MS;
+        holds.then_some(Timestamp::from_ms(self.until_ms))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The info of one job on keys.
 
-use crate::clock::Timestamp;
 use crate::error::{Damage, Error};
 use crate::id::{Environment, LinkedAccountId, OrgId};
 use crate::jobs::rotation::{JobInfo, JobKind, JobProgress, JobState, KeyJob};
@@ -32,8 +31,7 @@ impl KeyJob {
 
     pub(crate) fn info_of(&self, row: &Versioned) -> Result<JobInfo, Error> {
         let body = self.open(row)?.body;
-        let held = body.lease.map(|lease| Timestamp::from_ms(lease.until_ms));
-        let held = held.filter(|until| *until > self.engine.now());
+        let held = body.lease.and_then(|lease| lease.held_until(self.engine.now()));
         let state = match body.status {
             Status::Paused => JobState::Paused,
             Status::Blocked => JobState::Blocked,
