@@ -161,6 +161,19 @@ fn a_key_that_is_not_due_stays() {
 }
 
 #[test]
+fn a_key_from_before_the_clock_was_set_back_is_due_by_its_age() {
+    let clock = clock_at(10_000_000);
+    let options = VaultOptions::default().clock(clock.clone());
+    let vault = block_on(options.open(load(&furnished()), unlock())).unwrap();
+    block_on(org(&vault).rotate_keys()).unwrap();
+    clock.set(1_000);
+    let old = DataKeys::all().older_than(Duration::from_secs(1));
+    let run = || block_on(block_on(vault.rotate_data_keys(&old)).unwrap().run()).unwrap().progress.keys_made;
+    assert_eq!(run(), 3);
+    assert_eq!(run(), 0, "they are new");
+}
+
+#[test]
 fn a_row_that_does_not_open_is_told_and_keeps_the_old_key() {
     let mut damaged = furnished();
     let (key, row) = damaged.iter_mut().find(|(key, _)| RowKey::parse(key).kind == Kind::Credential).unwrap();

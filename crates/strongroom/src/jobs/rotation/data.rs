@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use minicbor::bytes::ByteVec;
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::jobs::rotation::group::{Group, remaining, selected_tenant};
@@ -181,8 +182,10 @@ impl Run<'_> {
             return Ok(true);
         }
         let now_ms = self.job.engine.now().as_ms();
-        let age_ms = keys.keyring.active_since().map_or(0, |since| now_ms.saturating_sub(since.as_ms()));
-        if task.older_than_ms.is_some_and(|least| age_ms >= least) {
+        let since_ms = keys.keyring.active_since().map_or(now_ms, Timestamp::as_ms);
+        // A key from before a clock was set back may have any age.
+        let is_old = |least_ms: u64| now_ms.checked_sub(since_ms).is_none_or(|age_ms| age_ms >= least_ms);
+        if task.older_than_ms.is_some_and(is_old) {
             return Ok(true);
         }
         let Some(least) = task.rows_at_least else { return Ok(false) };

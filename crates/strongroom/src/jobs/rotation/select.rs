@@ -58,7 +58,7 @@ impl DataKeys {
         Self::of(Some((org, environment)), Some(account), Reach::Own)
     }
 
-    /// Only keys that are at least this old.
+    /// Only keys that are at least this old, or were made before a clock was set back, so that nobody knows their age.
     #[must_use]
     pub fn older_than(mut self, age: Duration) -> Self {
         self.older_than = Some(age);
