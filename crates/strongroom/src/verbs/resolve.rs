@@ -83,8 +83,11 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// Those of [`resolve`](Self::resolve), for the first row that fails; [`Error::Contended`] if the values fill
-    /// several pages and keep changing.
+    /// Those of [`resolve`](Self::resolve), for the first row that fails, and for a definition that cannot be read: its
+    /// values may not be missing unnoticed. The error names its id;
+    /// [`restore_definition_with`](Self::restore_definition_with) brings back a version of it, and a
+    /// [reader](crate::Reader::only) of other names does not need it. [`Error::Contended`] if the values fill several
+    /// pages and keep changing.
     pub async fn resolve_all(&self, path: &ScopePath) -> Result<Resolution, Error> {
         self.resolve_known(path, None).await
     }
