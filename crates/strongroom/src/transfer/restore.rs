@@ -91,8 +91,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(vault)
     }
 
-    /// The file's `store` row, and its revision. If marks were made of the vault, their count is raised above those that
-    /// the original may have made after the backup: a restore declares that the original is gone.
+    /// The file's `store` row, and its revision. If marks were made of the vault, their count is raised above those
+    /// that the original may have made after the backup: a restore declares that the original is gone.
     fn moved_on(&self, row: Vec<u8>) -> Result<(Vec<u8>, Revision), Error> {
         let (store_id, root) = (&self.head.store_id, &self.roots.active.key);
         let found = Versioned { value: row, revision: RowRevision(0) };
