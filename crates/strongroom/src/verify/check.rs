@@ -28,7 +28,7 @@ macro_rules! keys_or_return {
         match $check.keys($owner, $related) {
             FoundKeys::Open(keys) => keys,
             FoundKeys::Missing => return RowState::NoKeyring($owner.cloned()),
-            FoundKeys::Unreadable => return RowState::NoKeys($owner.cloned()),
+            FoundKeys::Unreadable(cause) => return RowState::NoKeys($owner.cloned(), cause),
         }
     };
 }
@@ -199,7 +199,7 @@ impl TenantCheck {
             }
             FoundDefinition::Readable(_) => RowState::bad(Cause::LeadsElsewhere),
             FoundDefinition::Missing => RowState::bad(Cause::Dangling),
-            FoundDefinition::Unreadable => RowState::NoDefinition,
+            FoundDefinition::Unreadable(cause) => RowState::NoDefinition(id, cause),
         }
     }
 
@@ -244,7 +244,7 @@ impl TenantCheck {
             FoundDefinition::Readable(known) => known,
             FoundDefinition::Missing if related.jobs.sweeps(definition) => return RowState::Leftover,
             FoundDefinition::Missing => return RowState::bad(Cause::Orphan(Parent::Definition)),
-            FoundDefinition::Unreadable => return RowState::NoDefinition,
+            FoundDefinition::Unreadable(cause) => return RowState::NoDefinition(definition, cause),
         };
         let mut causes = Vec::new();
         if !self.is_found_by_id(&value, related) {
@@ -310,7 +310,7 @@ impl TenantCheck {
                 FoundDefinition::Readable(_) => RowState::Fine,
                 FoundDefinition::Missing if related.jobs.sweeps(*definition) => RowState::Leftover,
                 FoundDefinition::Missing => RowState::bad(Cause::Orphan(Parent::Definition)),
-                FoundDefinition::Unreadable => RowState::NoDefinition,
+                FoundDefinition::Unreadable(cause) => RowState::NoDefinition(*definition, cause),
             },
             Subject::Credential(account, app, _) => {
                 let view = self.tenant.view_of(Some(org), &[], None);

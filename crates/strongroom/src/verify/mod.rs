@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use self::checkpoint::{Comparison, Met};
 use self::state::{CheckedRow, KeyMention, RowId, RowState};
-use self::tenant_check::{Owner, TenantCheck};
+use self::tenant_check::TenantCheck;
 use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
@@ -278,19 +278,23 @@ impl Verification<'_> {
             RowState::Fine => {}
             RowState::Grandfathered => self.report.grandfathered += 1,
             RowState::Leftover => self.report.leftover += 1,
-            RowState::NoDefinition => self.report.unverifiable += 1,
-            RowState::NoKeys(owner) => {
+            RowState::NoDefinition(definition, cause) => {
                 self.report.unverifiable += 1;
-                self.mark_unavailable(owner);
+                self.find_once(id, TenantRow::Definition(definition), cause);
+            }
+            RowState::NoKeys(owner, cause) => {
+                self.report.unverifiable += 1;
+                self.find_once(id, TenantRow::Keyring(owner.map(Cow::Owned)), cause);
             }
             RowState::NoKeyring(owner) => {
                 self.report.unverifiable += 1;
-                let keyring = RowId::Tenant(TenantRow::Keyring(owner.clone().map(Cow::Owned)));
-                if self.mark_unavailable(owner) {
-                    self.report.find(keyring.path(id), Cause::Damaged(Damage::Missing), None);
-                }
+                let missing = Cause::Damaged(Damage::Missing);
+                self.find_once(id, TenantRow::Keyring(owner.map(Cow::Owned)), missing);
             }
             RowState::Bad(causes) => {
+                if let RowId::Tenant(row) = &row_id {
+                    self.is_first_finding(row);
+                }
                 let path = || row_id.path(id);
                 causes.into_iter().for_each(|cause| self.report.find(path(), cause, swept.clone()));
             }
@@ -360,9 +364,22 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Notes that the keys of a scope are unavailable. `false` if that was known already.
-    fn mark_unavailable(&mut self, owner: Owner) -> bool {
-        self.tenant_check.as_mut().is_none_or(|tenant_check| tenant_check.mark_unavailable(owner))
+    /// Reports a row that others need, unless it was: its own comes before theirs, but a damaged store may find a row
+    /// by its key that no scan shows.
+    fn find_once(&mut self, id: Option<&TenantId>, row: TenantRow<'static>, cause: Cause) {
+        if self.is_first_finding(&row) {
+            self.report.find(RowId::Tenant(row).path(id), cause, None);
+        }
+    }
+
+    /// Notes that a keyring or definition is reported. `false` if it was already.
+    fn is_first_finding(&mut self, row: &TenantRow<'_>) -> bool {
+        let Some(tenant_check) = &mut self.tenant_check else { return true };
+        match row {
+            TenantRow::Keyring(owner) => tenant_check.mark_unavailable(owner.as_deref().cloned()),
+            TenantRow::Definition(id) => tenant_check.mark_unreadable(*id),
+            _ => true,
+        }
     }
 
     fn record_key(&mut self, tenant: &Tenant, key: KeyMention) {

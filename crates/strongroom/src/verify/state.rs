@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::engine::chains::PAUSE_MS_MAX;
 use crate::envelope::DekId;
 use crate::error::Damage;
+use crate::id::DefinitionId;
 use crate::model::Revision;
 use crate::row::{Row, RowPath, Subject, TenantId, TenantRow, VaultRow};
 use crate::store::{Key, RowRevision, Versioned};
@@ -25,9 +26,9 @@ pub(super) enum RowState {
     /// The keyring of this scope is missing.
     NoKeyring(Owner),
     /// The keyring of this scope cannot be read, which is reported at its own row.
-    NoKeys(Owner),
-    /// The definition cannot be read, which is reported at its own row.
-    NoDefinition,
+    NoKeys(Owner, Cause),
+    /// This definition cannot be read, which is reported at its own row.
+    NoDefinition(DefinitionId, Cause),
     Bad(Vec<Cause>),
 }
 
@@ -40,8 +41,8 @@ impl RowState {
     pub(super) fn is_settled(&self, unavailable: &HashSet<Owner>) -> bool {
         match self {
             Self::Fine | Self::Grandfathered | Self::Leftover => true,
-            Self::NoKeyring(owner) | Self::NoKeys(owner) => unavailable.contains(owner),
-            Self::NoDefinition | Self::Bad(_) => false,
+            Self::NoKeyring(owner) | Self::NoKeys(owner, _) => unavailable.contains(owner),
+            Self::NoDefinition(..) | Self::Bad(_) => false,
         }
     }
 }

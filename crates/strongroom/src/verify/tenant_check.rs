@@ -1,6 +1,7 @@
 //! Checks the rows of one tenant: reads their related rows, and keeps the keyrings and definitions that were opened.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -35,6 +36,8 @@ pub(super) struct TenantCheck {
     definitions: HashMap<DefinitionId, Arc<Definition>>,
     /// Key scopes whose keyring is missing or cannot be read, so that it is reported only once.
     pub(super) unavailable: HashSet<Owner>,
+    /// Definitions that cannot be read, so that each is reported only once.
+    unreadable: HashSet<DefinitionId>,
     /// When the last checked row was written, if it says so.
     pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
@@ -47,14 +50,14 @@ pub(super) struct TenantCheck {
 pub(super) enum FoundKeys {
     Open(Arc<ScopeKeys>),
     Missing,
-    Unreadable,
+    Unreadable(Cause),
 }
 
 /// A definition, if it is available.
 pub(super) enum FoundDefinition {
     Readable(Arc<Definition>),
     Missing,
-    Unreadable,
+    Unreadable(Cause),
 }
 
 impl TenantCheck {
@@ -66,6 +69,7 @@ impl TenantCheck {
             account_keys: HashMap::new(),
             definitions: HashMap::new(),
             unavailable: HashSet::new(),
+            unreadable: HashSet::new(),
             written_at: None,
             counted: false,
             audited: false,
@@ -313,11 +317,12 @@ impl TenantCheck {
 
     /// Notes that the keys of a scope are unavailable. `false` if that was known already.
     pub(super) fn mark_unavailable(&mut self, owner: Owner) -> bool {
-        // Memory is bounded: a scope forgotten here is only checked, and reported, again.
-        if self.unavailable.len() >= UNAVAILABLE_MAX {
-            self.unavailable.clear();
-        }
-        self.unavailable.insert(owner)
+        note(&mut self.unavailable, owner)
+    }
+
+    /// Notes that a definition cannot be read. `false` if that was known already.
+    pub(super) fn mark_unreadable(&mut self, definition: DefinitionId) -> bool {
+        note(&mut self.unreadable, definition)
     }
 
     /// Opens the row of a keyring and keeps its keys.
@@ -344,7 +349,8 @@ impl TenantCheck {
     pub(super) fn keys(&mut self, owner: Option<&LinkedAccountId>, related: &RelatedRows) -> FoundKeys {
         let key = self.tenant.id.keyring(owner).key();
         if let Some(row) = related.row(&key) {
-            return self.open_keys(owner, row).map_or(FoundKeys::Unreadable, FoundKeys::Open);
+            let unreadable = |error| FoundKeys::Unreadable(Cause::of(error));
+            return self.open_keys(owner, row).map_or_else(unreadable, FoundKeys::Open);
         }
         match self.opened(owner) {
             Some(keys) if !related.holds(&key) => FoundKeys::Open(Arc::clone(keys)),
@@ -378,7 +384,7 @@ impl TenantCheck {
                 FoundDefinition::Readable(definition)
             }
             Ok(None) => FoundDefinition::Missing,
-            Err(_) => FoundDefinition::Unreadable,
+            Err(error) => FoundDefinition::Unreadable(Cause::of(error)),
         }
     }
 }
@@ -396,6 +402,14 @@ fn revision_of(place: &TenantRow<'_>, row: &Versioned) -> Option<Revision> {
     Some(SealedRow::decode(place.kind(), &row.value).ok()?.revision)
 }
 
+/// Memory is bounded: what is forgotten here is only checked, and reported, again.
+fn note<T: Eq + Hash>(set: &mut HashSet<T>, item: T) -> bool {
+    if set.len() >= NOTED_MAX {
+        set.clear();
+    }
+    set.insert(item)
+}
+
 /// Keeps a map bounded. The rows of one scope are consecutive, so what is dropped is seldom needed again.
 fn make_room<K, V>(map: &mut HashMap<K, V>) {
     if map.len() >= OPENED_MAX {
@@ -405,7 +419,7 @@ fn make_room<K, V>(map: &mut HashMap<K, V>) {
 
 /// How many keyrings, and how many definitions, are kept open: a tenant has at most 1,000 definitions.
 const OPENED_MAX: usize = 1_024;
-/// How many key scopes without keys are remembered.
-const UNAVAILABLE_MAX: usize = 4_096;
+/// How many key scopes without keys, and how many unreadable definitions, are remembered.
+const NOTED_MAX: usize = 4_096;
 /// How many unfinished jobs of a tenant are read. With more, any row may belong to one of them: see [`Jobs::more`].
 const JOBS_MAX: usize = 256;

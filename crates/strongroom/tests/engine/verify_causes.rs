@@ -13,8 +13,8 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Kind, OTHER_ORG, Paged, RowKey, Rows, dek_id, empty, flip, furnished, load, of_workflow, open, org, rows,
-    stop_after_first_commit, text, unlock, verbs,
+    Altered, Kind, OTHER_ORG, Paged, RowKey, Rows, dek_id, empty, flip, furnished, load, of_workflow, open,
+    org, rows, stop_after_first_commit, text, unlock, verbs,
 };
 
 fn verify(rows: &Rows) -> VerifyReport {
@@ -101,6 +101,25 @@ fn a_value_at_a_scope_that_its_definition_does_not_allow_is_found() {
     }));
     let report = verify(&rows);
     assert_eq!(found(&report), [(RowName::Value, Cause::ScopeNotAllowed(ScopeKind::Workflow))], "{report}");
+}
+
+#[test]
+fn a_damaged_row_that_no_scan_shows_is_found_where_another_row_needs_it() {
+    let whole = furnished();
+    for (kind, row) in [(Kind::Definition, RowName::Definition), (Kind::Keyring, RowName::Keyring)] {
+        let mut rows = whole.clone();
+        let hidden = keys_of(&rows, kind)[0].clone();
+        flip(rows.get_mut(&hidden).unwrap(), usize::MAX, 0);
+        let store = Altered::of(load(&rows)).on_read(move |_, set| {
+            for page in &mut set.scans {
+                page.rows.retain(|(key, _)| key.as_bytes() != hidden);
+            }
+        });
+        let report = block_on(open(store).verify()).unwrap();
+        let causes = found(&report).into_iter().filter(|(name, _)| *name == row).map(|(_, cause)| cause);
+        assert_eq!(causes.collect::<Vec<_>>(), [Cause::Damaged(Damage::Rejected)], "{report}");
+        assert!(report.unverifiable > 0, "{report}");
+    }
 }
 
 #[test]
