@@ -1,11 +1,9 @@
 //! Lists that can grow, a page at a time.
 
-use std::str::FromStr;
-
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::id::LinkedAccountId;
 use crate::model::{Cursor, CursorError, ListId, Listing, PageRequest};
-use crate::row::{TenantRow, parse_last_id};
+use crate::row::TenantRow;
 use crate::scope::Scope;
 use crate::store::{Key, KeyRange, Scan, Versioned};
 use crate::tenant::{Freshness, Needs, Tenant, View};
@@ -168,11 +166,6 @@ impl Tenant {
             _ => Err(CursorError.into()),
         }
     }
-}
-
-/// The id at the end of the key of a listed row.
-pub(crate) fn listed_id<T: FromStr>(range: &KeyRange, key: &Key) -> Result<T, Error> {
-    parse_last_id(range, key).ok_or_else(|| Error::damaged("the key of a listed row", Damage::Malformed))
 }
 
 /// Enough that each scope with few values costs only a small part of a read.

@@ -63,7 +63,7 @@ pub(crate) use credential::{ParsedAnswer, ParsedCredential};
 pub(crate) use draft::{Attempt, Draft, Existing};
 pub(crate) use former::DocumentRows;
 pub(crate) use indexed::{GRANDFATHERED, INDEX_PAGE, IndexedValue};
-pub(crate) use list::{List, listed_id};
+pub(crate) use list::List;
 pub(crate) use new_definitions::NewDefinitions;
 pub use new_value::NewValue;
 pub(crate) use new_value::{ValueRows, Writing};

@@ -8,7 +8,8 @@ use futures_executor::block_on;
 use strongroom::store::{Key, Store as _};
 use strongroom::{
     AuditChange, AuditFilter, CredentialFilter, DefinitionChange, DocumentId, Error, EventKind, Expected,
-    FormatChange, OnMismatch, Org, PageRequest, Revision, Scope, ScopePath, VarFormat, WriteOptions,
+    FormatChange, IntegrationId, OnMismatch, Org, PageRequest, Revision, Scope, ScopePath, VarFormat,
+    WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -50,13 +51,15 @@ fn a_value_that_cannot_be_read_does_not_stop_a_reader_that_does_not_know_it() {
 }
 
 #[test]
-fn a_key_of_no_row_hides_no_account_integration_or_record() {
+fn a_key_of_no_row_hides_no_account_integration_credential_or_record() {
     let (store, vault) = empty();
     let org = org(&vault);
     let (page, records) = (PageRequest::default, org.records("notes".parse().unwrap()));
     let a = block_on(org.create_account(account("a")).with_default_app().into_future()).unwrap();
+    let app = a.app(IntegrationId::default_app());
+    block_on(app.upsert("c", "1")).unwrap();
     block_on(records.put(&"r".parse().unwrap(), "1")).unwrap();
-    for kind in [Kind::Account, Kind::Integration, Kind::Record] {
+    for kind in [Kind::Account, Kind::Integration, Kind::Credential, Kind::Record] {
         let is_it = |(key, _): &(Vec<u8>, Vec<u8>)| RowKey::parse(key).kind == kind;
         let (key, row) = rows(&store).into_iter().find(is_it).unwrap();
         block_on(plant(&store, &Key::from([&key[..], b"x"].concat()), Some(row))).unwrap();
@@ -64,6 +67,9 @@ fn a_key_of_no_row_hides_no_account_integration_or_record() {
     assert_eq!(block_on(org.each_linked_account(page())).unwrap().items.len(), 1);
     assert_eq!(block_on(a.each_integration(page())).unwrap().items.len(), 1);
     assert_eq!(block_on(records.each(page())).unwrap().items.len(), 1);
+    assert_eq!(block_on(records.list(page())).unwrap().items.len(), 1);
+    assert_eq!(block_on(app.list(page())).unwrap().items.len(), 1);
+    assert_eq!(block_on(app.get_all()).unwrap().items.len(), 1);
     let missing = CredentialFilter::missing("k".parse().unwrap());
     assert_eq!(block_on(org.credentials_where(&missing, page())).unwrap().items.len(), 1);
 }

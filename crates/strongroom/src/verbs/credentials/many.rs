@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{CredentialWritten, Expected, Revision};
-use crate::row::Subject;
+use crate::row::{Subject, parse_last_id};
 use crate::store::{Key, Scan, Versioned};
 use crate::tenant::{
     Attempt, DocumentRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
-    fresh_if_stale, listed_id,
+    fresh_if_stale,
 };
 use crate::verbs::credentials::{AppCredentials, AppRows, Credentials, Noted, Read};
 
@@ -353,8 +353,9 @@ impl AppCredentials {
             if now.is_none_or(|now| now.revision != known.row_revision) {
                 continue;
             }
-            let named = |(key, row): (Key, Versioned)| Ok::<_, Error>((listed_id(&range, &key)?, row));
-            let rows = rows.into_iter().map(named).collect::<Result<_, _>>()?;
+            // What is not the key of a credential is reported by `verify`, and does not hide the rest.
+            let named = |(key, row): (Key, Versioned)| Some((parse_last_id(&range, &key)?, row));
+            let rows = rows.into_iter().filter_map(named).collect();
             let app = AppRows { account: known, integration, rows };
             return Ok(Read { view, app, deleted: BTreeMap::new() });
         }

@@ -24,7 +24,6 @@ use crate::store::{Key, Versioned};
 use crate::tenant::credential::credential_change;
 use crate::tenant::{
     Attempt, Draft, Freshness, List, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale,
-    listed_id,
 };
 use crate::verbs::account::Account;
 
@@ -205,7 +204,9 @@ impl AppCredentials {
             };
             let listed = tenant
                 .list_known(list, &page, knows, |view, key, row| {
-                    let address = (account, &self.app, &listed_id(&range, key)?);
+                    // Not the key of a credential: `verify` reports it, and it does not hide the rest.
+                    let Some(name) = parse_last_id(&range, key) else { return Ok(None) };
+                    let address = (account, &self.app, &name);
                     Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
                 })
                 .await?;
