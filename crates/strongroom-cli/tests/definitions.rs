@@ -133,6 +133,29 @@ fn what_is_not_named_stays_as_it_is() {
 }
 
 #[test]
+fn a_change_of_format_is_not_made_if_what_comes_with_it_is_refused() {
+    let shell = Shell::with_vault();
+    shell.define("TAKEN", "string");
+    shell.ok(&["define", "PORT", "--format", "string", "--default", "http"]);
+    let long = "x".repeat(2_000);
+    for other in [
+        &["--rename", "TAKEN"][..],
+        &["--description", &long],
+        &["--encrypted"],
+        &["--required", "--encrypted"],
+    ] {
+        let change = ["define", "PORT", "--change", "--format", "integer", "--default", "80"];
+        assert_ne!(shell.run(&[&change[..], other].concat()).code, 0, "{other:?}");
+        let shown = shell.json(&["show", "PORT"]);
+        let kept = ["var_format", "default", "required"].map(|field| shown[field].clone());
+        assert_eq!(kept, [json!("string"), json!("http"), json!(false)], "{other:?}");
+    }
+    shell.ok(&["define", "PORT", "--change", "--format", "integer", "--default", "80", "--rename", "NUMBER"]);
+    let shown = shell.json(&["show", "NUMBER"]);
+    assert_eq!((&shown["var_format"], &shown["default"]), (&json!("integer"), &json!("80")));
+}
+
+#[test]
 fn the_other_bound_and_the_examples_stay_and_a_list_is_replaced() {
     let shell = Shell::with_vault();
     shell.ok(&["define", "N", "--format", "string", "--bytes-max", "5"]);

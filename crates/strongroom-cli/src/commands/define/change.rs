@@ -66,7 +66,7 @@ impl Define {
             return Ok(());
         }
         for (one, stored, format, _) in &planned {
-            one.apply(org, stored, format.as_ref(), one.other_change()).await?;
+            one.apply(org, stored, format.as_ref()).await?;
         }
         made(&plans, output)
     }
@@ -178,7 +178,8 @@ impl Define {
         Ok(Some(if self.change.no_default { change.no_default_value() } else { change }))
     }
 
-    fn other_change(&self) -> DefinitionChange {
+    /// All other changes, which come before that of the format.
+    fn other_change(&self, changes_format: bool) -> DefinitionChange {
         let mut change = DefinitionChange::new();
         if let Some(name) = &self.change.rename {
             change = change.name(name.as_str());
@@ -186,7 +187,8 @@ impl Define {
         if let Some(text) = &self.description {
             change = change.description(text);
         }
-        if let Some(text) = &self.default {
+        // With the format, since it may not match the old one. An encrypted definition takes none anyway.
+        if let Some(text) = self.default.as_ref().filter(|_| !changes_format || self.encrypted) {
             change = change.default_value(text);
         }
         if let Some(scopes) = scopes_of(&self.scopes) {
@@ -210,27 +212,27 @@ impl Define {
         change
     }
 
-    /// The format first, since a value can prevent only that change. Each write expects the definition that was planned
-    /// for.
+    /// The format last, since only it is changed in pages, and a part that is refused leaves everything as it was. Each
+    /// write expects the definition that was planned for.
     async fn apply(
         &self,
         org: &Org,
         stored: &StoredDefinition,
         format: Option<&FormatChange>,
-        change: DefinitionChange,
     ) -> Result<(), Failure> {
         let mut revision = stored.revision;
+        let change = self.other_change(format.is_some());
+        if change != DefinitionChange::new() {
+            let as_planned = WriteOptions::expecting(Expected::Revision(revision));
+            revision = org.update_definition_with(stored.id, change, as_planned).await?.revision;
+        }
         if let Some(format) = format {
             let on_mismatch = match self.change.keep_mismatched {
                 true => OnMismatch::Grandfather,
                 false => OnMismatch::Refuse,
             };
             let as_planned = WriteOptions::expecting(Expected::Revision(revision));
-            revision = org.change_format_with(stored.id, format, on_mismatch, as_planned).await?.revision;
-        }
-        if change != DefinitionChange::new() {
-            let as_planned = WriteOptions::expecting(Expected::Revision(revision));
-            org.update_definition_with(stored.id, change, as_planned).await?;
+            org.change_format_with(stored.id, format, on_mismatch, as_planned).await?;
         }
         Ok(())
     }
