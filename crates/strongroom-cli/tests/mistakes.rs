@@ -73,6 +73,7 @@ fn a_part_of_a_second_is_refused_where_it_would_be_lost() {
         &["define", "B", "--format", "string", "--keep-for", "1500ms"],
         &["api-key", "rotate", "6500a1b2c3d4e5f6a7b8c9d0", "--grace", "500ms"],
         &["rotate", "data", "--older-than", "500ms"],
+        &["serve", "--session-lifetime", "1500ms"],
     ] {
         let ran = shell.run(words);
         assert!(ran.code == 2 && ran.stderr.contains("whole seconds"), "{words:?}: {}", ran.stderr);

@@ -31,6 +31,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::address::Address;
 use self::first_key::{FirstKey, KeyPlace};
 use self::ready::Ready;
+use crate::commands::whole_secs::whole_secs;
 use crate::config::{Config, LimitSettings, QuotaSettings, socket_address};
 use crate::failure::{Exit, Failure};
 use crate::keys;
@@ -68,7 +69,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     no_console: bool,
     /// How long a session token is valid, such as 8h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "24h")]
+    #[arg(long, value_name = "TIME", value_parser = whole_secs, default_value = "24h")]
     session_lifetime: Duration,
     /// Note in the audit who was shown which value, encrypted or not; a read that cannot be noted, because too many
     /// notes wait to be written, is refused, or answered and counted as lost
