@@ -248,6 +248,14 @@ mod watched {
         until(&seen, "one\ntold\ntold\n");
     }
 
+    /// A shell whose commands go to the server, with a key that reveals values.
+    fn client_of(served: &Shell, server: &Server) -> Shell {
+        let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
+        Shell::new()
+            .variable("STRONGROOM_URL", server.text("url"))
+            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap())
+    }
+
     #[test]
     fn a_server_is_asked_for_values_only_when_they_have_changed() {
         let served = Shell::new();
@@ -256,10 +264,7 @@ mod watched {
         served.ok(&["define", "A", "--change", "--encrypted"]);
         served.ok_with("one", &["set", "A"]);
         served.ok(&["audit", "--on"]);
-        let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
-        let shell = Shell::new()
-            .variable("STRONGROOM_URL", server.text("url"))
-            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+        let shell = client_of(&served, &server);
         let (child, seen) = (start(&shell, &[]), shell.path("seen"));
         until(&seen, "one\n");
         sleep(Duration::from_secs(3));
@@ -279,10 +284,7 @@ mod watched {
         served.ok(&["define", "TOKEN", "--format", "string", "--required"]);
         served.ok_with("one", &["set", "A"]);
         served.ok(&["audit", "--on"]);
-        let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
-        let shell = Shell::new()
-            .variable("STRONGROOM_URL", server.text("url"))
-            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap());
+        let shell = client_of(&served, &server);
         let ran = shell.run(&["run", "--watch", "--", "true"]);
         assert!(ran.code == 3 && ran.stderr.contains("without a value: TOKEN"), "{ran:?}");
         assert!(!served.ok(&["audit"]).contains("Variable Value Read"));

@@ -156,7 +156,7 @@ impl Config {
         self.accepts_rollback.load(Ordering::Relaxed)
     }
 
-    /// The command goes on with the store that it opened.
+    /// The rollback was accepted for the store that is open; any other is refused.
     pub(crate) fn accept_no_other(&self) {
         self.accepts_rollback.store(false, Ordering::Relaxed);
     }

@@ -424,5 +424,5 @@ const BLIND: u64 = 16;
 /// How old a count is before a refusal counts again.
 const RECOUNT_AFTER: Duration = Duration::from_secs(1);
 
-/// How many rows may land while a count reads. After that it is begun anew.
+/// How many rows may land while a count reads. After that it starts over.
 const MEANWHILE_MAX: usize = 4_096;
