@@ -318,15 +318,7 @@ fn pick(
     if found.is_some() && default.is_some() {
         shadowed.push(Origin::Default);
     }
-    Some(Resolved {
-        definition_id: then.id,
-        definition_revision: then.revision,
-        name: then.definition.name.clone(),
-        // If it was marked as encrypted since, its earlier state is no reason to show it now.
-        encrypted: then.definition.encrypted || now.definition.encrypted,
-        scope,
-        shadowed,
-        found,
-        value,
-    })
+    let resolved = Resolved::new(then, scope, shadowed, found, value);
+    // If it was marked as encrypted since, its earlier state is no reason to show it now.
+    Some(Resolved { encrypted: resolved.encrypted || now.definition.encrypted, ..resolved })
 }

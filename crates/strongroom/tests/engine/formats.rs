@@ -16,6 +16,7 @@ use strongroom::{
 };
 use strongroom_memory::MemoryStore;
 
+use crate::common::PLAIN_FORMATS;
 use crate::rig::{self, unlock};
 
 fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
@@ -24,29 +25,7 @@ fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
 
 /// One of each format.
 fn all() -> Vec<VarFormat> {
-    let names = [
-        "string",
-        "number",
-        "integer",
-        "boolean",
-        "url",
-        "json",
-        "uuid",
-        "email",
-        "hostname",
-        "base64",
-        "pem",
-        "pem_strict",
-        "uri",
-        "connection_string",
-        "hostname_with_underscore",
-        "ip",
-        "duration",
-        "date_time",
-        "semver",
-        "bytes",
-    ];
-    let mut formats: Vec<VarFormat> = names.iter().map(|name| name.parse().unwrap()).collect();
+    let mut formats: Vec<VarFormat> = PLAIN_FORMATS.iter().map(|name| name.parse().unwrap()).collect();
     formats.push(VarFormat::UrlWithScheme(UrlSchemes::new(["https"]).unwrap()));
     formats.push(VarFormat::Enum(EnumFormat::new(["a", "b"]).unwrap()));
     formats.push(VarFormat::Pattern(PatternFormat::draft("[a-z]*").vet().unwrap()));

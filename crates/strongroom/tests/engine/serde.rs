@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use crate::common::{account, id, text, with_org, workflow};
+use crate::common::{PLAIN_FORMATS, account, id, text, with_org, workflow};
 use ::serde::Serialize;
 use ::serde::de::DeserializeOwned;
 use serde_json::{from_str, json, to_string, to_value};
@@ -54,28 +54,7 @@ fn numbers_and_words_have_one_form() {
 
 #[test]
 fn every_format_comes_back() {
-    for name in [
-        "string",
-        "number",
-        "integer",
-        "boolean",
-        "url",
-        "json",
-        "uuid",
-        "email",
-        "hostname",
-        "base64",
-        "pem",
-        "pem_strict",
-        "uri",
-        "connection_string",
-        "hostname_with_underscore",
-        "ip",
-        "duration",
-        "date_time",
-        "semver",
-        "bytes",
-    ] {
+    for name in PLAIN_FORMATS {
         same(&name.parse::<VarFormat>().unwrap(), &json!(name));
     }
     let pattern = PatternFormat::draft("[a-z]+").must_match("a").must_not_match("A").vet().unwrap();

@@ -23,6 +23,30 @@ use strongroom::{
 };
 use strongroom_memory::MemoryStore;
 
+/// The formats without parameters.
+pub(crate) const PLAIN_FORMATS: [&str; 20] = [
+    "string",
+    "number",
+    "integer",
+    "boolean",
+    "url",
+    "json",
+    "uuid",
+    "email",
+    "hostname",
+    "base64",
+    "pem",
+    "pem_strict",
+    "uri",
+    "connection_string",
+    "hostname_with_underscore",
+    "ip",
+    "duration",
+    "date_time",
+    "semver",
+    "bytes",
+];
+
 /// Drives one test to its end; an error fails it.
 pub(crate) fn run(test: impl Future<Output = Result<(), Error>>) {
     block_on(test).unwrap();
