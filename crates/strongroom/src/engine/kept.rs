@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::engine::Engine;
 use crate::engine::head::read_head;
 use crate::engine::turns::Turns;
-use crate::envelope::DekId;
+use crate::envelope::{Argon2Error, DekId};
 use crate::error::{Error, ErrorKind};
 use crate::keys::Unlock;
 use crate::model::SlotId;
@@ -94,8 +94,7 @@ impl Engine {
         };
         let (roots, slot) = match head.open_roots(&unlock, &self.argon2).await {
             Ok(opened) => opened,
-            // A key provider that is out of reach says nothing about the key.
-            Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
+            Err(error) if !is_about_key(&error) => return Err(error),
             Err(_) => {
                 self.kept.state().refused = read;
                 return Err(Error::RootRotated);
@@ -117,5 +116,25 @@ impl Engine {
         })?;
         self.forget_shredded_if(learns);
         Ok(())
+    }
+}
+
+/// Whether the key is the reason why no slot opened. A key provider that is out of reach, or a process without threads
+/// or memory, says nothing about it.
+fn is_about_key(error: &Error) -> bool {
+    let is_starved = matches!(error, Error::System(_) | Error::KeyDerivation(Argon2Error::NoMemory));
+    !is_starved && error.kind() != ErrorKind::Busy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::SystemError;
+
+    #[test]
+    fn a_key_is_not_refused_for_what_the_process_lacks_at_the_moment() {
+        let starved = [Error::System(SystemError::Thread), Error::KeyDerivation(Argon2Error::NoMemory)];
+        assert!(!starved.iter().any(is_about_key));
+        assert!([Error::WrongKey, Error::KeyDerivation(Argon2Error::TooCostly)].iter().all(is_about_key));
     }
 }

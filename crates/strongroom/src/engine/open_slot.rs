@@ -1,7 +1,7 @@
 //! Which key slot a key opens, and the root key in it.
 
 use crate::engine::head::{Head, SLOTS_OF_A_KIND_MAX};
-use crate::envelope::{Argon2Bounds, KeyMaterial};
+use crate::envelope::{Argon2Bounds, Argon2Error, KeyMaterial};
 use crate::error::{Damage, Error, SlotError};
 use crate::keys::provider::ProviderErrorKind;
 use crate::keys::{Root, Roots, Slot, Unlock};
@@ -63,7 +63,7 @@ fn worse(known: Option<Error>, new: Error) -> Error {
         Error::Slot(SlotError::NoneOfThisKind(_)) => 0,
         Error::WrongKey => 1,
         Error::Provider(error) if error.kind() == ProviderErrorKind::NotThisKey => 1,
-        Error::Provider(_) => 3,
+        Error::Provider(_) | Error::System(_) | Error::KeyDerivation(Argon2Error::NoMemory) => 3,
         _ => 2,
     };
     match known {

@@ -113,6 +113,8 @@ impl Engine {
                 | Error::Locked
                 | Error::Store(_)
                 | Error::Provider(_)
+                | Error::System(_)
+                | Error::KeyDerivation(_)
                 | Error::RolledBack { .. }),
             ) => why,
             _ => error,
