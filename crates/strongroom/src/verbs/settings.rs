@@ -1,5 +1,6 @@
 //! The settings of a vault, which every engine obeys.
 
+use crate::engine::gate::Pass;
 use crate::engine::{ATTEMPTS_MAX, Touches};
 use crate::error::Error;
 use crate::model::Settings;
@@ -55,7 +56,9 @@ impl Vault {
             batch.put(VaultRow::Header.key(), encode_header(&engine.store_id));
             if let Some(committed) = engine.commit_under(before, batch, Touches::Data).await?.won() {
                 engine.store_row_landed(&store_row, committed);
-                return engine.look_at_gate().await;
+                let pass = Pass { header: committed.revision, settings };
+                engine.gate.learn(Some(pass), store_row.revision.next());
+                return Ok(());
             }
         }
         Err(Error::Contended(ATTEMPTS_MAX))

@@ -43,6 +43,18 @@ fn all() -> PageRequest {
 }
 
 #[test]
+fn a_root_that_landed_is_no_failure_if_it_cannot_be_read_back() {
+    let store = Faulty::new(load(&furnished()));
+    let vault = open(store.clone());
+    // The next read is that of the slots.
+    let after = store.reads_len() + 1;
+    drop(store.clone().on_reads(after..=after, Fault::Before(Unavailable)));
+    let new = block_on(vault.rotate_root(keep_all())).unwrap();
+    assert_eq!(block_on(new.job.run()).unwrap().outcome, JobOutcome::Finished);
+    assert_eq!(vault.root_id(), new.root_id);
+}
+
+#[test]
 fn every_row_under_the_root_is_sealed_anew_and_no_other() {
     let before = furnished();
     let store = load(&before);

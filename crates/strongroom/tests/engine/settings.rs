@@ -6,8 +6,9 @@ use std::io::Cursor;
 use std::sync::{Arc, OnceLock};
 
 use futures_executor::block_on;
-use strongroom::store::{Capabilities, Key, RowRevision, Store};
+use strongroom::store::{Capabilities, Key, RowRevision, Store, StoreErrorKind};
 use strongroom::{Backup, Error, RootRotation, Scope, Settings, Vault, VaultOptions};
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
@@ -105,6 +106,17 @@ fn two_who_change_settings_at_once_lose_no_change() {
     assert!(!keeps_generations(&vault));
 }
 
+#[test]
+fn a_change_that_landed_is_no_failure_if_nothing_can_be_read_afterwards() {
+    let store = Faulty::new(load(&furnished()));
+    let vault = open(store.clone());
+    // The next read is that of the present settings.
+    let after = store.reads_len() + 1;
+    drop(store.clone().on_reads(after.., Fault::Before(StoreErrorKind::Unavailable)));
+    keep_generations(&vault);
+    assert!(keeps_generations(&open(store.reopen())));
+}
+
 /// A header that the store shows as it was lets no batch land under settings that this engine knows to be over.
 #[test]
 fn a_header_that_is_put_back_hides_no_settings_from_who_reads_the_store_row() {
@@ -162,7 +174,7 @@ fn a_retired_vault_refuses_other_settings_and_a_locked_one_too() {
 
 #[test]
 fn a_first_key_after_a_change_that_this_engine_made_itself_loses_no_race() {
-    let store = strongroom_conformance::Faulty::new(crate::rig::load(&crate::rig::furnished()));
+    let store = Faulty::new(crate::rig::load(&crate::rig::furnished()));
     let vault = crate::rig::open(store.clone());
     let org = crate::rig::org(&vault);
     for account in ["new", "newer"] {
