@@ -370,6 +370,28 @@ fn a_version_takes_the_place_of_a_credential_that_cannot_be_opened_where_that_is
 }
 
 #[test]
+fn a_write_of_an_account_replaces_a_credential_that_cannot_be_opened_where_that_is_expected() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        let first = app.upsert("k", "one").await?.info;
+        app.upsert("k", "two").await?;
+        let (place, mut row) = of_kind(&store, &[0x32]).await?.remove(0);
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &place, Some(row)).await?;
+        let replace = || {
+            let new = NewCredential::new("k", "three").expecting(Expected::Unreadable);
+            account.update().with_integration(IntegrationId::default_app(), [new])
+        };
+        replace().await?;
+        let found = app.get("k").await?.unwrap();
+        assert_eq!((found.info.id, found.value.expose()), (first.id, "three"));
+        let whole = replace().await;
+        assert!(matches!(whole, Err(Error::Unexpected { found: Some(_) })), "what can be read is not replaced");
+        Ok(())
+    });
+}
+
+#[test]
 fn an_undelete_overwrites_nothing_that_was_set_and_deleted_meanwhile() {
     run(async {
         let store = Arc::new(MemoryStore::new());

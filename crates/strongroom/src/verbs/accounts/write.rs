@@ -167,12 +167,18 @@ impl Org {
         };
         let any = WriteOptions::default();
         let (rows, deleted) = credential_rows.split_at_checked(credentials.len()).unwrap_or_default();
-        let put =
-            |(new, (row, deleted)): (&ParsedCredential<'_>, (&Option<Versioned>, &Option<Versioned>))| {
-                let rows = DocumentRows { row: row.as_ref(), deleted: deleted.as_ref(), continued: None };
-                draft.put_credential((account, app, &new.key_name), new, rows, &any)
+        let mut written = Vec::with_capacity(credentials.len());
+        for (new, (row, deleted)) in credentials.iter().zip(rows.iter().zip(deleted)) {
+            let (row, deleted) = (row.as_ref(), deleted.as_ref());
+            let continued = if new.expected == Expected::Unreadable {
+                let subject = Subject::credential(account, app, &new.key_name);
+                self.tenant.continued(draft.view(), &subject, row, deleted).await?
+            } else {
+                None
             };
-        let written = credentials.iter().zip(rows.iter().zip(deleted)).map(put).collect::<Result<_, _>>()?;
+            let rows = DocumentRows { row, deleted, continued };
+            written.push(draft.put_credential((account, app, &new.key_name), new, rows, &any)?);
+        }
         Ok(Some((integration.into_model(app), written)))
     }
 
