@@ -3,9 +3,11 @@
 //! known without a scan. A batch that deletes a document and keeps its history also leaves a row that notes the
 //! deletion; a later write that sets the document continues it.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::keys::{Document, OpenedRow};
+use crate::keys::{Document, OpenedRow, ScopeKeys};
 use crate::model::{Revision, Standing, StoredDefinition, Upsert, Version};
 use crate::row::body::{Times, ValueBody};
 use crate::row::{Row, Subject, TenantRow};
@@ -142,6 +144,18 @@ impl Tenant {
         }
     }
 
+    /// What is known of an absent document by the clear part of the row that notes its deletion, if there is one.
+    pub(crate) fn standing_of_absent(
+        &self,
+        keys: Option<&Arc<ScopeKeys>>,
+        subject: &Subject<'_>,
+        deleted: Option<&Versioned>,
+    ) -> Result<Standing, Error> {
+        let Some(deleted) = deleted else { return Ok(Standing::Absent) };
+        let peeked = Self::peek(keys, &self.id.deleted(subject), &deleted.value)?;
+        Ok(peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision)))
+    }
+
     /// Whether an absent document is unchanged since its `history` was read: neither set nor deleted again. Then a
     /// document can be continued from these rows only through the deletion among them, which the batch that deletes
     /// them expects.
@@ -269,12 +283,9 @@ impl Draft<'_> {
         let standing = match (&existing, continued, deleted) {
             (Some((existing, _)), ..) => Standing::At(existing.revision),
             (None, Some(_), _) => Standing::Unreadable,
-            (None, None, None) => Standing::Absent,
-            // The write that continues it opens it.
-            (None, None, Some(deleted)) => {
-                let place = self.tenant().id.deleted(subject);
-                let peeked = Tenant::peek(self.keys(subject.account()), &place, &deleted.value)?;
-                peeked.map_or(Standing::Absent, |sealed| Standing::Deleted(sealed.revision))
+            // The write that continues a deletion opens it.
+            (None, None, deleted) => {
+                self.tenant().standing_of_absent(self.keys(subject.account()), subject, deleted)?
             }
         };
         let is_new = existing.is_none() && (row.is_none() || continued.is_none());
@@ -315,7 +326,7 @@ impl Draft<'_> {
                 matches!(self.tenant().id.parse_row(key.as_bytes()), Some(TenantRow::Deleted(_)));
             if is_deletion {
                 // A write that sets the document meanwhile also deletes this row.
-                self.expect_as_read(key.clone(), Some(row.revision));
+                self.expect_once(key.clone(), Some(row.revision));
                 was_deleted = true;
             }
             self.delete_former(key);

@@ -137,6 +137,23 @@ fn a_plain_delete_purges_a_history_that_was_kept() {
 }
 
 #[test]
+fn a_delete_that_expects_a_deletion_purges_the_history_of_that_one_alone() {
+    with_kept(async |_, account| {
+        let (app, mut deletions) = (default_app(&account), Vec::new());
+        for value in ["one", "two"] {
+            app.upsert("k", value).await?;
+            app.delete_with("k", WriteOptions::default().keep_history()).await?;
+            deletions.push(history(&app, "k").await?[0].as_expected());
+        }
+        let purge = async |expected| app.delete_with("k", WriteOptions::expecting(expected)).await;
+        assert!(matches!(purge(deletions[0]).await, Err(Error::Unexpected { found: None })));
+        assert!(!purge(deletions[1]).await?);
+        assert!(history(&app, "k").await?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
 fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
     with_kept(async |store, account| {
         let app = default_app(&account);

@@ -5,6 +5,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use futures_executor::block_on;
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     AuditFilter, Backup, DefinitionChange, Environment, Error, EventKind, Expected, FormatChange, OnMismatch,
@@ -221,6 +222,57 @@ fn a_plain_delete_purges_a_history_that_was_kept() {
         assert_ne!(org.set_value("V", Scope::Org, "b").await?.id, first.id);
         is_verified(&vault).await
     });
+}
+
+#[test]
+fn a_delete_that_expects_a_deletion_purges_the_history_of_that_one_alone() {
+    with_kept(async |org| {
+        let (kept, scope) = (|| WriteOptions::default().keep_history(), Scope::Org);
+        org.define(text("V")).await?;
+        let mut deletions = Vec::new();
+        for value in ["a", "b"] {
+            org.set_value("V", &scope, value).await?;
+            org.delete_value_with("V", &scope, kept()).await?;
+            deletions.push(history(&org, "V", &scope).await?[0].as_expected());
+        }
+        let purge = async |expected| {
+            org.delete_value_with("V", Scope::Org, WriteOptions::expecting(expected)).await
+        };
+        assert!(matches!(purge(deletions[0]).await, Err(Error::Unexpected { found: None })));
+        assert_eq!(history(&org, "V", &scope).await?.len(), 4);
+        assert!(purge(deletions[1]).await?.is_none());
+        assert!(history(&org, "V", &scope).await?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_purge_of_a_deletion_spares_one_that_is_made_meanwhile() {
+    let kept = || WriteOptions::default().keep_history();
+    for reads in 0..16 {
+        let store = crate::rig::base(async |org| {
+            org.define(text("V")).await?;
+            org.set_value("V", Scope::Org, "a").await?;
+            org.delete_value_with("V", Scope::Org, kept()).await.map(drop)
+        });
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let (vault, other) = (crate::rig::open(hooked.clone()), crate::rig::open(store));
+        let (org, other) = (crate::rig::org(&vault), crate::rig::org(&other));
+        let first = block_on(history(&org, "V", &Scope::Org)).unwrap()[0].as_expected();
+        hooked.once_after(Point::BeforeRead, reads, move || {
+            run(async {
+                other.set_value("V", Scope::Org, "b").await?;
+                other.delete_value_with("V", Scope::Org, kept()).await.map(drop)
+            });
+        });
+        let purged = block_on(org.delete_value_with("V", Scope::Org, WriteOptions::expecting(first)));
+        if hooked.hooks_left() > 0 {
+            assert!(purged.unwrap().is_none());
+            return;
+        }
+        assert!(matches!(purged, Err(Error::Unexpected { found: None })));
+    }
+    panic!("it reads without end");
 }
 
 #[test]

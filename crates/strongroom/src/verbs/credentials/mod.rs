@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::id::{AppId, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId};
 use crate::jobs::until_landed;
 use crate::model::{
-    Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Listing, PageRequest,
+    Credential, CredentialInfo, CredentialWritten, EventKind, Expected, Listing, PageRequest, Standing,
 };
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::row::{Subject, parse_last_id};
@@ -232,9 +232,11 @@ impl AppCredentials {
         self.delete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written. With
-    /// [`WriteOptions::keep_history`], [`undelete`](Self::undelete) can bring the credential back. If the credential
-    /// cannot be opened and has former versions, that is refused; a delete without it deletes all of them.
+    /// [`delete`](Self::delete) with [`WriteOptions`]. If there is no credential, no records are written; if one was
+    /// deleted with its history kept, that history is deleted: with [`Expected::Deleted`] only if the credential was
+    /// neither set nor deleted again since. With [`WriteOptions::keep_history`], [`undelete`](Self::undelete) can bring
+    /// the credential back. If the credential cannot be opened and has former versions, that is refused; a delete
+    /// without it deletes all of them.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -304,18 +306,24 @@ impl AppCredentials {
     ) -> Result<Attempt<bool>, Error> {
         let tenant = &*self.account.org().tenant;
         let owner = [self.account.id()];
-        let read = self.read(&owner, &[key_name], &[], freshness).await?;
+        // Whether it was deleted matters only if that is expected.
+        let was_deleted = Some(key_name).filter(|_| matches!(options.expected, Expected::Deleted(_)));
+        let read = self.read(&owner, &[key_name], was_deleted.as_slice(), freshness).await?;
         let address = (self.account.id(), &self.app, key_name);
+        let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let row = read.app.rows.get(key_name);
         let (found, is_damaged) = match row.map(|row| tenant.find_credential(&read.view, address, row)) {
             // With a condition it is refused, since the condition cannot be checked.
             Some(Err(Error::Damaged { .. })) if options.expected == Expected::Any => (None, true),
             found => (found.transpose()?.flatten(), false),
         };
-        options.check(found)?;
+        let keys = read.view.keys(Some(self.account.id()));
+        options.check(match found {
+            Some(_) => Standing::from(found),
+            None => tenant.standing_of_absent(keys, &subject, read.deleted.get(key_name))?,
+        })?;
         let mut draft = Draft::new(tenant, &read.view);
         draft.makes_room();
-        let subject = Subject::credential(self.account.id(), &self.app, key_name);
         let kept = tenant.engine.history_versions;
         let Some(row) = row.filter(|_| found.is_some() || is_damaged) else {
             // Delete only a history that was kept. Write no records: they belong to the change of a credential.

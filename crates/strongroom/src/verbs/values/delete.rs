@@ -7,7 +7,7 @@ use crate::engine::observer::Call;
 use crate::error::Error;
 use crate::id::{DefinitionId, DocumentId};
 use crate::jobs::until_landed;
-use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision};
+use crate::model::{AuditChange, DefinitionRef, EventKind, Expected, Found, Revision, Standing};
 use crate::row::Subject;
 use crate::scope::Scope;
 use crate::store::Versioned;
@@ -69,7 +69,8 @@ impl Org {
     }
 
     /// [`delete_value`](Self::delete_value) with [`WriteOptions`]. If there is no value, nothing is written, not even
-    /// the records.
+    /// the records. If one was deleted with its history kept, that history is deleted: with [`Expected::Deleted`] only
+    /// if the value was neither set nor deleted again since.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -152,12 +153,20 @@ impl Org {
             Some(row) => to_delete(tenant, &read, scope, row, options).await?,
             None => None,
         };
-        options.check(found.as_ref().and_then(|found| found.revision))?;
+        let subject = Subject::value(scope, &stored.id);
+        let deleted = match (&found, options.expected) {
+            (None, Expected::Deleted(_)) => tenant.engine.get(tenant.id.deleted(&subject).key()).await?,
+            _ => None,
+        };
+        options.check(match &found {
+            Some(found) => Standing::from(found.revision),
+            None => tenant.standing_of_absent(read.view.keys(account), &subject, deleted.as_ref())?,
+        })?;
         let (Some(found), Some(row)) = (found, row) else {
             if options.keeps_history || only.is_some() {
                 return Ok(Attempt::Landed(None));
             }
-            return purge(tenant, &read, scope, options).await;
+            return purge(tenant, &read, scope, deleted.as_ref(), options).await;
         };
         // Another value has taken its place since the id was looked up.
         if only.is_some_and(|only| !found.ids.contains(only)) {
@@ -169,7 +178,6 @@ impl Org {
         draft.delete_counted(tenant.id.value(scope, &stored.id).key(), row);
         found.ids.iter().for_each(|id| draft.delete_value_id(id));
         let kept = tenant.versions_kept(&stored.definition);
-        let subject = Subject::value(scope, &stored.id);
         if let Ended::Deleted = draft.end_history(&subject, row, kept, options).await? {
             draft.delete(tenant.id.definition_value(&stored.id, scope).key());
         }
@@ -214,11 +222,12 @@ async fn to_delete(
     }
 }
 
-/// Deletes everything left of a value that was deleted with its history kept.
+/// Deletes everything left of a value that was deleted with its history kept: in `deleted`, if that is expected.
 async fn purge(
     tenant: &Tenant,
     read: &ValuesRead<'_>,
     scope: &Scope,
+    deleted: Option<&Versioned>,
     options: &WriteOptions,
 ) -> Result<Attempt<Option<DeletedValue>>, Error> {
     let (stored, row) = (&read.definition.stored, read.rows.first().and_then(Option::as_ref));
@@ -229,6 +238,9 @@ async fn purge(
     if !history.is_empty() && !tenant.is_still_absent(&subject, row, &history).await? {
         return Ok(Attempt::AGAIN);
     }
+    // The deletion that was expected, and not one of the same value that was made meanwhile.
+    let expected = deleted.map(|deleted| (tenant.id.deleted(&subject).key(), deleted.revision));
+    expected.into_iter().for_each(|(key, revision)| draft.expect_once(key, Some(revision)));
     let index = tenant.id.definition_value(definition, scope).key();
     let is_lost = row.is_none() && !history.is_empty();
     if draft.delete_history(history) {
