@@ -17,12 +17,14 @@ pub(crate) struct List<'l> {
     freshness: Freshness,
     /// The first key of a list that goes from the end of the range back to it.
     back_to: Option<&'l [u8]>,
+    /// How many rows are read for one page; `None` means until it is full.
+    rows_max: Option<usize>,
 }
 
 impl<'l> List<'l> {
     /// Two lists over the same range need different names; otherwise one would accept the other's cursors.
     pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
-        Self { name, range, account: None, freshness: Freshness::Cached, back_to: None }
+        Self { name, range, account: None, freshness: Freshness::Cached, back_to: None, rows_max: None }
     }
 
     /// A list of rows that are sealed with the keys of this account, if there is one.
@@ -38,6 +40,11 @@ impl<'l> List<'l> {
     /// From the last row to the first, which has this key or a later one.
     pub(crate) fn back_to(self, first: &'l [u8]) -> Self {
         Self { back_to: Some(first), ..self }
+    }
+
+    /// A list of few of its rows: a page ends, with however many items, once about this many rows were read for it.
+    pub(crate) fn sparse(self, rows_max: usize) -> Self {
+        Self { rows_max: Some(rows_max), ..self }
     }
 
     pub(crate) fn id(&self) -> ListId<'l> {
@@ -92,12 +99,13 @@ impl Tenant {
         open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
         let needs = Needs::org_keys().accounts(list.account.as_slice()).freshness(list.freshness);
-        let mut items = Vec::new();
+        let (mut items, mut rows_len) = (Vec::new(), 0);
         let mut end: Option<Key> = None;
         let mut last = list.last_before(page)?;
+        let rows_at_once = if list.rows_max.is_some() { SPARSE_ROWS } else { 0 };
         loop {
             // One row more than the page holds shows whether another page follows.
-            let scan = list.scan(last.as_ref(), page.limit - items.len() + 1);
+            let scan = list.scan(last.as_ref(), rows_at_once.max(page.limit - items.len() + 1));
             let (view, found) = self.read(&needs, scan).await?;
             for (key, row) in found.rows.iter().filter(|(key, _)| knows(key)) {
                 if items.len() == page.limit {
@@ -111,6 +119,10 @@ impl Tenant {
             let Some((read, _)) = found.rows.last().filter(|_| found.more) else {
                 return Ok(Listing { items, next: None });
             };
+            rows_len += found.rows.len();
+            if list.rows_max.is_some_and(|max| rows_len >= max) {
+                return Ok(Listing { items, next: Some(list.cursor(read)) });
+            }
             last = Some(read.as_bytes().to_vec());
         }
     }
@@ -170,3 +182,5 @@ impl Tenant {
 
 /// Enough that each scope with few values costs only a small part of a read.
 const SCOPE_KEYS: usize = 512;
+/// How many rows of a sparse list are read at once.
+const SPARSE_ROWS: usize = 512;

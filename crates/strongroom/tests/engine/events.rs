@@ -11,8 +11,8 @@ use futures_executor::block_on;
 use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
-    Actor, AuditChange, AuditEvent, AuditFilter, Backup, Cause, DataKeys, DefinitionChange, Error, EventKind,
-    Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault,
+    Actor, AuditChange, AuditEvent, AuditFilter, AuditNote, Backup, Cause, DataKeys, DefinitionChange, Error,
+    EventKind, Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault,
     VaultOptions, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
@@ -328,6 +328,23 @@ fn a_filter_narrows_by_time_kind_and_account() {
         (6, 0)
     );
     assert_eq!(count(all().actor("nobody")), 0);
+}
+
+#[test]
+fn a_page_of_a_filter_that_takes_nothing_ends_and_the_next_one_goes_on_from_there() {
+    let store = load(&audited());
+    let org = org(&open(Arc::clone(&store)));
+    for _ in 0..4_096 {
+        block_on(org.note(&[AuditNote::vault_operated("backup")])).unwrap();
+    }
+    let alice = org.acting_as("user:alice".parse().unwrap());
+    block_on(alice.set_value("V", of_account("a"), "1")).unwrap();
+    let by_alice = AuditFilter::all().actor("user:alice");
+    let first = block_on(org.audit(&by_alice, PageRequest::first(1))).unwrap();
+    assert!(first.items.is_empty());
+    let rest = PageRequest::first(1).after(first.next.unwrap());
+    let rest = block_on(org.audit(&by_alice, rest)).unwrap();
+    assert_eq!((rest.items.len(), rest.next), (1, None));
 }
 
 #[test]
