@@ -403,7 +403,10 @@ fn a_write_of_an_account_replaces_a_credential_that_cannot_be_opened_where_that_
         let found = app.get("k").await?.unwrap();
         assert_eq!((found.info.id, found.value.expose()), (first.id, "three"));
         let whole = replace().await;
-        assert!(matches!(whole, Err(Error::Unexpected { found: Some(_) })), "what can be read is not replaced");
+        assert!(
+            matches!(whole, Err(Error::Unexpected { found: Some(_) })),
+            "what can be read is not replaced"
+        );
         Ok(())
     });
 }

@@ -12,8 +12,8 @@ use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
     Actor, AuditChange, AuditEvent, AuditFilter, AuditNote, Backup, Cause, DataKeys, DefinitionChange, Error,
-    EventKind, Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp, Vault,
-    VaultOptions, WriteOptions,
+    EventKind, Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp,
+    Vault, VaultOptions, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;

@@ -235,9 +235,8 @@ fn a_delete_that_expects_a_deletion_purges_the_history_of_that_one_alone() {
             org.delete_value_with("V", &scope, kept()).await?;
             deletions.push(history(&org, "V", &scope).await?[0].as_expected());
         }
-        let purge = async |expected| {
-            org.delete_value_with("V", Scope::Org, WriteOptions::expecting(expected)).await
-        };
+        let purge =
+            async |expected| org.delete_value_with("V", Scope::Org, WriteOptions::expecting(expected)).await;
         assert!(matches!(purge(deletions[0]).await, Err(Error::Unexpected { found: None })));
         assert_eq!(history(&org, "V", &scope).await?.len(), 4);
         assert!(purge(deletions[1]).await?.is_none());
