@@ -117,13 +117,19 @@ impl Org {
     ///
     /// # Errors
     /// Those of [`Vault::open`] for a key that opens no slot; [`Error::Locked`] while the vault itself is locked;
-    /// [`Error::RolledBack`] if the store was rolled back since the vault was opened. After an error the org stays
-    /// locked.
+    /// [`Error::RootRotated`] if another process rotated the root key, unless that is followed
+    /// ([`follow_root_rotations`](crate::VaultOptions::follow_root_rotations)); [`Error::RolledBack`] if the store was
+    /// rolled back since the vault was opened. After an error the org stays locked.
     pub async fn unlock(&self, unlock: Unlock) -> Result<(), Error> {
         let (engine, moment) = (&self.tenant.engine, self.tenant.engine.caches.moment());
         let head = read_head(&*engine.store).await?;
         let (roots, _) = head.open_roots(&unlock, &engine.argon2).await?;
-        if roots.active.key.id() != engine.roots.get()?.active.key.id() {
+        let is_active = || Ok::<_, Error>(roots.active.key.id() == engine.roots.get()?.active.key.id());
+        if !is_active()? {
+            // Another engine made it active, and this one may follow.
+            engine.refresh_roots().await?;
+        }
+        if !is_active()? {
             return Err(Error::RootRotated);
         }
         let store_row = head.open_store_row(&roots.active.key)?;

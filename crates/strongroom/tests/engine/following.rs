@@ -67,6 +67,16 @@ fn a_write_is_the_first_to_find_the_root_rotated_and_lands() {
 }
 
 #[test]
+fn an_org_is_unlocked_under_a_root_that_was_rotated_in_meanwhile() {
+    let store = load(&furnished());
+    let vault = follows(Arc::clone(&store));
+    org(&vault).lock();
+    rotate(&store, 1);
+    block_on(org(&vault).unlock(unlock())).unwrap();
+    assert!(block_on(org(&vault).linked_account(&account("a"))).is_ok());
+}
+
+#[test]
 fn a_rotation_elsewhere_that_is_not_finished_is_followed_and_its_job_is_listed_and_run_here() {
     let store = load(&furnished());
     let (vault, seen) = (follows(Arc::clone(&store)), view(&org(&open(Arc::clone(&store)))));
