@@ -102,9 +102,17 @@ async fn open_pinned(
         Origin::Scope(scope) => {
             let subject = Subject::value(scope, &id);
             let places = [tenant.id.value(scope, &id), tenant.id.former(&subject, entry.revision)];
+            let mut damaged = None;
             for (index, (place, row)) in places.iter().zip(rows).enumerate() {
                 let Some(row) = row else { continue };
-                let value = tenant.open_value_at(view, scope, &id, place, row)?;
+                let value = match tenant.open_value_at(view, scope, &id, place, row) {
+                    // It may be a later version than the pinned one.
+                    Err(error) if index == 0 && error.is_damage() => {
+                        damaged = Some(error);
+                        continue;
+                    }
+                    opened => opened?,
+                };
                 let value = value.filter(|value| {
                     (Some(value.id), value.revision) == (entry.id, entry.revision)
                         && !value.metadata.is_deletion()
@@ -116,6 +124,9 @@ async fn open_pinned(
                 }
                 let found = Found { id: value.id, revision: value.revision };
                 return Ok(Some(resolved(Some(found), value.value)));
+            }
+            if let Some(error) = damaged {
+                return Err(error);
             }
         }
         Origin::Default => {

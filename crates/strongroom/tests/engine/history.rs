@@ -9,8 +9,8 @@ use futures_executor::block_on;
 use strongroom::store::{Key, StoreErrorKind};
 use strongroom::{
     AuditFilter, Backup, DefinitionChange, Environment, Error, EventKind, Expected, FormatChange, OnMismatch,
-    Org, PageRequest, Revision, Scope, ScopeKind, Scopes, Settings, Upsert, VarFormat, Vault, VaultOptions,
-    Version, WriteOptions,
+    Org, PageRequest, Revision, Scope, ScopeKind, ScopePath, Scopes, Settings, Upsert, VarFormat, Vault,
+    VaultOptions, Version, WriteOptions,
 };
 use strongroom_memory::MemoryStore;
 
@@ -949,6 +949,23 @@ fn without_a_version_that_can_be_read_nothing_takes_the_place_of_a_damaged_value
         let refused = org.set_value_with("V", Scope::Org, "b", unreadable).await;
         assert!(matches!(refused, Err(Error::Damaged { .. })));
         assert_eq!(value_row(&store).await?, (place, row));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_former_version_that_was_pinned_is_shown_even_if_the_present_one_is_damaged() {
+    with_rows(async |store, _, org| {
+        org.define(text("V")).await?;
+        let mut pins = Vec::new();
+        for value in ["a", "b"] {
+            org.set_value("V", Scope::Org, value).await?;
+            pins.push(org.resolve_all(&ScopePath::org()).await?.pin());
+        }
+        damage(&store, [value_row(&store).await?]).await?;
+        let run = org.resolve_pinned(&pins[0]).await?;
+        assert_eq!(run.get("V").unwrap().value.expose(), "a");
+        assert!(matches!(org.resolve_pinned(&pins[1]).await, Err(Error::Damaged { .. })));
         Ok(())
     });
 }
