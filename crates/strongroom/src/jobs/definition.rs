@@ -19,6 +19,7 @@ pub(crate) async fn finish_deletes(tenant: &Tenant, id: &DefinitionId) -> Result
             let Some(TenantRow::Job(job)) = tenant.id.parse_row(key.as_bytes()) else { continue };
             let opened = tenant.engine.read_under_root(key, |row| tenant.open_job(&job, row)).await?;
             if opened.is_some_and(|(sweep, _)| sweep == Sweep::Definition(*id)) {
+                tenant.engine.refuse_planned(key)?;
                 run_job(tenant, &job).await?;
                 finished = true;
             }
@@ -39,6 +40,7 @@ pub(crate) async fn sweep_again(tenant: &Tenant, view: &View<'_>, id: &Definitio
     draft.makes_room();
     let job = draft.put_job(&Sweep::Definition(*id))?;
     if draft.commit().await?.is_landed() {
+        tenant.engine.refuse_planned(&tenant.id.job(&job).key())?;
         run_job(tenant, &job).await?;
     }
     Ok(true)

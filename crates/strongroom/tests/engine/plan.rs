@@ -216,6 +216,23 @@ fn what_a_plan_cannot_hold_is_refused_by_name() {
 }
 
 #[test]
+fn a_plan_brings_back_no_definition_that_it_deletes() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let vault = vault(Arc::clone(&store), VaultOptions::default().history_versions(3)).await?;
+        let org = org_of(&vault);
+        let definition = org.define(text("V")).await?;
+        let back = async |org: Org| {
+            org.delete_definition_with("V", WriteOptions::default().keep_history()).await?;
+            org.undelete_definition(definition).await
+        };
+        let refused = org.plan(back).await.unwrap_err();
+        assert!(is_store_error(&refused, StoreErrorKind::Unsupported), "{refused}");
+        is_verified(&vault).await
+    });
+}
+
+#[test]
 fn a_store_that_no_transaction_of_a_hosts_reaches_takes_no_plan() {
     run(async {
         let org = org_of(&vault(MemoryStore::new(), VaultOptions::default()).await?);
