@@ -13,7 +13,7 @@ use strongroom::{
 use strongroom_memory::MemoryStore;
 
 use crate::common::{FailingStore, account, id, is_verified, org_of, plant, rows, run, text, unlock, vault};
-use crate::rig::stop_after_first_commit;
+use crate::rig::{Hooked, Point, stop_after_first_commit};
 
 #[test]
 fn a_definition_keeps_who_changed_it_and_what_it_was() {
@@ -319,6 +319,34 @@ fn versions_that_are_too_many_since_fewer_are_kept_go_with_the_change() {
         }
         is_verified(&vault).await
     });
+}
+
+#[test]
+fn versions_of_a_definition_that_changes_while_they_are_read_are_listed_newest_first() {
+    for reads in 0..16 {
+        let store = crate::rig::base(async |org| org.define(text("V")).await.map(drop));
+        let hooked = Hooked::new(Arc::clone(&store)).shared();
+        let (reader, writer) = (crate::rig::open(hooked.clone()), crate::rig::open(store));
+        let (reader, writer) = (crate::rig::org(&reader), crate::rig::org(&writer));
+        hooked.once_after(Point::BeforeRead, reads, move || {
+            run(async {
+                for what in ["two", "three"] {
+                    writer.update_definition("V", DefinitionChange::new().description(what)).await?;
+                }
+                Ok(())
+            });
+        });
+        let mut listed = Vec::new();
+        run(async {
+            listed = history(&reader, "V").await?;
+            Ok(())
+        });
+        assert!(listed.is_sorted_by(|newer, older| newer.revision.as_u64() > older.revision.as_u64()));
+        if hooked.hooks_left() > 0 {
+            return;
+        }
+    }
+    panic!("it reads without end");
 }
 
 #[test]

@@ -61,8 +61,9 @@ impl Org {
         let reference = definition.into();
         let run = async {
             let tenant = &*self.tenant;
-            let (id, current) = match tenant.definition(&reference).await {
-                Ok(found) => (found.stored.id, Some(Version::of_definition(&found.stored))),
+            let moment = tenant.engine.caches.moment();
+            let id = match tenant.definition(&reference).await {
+                Ok(found) => found.stored.id,
                 Err(error) if error.is_damage() || matches!(error, Error::DefinitionNotFound(_)) => {
                     let id = tenant.definition_id(&reference, Freshness::Fresh).await?;
                     let current = tenant.current_version(&Subject::Definition(id)).await?;
@@ -71,13 +72,15 @@ impl Org {
                     if !is_lost && matches!(reference, DefinitionRef::Name(_)) {
                         return Err(error);
                     }
-                    (id, current)
+                    id
                 }
                 Err(error) => return Err(error),
             };
             let subject = Subject::Definition(id);
-            let listing = tenant.list_history(&subject, &page).await?;
-            let current = current.filter(|_| page.after.is_none());
+            let (current, listing) = tenant.present_and_former(&subject, &page).await?;
+            if let Some(current) = current.iter().find(|current| current.unreadable.is_none()) {
+                tenant.engine.caches.refuse_older(&tenant.current(&subject), current.revision, moment)?;
+            }
             if current.is_none() && listing.items.is_empty() && page.after.is_none() {
                 return Err(Error::DefinitionNotFound(reference.clone().into_owned()));
             }
