@@ -154,6 +154,22 @@ fn a_delete_that_expects_a_deletion_purges_the_history_of_that_one_alone() {
 }
 
 #[test]
+fn a_delete_of_a_history_alone_is_tied_to_an_account_too() {
+    run(async {
+        let org = org_of(&vault(MemoryStore::new(), keeping()).await?);
+        let app = default_app(&org.create_account(id("a")).with_default_app().await?);
+        let other = org.create_account(id("b")).await?.info().await?.unwrap();
+        app.upsert("k", "one").await?;
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        org.delete_account(&other.account_id).await?;
+        let tied = WriteOptions::default().while_registered(&other);
+        assert!(matches!(app.delete_with("k", tied).await, Err(Error::AccountNotFound(_))));
+        assert_eq!(history(&app, "k").await?.len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
 fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
     with_kept(async |store, account| {
         let app = default_app(&account);

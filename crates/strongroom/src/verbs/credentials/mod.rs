@@ -337,6 +337,9 @@ impl AppCredentials {
                 draft.note(|| credential_change(EventKind::CredentialDeleted, address));
             }
             self.note_change(&mut draft, &read.app)?;
+            for registration in &options.registered {
+                draft.expect_registered(registration).await?;
+            }
             return Ok(draft.commit().await?.map(|_| false));
         };
         draft.delete_credential(address, row, found);
