@@ -93,16 +93,17 @@ impl Watchers {
         if !self.any.load(Ordering::SeqCst) {
             return;
         }
+        // Keys that are dropped take what they sealed along, and that moves the epoch.
+        let is_seen = |tenant: &TenantId, key: &Key| {
+            tenant.is_seen_by_runs(key.as_bytes()) || *key == tenant.epoch().key()
+        };
         let mut tenant: Option<TenantId> = None;
         for key in keys {
             // Nearly all rows of a batch belong to one tenant.
-            if tenant.as_ref().is_some_and(|known| known.is_seen_by_runs(key.as_bytes())) {
+            if tenant.as_ref().is_some_and(|known| is_seen(known, key)) {
                 continue;
             }
-            let Some(other) = TenantId::of_key(key).filter(|other| other.is_seen_by_runs(key.as_bytes()))
-            else {
-                continue;
-            };
+            let Some(other) = TenantId::of_key(key).filter(|other| is_seen(other, key)) else { continue };
             self.tell_of(&other);
             tenant = Some(other);
         }

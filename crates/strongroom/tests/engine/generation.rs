@@ -102,6 +102,15 @@ fn a_write_whose_answer_is_lost_or_that_was_dropped_gives_a_hint() {
 }
 
 #[test]
+fn a_shred_gives_a_hint_before_its_sweep() {
+    let store = Faulty::new(load(&furnished())).on_commits(1.., Fault::Before(Unavailable));
+    let vault = open(store);
+    let mut watch = vault.watch();
+    assert!(block_on(org(&vault).shred()).is_err());
+    assert!(take(&mut watch).is_some());
+}
+
+#[test]
 fn a_reader_who_waits_is_woken_and_a_vault_that_is_gone_ends_his_wait() {
     let vault = open(load(&furnished()));
     let mut watch = vault.watch();
