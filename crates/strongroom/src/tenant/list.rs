@@ -17,14 +17,14 @@ pub(crate) struct List<'l> {
     freshness: Freshness,
     /// The first key of a list that goes from the end of the range back to it.
     back_to: Option<&'l [u8]>,
-    /// How many rows are read for one page; `None` means until it is full.
-    rows_max: Option<usize>,
+    /// Whether few of its rows are items.
+    is_sparse: bool,
 }
 
 impl<'l> List<'l> {
     /// Two lists over the same range need different names; otherwise one would accept the other's cursors.
     pub(crate) fn new(name: &'static str, range: &'l KeyRange) -> Self {
-        Self { name, range, account: None, freshness: Freshness::Cached, back_to: None, rows_max: None }
+        Self { name, range, account: None, freshness: Freshness::Cached, back_to: None, is_sparse: false }
     }
 
     /// A list of rows that are sealed with the keys of this account, if there is one.
@@ -42,9 +42,10 @@ impl<'l> List<'l> {
         Self { back_to: Some(first), ..self }
     }
 
-    /// A list of few of its rows: a page ends, with however many items, once about this many rows were read for it.
-    pub(crate) fn sparse(self, rows_max: usize) -> Self {
-        Self { rows_max: Some(rows_max), ..self }
+    /// A list of few of its rows: many are read at once, and a page ends, with however many items, once some 4,000 were
+    /// read for it.
+    pub(crate) fn sparse(self) -> Self {
+        Self { is_sparse: true, ..self }
     }
 
     pub(crate) fn id(&self) -> ListId<'l> {
@@ -102,7 +103,8 @@ impl Tenant {
         let (mut items, mut rows_len) = (Vec::new(), 0);
         let mut end: Option<Key> = None;
         let mut last = list.last_before(page)?;
-        let rows_at_once = if list.rows_max.is_some() { SPARSE_ROWS } else { 0 };
+        let (rows_at_once, rows_max) =
+            if list.is_sparse { (SPARSE_ROWS, SPARSE_ROWS_MAX) } else { (0, usize::MAX) };
         loop {
             // One row more than the page holds shows whether another page follows.
             let scan = list.scan(last.as_ref(), rows_at_once.max(page.limit - items.len() + 1));
@@ -120,7 +122,7 @@ impl Tenant {
                 return Ok(Listing { items, next: None });
             };
             rows_len += found.rows.len();
-            if list.rows_max.is_some_and(|max| rows_len >= max) {
+            if rows_len >= rows_max {
                 return Ok(Listing { items, next: Some(list.cursor(read)) });
             }
             last = Some(read.as_bytes().to_vec());
@@ -182,5 +184,6 @@ impl Tenant {
 
 /// Enough that each scope with few values costs only a small part of a read.
 const SCOPE_KEYS: usize = 512;
-/// How many rows of a sparse list are read at once.
+/// How many rows of a sparse list are read at once, and for one page.
 const SPARSE_ROWS: usize = 512;
+const SPARSE_ROWS_MAX: usize = 4_096;

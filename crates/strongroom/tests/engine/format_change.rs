@@ -2,11 +2,14 @@
 
 use futures_executor::block_on;
 use strongroom::{
-    DefinitionChange, Environment, Error, Expected, FormatChange, Invalid, LengthBounds, OnMismatch, Org,
-    PageRequest, RawKey, Scope, ScopeKind, ScopePath, Scopes, Unlock, VarFormat, VariableDefinition, Vault,
-    WriteOptions,
+    DefinitionChange, Environment, Error, Expected, FormatChange, Invalid, LengthBounds, NewValue,
+    OnMismatch, Org, PageRequest, RawKey, Scope, ScopeKind, ScopePath, Scopes, Unlock, VarFormat,
+    VariableDefinition, Vault, WriteOptions,
 };
+use strongroom_conformance::Faulty;
 use strongroom_memory::MemoryStore;
+
+use crate::rig::{base, open, org};
 
 async fn org_with(values: &[(Scope, &str)]) -> Result<Org, Error> {
     let vault = Vault::create(MemoryStore::new(), Unlock::raw_key(RawKey::generate()?)).await?;
@@ -24,6 +27,21 @@ fn workflow(name: &str) -> Scope {
 
 fn to_integer() -> FormatChange {
     FormatChange::to(VarFormat::Integer)
+}
+
+#[test]
+fn few_values_among_many_are_found_in_few_reads() {
+    let store = Faulty::new(base(async |org| {
+        org.define(VariableDefinition::new("PORT", VarFormat::String)).await?;
+        let scopes: Vec<Scope> = (0..200).map(|number| workflow(&format!("w{number}"))).collect();
+        let values: Vec<_> = scopes.iter().map(|scope| NewValue::new("PORT", scope, "80")).collect();
+        org.set_values(&values).await.map(drop)
+    }));
+    let org = org(&open(store.clone()));
+    let before = store.reads_len();
+    let page = block_on(org.grandfathered_values("PORT", PageRequest::first(1))).unwrap();
+    assert!(page.items.is_empty() && page.next.is_none());
+    assert!(store.reads_len() - before < 10);
 }
 
 #[test]

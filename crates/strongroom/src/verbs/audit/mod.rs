@@ -143,7 +143,7 @@ impl Org {
                 true => List::new(NEWEST, &range).back_to(&first),
                 false => List::new(AUDIT, &range),
             };
-            let list = if filter.is_selective() { list.sparse(EXAMINED_MAX) } else { list };
+            let list = if filter.is_selective() { list.sparse() } else { list };
             tenant
                 .list(list.fresh(), &page, |view, key, row| {
                     let id = key.as_bytes().strip_prefix(events.start.as_slice()).unwrap_or_default();
@@ -163,5 +163,3 @@ fn before(at: Timestamp) -> Option<EventId> {
 
 const AUDIT: &str = "audit";
 const NEWEST: &str = "audit, the newest event first";
-/// How many events are read for one page of those that a filter takes.
-const EXAMINED_MAX: usize = 4_096;

@@ -274,7 +274,7 @@ impl Org {
         let tenant = &*self.tenant;
         let id = tenant.definition(definition).await?.stored.id;
         let range = tenant.id.definition_values(&id);
-        let listed = tenant.list(List::new(list, &range), &page, |_, key, row| {
+        let listed = tenant.list(List::new(list, &range).sparse(), &page, |_, key, row| {
             let Some(scope) = tenant.id.parse_definition_value(&id, key.as_bytes()) else {
                 return Ok(None);
             };

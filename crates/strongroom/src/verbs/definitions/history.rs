@@ -183,7 +183,8 @@ impl Org {
     }
 
     /// The definitions that were deleted with [`WriteOptions::keep_history`] and not defined again, each as it was or
-    /// with the reason why it cannot be read. It costs reading the kept versions of all definitions.
+    /// with the reason why it cannot be read. It costs reading the kept versions of all definitions. A page may be
+    /// shorter than its limit and still have a next one.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -204,7 +205,7 @@ impl Org {
             let tenant = &*self.tenant;
             let kept = tenant.id.definitions_history();
             tenant
-                .list(List::new("deleted_definitions", &kept).fresh(), &page, |view, key, row| {
+                .list(List::new("deleted_definitions", &kept).fresh().sparse(), &page, |view, key, row| {
                     // The rows also include its former versions.
                     let Some(place) = tenant.id.parse(key) else { return Ok(None) };
                     let Row::Tenant(_, TenantRow::Deleted(Subject::Definition(id))) = place else {
