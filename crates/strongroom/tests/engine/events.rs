@@ -11,9 +11,9 @@ use futures_executor::block_on;
 use strongroom::store::Store;
 use strongroom::store::StoreErrorKind::{Indeterminate, Unavailable};
 use strongroom::{
-    Actor, AuditChange, AuditEvent, AuditFilter, AuditNote, Backup, Cause, DataKeys, DefinitionChange, Error,
-    EventKind, Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest, Revision, Scope, Timestamp,
-    Vault, VaultOptions, WriteOptions,
+    Actor, AuditBuffer, AuditChange, AuditEvent, AuditFilter, AuditNote, Backup, Cause, DataKeys,
+    DefinitionChange, Error, EventKind, Invalid, KeyState, LinkedAccountId, NewValue, Org, PageRequest,
+    Revision, Scope, Timestamp, Vault, VaultOptions, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
@@ -345,6 +345,20 @@ fn a_page_of_a_filter_that_takes_nothing_ends_and_the_next_one_goes_on_from_ther
     let rest = PageRequest::first(1).after(first.next.unwrap());
     let rest = block_on(org.audit(&by_alice, rest)).unwrap();
     assert_eq!((rest.items.len(), rest.next), (1, None));
+}
+
+#[test]
+fn notes_that_were_written_before_a_failure_do_not_wait_again() {
+    let store = Faulty::new(load(&audited()));
+    let org = org(&open(store.clone()));
+    let buffer = AuditBuffer::new(60);
+    (0..60).for_each(|_| buffer.push_or_lose(AuditNote::vault_operated("backup")));
+    let second = store.commits_len() + 1;
+    drop(store.clone().on_commits(second..=second, Fault::Before(Unavailable)));
+    assert!(block_on(buffer.flush(&org)).is_err());
+    assert_eq!(buffer.len(), 10);
+    assert_eq!(block_on(buffer.flush(&org)).unwrap(), 10);
+    assert_eq!(events(&org).iter().map(|event| event.changes.len()).sum::<usize>(), 60);
 }
 
 #[test]

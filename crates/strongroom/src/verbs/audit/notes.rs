@@ -230,12 +230,16 @@ impl AuditBuffer {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Org::note`]. Then the notes wait again, as far as they fit. The same happens if the future is
-    /// dropped; some may then be noted twice.
+    /// Those of [`Org::note`]. Then the notes that were not written wait again, as far as they fit. The same happens if
+    /// the future is dropped; up to 50 may then be noted twice.
     pub async fn flush(&self, org: &Org) -> Result<usize, Error> {
         let mut taken = Taken { notes: std::mem::take(&mut *self.lock()), buffer: self };
-        let written = org.note(&taken.notes).await?;
-        taken.notes.clear();
+        let mut written = 0;
+        while let Some(notes) = taken.notes.chunks(CHANGES_AN_EVENT).next() {
+            let notes_len = notes.len();
+            written += org.note(notes).await?;
+            taken.notes.drain(..notes_len);
+        }
         Ok(written)
     }
 
