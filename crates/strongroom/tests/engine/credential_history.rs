@@ -170,6 +170,24 @@ fn a_delete_of_a_history_alone_is_tied_to_an_account_too() {
 }
 
 #[test]
+fn replacing_all_removes_a_credential_that_cannot_be_read_unless_its_history_is_to_be_kept() {
+    with_kept(async |store, account| {
+        let app = default_app(&account);
+        for value in ["one", "two"] {
+            app.upsert("k", value).await?;
+        }
+        let (place, _) = of_kind(&store, &[0x32]).await?.remove(0);
+        plant(&store, &place, Some(b"junk".to_vec())).await?;
+        let kept = app.replace_all_with(&[], WriteOptions::default().keep_history()).await;
+        assert!(matches!(kept, Err(Error::Damaged { .. })));
+        let replaced = app.replace_all(&[NewCredential::new("new", "x")]).await?;
+        assert_eq!(replaced.removed[0].as_str(), "k");
+        assert!(app.get("k").await?.is_none() && past_rows(&store).await?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
 fn replacing_all_keeps_or_purges_what_it_removes_as_it_is_told() {
     with_kept(async |store, account| {
         let app = default_app(&account);

@@ -6,9 +6,10 @@ use crate::engine::ATTEMPTS_MAX;
 use crate::error::Error;
 use crate::id::{CredentialKey, LinkedAccountId};
 use crate::jobs::until_landed;
-use crate::model::{CredentialWritten, Expected, Revision};
+use crate::model::{CredentialWritten, EventKind, Expected, Revision};
 use crate::row::{Subject, parse_last_id};
 use crate::store::{Key, Scan, Versioned};
+use crate::tenant::credential::credential_change;
 use crate::tenant::{
     Attempt, DocumentRows, Draft, Freshness, Needs, NewCredential, ParsedCredential, WriteOptions,
     fresh_if_stale,
@@ -102,8 +103,8 @@ impl AppCredentials {
     }
 
     /// Sets these credentials and deletes all others of the integration, in one batch: for a customer who connects
-    /// again. With no credentials, it deletes all. A refresh in progress can no longer write, and one that ended
-    /// without new credentials is forgotten.
+    /// again. With no credentials, it deletes all, also one that cannot be read. A refresh in progress can no longer
+    /// write, and one that ended without new credentials is forgotten.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -272,6 +273,7 @@ impl AppCredentials {
     ) -> Result<(Vec<CredentialKey>, Vec<CredentialKey>), Error> {
         let tenant = draft.tenant();
         let kept = tenant.engine.history_versions;
+        let keeps = options.keeps_history && kept > 0;
         let (mut removed, mut purged) = (Vec::new(), Vec::new());
         for (key_name, row) in &read.app.rows {
             if new.iter().any(|new| new.key_name == *key_name) {
@@ -280,12 +282,19 @@ impl AppCredentials {
             let address = (self.account.id(), &self.app, key_name);
             let subject = Subject::credential(self.account.id(), &self.app, key_name);
             // A row whose key was dropped is deleted too, but it no longer counted as a credential.
-            let before = tenant.find_credential(&read.view, address, row)?;
-            if before.is_some() {
+            let (before, is_damaged) = match tenant.find_credential(&read.view, address, row) {
+                // As when it is deleted by itself.
+                Err(Error::Damaged { .. }) if options.expected == Expected::Any && !keeps => (None, true),
+                found => (found?, false),
+            };
+            if before.is_some() || is_damaged {
                 removed.push(key_name.clone());
             }
             draft.delete_credential(address, row, before);
-            if options.keeps_history && kept > 0 {
+            if is_damaged {
+                draft.note(|| credential_change(EventKind::CredentialDeleted, address));
+            }
+            if keeps {
                 draft.note_deletion(&subject, row, kept, options)?;
             } else {
                 purged.push((subject, key_name, row));
