@@ -1,10 +1,10 @@
 //! The jobs of a definition: sweep its values, or mark those that do not match its changed format.
 
 use crate::engine::cache::Definition;
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::DefinitionId;
 use crate::jobs::{JOBS_PAGE, JobId, PAGE_ROWS, Sweeper, document_id, run_job};
-use crate::model::DefinitionRef;
+use crate::model::{DefinitionRef, VariableDefinition};
 use crate::row::body::Sweep;
 use crate::row::{RowKind, Subject, TenantRow, encode_index};
 use crate::store::{Key, RowRevision, Scan};
@@ -156,7 +156,8 @@ impl Sweeper<'_> {
     }
 
     /// Marks the values that do not match the definition's format, and unmarks those that do. One that cannot be read
-    /// keeps no other from being marked, but the job from being finished: it may be read again.
+    /// keeps no other from being marked, but the job from being finished: it may be read again. In a process without the
+    /// check of the format nothing is marked.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
         let mut rest = self.tenant.id.definition_values(id);
         let mut unreadable = None;
@@ -166,6 +167,12 @@ impl Sweeper<'_> {
                 Err(Error::DefinitionNotFound(_)) => return self.finish(None).await,
                 found => found?,
             };
+            let VariableDefinition { name, var_format, .. } = &definition.stored.definition;
+            if !self.tenant.engine.formats.know(var_format) {
+                let rule = "the check of its custom format is not registered here: \
+                            run the job in the service that registers it";
+                return Err(Invalid::definition(name, rule));
+            }
             let page = self.tenant.engine.scan(rest.clone(), PAGE_ROWS).await?;
             let last = page.rows.last().map(|(key, _)| key.clone());
             let values = self.tenant.read_indexed(&definition.stored, page.rows).await?;

@@ -16,8 +16,10 @@ use crate::verbs::vault::Vault;
 
 impl Vault {
     /// Finishes interrupted deletes of every org, and continues jobs on keys, except those that are paused, blocked or
-    /// run by another engine. If the store has lost the job of a root rotation, that job begins again. Returns how many
-    /// jobs it finished. A host may call it at any time, for example once after opening.
+    /// run by another engine. Values of a custom format are left to a process that has its check
+    /// ([`VaultOptions::custom_format`](crate::VaultOptions::custom_format)). If the store has lost the job of a root
+    /// rotation, that job begins again. Returns how many jobs it finished. A host may call it at any time, for example
+    /// once after opening.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -39,8 +41,9 @@ impl Vault {
             for (key, _) in &page.rows {
                 match self.run_job_at(key).await {
                     Ok(()) => finished += 1,
-                    // The org is locked: a later run finishes the job. A locked vault fails earlier, at the scan.
-                    Err(Error::Locked) => {}
+                    // The org is locked, or the check of a custom format is registered elsewhere: a later run, or that
+                    // process, finishes the job. A locked vault fails earlier, at the scan.
+                    Err(Error::Locked | Error::Invalid(_)) => {}
                     // Reported at the end: one broken job must not keep the others from being finished.
                     Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
                     Err(error) => return Err(error),

@@ -11,9 +11,11 @@ use proptest::sample::select;
 use strongroom::format::{
     BadFormat, EnumFormat, LengthBounds, PatternCache, PatternFormat, UrlSchemes, VarFormat,
 };
+use strongroom::store::StoreErrorKind;
 use strongroom::{
-    Error, FormatChange, OnMismatch, PageRequest, Scope, ScopePath, VariableDefinition, VaultOptions,
+    Error, FormatChange, OnMismatch, PageRequest, Scope, ScopePath, VariableDefinition, Vault, VaultOptions,
 };
+use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::PLAIN_FORMATS;
@@ -340,4 +342,29 @@ fn a_custom_format_is_checked_by_its_host_and_writes_nothing_where_its_check_is_
     let org = rig::org(&unknowing);
     block_on(org.change_format("N", &FormatChange::to(VarFormat::Integer), OnMismatch::Refuse)).unwrap();
     block_on(org.set_value("N", &Scope::Org, "3")).unwrap();
+}
+
+#[test]
+fn values_are_marked_for_a_custom_format_only_by_a_host_with_its_check() {
+    let store = rig::base(async |org| {
+        org.define(rig::text("S")).await?;
+        for (scope, value) in [(Scope::Org, "3"), (rig::of_workflow("w"), "4")] {
+            org.set_value("S", scope, value).await?;
+        }
+        Ok(())
+    });
+    let knowing = || VaultOptions::default().custom_format("even".parse().unwrap(), is_even);
+    let change = FormatChange::to(VarFormat::Custom("even".parse().unwrap()));
+    let stopped = Faulty::new(Arc::clone(&store)).on_commits(1.., Fault::Before(StoreErrorKind::Unavailable));
+    let vault = block_on(knowing().open(stopped, unlock())).unwrap();
+    block_on(rig::org(&vault).change_format("S", &change, OnMismatch::Grandfather)).unwrap_err();
+
+    let marked = |vault: &Vault| {
+        block_on(rig::org(vault).grandfathered_values("S", PageRequest::default())).unwrap().items
+    };
+    let unknowing = rig::open(Arc::clone(&store));
+    assert_eq!((block_on(unknowing.run_jobs()).unwrap(), marked(&unknowing).len()), (0, 0));
+    let vault = block_on(knowing().open(store, unlock())).unwrap();
+    assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
+    assert_eq!(marked(&vault), [Scope::Org]);
 }
