@@ -30,7 +30,7 @@ pub struct WriteOptions {
     actor: Option<Actor>,
     note: Option<String>,
     labels: BTreeSet<String>,
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) keeps_history: bool,
 }
 

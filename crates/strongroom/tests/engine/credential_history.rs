@@ -75,6 +75,19 @@ fn a_credential_that_is_brought_back_expires_when_it_did_before() {
 }
 
 #[test]
+fn a_credential_that_is_brought_back_may_be_given_another_expiry() {
+    with_kept(async |_, account| {
+        let (app, until) = (default_app(&account), |at| WriteOptions::default().expires_at(at));
+        let [at, later] = [4_000_000_000_000, 5_000_000_000_000].map(Timestamp::from_ms);
+        app.upsert_with("k", "one", until(at)).await?;
+        app.delete_with("k", WriteOptions::default().keep_history()).await?;
+        let back = app.undelete_with("k", until(later)).await?.unwrap();
+        assert_eq!(back.info.metadata.expires_at(), Some(later));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_credential_that_is_set_back_to_a_version_does_not_expire() {
     with_kept(async |_, account| {
         let app = default_app(&account);

@@ -132,8 +132,8 @@ impl AppCredentials {
         self.undelete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`undelete`](Self::undelete) with [`WriteOptions`]. What they expect does not count: it is always that the
-    /// credential is still deleted.
+    /// [`undelete`](Self::undelete) with [`WriteOptions`]. Their expiry replaces that of the credential. What they expect
+    /// does not count: it is always that the credential is still deleted.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
@@ -181,7 +181,8 @@ impl AppCredentials {
                 let as_deleted = Expected::Deleted(deletion.revision);
                 let new = NewCredential::new(key_name, value).expecting(as_deleted);
                 let mut new = self.account.org().tenant.parse_credentials(slice::from_ref(&new))?;
-                new.iter_mut().for_each(|new| new.expires_at = info.metadata.expires_at());
+                let expires_at = options.expires_at.or(info.metadata.expires_at());
+                new.iter_mut().for_each(|new| new.expires_at = expires_at);
                 let mut written = self.write_parsed(&new, Extent::Given, &options).await?.written;
                 Ok(written.pop())
             }
