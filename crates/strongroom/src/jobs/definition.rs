@@ -156,8 +156,8 @@ impl Sweeper<'_> {
     }
 
     /// Marks the values that do not match the definition's format, and unmarks those that do. One that cannot be read
-    /// keeps no other from being marked, but the job from being finished: it may be read again. In a process without the
-    /// check of the format nothing is marked.
+    /// keeps no other from being marked, but the job from being finished: it may be read again. In a process without
+    /// the check of the format nothing is marked.
     pub(crate) async fn recheck(&self, id: &DefinitionId) -> Result<(), Error> {
         let mut rest = self.tenant.id.definition_values(id);
         let mut unreadable = None;

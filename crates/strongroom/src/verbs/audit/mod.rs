@@ -100,9 +100,9 @@ fn is_of(actor: &str, asked: &str) -> bool {
 impl Org {
     /// A page of the audit, the oldest event first unless the filter says otherwise: one event for each write since the
     /// vault has an audit ([`Settings::audit`](crate::Settings::audit)), in the order of their times. It costs opening
-    /// its rows, including those that the filter leaves out, except those outside its times. With a filter by actor, kind
-    /// or account, a page ends once some 4,000 events were looked at, perhaps without any item: read on while there is a
-    /// next one.
+    /// its rows, including those that the filter leaves out, except those outside its times. With a filter by actor,
+    /// kind or account, a page ends once some 4,000 events were looked at, perhaps without any item: read on while
+    /// there is a next one.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {

@@ -132,8 +132,8 @@ impl AppCredentials {
         self.undelete_with(key_name, WriteOptions::default()).await
     }
 
-    /// [`undelete`](Self::undelete) with [`WriteOptions`]. Their expiry replaces that of the credential. What they expect
-    /// does not count: it is always that the credential is still deleted.
+    /// [`undelete`](Self::undelete) with [`WriteOptions`]. Their expiry replaces that of the credential. What they
+    /// expect does not count: it is always that the credential is still deleted.
     ///
     /// ```
     /// # strongroom_conformance::with_account(async |account| {
