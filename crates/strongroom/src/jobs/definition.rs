@@ -212,7 +212,7 @@ impl Sweeper<'_> {
                 }
                 opened => opened?,
             };
-            let matches = self.tenant.matches(&definition.stored, &value);
+            let matches = self.tenant.broken_rule(&definition.stored, &value).is_none();
             let entry = encode_index(if matches { &[] } else { GRANDFATHERED });
             if entry != index.value {
                 changed = true;

@@ -70,11 +70,6 @@ impl Tenant {
         value_form(definition, &value.value, formats).err().filter(|_| formats.know(&definition.var_format))
     }
 
-    /// Whether a value is known to have the format of its definition.
-    pub(crate) fn matches(&self, stored: &StoredDefinition, value: &ScopedValue) -> bool {
-        value_form(&stored.definition, &value.value, &self.engine.formats).is_ok()
-    }
-
     /// Which of `scopes` hold a grandfathered value. Reads nothing if the format was never changed.
     pub(crate) async fn grandfathered<'s>(
         &self,

@@ -223,7 +223,7 @@ async fn mend_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result<
     if matches!(place, TenantRow::Value(..)) {
         let Some(value) = tenant.open_value(&view, scope, definition, &row)? else { return Ok(false) };
         draft.put(tenant.id.value_id(&value.id).key(), encode_index(key.as_bytes()));
-        if !tenant.matches(&known.stored, &value) {
+        if tenant.broken_rule(&known.stored, &value).is_some() {
             mark = GRANDFATHERED;
         }
     }

@@ -19,7 +19,7 @@ use strongroom_conformance::{Fault, Faulty};
 use strongroom_memory::MemoryStore;
 
 use crate::common::PLAIN_FORMATS;
-use crate::rig::{self, unlock};
+use crate::rig::{self, Kind, RowKey, unlock};
 
 fn accepted<'a>(format: &VarFormat, values: &[&'a str]) -> Vec<&'a str> {
     values.iter().copied().filter(|value| format.validate(value).is_ok()).collect()
@@ -367,4 +367,23 @@ fn values_are_marked_for_a_custom_format_only_by_a_host_with_its_check() {
     let vault = block_on(knowing().open(store, unlock())).unwrap();
     assert_eq!(block_on(vault.run_jobs()).unwrap(), 1);
     assert_eq!(marked(&vault), [Scope::Org]);
+}
+
+#[test]
+fn a_value_of_a_custom_format_is_not_marked_when_its_place_is_mended_without_the_check() {
+    let store = Arc::new(MemoryStore::new());
+    let knowing = VaultOptions::default().custom_format("even".parse().unwrap(), is_even);
+    let vault = block_on(knowing.create(Arc::clone(&store), unlock())).unwrap();
+    let org = rig::org(&vault);
+    block_on(org.define(VariableDefinition::new("N", VarFormat::Custom("even".parse().unwrap())))).unwrap();
+    block_on(org.set_value("N", &Scope::Org, "2")).unwrap();
+    let mut rows = rig::rows(&store);
+    rows.retain(|key, _| RowKey::parse(key).kind != Kind::DefinitionValue);
+
+    let vault = rig::open(rig::load(&rows));
+    let report = block_on(vault.verify()).unwrap();
+    assert_eq!(block_on(vault.mend(&report)).unwrap(), 1, "{report}");
+    let marked = block_on(rig::org(&vault).grandfathered_values("N", PageRequest::default())).unwrap();
+    assert!(marked.items.is_empty());
+    assert!(block_on(vault.verify()).unwrap().is_clean());
 }
