@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use strongroom_store::{
@@ -116,11 +116,12 @@ impl Store for SocketStore {
 /// A connection on which the other side has answered. One that is stopped, or only listens, never does.
 fn greeted(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
     let stream = place::connect(path)?;
-    let set =
-        |limit| stream.set_read_timeout(Some(limit)).and_then(|()| stream.set_write_timeout(Some(limit)));
-    set(GREETING_MAX)?;
-    let answer = exchange(&stream, &codec::hello(RELEASE)).map_err(io::Error::from)?;
-    set(CALL_MAX)?;
+    let end = Instant::now() + GREETING_MAX;
+    stream.set_write_timeout(Some(GREETING_MAX))?;
+    frame::send(&stream, &codec::hello(RELEASE))?;
+    let answer = frame::receive_until(end, &stream, u32::MAX)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    stream.set_write_timeout(Some(CALL_MAX))?;
+    stream.set_read_timeout(Some(CALL_MAX))?;
     Ok((stream, answer))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
 use strongroom_store::{Store, StoreError, StoreErrorKind};
@@ -133,10 +133,13 @@ impl Room {
     }
 
     fn serve(&self, stream: &UnixStream) -> io::Result<()> {
-        // A connection that says nothing takes the place of another one; between two calls there may be any pause.
-        stream.set_read_timeout(Some(HELLO_MAX))?;
-        let mut greeted = false;
-        while let Some(bytes) = frame::receive(stream, CALL_BYTES_MAX)? {
+        // A connection that does not greet takes the place of another one; between two calls there may be any pause.
+        let (hello_end, mut greeted) = (Instant::now() + HELLO_MAX, false);
+        let receive = |greeted| match greeted {
+            true => frame::receive(stream, CALL_BYTES_MAX),
+            false => frame::receive_until(hello_end, stream, CALL_BYTES_MAX),
+        };
+        while let Some(bytes) = receive(greeted)? {
             let answer = match Call::decode(&bytes) {
                 Ok(Call::Hello(RELEASE)) => {
                     stream.set_read_timeout(None)?;

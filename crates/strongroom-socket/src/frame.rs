@@ -1,6 +1,8 @@
 //! One call or answer on a stream: its length, then its bytes.
 
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 /// Sends one frame, in one write where the system takes it.
 pub(crate) fn send(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
@@ -31,10 +33,34 @@ pub(crate) fn receive(mut stream: impl Read, max: u32) -> io::Result<Option<Vec<
     if bytes.len() == len as usize { Ok(Some(bytes)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
+/// The same, if all of it comes before `end`.
+pub(crate) fn receive_until(end: Instant, stream: &UnixStream, max: u32) -> io::Result<Option<Vec<u8>>> {
+    receive(Until { end, stream }, max)
+}
+
+/// A stream that is read until a moment. The system's own limit begins anew with each read.
+struct Until<'s> {
+    end: Instant,
+    stream: &'s UnixStream,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
 const LEN_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// A stream on which a signal arrives before each byte.
@@ -61,5 +87,15 @@ mod tests {
         let mut stream = Interrupted { bytes: &frame, signalled: false };
         assert_eq!(receive(&mut stream, 4).unwrap().as_deref(), Some(b"call".as_slice()));
         assert_eq!(receive(&mut stream, 4).unwrap(), None);
+    }
+
+    #[test]
+    fn a_frame_is_received_in_its_time_or_not_at_all() {
+        let (there, here) = UnixStream::pair().unwrap();
+        send(&there, b"call").unwrap();
+        let in_time = receive_until(Instant::now() + Duration::from_secs(60), &here, 4).unwrap();
+        assert_eq!(in_time.as_deref(), Some(b"call".as_slice()));
+        send(&there, b"call").unwrap();
+        assert_eq!(receive_until(Instant::now(), &here, 4).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

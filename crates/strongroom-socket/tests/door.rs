@@ -192,6 +192,23 @@ fn connections_that_do_not_greet_are_ended_and_make_room() {
 }
 
 #[test]
+fn a_connection_that_does_not_come_to_the_end_of_its_greeting_is_ended() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let _door = store.open_door(&socket).unwrap();
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.write_all(&(1_u32 << 20).to_be_bytes()).unwrap();
+    // Between two bytes it is never silent for long.
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    within_a_minute(move || {
+        while stream.write_all(&[0]).is_ok() {
+            let _ = stream.read_exact(&mut [0]);
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_greeted_may_pause() {
     let place = tempfile::tempdir().unwrap();
     let socket = place.path().join("vault.sock");
