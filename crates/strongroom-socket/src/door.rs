@@ -22,7 +22,6 @@ use crate::{frame, peer};
 #[derive(Debug)]
 pub struct Door {
     room: Arc<Room>,
-    /// Not in the room, which a thread on its way out may hold a moment longer than the door is there.
     listening: Listening,
     accepting: Option<JoinHandle<()>>,
 }
@@ -33,14 +32,15 @@ struct Room {
     store: Arc<dyn Store>,
     entered: Arc<AtomicBool>,
     closing: AtomicBool,
-    inside: Mutex<Inside>,
-    left: Condvar,
+    /// Not a part of the room, since a thread leaves it after it has let go of the store.
+    inside: Arc<Inside>,
 }
 
 /// The connections that are open.
 #[derive(Debug, Default)]
 struct Inside {
-    streams: Vec<(u64, UnixStream)>,
+    streams: Mutex<Vec<(u64, UnixStream)>>,
+    left: Condvar,
 }
 
 impl DoorStore {
@@ -56,8 +56,7 @@ impl DoorStore {
             store: Arc::clone(&self.store),
             entered: Arc::clone(&self.entered),
             closing: AtomicBool::new(false),
-            inside: Mutex::default(),
-            left: Condvar::new(),
+            inside: Arc::default(),
         });
         let own = Arc::clone(&room);
         let accepting =
@@ -77,16 +76,16 @@ impl Drop for Door {
         }
         // With the last one that was let in.
         self.room.end_all();
-        let inside = self.room.inside();
-        let is_any = |inside: &mut Inside| !inside.streams.is_empty();
-        let waited = self.room.left.wait_timeout_while(inside, ANSWERS_MAX, is_any);
-        let mut inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let Inside { left, .. } = &*self.room.inside;
+        let streams = self.room.inside.streams();
+        let waited = left.wait_timeout_while(streams, ANSWERS_MAX, |streams| !streams.is_empty());
+        let mut streams = waited.unwrap_or_else(PoisonError::into_inner).0;
         // Whoever has not read an answer by now does not read it.
-        for (_, stream) in &inside.streams {
+        for (_, stream) in streams.iter() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        while !inside.streams.is_empty() {
-            inside = self.room.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        while !streams.is_empty() {
+            streams = left.wait(streams).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -113,22 +112,23 @@ impl Room {
             return;
         }
         let Ok(kept) = stream.try_clone() else { return };
-        let mut inside = self.inside();
-        while inside.streams.len() >= INSIDE_MAX && !self.closing.load(Ordering::SeqCst) {
-            inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.inside.streams();
+        while streams.len() >= INSIDE_MAX && !self.closing.load(Ordering::SeqCst) {
+            streams = self.inside.left.wait(streams).unwrap_or_else(PoisonError::into_inner);
         }
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        inside.streams.push((id, kept));
-        drop(inside);
+        streams.push((id, kept));
+        drop(streams);
         let room = Arc::clone(self);
         let spawned = thread::Builder::new().name("strongroom-door".to_owned()).spawn(move || {
-            let leaving = Leaving { room: &room, id };
+            let _leaving = Leaving { inside: Arc::clone(&room.inside), id };
+            // Dropped before it leaves: once a door has closed, none of its threads holds the store.
+            let own = room;
             // An error is the other end's: it went away, or broke the protocol.
-            let _ = room.serve(&stream);
-            drop(leaving);
+            let _ = own.serve(&stream);
         });
         if spawned.is_err() {
-            self.leave(id);
+            self.inside.leave(id);
         }
     }
 
@@ -172,33 +172,35 @@ impl Room {
 
     /// Ends the connections once their calls are answered, and wakes up who waits for one to end.
     fn end_all(&self) {
-        for (_, stream) in &self.inside().streams {
+        for (_, stream) in self.inside.streams().iter() {
             // Only the reading end: an answer that is due still goes out.
             let _ = stream.shutdown(std::net::Shutdown::Read);
         }
-        self.left.notify_all();
+        self.inside.left.notify_all();
     }
+}
 
+impl Inside {
     fn leave(&self, id: u64) {
-        self.inside().streams.retain(|(other, _)| *other != id);
+        self.streams().retain(|(other, _)| *other != id);
         self.left.notify_all();
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn streams(&self) -> MutexGuard<'_, Vec<(u64, UnixStream)>> {
         // Every change is one push or removal, so that a panic leaves nothing half done.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Takes a connection off the list, also if its thread panics.
-struct Leaving<'r> {
-    room: &'r Room,
+struct Leaving {
+    inside: Arc<Inside>,
     id: u64,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for Leaving {
     fn drop(&mut self) {
-        self.room.leave(self.id);
+        self.inside.leave(self.id);
     }
 }
 

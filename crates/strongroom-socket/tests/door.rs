@@ -135,6 +135,21 @@ fn a_door_that_closes_ends_those_who_are_inside() {
 }
 
 #[test]
+fn a_door_that_has_closed_holds_the_store_no_longer() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let inner = Arc::new(MemoryStore::new());
+    // Whether a thread lets go in time would be luck.
+    for _ in 0..200 {
+        let store = DoorStore::new(inner.clone());
+        let door = store.open_door(&socket).unwrap();
+        let _outside: Vec<_> = (0..8).map(|_| SocketStore::connect(&socket).unwrap()).collect();
+        drop((door, store));
+        assert_eq!(Arc::strong_count(&inner), 1);
+    }
+}
+
+#[test]
 fn a_door_whose_socket_was_removed_closes_all_the_same() {
     let place = tempfile::tempdir().unwrap();
     let socket = place.path().join("vault.sock");
