@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ impl SocketStore {
     /// `Unavailable` if nobody listens there, or another user does; `Unsupported` if the other process is of another
     /// release.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
+        // Later calls connect too, and the process may change its directory.
+        let path = path::absolute(path).map_err(unavailable)?;
         let (stream, answer) = greeted(&path).map_err(unavailable)?;
         let capabilities = codec::capabilities(&answer).map_err(|_| other_release())??;
         let idle = Mutex::new(vec![stream]);

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use crate::peer;
 
@@ -20,22 +20,24 @@ pub(crate) struct Listening {
 impl Listening {
     /// Listens at `path`, in place of a socket of this user's that nobody listens on any more.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        if let Some(there) = look(path)? {
+        // Its file is removed at the end, and the process may change its directory.
+        let path = path::absolute(path)?;
+        if let Some(there) = look(&path)? {
             refuse_foreign(&there)?;
         }
         // Under another name first, so that the socket never stands there with a wider mode, or not listened on.
-        let new = with_suffix(path, &format!(".{}.new", std::process::id()));
+        let new = with_suffix(&path, &format!(".{}.new", std::process::id()));
         remove(&new)?;
         let place = Place::of(&new)?;
         let listener = UnixListener::bind(&place.address)?;
         let made = (|| {
             fs::set_permissions(&new, Permissions::from_mode(OWNER_ONLY))?;
             let metadata = fs::symlink_metadata(&new)?;
-            fs::rename(&new, path)?;
+            fs::rename(&new, &path)?;
             Ok((metadata.dev(), metadata.ino()))
         })();
         match made {
-            Ok(inode) => Ok(Self { listener, path: path.to_owned(), inode }),
+            Ok(inode) => Ok(Self { listener, path, inode }),
             Err(error) => {
                 let _ = remove(&new);
                 Err(error)
