@@ -101,11 +101,18 @@ static CREATION: Mutex<()> = Mutex::new(());
 fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     let started = Instant::now();
     loop {
-        match connection.execute_batch("PRAGMA journal_mode = WAL").map_err(of_sqlite) {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode.map_err(of_sqlite) {
             Err(error) if error.kind() == StoreErrorKind::Contention && started.elapsed() < PATIENCE => {
                 thread::sleep(PAUSE);
             }
-            done => return done,
+            Err(error) => return Err(error),
+            Ok(mode) if mode == "wal" => return Ok(()),
+            // Where no memory can be shared, SQLite keeps the mode and reports no error.
+            Ok(_) => {
+                return Err(unsupported("the file cannot be used in WAL mode: choose a local file system"));
+            }
         }
     }
 }
@@ -147,3 +154,14 @@ fn definitions(prefix: &str) -> [String; 2] {
 /// How long to wait for a transaction of another program.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_take_wal_mode_is_refused() {
+        let refused = use_wal(&Connection::open_in_memory().unwrap()).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
+    }
+}
