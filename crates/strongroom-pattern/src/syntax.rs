@@ -51,7 +51,7 @@ struct Classes<'b> {
 impl Classes<'_> {
     /// Visits a part of the tree and, inside of it, every part.
     fn visit(&mut self, ast: &mut Ast) -> Result<(), PatternError> {
-        let narrow = match ast {
+        let (is_ascii, negated) = match ast {
             Ast::Repetition(repetition) => {
                 self.refuse_possessive(repetition)?;
                 self.refuse_spaced_count(&repetition.op)?;
@@ -67,33 +67,35 @@ impl Classes<'_> {
             }
             Ast::Flags(set) => return self.visit_flags(&set.flags),
             Ast::Assertion(assertion) => return self.refuse_angle(assertion),
-            // Never narrow: `.` is about all characters, with or without Unicode.
-            Ast::Empty(_) | Ast::Dot(_) => false,
-            Ast::Literal(literal) => literal.c.is_ascii(),
-            Ast::ClassPerl(_) if self.unicode => false,
+            // Never ASCII alone: `.` is about all characters, with or without Unicode.
+            Ast::Empty(_) | Ast::Dot(_) => (false, false),
+            Ast::Literal(literal) => (literal.c.is_ascii(), false),
+            Ast::ClassPerl(_) if self.unicode => (false, false),
             Ast::ClassPerl(class) => {
-                let (class, narrow) = (bracketed(ascii(class, false), class.negated), !class.negated);
-                *ast = class;
-                narrow
+                let negated = class.negated;
+                *ast = bracketed(ascii(class, false), negated);
+                (true, negated)
             }
             Ast::ClassUnicode(class) => match self.posix(class)? {
                 Some(kind) => {
                     let (span, negated) = (class.span, class.is_negated());
                     *ast = bracketed(ast::ClassAscii { span, kind, negated: false }, negated);
-                    !negated
+                    (true, negated)
                 }
                 None => {
                     self.charge(PROPERTY_STEPS)?;
-                    false
+                    (false, false)
                 }
             },
             Ast::ClassBracketed(class) => {
                 self.refuse_spaced_class(class)?;
-                self.visit_set(&mut class.kind)? && !class.negated
+                (self.visit_set(&mut class.kind)?, class.negated)
             }
         };
-        if narrow && !self.unicode {
-            without_unicode(ast);
+        match (is_ascii && !self.unicode, negated) {
+            (true, false) => without(ast::Flag::Unicode, ast),
+            (true, true) if self.folds => with_what_folds_to_ascii(ast),
+            _ => {}
         }
         Ok(())
     }
@@ -247,14 +249,27 @@ impl Classes<'_> {
     }
 }
 
-/// Turns Unicode off for one class or character, so that `(?i)k` is not the Kelvin sign.
-fn without_unicode(ast: &mut Ast) {
+/// Turns a flag off for one class or character: that for Unicode, so that `(?i)k` is not the Kelvin sign.
+fn without(flag: ast::Flag, ast: &mut Ast) {
     let span = *ast.span();
-    let items = [ast::FlagsItemKind::Negation, ast::FlagsItemKind::Flag(ast::Flag::Unicode)];
+    let items = [ast::FlagsItemKind::Negation, ast::FlagsItemKind::Flag(flag)];
     let items = items.map(|kind| ast::FlagsItem { span, kind }).into();
     let kind = ast::GroupKind::NonCapturing(ast::Flags { span, items });
     let inner = Box::new(std::mem::replace(ast, Ast::empty(span)));
     *ast = Ast::group(ast::Group { span, kind, ast: inner });
+}
+
+/// Adds the Kelvin sign and the long s to a class of all but some characters of ASCII, so that `(?i)[^k]` has the
+/// former. Unicode folds them to k and s, and a negated class cannot do without Unicode.
+fn with_what_folds_to_ascii(ast: &mut Ast) {
+    let span = *ast.span();
+    let literal = |c| ClassSetItem::Literal(ast::Literal { span, kind: ast::LiteralKind::Verbatim, c });
+    let items = ['\u{212a}', '\u{17f}'].map(literal).into();
+    let kind = ClassSet::Item(ClassSetItem::Union(ast::ClassSetUnion { span, items }));
+    let mut folded = Ast::class_bracketed(ast::ClassBracketed { span, negated: false, kind });
+    without(ast::Flag::CaseInsensitive, &mut folded);
+    let asts = vec![std::mem::replace(ast, Ast::empty(span)), folded];
+    *ast = Ast::alternation(ast::Alternation { span, asts });
 }
 
 fn bracketed(class: ast::ClassAscii, negated: bool) -> Ast {

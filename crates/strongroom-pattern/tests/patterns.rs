@@ -429,6 +429,22 @@ fn classes_and_case_folding_are_ascii_unless_unicode_is_asked_for() {
 }
 
 #[test]
+fn a_negated_class_folds_ascii_alone_unless_unicode_is_asked_for() {
+    for (text, taken, folded) in [
+        ("(?i)[^k]+", "\u{212a}\u{17f}", "K"),
+        (r"(?i)\W", "ſ", "S"),
+        (r"(?i)\P{Alnum}", "\u{212a}", "K"),
+        (r"(?i).(?<=[^s])-", "ſ-", "S-"),
+    ] {
+        let matches = matcher(&Pattern::draft(text).vet().unwrap());
+        assert!(matches(taken) && !matches(folded), "{text}");
+    }
+    for text in ["(?i)[^k]", "(?i)[^ak-m]"] {
+        assert!(!matcher(&Pattern::draft(text).unicode().vet().unwrap())("\u{212a}"), "{text}");
+    }
+}
+
+#[test]
 fn a_pattern_that_was_never_vetted_is_refused_when_it_is_compiled() {
     let pattern = Pattern::draft("(a)\\1").assume_vetted();
     assert!(matches!(pattern.compile(), Err(PatternError::Syntax { at: 3, .. })));
