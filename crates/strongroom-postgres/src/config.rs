@@ -23,6 +23,8 @@ use crate::tls_versions::Versions;
 #[derive(Clone)]
 pub struct PostgresOptions {
     common: Config,
+    /// For a server on a Unix socket.
+    socket_ssl_mode: SslMode,
     /// Whether the address has one, which stands.
     has_password: bool,
     servers: Vec<Server>,
@@ -45,10 +47,10 @@ impl PostgresOptions {
     ///
     /// If the text has no password, it is taken from [`password`](Self::password). `sslmode` is one of
     ///
-    /// - `disable`: never TLS.
+    /// - `disable`: never TLS. The default over a Unix socket, where there is none.
     /// - `prefer`: TLS if the server offers it. Anyone who can change the traffic can remove it unnoticed. The default
-    ///   for a server on this machine: a Unix socket, `localhost`, `127.0.0.1` or `::1`.
-    /// - `require`, or `verify-full`: TLS or no connection. The default for every other server.
+    ///   for servers on this machine: `localhost`, `127.0.0.1` and `::1`.
+    /// - `require`, or `verify-full`: TLS or no connection. The default for every other server, and all in its list.
     ///
     /// With TLS, the server's certificate is verified, with its host name and its dates: libpq's `require` without
     /// verification, `verify-ca` and `allow` do not exist here. `sslrootcert=FILE` names the PEM file of the
@@ -77,6 +79,7 @@ impl PostgresOptions {
         let address = Address::parse(address)?;
         let servers = address.servers()?;
         let Address { mut common, wanted, ssl_mode, root_certificates, tls_versions, .. } = address;
+        let has_ssl_mode = ssl_mode.is_some();
         let ssl_mode = tls::mode(ssl_mode.as_deref(), &servers)?;
         if common.get_ssl_negotiation() == SslNegotiation::Direct && ssl_mode != SslMode::Require {
             return Err(unsupported(
@@ -84,6 +87,8 @@ impl PostgresOptions {
             ));
         }
         common.ssl_mode(ssl_mode);
+        // No server speaks TLS there, so one of another host beside it decides nothing.
+        let socket_ssl_mode = if has_ssl_mode { ssl_mode } else { SslMode::Disable };
         let mut roots = RootCertStore::empty();
         if let Some(pem) = root_certificates.filter(|pem| pem != "system") {
             tls::add_roots(&mut roots, Path::new(&pem))?;
@@ -95,6 +100,7 @@ impl PostgresOptions {
         Ok(Self {
             has_password: common.get_password().is_some(),
             common,
+            socket_ssl_mode,
             servers,
             wanted,
             roots,
@@ -238,6 +244,7 @@ impl PostgresOptions {
         common.connect_timeout(self.connect_timeout);
         Ok(Connector {
             common,
+            socket_ssl_mode: self.socket_ssl_mode,
             servers: self.servers.clone(),
             wanted: self.wanted,
             timeout: self.connect_timeout,

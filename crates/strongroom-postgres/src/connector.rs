@@ -8,7 +8,7 @@ use deadpool_postgres::Connect;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -18,6 +18,8 @@ use crate::address::{Server, Wanted};
 pub(crate) struct Connector {
     /// The part that is the same for every server.
     pub(crate) common: Config,
+    /// For a server on a Unix socket.
+    pub(crate) socket_ssl_mode: SslMode,
     pub(crate) servers: Vec<Server>,
     pub(crate) wanted: Wanted,
     /// For each server. The driver's own limit covers only the socket, and a server may accept it and say nothing.
@@ -101,10 +103,30 @@ impl Connector {
             Some(Host::Unix(path)) => drop(config.host_path(path)),
             None => {}
         }
-        if let Some(address) = server.address {
-            config.hostaddr(address);
+        match (server.address, &server.host) {
+            (Some(address), _) => drop(config.hostaddr(address)),
+            (None, Some(Host::Unix(_))) => drop(config.ssl_mode(self.socket_ssl_mode)),
+            (None, _) => {}
         }
         config.port(server.port).target_session_attrs(attributes);
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PostgresOptions;
+
+    #[test]
+    fn a_server_elsewhere_asks_for_no_tls_over_a_socket_beside_it() {
+        let modes = |text: &str| {
+            let connector = PostgresOptions::parse(text).unwrap().connector().unwrap();
+            let mode = |server: &Server| connector.of_server(server, TargetSessionAttrs::Any).get_ssl_mode();
+            connector.servers.iter().map(mode).collect::<Vec<_>>()
+        };
+        assert_eq!(modes("host=/run,db.example.com"), [SslMode::Disable, SslMode::Require]);
+        assert_eq!(modes("host=/run,db.example.com sslmode=require"), [SslMode::Require; 2]);
+        assert_eq!(modes("host=/run hostaddr=10.0.0.1"), [SslMode::Require]);
     }
 }
