@@ -201,7 +201,8 @@ impl PostgresOptions {
     }
 
     /// Waits this long for each server of the address, and as long in total for a connection of the pool, before a call
-    /// is `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address.
+    /// is `Unavailable`: 5 seconds unless set, here or as `connect_timeout` of the address. If a name leads to several
+    /// addresses, they share the time.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

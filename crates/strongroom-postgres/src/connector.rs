@@ -1,6 +1,7 @@
 //! How a connection is made to the first of several servers that is of the wanted kind.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Connector {
 
     /// The same, and calls `hear` with the payload of each notification.
     pub(crate) async fn connect_hearing(&self, hear: impl FnMut(&str) + Clone + Send + 'static) -> Connected {
-        let servers = self.in_order();
+        let servers = self.in_order(self.servers.clone());
         let round = |attributes| servers.iter().map(move |server| self.of_server(server, attributes));
         let tries: Vec<_> = self.rounds().iter().copied().flat_map(round).collect();
         let Some((last, before)) = tries.split_last() else {
@@ -56,13 +57,54 @@ impl Connector {
             return self.connect_to(&Config::new(), hear).await;
         };
         for config in before {
-            let connected = self.connect_to(config, hear.clone());
+            let connected = self.connect_to_server(config, hear.clone());
             if let Ok(Ok(connected)) = tokio::time::timeout(self.timeout, connected).await {
                 return Ok(connected);
             }
         }
         // The result of the last server is returned; the caller limits its own wait.
-        self.connect_to(last, hear).await
+        self.connect_to_server(last, hear).await
+    }
+
+    async fn connect_to_server(
+        &self,
+        config: &Config,
+        hear: impl FnMut(&str) + Clone + Send + 'static,
+    ) -> Connected {
+        self.connect_to_any(config, &self.addresses(config).await, hear).await
+    }
+
+    /// The addresses of a server's name; none if it has no name, or it is not found, which the driver then reports.
+    async fn addresses(&self, config: &Config) -> Vec<IpAddr> {
+        let ([Host::Tcp(name)], []) = (config.get_hosts(), config.get_hostaddrs()) else { return Vec::new() };
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+        let addresses = found.map(|found| found.map(|address| address.ip()).collect());
+        self.in_order(addresses.unwrap_or_default())
+    }
+
+    /// Tries each address of a server. They share its time, so that a silent one does not keep the next from being
+    /// tried.
+    async fn connect_to_any(
+        &self,
+        config: &Config,
+        addresses: &[IpAddr],
+        hear: impl FnMut(&str) + Clone + Send + 'static,
+    ) -> Connected {
+        let at = |address: &IpAddr| {
+            let mut config = config.clone();
+            config.hostaddr(*address);
+            config
+        };
+        let Some((last, before)) = addresses.split_last() else { return self.connect_to(config, hear).await };
+        let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for address in before {
+            let config = at(address);
+            let connected = self.connect_to(&config, hear.clone());
+            if let Ok(Ok(connected)) = tokio::time::timeout(share, connected).await {
+                return Ok(connected);
+            }
+        }
+        self.connect_to(&at(last), hear).await
     }
 
     async fn connect_to(&self, config: &Config, mut hear: impl FnMut(&str) + Send + 'static) -> Connected {
@@ -87,13 +129,13 @@ impl Connector {
         }
     }
 
-    fn in_order(&self) -> Vec<Server> {
-        let mut servers = self.servers.clone();
+    /// Servers, or addresses of one, in the order in which they are tried.
+    fn in_order<T>(&self, mut all: Vec<T>) -> Vec<T> {
         if self.common.get_load_balance_hosts() == LoadBalanceHosts::Random {
             // Without random numbers they keep their order.
-            servers.sort_by_cached_key(|_| SysRng.try_next_u32().unwrap_or_default());
+            all.sort_by_cached_key(|_| SysRng.try_next_u32().unwrap_or_default());
         }
-        servers
+        all
     }
 
     fn of_server(&self, server: &Server, attributes: TargetSessionAttrs) -> Config {
@@ -115,8 +157,28 @@ impl Connector {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
     use crate::config::PostgresOptions;
+
+    #[test]
+    fn a_silent_address_of_a_name_leaves_time_for_the_next() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let next = TcpListener::bind(("127.0.0.2", port)).unwrap();
+        let address = format!("host=db.example.com port={port} user=u sslmode=disable");
+        let options = PostgresOptions::parse(&address).unwrap().connect_timeout(Duration::from_millis(200));
+        let connector = options.connector().unwrap();
+        let asked = thread::spawn(move || next.accept().map(drop));
+        let config = connector.of_server(connector.servers.first().unwrap(), TargetSessionAttrs::Any);
+        let addresses = ["127.0.0.1", "127.0.0.2"].map(|address| address.parse().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tried = runtime.block_on(connector.connect_to_any(&config, &addresses, |_| ()));
+        assert!(tried.is_err());
+        asked.join().unwrap().unwrap();
+    }
 
     #[test]
     fn a_server_elsewhere_asks_for_no_tls_over_a_socket_beside_it() {
