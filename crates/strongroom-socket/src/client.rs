@@ -26,7 +26,7 @@ pub struct SocketStore {
 
 /// A call that got no answer.
 enum Lost {
-    /// Nothing of it was sent.
+    /// Less than all of it was sent, which nobody takes.
     Unsent(io::Error),
     /// The other process may have taken it.
     Sent(io::Error),
@@ -49,14 +49,20 @@ impl SocketStore {
 
     /// Sends a call on a connection that is free, or on a new one.
     fn call(&self, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
-        let free = self.idle().pop();
-        let stream = match free {
-            Some(stream) => stream,
-            None => self.greet().map_err(Lost::Unsent)?,
-        };
-        let answer = exchange(&stream, bytes)?;
-        self.idle().push(stream);
-        Ok(answer)
+        loop {
+            let free = self.idle().pop();
+            let was_free = free.is_some();
+            let stream = free.map_or_else(|| self.greet(), Ok).map_err(Lost::Unsent)?;
+            match exchange(&stream, bytes) {
+                // It ended since its last call; the store may have been opened again.
+                Err(Lost::Unsent(_)) if was_free => {}
+                Err(lost) => return Err(lost),
+                Ok(answer) => {
+                    self.idle().push(stream);
+                    return Ok(answer);
+                }
+            }
+        }
     }
 
     fn greet(&self) -> io::Result<UnixStream> {
@@ -128,7 +134,7 @@ fn greeted(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
 
 /// Sends one frame and receives the answer.
 fn exchange(stream: &UnixStream, bytes: &[u8]) -> Result<Vec<u8>, Lost> {
-    frame::send(stream, bytes).map_err(Lost::Sent)?;
+    frame::send(stream, bytes).map_err(Lost::Unsent)?;
     let answer = frame::receive(stream, u32::MAX).map_err(Lost::Sent)?;
     answer.ok_or_else(|| Lost::Sent(io::ErrorKind::UnexpectedEof.into()))
 }

@@ -135,6 +135,22 @@ fn a_door_that_closes_ends_those_who_are_inside() {
 }
 
 #[test]
+fn a_connection_that_ended_with_its_door_keeps_no_call_from_the_next_door() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("vault.sock");
+    let store = own();
+    let door = store.open_door(&socket).unwrap();
+    let outside = SocketStore::connect(&socket).unwrap();
+    drop(door);
+    let _door = store.open_door(&socket).unwrap();
+    let mut batch = WriteBatch::default();
+    batch.put(Key::from(b"k".as_slice()), b"v".to_vec());
+    block_on(outside.commit(Arc::new(batch))).unwrap();
+    let request = ReadBatch { gets: vec![Key::from(b"k".as_slice())], scans: vec![] };
+    assert!(block_on(store.read(&request)).unwrap().gets[0].is_some());
+}
+
+#[test]
 fn a_door_that_has_closed_holds_the_store_no_longer() {
     let place = tempfile::tempdir().unwrap();
     let socket = place.path().join("vault.sock");
