@@ -29,6 +29,8 @@ pub struct PostgresOptions {
     has_password: bool,
     servers: Vec<Server>,
     wanted: Wanted,
+    /// Whether the address says how a connection is made or a session begins, other than in which time.
+    has_session: bool,
     roots: RootCertStore,
     tls_versions: Versions,
     pub(crate) layout: Layout,
@@ -79,7 +81,13 @@ impl PostgresOptions {
         let address = Address::parse(address)?;
         let servers = address.servers()?;
         let Address { mut common, wanted, ssl_mode, root_certificates, tls_versions, .. } = address;
+        let mut timed = Config::new();
+        common.get_connect_timeout().map(|timeout| timed.connect_timeout(*timeout));
         let has_ssl_mode = ssl_mode.is_some();
+        let has_session = common != timed
+            || has_ssl_mode
+            || root_certificates.is_some()
+            || tls_versions != Versions::default();
         let ssl_mode = tls::mode(ssl_mode.as_deref(), &servers)?;
         if common.get_ssl_negotiation() == SslNegotiation::Direct && ssl_mode != SslMode::Require {
             return Err(unsupported(
@@ -103,6 +111,7 @@ impl PostgresOptions {
             socket_ssl_mode,
             servers,
             wanted,
+            has_session,
             roots,
             tls_versions,
             layout: address.layout,
@@ -230,9 +239,7 @@ impl PostgresOptions {
 
     /// Whether the address says which server it is, or how a session there begins.
     pub(crate) fn names_a_server(&self) -> bool {
-        let Self { common, servers, wanted, .. } = self;
-        let session = [common.get_user(), common.get_dbname(), common.get_options()];
-        !servers.is_empty() || *wanted != Wanted::Any || session.iter().any(Option::is_some)
+        !self.servers.is_empty() || self.wanted != Wanted::Any || self.has_session || !self.roots.is_empty()
     }
 
     pub(crate) fn connector(&self) -> Result<Connector, StoreError> {
@@ -325,9 +332,20 @@ mod tests {
     #[test]
     fn what_a_pool_of_the_host_decides_is_told_from_what_the_store_does() {
         let names = |text: &str| PostgresOptions::parse(text).unwrap().names_a_server();
-        for text in
-            ["host=h", "dbname=d", "user=u", "options=-csearch_path=x", "target_session_attrs=standby"]
-        {
+        for text in [
+            "host=h",
+            "dbname=d",
+            "user=u",
+            "password=p",
+            "options=-csearch_path=x",
+            "application_name=a",
+            "target_session_attrs=standby",
+            "sslmode=require",
+            "sslrootcert=system",
+            "ssl_min_protocol_version=TLSv1.3",
+            "channel_binding=require",
+            "tcp_user_timeout=1",
+        ] {
             assert!(names(text), "{text}");
         }
         for text in ["", "schema=s prefix=p_ owner=o", "mode=read-only prepare=unnamed connect_timeout=3"] {

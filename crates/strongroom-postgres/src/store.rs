@@ -97,7 +97,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect), and `Unsupported` for options that name a server, a user, a database or a
-    /// setting of the session, none of which would be obeyed.
+    /// setting of the connection or the session, such as `sslmode`, none of which would be obeyed.
     ///
     /// # Panics
     /// Outside a tokio runtime.
