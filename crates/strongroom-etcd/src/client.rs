@@ -131,7 +131,10 @@ impl Client {
         let text = wire::log_in(name, password).map_err(Failure::Refused)?;
         let answer: Result<LoggedIn, Failure> = self.send(endpoint, LOG_IN, &text, None);
         let LoggedIn { token } = answer.map_err(|failure| match failure {
-            Failure::Lost(error) => Failure::NotSent(error),
+            Failure::Lost(error) => {
+                let message = "the node did not answer a login";
+                Failure::NotSent(StoreError::new(StoreErrorKind::Unavailable, message).with_source(error))
+            }
             failure => failure,
         })?;
         let token = Arc::new(token);
@@ -206,7 +209,23 @@ const LOG_IN: &str = "/v3/auth/authenticate";
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn a_batch_whose_login_was_lost_was_certainly_not_sent() {
+        let node = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", node.local_addr().unwrap());
+        // Takes the login, and ends the connection in place of an answer.
+        let asked = thread::spawn(move || node.accept().unwrap().0.read(&mut [0; 1_024]).unwrap());
+        let client = Client::new(&EtcdOptions::new([address]).user("user", "password")).unwrap();
+        let refused = client.tell::<Value>("/v3/kv/txn", &Value::Null).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused}");
+        assert!(asked.join().unwrap() > 0);
+    }
 
     #[test]
     fn a_node_that_cannot_be_reached_is_given_up_before_the_call_is() {
