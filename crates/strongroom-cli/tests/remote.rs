@@ -909,6 +909,17 @@ fn only_what_is_used_is_revealed_and_noted() {
 }
 
 #[test]
+fn a_template_that_a_server_fills_in_says_what_is_missing() {
+    let Remote { shell, server: _server } = Remote::with_rights(&["read", "write", "reveal"]);
+    shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);
+    shell.ok(&["define", "LEVEL", "--format", "string", "--required", "--default", "info"]);
+    shell.write("a.tpl", "{{ LEVEL }}");
+    let ran = shell.run(&["inject", "a.tpl", "--reveal"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "info"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("required variables without a value: TOKEN\n"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_key_that_writes_some_names_alone_is_told_what_it_lacks_and_deletes_without_reading() {
     let served = Shell::new();
     let server = Server::start(&served, &[]);

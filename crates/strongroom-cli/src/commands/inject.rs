@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom::{DefinitionName, Org};
-use strongroom_http::control::Reason;
+use strongroom::{DefinitionName, Org, VariableDefinition};
+use strongroom_http::control::{Reason, Trace};
 use zeroize::Zeroizing;
 
-use crate::client::Client;
+use crate::client::{Call, Client};
 use crate::config::Project;
 use crate::failure::{Failure, repeatable, word};
 use crate::files;
@@ -62,22 +62,36 @@ impl Inject {
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let template = self.read()?;
         let parts = parse(&template)?;
-        let (mut values, mut known) = (Vec::new(), Vec::new());
+        // As far as the key may know them.
+        let definitions = client.definitions().unwrap_or_default();
+        warn_missing(&self.missing_required(client, &definitions), output);
+        let mut values = Vec::new();
         // Only the names in the template, since each value that is shown is noted.
         for name in names(&parts) {
             match AllSeen::on_server(client, &self.args, &[name]) {
                 Ok(seen) => values.extend(seen.values),
                 // The position in the template says more.
-                Err(failure) if failure.is(Reason::DefinitionNotFound) && known.is_empty() => {
-                    let all = client.definitions().unwrap_or_default().into_iter();
-                    known =
-                        all.filter_map(|one| Some(self.args.name_in_run(&one.name)?.to_owned())).collect();
-                }
                 Err(failure) if failure.is(Reason::DefinitionNotFound) => {}
                 Err(failure) => return Err(failure),
             }
         }
+        let known = definitions.iter().filter_map(|one| self.args.name_in_run(&one.name).map(str::to_owned));
+        let known: Vec<_> = known.collect();
         self.write(&parts, &values, &known, output)
+    }
+
+    /// The required variables without a value, found without reading one.
+    fn missing_required(&self, client: &Client, definitions: &[VariableDefinition]) -> Vec<String> {
+        let query = self.args.path.query();
+        let is_missing = |name: &String| {
+            let call = Call { path: &["explain", name.as_str()], query: &query };
+            let is_nowhere = |trace: Trace| {
+                trace.scope.is_none() && trace.steps.iter().all(|step| step.unreadable.is_none())
+            };
+            client.control_get(call).is_ok_and(is_nowhere)
+        };
+        let required = definitions.iter().filter(|one| one.required).map(|one| one.name.clone());
+        required.filter(|name| self.args.name_in_run(name).is_some()).filter(is_missing).collect()
     }
 
     /// `known` are further names that a template may have meant, besides those of the values.
