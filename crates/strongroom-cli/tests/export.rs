@@ -155,6 +155,9 @@ fn with_json_each_target_is_one_document() {
     assert_eq!(shell.json(&["export", "--reveal", "--for", "json"]), json!({"V0000": "a b"}));
     let shown = shell.json(&["export", "--reveal", "--for", "shell"]);
     assert_eq!(shown, json!({"for": "shell", "text": "export V0000='a b'\n"}));
+    let shown = shell.json(&["export", "--reveal", "--format", "env"]);
+    let text = shell.ok(&["export", "--reveal", "--format", "env"]);
+    assert_eq!(shown, json!({"for": "env", "text": text}));
     let shown = shell.json(&["export", "--reveal", "--format", "yaml"]);
     assert_eq!(shown, json!({"for": "yaml", "text": "\"V0000\": \"a b\"\n"}));
 }

@@ -164,19 +164,22 @@ impl Export {
             (Some(target), _) => Reads::Target(target),
             (None, Some(FileFormat::Json)) => Reads::Target(Target::Json),
             (None, Some(FileFormat::Yaml)) => Reads::Target(Target::Yaml),
-            (None, _) if output.is_json() && self.output.is_none() => Reads::Target(Target::Json),
             (None, Some(FileFormat::Env)) => Reads::Import,
+            (None, None) if output.is_json() && self.output.is_none() => Reads::Target(Target::Json),
             (None, None) => Reads::Any,
         }
     }
 
     /// With `--json`, text in another format is a field of a JSON document.
     fn print(&self, text: &str, output: &Output) -> Result<(), Failure> {
-        match self.reader(output) {
-            Reads::Target(target) if output.is_json() && target != Target::Json => {
-                output.json(&FileView { target: target.name(), text })
-            }
-            _ => output.file(text),
+        let target = match self.reader(output) {
+            Reads::Target(target) if target != Target::Json => target.name(),
+            Reads::Import => "env".to_owned(),
+            Reads::Target(_) | Reads::Any => return output.file(text),
+        };
+        match output.is_json() {
+            true => output.json(&FileView { target, text }),
+            false => output.file(text),
         }
     }
 
