@@ -237,7 +237,7 @@ impl Session {
         let done = done?;
         shown?;
         // If nothing was written, nothing has to become durable: a full disk must not keep a value from its reader.
-        if self.writes {
+        if self.writes && self.wrote.load(Ordering::Relaxed) {
             closed?;
         }
         Ok(done)

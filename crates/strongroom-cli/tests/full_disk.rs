@@ -146,6 +146,24 @@ fn a_command_that_reads_ends_well_on_a_full_disk_after_a_write_that_failed() {
 }
 
 #[test]
+fn a_backup_to_another_disk_is_done_although_its_mark_finds_no_room() {
+    let shell = Shell::new();
+    let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
+    let shell = shell.variable("STRONGROOM_STORE", "redb:disk/vault");
+    shell.ok(&["init"]);
+    shell.define("NOTE", "string");
+    disk.fill();
+    // The file of the store has some room of its own, first for long values and then for short ones.
+    for length in [60_000, 4_000, 10] {
+        let value = "y".repeat(length);
+        let set = |n: u32| shell.pipe(&value, &["set", "NOTE", "--account", &format!("user_{length}_{n}")]);
+        assert!((0..1_000).any(|n| set(n).code == 6));
+    }
+    let ran = shell.run(&["backup", "elsewhere.backup"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
 fn doctor_says_that_a_medium_takes_no_writes() {
     let shell = Shell::new();
     let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
