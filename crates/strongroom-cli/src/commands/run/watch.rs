@@ -116,7 +116,8 @@ impl Attended<'_> {
     }
 
     fn change(&mut self, seen: Option<Vec<Seen>>, output: &Output) -> Result<(), Failure> {
-        let Some(seen) = seen.filter(|seen| !is_same(seen, &self.seen)) else { return Ok(()) };
+        // One that was told to end takes the time that it needs.
+        let Some(seen) = seen.filter(|seen| !self.ends && !is_same(seen, &self.seen)) else { return Ok(()) };
         let copy = copy_of(&seen);
         // Before the running one is stopped: a command that cannot be run must not replace it.
         let next = self.run.command(seen)?;
@@ -202,6 +203,21 @@ mod tests {
         run: Run,
     }
 
+    fn see(names: &[&str]) -> Vec<Seen> {
+        names.iter().map(|name| Seen { name: (*name).to_owned(), value: Secret::from("x") }).collect()
+    }
+
+    #[test]
+    fn a_command_that_was_told_to_end_is_not_killed_for_a_change() {
+        let Line { run } = Line::parse_from(["run", "--watch", "--", "true"]);
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let mut attended =
+            Attended { run: &run, child, seen: see(&["A"]), next: None, deadline: None, ends: true };
+        attended.change(Some(see(&["A", "B"])), &Output::new(false)).unwrap();
+        assert!(attended.next.is_none() && attended.deadline.is_none());
+    }
+
     #[test]
     fn a_command_that_starts_again_is_not_killed_at_the_deadline_of_the_one_before() {
         let Line { run } = Line::parse_from(["run", "--watch", "--", "true"]);
@@ -217,9 +233,6 @@ mod tests {
     #[test]
     fn a_change_that_was_refused_and_is_taken_back_restarts_nothing() {
         let Line { run } = Line::parse_from(["run", "--watch", "--", "true"]);
-        let see = |names: &[&str]| -> Vec<Seen> {
-            names.iter().map(|name| Seen { name: (*name).to_owned(), value: Secret::from("x") }).collect()
-        };
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let mut attended =
