@@ -110,6 +110,14 @@ fn a_value_is_replaced_only_with_consent_and_only_what_is_named() {
 }
 
 #[test]
+fn who_copies_a_definition_is_the_author_of_the_copy() {
+    let shell = vault("redb:v");
+    let copied = shell.command(&["copy", "test", "prod"]).env("USER", "bob").output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
+    assert_eq!(shell.json(&["--environment", "prod", "show", "PORT"])["author"], "os:bob");
+}
+
+#[test]
 fn a_value_that_the_other_definition_refuses_keeps_all_out() {
     let shell = vault("redb:v");
     shell.ok(&["--environment", "prod", "define", "TOKEN", "--format", "integer"]);

@@ -130,8 +130,13 @@ impl Copy {
         let values =
             values.filter_map(|value| Some(((*names.get(&value.definition_id)?).to_owned(), value.value)));
         let values = values.collect();
-        let definitions = stored.into_iter().map(|stored| stored.definition);
-        let definitions = definitions.map(|definition| (definition.name.clone(), definition)).collect();
+        let definitions = stored.into_iter().map(|stored| {
+            let mut definition = stored.definition;
+            // Whoever copies it is the author of the copy.
+            definition.author = None;
+            (definition.name.clone(), definition)
+        });
+        let definitions = definitions.collect();
         self.take(definitions, values)
     }
 
