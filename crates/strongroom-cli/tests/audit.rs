@@ -190,6 +190,17 @@ fn a_script_reads_the_same_from_a_server_as_from_the_store() {
 }
 
 #[test]
+fn an_export_whose_digest_cannot_be_written_leaves_no_events_behind() {
+    let shell = Shell::with_vault();
+    shell.ok(&["audit", "--on"]);
+    // A file system takes names of 255 bytes: this one, and not the one of its digest.
+    let name = "a".repeat(250);
+    let ran = shell.run(&["audit", "--export", &name]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(!shell.path(&name).exists());
+}
+
+#[test]
 fn an_export_is_checked_without_a_vault_and_a_change_to_it_is_told() {
     let shell = Shell::with_vault();
     shell.ok(&["audit", "--on"]);

@@ -13,7 +13,7 @@ use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, St
 use crate::client::{Call, Client};
 use crate::consent::Consent;
 use crate::failure::{Exit, Failure};
-use crate::files::{self, NewFile};
+use crate::files::{self, NewFile, unwritable};
 use crate::output::{Output, counted, time};
 use crate::pages;
 use crate::session::Session;
@@ -246,9 +246,6 @@ pub(super) fn refuse_left_out(
 
 /// Writes the events, then their digest: a digest without its events would refuse every file.
 async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> {
-    let unwritable = |error: &io::Error| {
-        Failure::usage(format!("{} could not be written: {error}", file.display())).next("name a new file")
-    };
     let digest_file = digest_of(file);
     // Before anything is written, so that no events are left behind without their digest.
     for place in [file, &digest_file] {
@@ -257,10 +254,13 @@ async fn export(org: &Org, file: &Path, output: &Output) -> Result<(), Failure> 
                 .next("name a new file; nothing was written"));
         }
     }
-    let new = NewFile::beside(file).map_err(|error| unwritable(&error))?;
+    let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
     let digest = org.export_audit(&mut BufWriter::new(new.file())).await?;
-    new.publish(file).map_err(|error| unwritable(&error))?;
-    files::write_new(&digest_file, &digest.to_string())?;
+    new.publish(file).map_err(|error| unwritable(file, &error))?;
+    files::write_new(&digest_file, &digest.to_string()).inspect_err(|_| {
+        // By themselves they are checked by nothing, and keep the command from being repeated.
+        let _ = fs::remove_file(file);
+    })?;
     let (file, digest_file) = (file.display().to_string(), digest_file.display().to_string());
     let sentence = format!("{file} has the events; keep {digest_file} elsewhere, for `audit --check`");
     output.done(&sentence, &Exported { file, digest_file, lacks: digest.lacks() })?;
