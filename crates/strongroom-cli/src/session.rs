@@ -1,7 +1,7 @@
 //! The vault of a command: opened, used, closed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use strongroom::store::{KeyRange, ReadBatch, Scan};
 use strongroom::{
@@ -244,12 +244,16 @@ impl Session {
     }
 }
 
-/// The old store can be read, and shows the state from when the vault left it.
+/// The old store can be read, and shows the state from when the vault left it. Said once, although `run --watch` opens
+/// the store again and again.
 async fn warn_if_moved(vault: &Vault, output: &Output) -> Result<(), Error> {
+    static SAID: Once = Once::new();
     if vault.is_retired().await? {
-        output.warn(
-            "the vault was moved to another store: what is read here is from before, and no write is taken",
-        );
+        SAID.call_once(|| {
+            output.warn(
+                "the vault was moved to another store: what is read here is from before, and no write is taken",
+            );
+        });
     }
     Ok(())
 }

@@ -45,6 +45,14 @@ fn only_what_was_changed_is_written() {
 }
 
 #[test]
+fn that_the_vault_was_moved_is_said_once_however_often_it_is_opened() {
+    let shell = vault("redb:v", "sed -i s/hunter2/hunter3/");
+    shell.ok(&["migrate", "--to", "redb:moved", "--yes"]);
+    let ran = shell.run(&["edit", "--yes"]);
+    assert_eq!((ran.code, ran.stderr.matches("no write is taken").count()), (6, 1), "{}", ran.stderr);
+}
+
+#[test]
 fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
     let shell = vault("redb:v", "");
     shell.write(
