@@ -909,6 +909,20 @@ fn only_what_is_used_is_revealed_and_noted() {
 }
 
 #[test]
+fn nothing_is_revealed_for_a_file_that_is_there_already() {
+    let Remote { shell, server: _server } = Remote::with_rights(&["read", "write", "reveal", "admin"]);
+    shell.define("TOKEN", "string");
+    shell.ok_with("x", &["set", "TOKEN"]);
+    shell.write("a.tpl", "{{ TOKEN }}");
+    for command in [&["export"][..], &["inject", "a.tpl"]] {
+        let ran = shell.run(&[command, &["--reveal", "--output", "a.tpl"]].concat());
+        assert!(ran.code == 2 && ran.stderr.contains("name a new file"), "{command:?}: {}", ran.stderr);
+    }
+    let noted = shell.ok(&["audit"]);
+    assert!(!noted.contains("Variable Value Read"), "{noted}");
+}
+
+#[test]
 fn a_template_that_a_server_fills_in_says_what_is_missing() {
     let Remote { shell, server: _server } = Remote::with_rights(&["read", "write", "reveal"]);
     shell.ok(&["define", "TOKEN", "--format", "string", "--required"]);

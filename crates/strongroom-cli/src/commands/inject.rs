@@ -60,6 +60,7 @@ impl Inject {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        files::refuse_taken(self.output.as_deref())?;
         let template = self.read()?;
         let parts = parse(&template)?;
         // As far as the key may know them.

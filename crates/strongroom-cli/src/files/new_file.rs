@@ -77,6 +77,14 @@ pub(crate) fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(|error| unwritable(file, &error))
 }
 
+/// Fails for a place that is taken, before what belongs there is read: an audit notes that.
+pub(crate) fn refuse_taken(place: Option<&Path>) -> Result<(), Failure> {
+    match place.filter(|place| place.symlink_metadata().is_ok()) {
+        Some(place) => Err(unwritable(place, &io::ErrorKind::AlreadyExists.into())),
+        None => Ok(()),
+    }
+}
+
 /// A new file could not be written. If it already exists, or cannot exist, the user named a wrong file.
 pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
     let message = format!("{} could not be written: {error}", repeatable::file(file));

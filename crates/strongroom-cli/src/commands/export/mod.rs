@@ -113,6 +113,7 @@ impl Export {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        files::refuse_taken(self.output.as_deref())?;
         let AllSeen { mut values, missing_required } = AllSeen::on_server(client, &self.args, &self.only)?;
         warn_missing(&missing_required, output);
         match self.keep_only(&mut values) {
