@@ -53,6 +53,14 @@ fn that_the_vault_was_moved_is_said_once_however_often_it_is_opened() {
 }
 
 #[test]
+fn a_program_is_told_which_value_was_refused_and_why() {
+    let shell = vault("redb:v", "sed -i s/80/eighty/");
+    let ran = shell.run(&["--json", "edit", "--yes"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("PORT: ") && ran.stderr.contains("an integer"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_file_is_its_owners_and_the_store_is_free_meanwhile() {
     let shell = vault("redb:v", "");
     shell.write(

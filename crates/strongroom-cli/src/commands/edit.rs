@@ -192,8 +192,10 @@ fn refuse_invalid(plan: &Plan, output: &Output) -> Result<(), NotWritten> {
     if invalid == 0 {
         return Ok(());
     }
-    if !output.is_json() {
-        plan.report(true, output)?;
+    match output.is_json() {
+        // The one document is of what was written, perhaps after another edit.
+        true => plan.refusals().for_each(|why| output.warn(&why)),
+        false => plan.report(true, output)?,
     }
     let refused = Failure::invalid(format!("{invalid} cannot be set, so nothing was written"));
     Err(NotWritten::Refused(refused.next(

@@ -268,6 +268,14 @@ impl Plan {
         Ok(())
     }
 
+    /// Why each of those that cannot be set is refused.
+    pub(in crate::commands) fn refusals(&self) -> impl Iterator<Item = String> {
+        self.rows.iter().filter_map(|row| match &row.action {
+            Action::Invalid(reason) => Some(format!("{}: {reason}", row.name)),
+            Action::Create | Action::Update | Action::Unchanged => None,
+        })
+    }
+
     fn writes(&self) -> Vec<&Row> {
         self.rows.iter().filter(|row| matches!(row.action, Action::Create | Action::Update)).collect()
     }
