@@ -180,6 +180,19 @@ fn doctor_says_that_a_medium_takes_no_writes() {
 }
 
 #[test]
+fn a_backup_of_a_server_onto_a_full_disk_says_whose_disk_it_is() {
+    let served = Shell::new();
+    let server = Server::start(&served, &[]);
+    let key = served.json(&["api-key", "create", "desk", "--right", "operate"])["api_key"].clone();
+    let shell = Shell::new().variable("STRONGROOM_URL", server.text("url"));
+    let shell = shell.variable("STRONGROOM_API_KEY", key.as_str().unwrap());
+    let disk = Disk::mounted_at(&shell.path("disk"), &shell.path("image"));
+    disk.fill();
+    let ran = shell.run(&["backup", "disk/vault.backup"]);
+    assert!(ran.code == 1 && ran.stderr.contains("free some space on its disk"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_backup_onto_a_full_disk_says_so_and_leaves_no_part_of_it_behind() {
     let shell = Shell::with_vault();
     shell.define("NOTE", "string");

@@ -7,7 +7,7 @@ pub(crate) mod trust;
 
 use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use self::refusal::Refusal;
 use crate::config::{ApiKeySource, Server};
 use crate::consent::keeps_nothing;
 use crate::failure::{Exit, Failure};
+use crate::files::{NewFile, is_out_of_room, unwritable};
 use crate::keys;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -242,8 +243,8 @@ impl Client {
         Err(Refusal::of_task(task))
     }
 
-    /// Writes the body of a control call to `out`, and returns how many bytes it has.
-    pub(crate) fn control_download(&self, path: &[&str], mut out: impl io::Write) -> Result<u64, Failure> {
+    /// Writes the body of a control call to `new`, which will be `file`, and returns how many bytes it has.
+    pub(crate) fn control_download(&self, path: &[&str], new: &NewFile, file: &Path) -> Result<u64, Failure> {
         // Without a limit for the whole, since a backup may be large, but with one for each part.
         let config = self.agent.get(join(&self.control, path)).config().timeout_global(None);
         let request = config.timeout_connect(Some(self.wait)).timeout_per_read(Some(self.wait)).build();
@@ -253,10 +254,11 @@ impl Client {
             let body = response.body_mut().read_to_vec().unwrap_or_default();
             return Err(Refusal::of(&response, &body));
         }
-        let written = io::copy(&mut response.body_mut().as_reader(), &mut out);
-        written.map_err(|error| {
-            Failure::new(Exit::Store, format!("what the server sends ended early: {error}"))
-                .next("nothing was kept of it; run the command again")
+        let written = io::copy(&mut response.body_mut().as_reader(), &mut new.file());
+        written.map_err(|error| match is_out_of_room(&error) {
+            true => unwritable(file, &error),
+            false => Failure::new(Exit::Store, format!("what the server sends ended early: {error}"))
+                .next("nothing was kept of it; run the command again"),
         })
     }
 

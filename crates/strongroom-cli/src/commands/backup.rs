@@ -110,7 +110,7 @@ impl Backup {
                 .next("name another file"));
         }
         let new = NewFile::beside(file).map_err(|error| unwritable(file, &error))?;
-        let bytes = client.control_download(&["backup"], new.file())?;
+        let bytes = client.control_download(&["backup"], &new, file)?;
         new.publish(file).map_err(|error| unwritable(file, &error))?;
         let view = Downloaded { file: file.display().to_string(), bytes };
         output.note("`strongroom restore` checks it to its end before it writes anything");

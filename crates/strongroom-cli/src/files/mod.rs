@@ -5,7 +5,7 @@ pub(crate) mod places;
 mod trust;
 
 pub(crate) use self::new_file::{
-    NewFile, PASSING, directory_of, leftovers_in, refuse_taken, restore_mask, unwritable,
+    NewFile, PASSING, directory_of, is_out_of_room, leftovers_in, refuse_taken, restore_mask, unwritable,
     write_for_owner_only, write_new,
 };
 pub(crate) use self::trust::{refuse_foreign, refuse_foreign_file};

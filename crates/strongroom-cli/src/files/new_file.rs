@@ -88,13 +88,17 @@ pub(crate) fn refuse_taken(place: Option<&Path>) -> Result<(), Failure> {
 /// A new file could not be written. If it already exists, or cannot exist, the user named a wrong file.
 pub(crate) fn unwritable(file: &Path, error: &io::Error) -> Failure {
     let message = format!("{} could not be written: {error}", repeatable::file(file));
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Failure::new(Exit::Other, message)
-                .next("free some space on its disk, or name a file on another one")
-        }
-        _ => Failure::usage(message).next("name a new file, in a directory that you may write to"),
+    match is_out_of_room(error) {
+        true => Failure::new(Exit::Other, message)
+            .next("free some space on its disk, or name a file on another one"),
+        false => Failure::usage(message).next("name a new file, in a directory that you may write to"),
     }
+}
+
+/// Whether there is no room for what is written, which no reading fails for.
+pub(crate) fn is_out_of_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// The prefix of the names of incomplete files.
