@@ -44,6 +44,16 @@ fn give_to_nobody(path: &Path) {
 }
 
 #[test]
+fn manual_pages_are_for_everybody_and_a_key_beside_them_is_not() {
+    let shell = Shell::new();
+    shell.write("strongroom.key", "");
+    fs::set_permissions(shell.path("strongroom.key"), Permissions::from_mode(0o600)).unwrap();
+    shell.ok(&["man", "."]);
+    let mode = |name: &str| shell.path(name).metadata().unwrap().mode() & 0o777;
+    assert_eq!((mode("strongroom.1"), mode("strongroom.key")), (0o644, 0o600));
+}
+
+#[test]
 fn all_that_is_written_is_for_its_owner_only() {
     let shell = Shell::new();
     for arguments in [

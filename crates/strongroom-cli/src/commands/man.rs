@@ -35,7 +35,8 @@ fn publish(directory: &Path, is_new: bool) -> io::Result<()> {
     }
     for page in fs::read_dir(directory)? {
         let page = page?;
-        let is_ours = page.file_name().to_str().is_some_and(|name| name.starts_with("strongroom"));
+        let is_page = |name: &str| name.starts_with("strongroom") && name.ends_with(".1");
+        let is_ours = page.file_name().to_str().is_some_and(is_page);
         if is_ours && page.file_type()?.is_file() {
             fs::set_permissions(page.path(), fs::Permissions::from_mode(0o644))?;
         }
