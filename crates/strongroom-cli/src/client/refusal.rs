@@ -28,8 +28,9 @@ impl Refusal {
         let Some(Self { message, reason }) = body else {
             let message =
                 format!("the server returned {} without a body that this client knows", status.as_u16());
-            // A 404 from something other than our server: no such call, rather than a call that found nothing.
-            let is_other = status == StatusCode::NOT_FOUND;
+            // From something other than our server: no such call, rather than one that found nothing, and a redirect,
+            // which is not followed.
+            let is_other = status == StatusCode::NOT_FOUND || status.is_redirection();
             return of(if is_other { Reason::NoSuchCall } else { by_status(status) }, message);
         };
         let reason = reason.or(said).filter(|reason| *reason != Reason::Unknown);
@@ -147,3 +148,14 @@ fn by_status(status: StatusCode) -> Reason {
 }
 
 const REASON_HEADER: &str = "x-strongroom-reason";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_a_matter_of_the_address() {
+        let failure = Refusal::failure(StatusCode::PERMANENT_REDIRECT, None, None);
+        assert!(failure.is(Reason::NoSuchCall), "{}", failure.message);
+    }
+}
