@@ -909,6 +909,14 @@ fn only_what_is_used_is_revealed_and_noted() {
 }
 
 #[test]
+fn names_are_completed_from_a_server_although_nothing_is_waited_for() {
+    let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
+    shell.define("PORT", "integer");
+    // As the completions of a shell ask.
+    assert!(shell.ok(&["--wait", "0", "list", "--names"]).contains("PORT\n"));
+}
+
+#[test]
 fn nothing_is_revealed_for_a_file_that_is_there_already() {
     let Remote { shell, server: _server } = Remote::with_rights(&["read", "write", "reveal", "admin"]);
     shell.define("TOKEN", "string");

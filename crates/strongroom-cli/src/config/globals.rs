@@ -16,7 +16,8 @@ pub(crate) struct Globals {
     pub(crate) store: Option<String>,
     /// How long to wait for a store that another process has open, or for each answer of a server [default: 5 and 60]
     ///
-    /// What a server does in many steps, such as a rotation, may take longer: the command asks how far it is
+    /// What a server does in many steps, such as a rotation, may take longer: the command asks how far it is. With 0,
+    /// no store is waited for, and a server for a second
     #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
     /// A file with the root key

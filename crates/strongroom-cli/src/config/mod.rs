@@ -78,7 +78,11 @@ impl Config {
         let config = Self::of_layers(layers)?;
         let wait = globals.wait.map(Duration::from_secs);
         let store = config.store.waiting(wait.unwrap_or(STORE_WAIT));
-        let server = config.server.map(|server| Server { wait: wait.unwrap_or(server.wait), ..server });
+        let of_server = |server: Server| match wait {
+            Some(wait) => Server { wait: wait.max(ANSWER_WAIT_MIN), ..server },
+            None => server,
+        };
+        let server = config.server.map(of_server);
         if server.is_some() && (globals.org.is_some() || globals.environment.is_some()) {
             let refused = Failure::usage(
                 "--org and --environment choose within a store, and the API key decides on a server",
@@ -259,6 +263,8 @@ fn as_usage(error: IdError) -> Failure {
 
 const STORE_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// Without any, no server would ever answer in time.
+const ANSWER_WAIT_MIN: Duration = Duration::from_secs(1);
 /// The org of a user who needs only one.
 const DEFAULT_ORG: &str = "000000000000000000000001";
 /// Only reachable from this machine.
