@@ -287,6 +287,16 @@ fn a_server_that_is_to_note_reads_says_where_the_vault_has_no_audit_to_note_them
     }
 }
 
+#[test]
+fn a_server_that_makes_a_vault_with_an_audit_does_not_say_that_it_has_none() {
+    let shell = Shell::new();
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &["--note-reads", "lose"], log.into());
+    assert_eq!(server.stop(), 0);
+    let said = std::fs::read_to_string(shell.path("log")).unwrap();
+    assert!(!said.contains("notes nothing"), "{said}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_server_without_a_certificate_goes_on_after_a_hangup_and_says_so() {

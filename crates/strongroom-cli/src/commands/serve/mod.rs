@@ -216,7 +216,8 @@ async fn serve(
     let start = || Ok((keys::for_new_vault(config, new, output)?, KeyPlace::prepare()?));
     let (mut session, started) = Session::open_or_create(config, &store, &metrics, output, start).await?;
     session.mark.advance(&session.vault, output).await;
-    if notes_reads && !session.vault.settings().await?.audit {
+    // A new vault has one before it is served.
+    if notes_reads && started.is_none() && !session.vault.settings().await?.audit {
         output.warn(
             "--note-reads notes nothing as long as this vault has no audit: `strongroom audit --on` begins one, also \
              while it is served",
