@@ -909,6 +909,17 @@ fn only_what_is_used_is_revealed_and_noted() {
 }
 
 #[test]
+fn what_looks_like_a_value_is_not_repeated_as_a_place() {
+    let Remote { shell, server: _server } = Remote::with_rights(&["read", "reveal"]);
+    for place in ["APP_KEY=hunter2", "sk_live_hunter2"] {
+        for command in ["diff", "copy"] {
+            let ran = shell.run(&[command, place, "test"]);
+            assert!(ran.code == 2 && !ran.stderr.contains("hunter2"), "{command} {place}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn names_are_completed_from_a_server_although_nothing_is_waited_for() {
     let Remote { shell, server: _server } = Remote::with_rights(&OPERATOR);
     shell.define("PORT", "integer");

@@ -68,7 +68,7 @@ impl Place {
             return Ok(());
         }
         let (org, environment) = (status.org_id, status.environment);
-        Err(Failure::usage(format!("the API key is for {org}/{environment}, not for {}", self.text))
+        Err(Failure::usage(format!("the API key is for {org}/{environment}, not for {}", self.shown()))
             .next("--api-key-file takes the key for A, --b-api-key-file the key for B"))
     }
 
@@ -79,8 +79,13 @@ impl Place {
             return Ok(());
         }
         let sees = [status.names, status.accounts].concat().join(", ");
-        Err(Failure::usage(format!("the API key for {} sees only {sees}", self.text))
+        Err(Failure::usage(format!("the API key for {} sees only {sees}", self.shown()))
             .next("use a key that sees all of it; `copy --only NAME` takes a part"))
+    }
+
+    /// As it was typed, unless it may be a secret.
+    fn shown(&self) -> &str {
+        repeatable::id(&self.text).unwrap_or("the place that was named, which is not repeated here")
     }
 
     /// The values here, as far as a key may reveal them.
