@@ -6,7 +6,7 @@ use crate::envelope::{SealingKey, StoreId};
 use crate::error::{Damage, Error, WrongStore};
 use crate::keys::{Slot, SlotHeld, StoreBody, StoreRow};
 use crate::model::SlotId;
-use crate::row::{Row, RowError, VaultKeys, VaultRow, decode_header};
+use crate::row::{Row, RowError, RowName, VaultKeys, VaultRow, decode_header};
 use crate::store::{
     Durability, Key, KeyRange, RowRevision, Scan, Store, StoreError, StoreErrorKind, Versioned,
 };
@@ -34,7 +34,8 @@ pub(crate) struct SlotRow {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SlotFault {
     Unreadable(RowError),
-    Elsewhere,
+    /// It is of this other store, or of another place in its own.
+    Elsewhere(StoreId),
 }
 
 impl Head {
@@ -48,6 +49,12 @@ impl Head {
     pub(crate) fn missing_slots<'b>(&self, body: &'b StoreBody) -> impl Iterator<Item = &'b SlotHeld> {
         let is_there = |id| self.slots.iter().any(|row| row.id == Some(SlotId::from_bytes(id)));
         body.slots.iter().filter(move |held| held.is_current() && !is_there(held.slot_id))
+    }
+
+    /// Whether its slots are of a store that `is_it`, and none is of the store that its header names.
+    pub(crate) fn has_only_slots_of(&self, is_it: impl Fn(&StoreId) -> bool) -> bool {
+        let is_of = |row: &SlotRow| matches!(&row.slot, Err(SlotFault::Elsewhere(id)) if is_it(id));
+        self.slots.iter().any(is_of) && !self.slots.iter().any(|row| row.slot.is_ok())
     }
 
     /// What lets writes pass, according to a `store` row that was read with the head.
@@ -109,24 +116,35 @@ impl SlotRow {
             |slot: &Slot| slot.place.store_id == *store_id && id == Some(SlotId::from_bytes(slot.place.id));
         let slot = match Slot::decode(&row.value) {
             Ok(slot) if is_here(&slot) => Ok(slot),
-            Ok(_) => Err(SlotFault::Elsewhere),
+            Ok(slot) => Err(SlotFault::Elsewhere(slot.place.store_id)),
             Err(error) => Err(SlotFault::Unreadable(error)),
         };
         Self { id, slot, row_revision: row.revision }
     }
 
+    /// The slot, or the error that names its row.
+    pub(crate) fn slot(&self) -> Result<&Slot, Error> {
+        let name = || match self.id {
+            Some(id) => Row::Vault(VaultRow::Slot(*id.as_bytes())).name(),
+            None => RowName::Slot.to_string(),
+        };
+        self.slot.as_ref().map_err(|fault| match fault {
+            SlotFault::Unreadable(error) => Error::row(name(), *error),
+            SlotFault::Elsewhere(_) => Error::damaged(name(), Damage::Inconsistent),
+        })
+    }
+
+    /// Fails for a slot that a later release wrote.
+    pub(crate) fn refuse_later(&self) -> Result<(), Error> {
+        match self.slot() {
+            Err(error @ Error::UnknownVersion { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it is a slot of this kind.
     pub(crate) fn is_of(&self, tag: u8) -> bool {
         self.slot.as_ref().is_ok_and(|slot| slot.provider.tag() == tag)
-    }
-}
-
-impl From<SlotFault> for Error {
-    fn from(fault: SlotFault) -> Self {
-        match fault {
-            SlotFault::Unreadable(error) => Self::row("the key slot", error),
-            SlotFault::Elsewhere => Self::damaged("the key slot", Damage::Inconsistent),
-        }
     }
 }
 

@@ -28,9 +28,9 @@ impl Head {
         }
         let mut refusal = None;
         for row in &self.slots {
-            let opened = match &row.slot {
+            let opened = match row.slot() {
                 Ok(slot) => unlock.open_slot(slot, bounds).await.map(|root| (slot, root)),
-                Err(fault) => Err((*fault).into()),
+                Err(error) => Err(error),
             };
             match opened {
                 Ok((slot, root)) => return Ok(OpenedSlot { slot, row_revision: row.row_revision, root }),
@@ -50,7 +50,7 @@ impl Head {
         let root = Root::new(root);
         let store_row = self.open_store_row(&root.key)?;
         if store_row.body.held(slot).is_none() {
-            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+            return Err(Error::damaged(slot.row_name(), Damage::Inconsistent));
         }
         Ok((Roots::new(root, &store_row), SlotId::from_bytes(slot.place.id)))
     }

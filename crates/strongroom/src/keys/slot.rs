@@ -52,6 +52,11 @@ pub(crate) enum SlotOpenError {
 }
 
 impl Slot {
+    /// Its row's name in an error.
+    pub(crate) fn row_name(&self) -> String {
+        Row::Vault(VaultRow::Slot(self.place.id)).name()
+    }
+
     /// A new slot whose key, made from `base`, seals `root`.
     pub(crate) fn seal(
         place: SlotPlace,

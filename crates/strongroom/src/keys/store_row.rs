@@ -271,7 +271,7 @@ impl StoreBody {
         if let Some(known) = known {
             // A row of this slot that was written before must never count again.
             if held.revision <= known.revision {
-                return Err(Error::damaged("the key slot", Damage::Inconsistent));
+                return Err(Error::damaged(slot.row_name(), Damage::Inconsistent));
             }
             known.revision = held.revision;
             return Ok(());

@@ -100,15 +100,13 @@ impl Unlock {
             }
             _ => return Err(Error::Slot(SlotError::NoneOfThisKind(slot.provider.name()))),
         };
-        let damaged = || Error::damaged("the key slot", Damage::Rejected);
+        let damaged = || Error::damaged(slot.row_name(), Damage::Rejected);
         slot.open(&base).map_err(|error| match error {
             // The provider authenticated its key, so the slot's own content must be wrong.
             SlotOpenError::WrongKey if matches!(slot.provider, Provider::External(_)) => damaged(),
             SlotOpenError::WrongKey => Error::WrongKey,
             SlotOpenError::Damaged => damaged(),
-            SlotOpenError::UnknownVersion(version) => {
-                Error::UnknownVersion { row: "the key slot".to_owned(), version }
-            }
+            SlotOpenError::UnknownVersion(version) => Error::UnknownVersion { row: slot.row_name(), version },
         })
     }
 }

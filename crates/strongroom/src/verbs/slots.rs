@@ -82,7 +82,7 @@ impl Slots {
     /// [`list`](Self::list).
     pub async fn opens(&self, id: &SlotId, unlock: &Unlock) -> Result<bool, Error> {
         let table = SlotTable::read(&self.engine).await?;
-        let slot = table.find(id)?.slot.as_ref().map_err(|fault| *fault)?;
+        let slot = table.find(id)?.slot()?;
         match unlock.open_slot(slot, &self.engine.argon2).await {
             Ok(_) => Ok(true),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => Ok(false),
@@ -132,7 +132,7 @@ impl Slots {
     pub async fn change(&self, id: &SlotId, unlock: Unlock) -> Result<SlotInfo, Error> {
         self.put(&unlock, |table| {
             let row = table.find(id)?;
-            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            let slot = row.slot()?;
             let revision = table.store_row.body.next_revision(&slot.place.id);
             Ok((SlotPlace { revision, ..slot.place }, Expect::Revision(row.row_revision)))
         })
@@ -154,12 +154,16 @@ impl Slots {
     ///
     /// # Errors
     /// [`SlotError::NotFound`](crate::SlotError::NotFound); [`SlotError::Last`](crate::SlotError::Last) if no other
-    /// slot is usable; [`Error::Contended`]; those of [`list`](Self::list).
+    /// slot is usable; [`Error::UnknownVersion`] for a slot that a later release wrote, which can read it;
+    /// [`Error::Contended`]; those of [`list`](Self::list).
     pub async fn remove(&self, id: &SlotId) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut table = SlotTable::read(&self.engine).await?;
             let row = match table.find(id) {
-                Ok(row) => Some(row.row_revision),
+                Ok(row) => {
+                    row.refuse_later()?;
+                    Some(row.row_revision)
+                }
                 // Once it is not listed, its row opens nothing even if the store shows it again.
                 Err(Error::Slot(SlotError::RowMissing(_))) => None,
                 Err(error) => return Err(error),

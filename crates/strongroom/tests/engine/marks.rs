@@ -14,7 +14,7 @@ use strongroom::{
 };
 use strongroom_memory::MemoryStore;
 
-use crate::common::{TestClock, org_of, run, unlock, vault};
+use crate::common::{TestClock, org_of, plant, rows, run, unlock, vault};
 use crate::put_back::OldNumbers;
 use crate::rig::Altered;
 
@@ -92,6 +92,23 @@ fn the_mark_of_another_store_is_told_from_an_older_store() {
         let made = vault(Arc::clone(&other), VaultOptions::default()).await?;
         assert_ne!(made.store_id(), mark.store_id());
         assert!(matches!(is_fresh(other, mark).await, Err(Error::WrongStore(WrongStore::OtherVault))));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_altered_header_is_told_from_another_vault() {
+    run(async {
+        let store = Arc::new(MemoryStore::new());
+        let mark = vault(Arc::clone(&store), VaultOptions::default()).await?.mark().await?;
+        let (key, mut header) = rows(&store).await?.remove(0);
+        *header.last_mut().unwrap() ^= 1;
+        plant(&store, &key, Some(header)).await?;
+        let refused = is_fresh(store, mark).await;
+        assert!(
+            matches!(&refused, Err(Error::Damaged { row, .. }) if row == "the store's header"),
+            "{refused:?}"
+        );
         Ok(())
     });
 }

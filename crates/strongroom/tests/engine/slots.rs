@@ -160,6 +160,34 @@ fn the_last_slot_that_opens_the_vault_stays() {
 }
 
 #[test]
+fn a_slot_of_a_later_release_is_not_removed() {
+    with_vault(async |store, vault| {
+        let spare = vault.slots().add(raw(9)).await?;
+        let (key, mut row) = slot_row(&store, &spare).await?;
+        row[1] += 1;
+        plant(&store, &key, Some(row)).await?;
+        let refused = vault.slots().remove(&spare.id).await;
+        assert!(matches!(refused, Err(Error::UnknownVersion { version: 2, .. })), "{refused:?}");
+        assert_eq!(vault.slots().list().await?.len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_damaged_slot_is_named_by_its_id() {
+    with_vault(async |store, vault| {
+        let spare = vault.slots().add(raw(9)).await?;
+        let (key, mut row) = slot_row(&store, &spare).await?;
+        *row.last_mut().unwrap() ^= 1;
+        plant(&store, &key, Some(row)).await?;
+        let refused = Vault::open(store, raw(9)).await.err();
+        let name = format!("the key slot {}", spare.id);
+        assert!(matches!(&refused, Some(Error::Damaged { row, .. }) if *row == name), "{refused:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_slot_that_is_put_back_after_it_was_removed_or_changed_does_not_open() {
     with_vault(async |store, vault| {
         let spare = vault.slots().add(raw(9)).await?;

@@ -171,10 +171,10 @@ impl<'r> Plan<'r> {
                 plan.dropped.push((id, Some(row.row_revision)));
                 continue;
             }
-            let slot = row.slot.as_ref().map_err(|fault| *fault)?;
+            let slot = row.slot()?;
             let opened = opened_by(engine, slot, root, &rotation.keys).await?;
             if opened.is_some() && store_row.body.held(slot).is_none() {
-                return Err(Error::damaged("the key slot", Damage::Inconsistent));
+                return Err(Error::damaged(slot.row_name(), Damage::Inconsistent));
             }
             match opened.and_then(|index| Some((index, rotation.keys.get(index)?))) {
                 Some((index, key)) => {
@@ -220,7 +220,7 @@ async fn opened_by(
         match key.open_slot(slot, &engine.argon2).await {
             // A slot that opens but holds another root was put back.
             Ok(found) if found.as_slice().ct_eq(root.bytes.as_slice()).into() => return Ok(Some(index)),
-            Ok(_) => return Err(Error::damaged("the key slot", Damage::Inconsistent)),
+            Ok(_) => return Err(Error::damaged(slot.row_name(), Damage::Inconsistent)),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => {}
             Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => {}
             Err(error) => return Err(error),

@@ -22,7 +22,7 @@ use crate::keys::{FIRST, Root, RootCell, Roots, SlotPlace, StoreBody, Unlock};
 use crate::limits::{HISTORY_VERSIONS_MAX, Limits, Quotas};
 use crate::model::{Mark, Settings, SlotId};
 use crate::random;
-use crate::row::{VaultRow, encode_header};
+use crate::row::{Row, VaultRow, encode_header};
 use crate::store::{Durability, Expect, Key, Store, StoreErrorKind, WriteBatch};
 use crate::verbs::vault::Vault;
 
@@ -380,17 +380,13 @@ impl VaultOptions {
     ///
     /// # Errors
     /// Those of [`Vault::open`]; [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) if an expected id differs,
-    /// or the mark is another store's; [`Error::RolledBack`] if the store is older than the mark.
+    /// or the mark is another store's, and [`Error::Damaged`] if then the slots name the expected one;
+    /// [`Error::RolledBack`] if the store is older than the mark.
     pub async fn open(mut self, store: impl Store, unlock: Unlock) -> Result<Vault, Error> {
         self.refuse_unasked(&store)?;
         let head = read_head(&store).await?;
         // Before a key is used: a wrong store should not cost a key derivation or a call to a provider.
-        if self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(head.store_id)) {
-            return Err(Error::WrongStore(WrongStore::OtherVault));
-        }
-        if self.mark.is_some_and(|mark| mark.store_id != head.store_id) {
-            return Err(Error::WrongStore(WrongStore::OtherVault));
-        }
+        self.refuse_other(&head)?;
         let OpenedSlot { slot, row_revision: row, root } =
             head.open_slots(&unlock, &self.argon2_bounds()).await?;
         let root = Root::new(root);
@@ -400,7 +396,7 @@ impl VaultOptions {
         let store_row = head.open_store_row(&root.key)?;
         // The sealed list of slots decides: a slot that was removed may be put back by a hostile store.
         if store_row.body.held(slot).is_none() {
-            return Err(Error::damaged("the key slot", Damage::Inconsistent));
+            return Err(Error::damaged(slot.row_name(), Damage::Inconsistent));
         }
         if let Some(mark) = self.mark {
             store_row.body.refuse_before(mark.count)?;
@@ -430,6 +426,22 @@ impl VaultOptions {
     /// Refuses a store whose durability was not asked for.
     pub(crate) fn refuse_unasked(&self, store: &dyn Store) -> Result<(), Error> {
         refuse_unasked(store, self.durability)
+    }
+
+    /// Refuses the head of a vault other than the expected one. If the slots are of the expected one, its header was
+    /// altered.
+    fn refuse_other(&self, head: &Head) -> Result<(), Error> {
+        let is_expected = |id: &StoreId| {
+            self.store_id.as_ref().is_none_or(|expected| *expected == hex::encode(id))
+                && self.mark.is_none_or(|mark| mark.store_id == *id)
+        };
+        if is_expected(&head.store_id) {
+            return Ok(());
+        }
+        Err(match head.has_only_slots_of(is_expected) {
+            true => Error::damaged(Row::Vault(VaultRow::Header).name(), Damage::Inconsistent),
+            false => Error::WrongStore(WrongStore::OtherVault),
+        })
     }
 
     /// The root key of a backup of one org. Such a file has no `store` row to check against, and only one slot, which
