@@ -57,6 +57,10 @@ fn an_account_whose_keyring_is_damaged_is_deleted_and_rotations_go_on() {
         shell.damage(b"\x01user_1\0");
         let step = step_of_verify(&shell);
         assert!(step.contains("are lost") && step.contains("`strongroom account delete ID`"), "{step}");
+        assert!(
+            step.contains("do not stop it, and `strongroom rotate data --account ID --url URL`"),
+            "{step}"
+        );
         let job = blocked(&shell, rotate);
         shell.ok(&["account", "delete", "user_1", "--yes"]);
         goes_on(&shell, &job);
@@ -146,6 +150,73 @@ fn what_is_left_of_an_app_is_removed_behind_a_server_and_at_its_store() {
         );
         shell.ok(&["account", "add-app", "user_1"]);
     }
+}
+
+#[test]
+fn what_a_later_release_wrote_is_for_that_release_and_no_command_says_to_delete_it() {
+    let of_keyring = [vec!["list"], vec!["get", "URL"], vec!["doctor"], vec!["verify"]];
+    let of_account = [vec!["account", "list"], vec!["account", "delete", "user_1", "--yes"]];
+    let of_definition = [vec!["list"], vec!["delete", "URL", "--definition", "--yes"], vec!["undo", "URL"]];
+    let of_value = [vec!["get", "URL"], vec!["delete", "URL", "--yes"], vec!["undo", "URL"]];
+    let cases: [(&[u8], &[Vec<&str>]); 4] =
+        [(&[0x01], &of_keyring), (&[0x30], &of_account), (&[0x10], &of_definition), (&[0x20], &of_value)];
+    for (kind, commands) in cases {
+        let shell = filled();
+        shell.write_later(kind);
+        for words in commands {
+            let ran = shell.run(words);
+            let said = ran.stdout + &ran.stderr;
+            assert!(ran.code == 5 && said.contains("use that one, and delete nothing"), "{words:?}: {said}");
+            let destroys = ["--purge", "shred", "--replace-damaged", "account delete ID"];
+            assert!(destroys.iter().all(|step| !said.contains(step)), "{words:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn rows_whose_keyring_is_gone_lead_to_verify_and_not_to_their_own_repair() {
+    let shell = filled();
+    shell.take_away(&[0x01]);
+    for words in [&["list"][..], &["get", "URL"], &["undo", "URL", "--replace-damaged"], &["doctor"]] {
+        let ran = shell.run(words);
+        let said = ran.stdout + &ran.stderr;
+        assert!(
+            ran.code == 5 && said.contains("`strongroom verify` looks for its keyring"),
+            "{words:?}: {said}"
+        );
+        assert!(!said.contains("undo ID"), "{words:?}: {said}");
+    }
+    let step = step_of_verify(&shell);
+    assert!(step.contains("shred environment test") && !step.contains("--url"), "{step}");
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn the_keys_of_a_damaged_keyring_are_written_again_through_a_server_that_has_them() {
+    let shell = Shell::new();
+    let path = shell.path("vault.db");
+    let shell = shell.variable("STRONGROOM_STORE", &format!("sqlite:{}", path.display()));
+    shell.ok(&["init"]);
+    shell.define("A", "string");
+    shell.ok_with("a", &["set", "A"]);
+    let server = Server::start(&shell, &[]);
+    let key =
+        shell.json(&["api-key", "create", "k", "--right", "read", "--right", "operate"])["api_key"].clone();
+    shell.write("k", key.as_str().unwrap());
+    let remote = ["--url", server.text("url"), "--api-key-file", "k"];
+    shell.ok(&[&remote[..], &["get", "A"]].concat());
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    let keyring = "FROM strongroom_rows WHERE hex(k) LIKE '%746573740001'";
+    let row = rows.query_row(&format!("SELECT k, v {keyring}"), (), |row| Ok((row.get(0)?, row.get(1)?)));
+    let (key, mut row): (Vec<u8>, Vec<u8>) = row.unwrap();
+    *row.last_mut().unwrap() ^= 1;
+    rows.execute("UPDATE strongroom_rows SET v = ?1 WHERE k = ?2", (row, key)).unwrap();
+    let ran = shell.run(&["list"]);
+    assert!(ran.code == 5 && ran.stderr.contains("do not stop it"), "{ran:?}");
+    assert!(ran.stderr.contains("`strongroom rotate data --url URL`"), "{ran:?}");
+    shell.ok(&[&remote[..], &["rotate", "data"]].concat());
+    drop(server);
+    shell.ok(&["verify"]);
 }
 
 #[test]

@@ -177,6 +177,20 @@ fn a_vault_in_memory_takes_the_file_of_its_key_along() {
 }
 
 #[test]
+fn the_log_says_what_to_do_about_the_row_that_is_in_the_way() {
+    let shell = Shell::with_vault();
+    let key = shell.json(&["api-key", "create", "k", "--right", "read"])["api_key"].clone();
+    shell.damage(&[0x01]);
+    let log = std::fs::File::create(shell.path("log")).unwrap();
+    let server = Server::start_with_log(&shell, &[], log.into());
+    let headers = [("x-api-key", key.as_str().unwrap())];
+    assert_eq!(server.send("GET", "/api/v2/public/env/definitions", &headers, "").0, 500);
+    assert_eq!(server.stop(), 0);
+    let log = std::fs::read_to_string(shell.path("log")).unwrap();
+    assert!(log.contains("`strongroom rotate data --url URL`") && !log.contains("undo"), "{log}");
+}
+
+#[test]
 fn the_log_names_requests_and_no_secret() {
     let shell = Shell::new();
     let log = std::fs::File::create(shell.path("log")).unwrap();

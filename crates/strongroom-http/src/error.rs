@@ -11,6 +11,7 @@ use serde::Serialize;
 use strongroom::{Error, ErrorKind, IntegrationId, Invalid};
 use utoipa::ToSchema;
 
+use crate::control::{next_of_damage, next_of_whole};
 use crate::reason::Reason;
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
 
@@ -283,8 +284,9 @@ impl Failure {
 
     /// 500: a row that cannot be read is in the way. `why` names it, and `step` says what to do.
     pub(crate) fn damaged(why: &str, step: &str) -> Self {
-        tracing::error!(error = why, next = NEXT_OF_DAMAGE, "a request failed");
+        tracing::error!(error = why, next = next_of_row(why), "a request failed");
         let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError);
+        let step = next_of_whole(why).unwrap_or(step);
         let failure = Self::new(status, code, format!("{why}; {step}")).because(Reason::Damaged);
         Self { names_row: true, ..failure }
     }
@@ -391,9 +393,13 @@ impl From<Error> for Failure {
 /// Tells the operator what the caller of a documented call is not told: which row cannot be read, and what to do.
 fn log_failed(error: &Error) {
     match error.kind() == ErrorKind::Damaged {
-        true => tracing::error!(%error, next = NEXT_OF_DAMAGE, "a request failed"),
+        true => tracing::error!(%error, next = next_of_row(&error.to_string()), "a request failed"),
         false => tracing::error!(%error, "a request failed"),
     }
+}
+
+fn next_of_row(why: &str) -> &'static str {
+    next_of_damage(why).unwrap_or(NEXT_OF_DAMAGE)
 }
 
 /// Why a call is refused, in a word of [`Reason`]. The contract has no field for it.

@@ -8,7 +8,9 @@ use serde::Serialize;
 use strongroom::{
     AuditCheck, AuditDigest, AuditFilter, Clock as _, Error, Org, PageRequest, SystemClock, Timestamp,
 };
-use strongroom_http::control::{self, AuditChange, AuditEvent, SettingsChange, Status, VaultSettings};
+use strongroom_http::control::{
+    self, AuditChange, AuditEvent, SettingsChange, Status, VaultSettings, next_of_whole,
+};
 
 use crate::client::{Call, Client};
 use crate::consent::Consent;
@@ -215,15 +217,15 @@ fn rows_of<'e>(events: &'e [AuditEvent], first: &'e str) -> impl Iterator<Item =
 }
 
 /// Fails after a list in which some items could not be read: the list has the rest, and these are named.
-pub(super) fn refuse_unreadable<'w>(
-    mut all: impl Iterator<Item = &'w str>,
-    what: &str,
-) -> Result<(), Failure> {
-    let Some(first) = all.next() else { return Ok(()) };
-    let more = all.count() as u64;
-    let sentence = match more {
-        0 => first.to_owned(),
-        more => format!("{} cannot be read, the first since {first}", counted(more + 1, what)),
+pub(super) fn refuse_unreadable<'w>(all: impl Iterator<Item = &'w str>, what: &str) -> Result<(), Failure> {
+    let all: Vec<_> = all.collect();
+    // The one that is named decides the step.
+    let Some(one) = all.iter().find(|why| next_of_whole(why).is_some()).or(all.first()) else {
+        return Ok(());
+    };
+    let sentence = match all.len() {
+        1 => (*one).to_owned(),
+        count => format!("{} cannot be read, one of them since {one}", counted(count as u64, what)),
     };
     Err(Failure::new(Exit::Key, sentence).next(
         "the list has the others; `strongroom verify` names all damaged rows, and a backup from before has them whole",

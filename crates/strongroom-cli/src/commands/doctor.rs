@@ -316,9 +316,10 @@ impl Report {
         self.findings.push(Finding { check, state: State::Warning, message: message.into(), next });
     }
 
-    fn failed(&mut self, check: &'static str, Failure { exit, message, next, .. }: Failure) {
-        self.exit.get_or_insert(exit);
-        self.findings.push(Finding { check, state: State::Failed, message, next });
+    fn failed(&mut self, check: &'static str, failure: Failure) {
+        self.exit.get_or_insert(failure.exit);
+        let next = failure.step().map(str::to_owned);
+        self.findings.push(Finding { check, state: State::Failed, message: failure.message, next });
     }
 
     fn show(&self, output: &Output) -> Result<(), Failure> {

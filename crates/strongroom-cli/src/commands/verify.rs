@@ -174,7 +174,7 @@ impl Verify {
         }
         let steps = task.findings.into_iter().map(|finding| finding.next);
         // Some of the commands need the store, and the API key is of one org and environment.
-        let first = "nothing was changed; take these steps where the store is, with --store";
+        let first = "nothing was changed; take the steps without --url where the store is, with --store";
         Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(steps_of(first, steps)))
     }
 }

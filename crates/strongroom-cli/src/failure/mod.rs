@@ -11,7 +11,7 @@ use std::io;
 pub(crate) use deed::Deed;
 pub(crate) use engine::{step_of_app, word};
 use strongroom::{DefinitionName, DefinitionRef, Error, Scope};
-use strongroom_http::control::Reason;
+use strongroom_http::control::{Reason, next_of_whole};
 
 /// A failure as the user sees it. It never holds a value.
 #[derive(Debug)]
@@ -135,8 +135,12 @@ impl Failure {
         self.next(step)
     }
 
-    /// The next step. What was typed wrongly always has one.
+    /// The next step. What was typed wrongly always has one, and no command has one of its own for a row that may be
+    /// whole.
     pub(crate) fn step(&self) -> Option<&str> {
+        if let Some(step) = next_of_whole(&self.message) {
+            return Some(step);
+        }
         let by_default = match self.exit {
             Exit::Usage => Some("--help after the command says how it is written"),
             Exit::Invalid => Some("change what the message names, then run the command again"),

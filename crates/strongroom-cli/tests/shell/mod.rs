@@ -151,6 +151,14 @@ impl Shell {
         });
     }
 
+    /// Gives the version of a later release to the first row of its org whose kind is this.
+    pub(crate) fn write_later(&self, kind: &[u8]) {
+        self.change_row(kind, |mut row| {
+            row[1] += 1;
+            Some(row)
+        });
+    }
+
     /// Takes the first row of its org away whose kind is this.
     pub(crate) fn take_away(&self, kind: &[u8]) {
         self.change_row(kind, |_| None);

@@ -23,8 +23,10 @@ fn placed(step: &str, path: &RowPath, own: Option<(&OrgId, &Environment)>) -> St
     let mut placed = parts.next().unwrap_or_default().to_owned();
     for command in parts {
         let verb = command.split([' ', '`']).next().unwrap_or_default();
+        // The API key of a server is of one org and environment.
+        let is_remote = command.split('`').next().is_some_and(|words| words.contains("--url"));
         let (at_org, within) = match verb {
-            _ if OF_VAULT.contains(&verb) => ("", ""),
+            _ if is_remote || OF_VAULT.contains(&verb) => ("", ""),
             // It names the environment, and is noted in the audit of another one.
             "shred" => (at_org.as_str(), ""),
             _ => (at_org.as_str(), within.as_str()),
@@ -78,9 +80,7 @@ fn swept(finding: &Finding) -> Option<&'static str> {
 #[allow(clippy::wildcard_enum_match_arm, reason = "the others depend on the row")]
 fn by_cause(finding: &Finding) -> Option<&'static str> {
     Some(match (finding.path.row, &finding.cause) {
-        (_, Cause::UnknownVersion(_)) => {
-            "a later release wrote it and can read it: use that one, and keep the row"
-        }
+        (_, Cause::UnknownVersion(_)) => OF_LATER,
         (_, Cause::CameBack) => {
             "the store shows again what was deleted: `strongroom delete` deletes it once more, or keep it if a restore \
              brought it back, and set it again"
@@ -177,7 +177,11 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             Cause::Damaged(Damage::Missing) => OF_ACCOUNT,
             _ => OF_ACCOUNT_KEYRING,
         },
-        RowName::Keyring => OF_ORG_KEYRING,
+        RowName::Keyring => match finding.cause {
+            // A server that had it takes the store for an older one.
+            Cause::Damaged(Damage::Missing) => OF_ORG,
+            _ => OF_ORG_KEYRING,
+        },
         RowName::Record if is_unreadable => return of_damaged_record(finding),
         RowName::Note if finding.path.org.is_none() => {
             "if the vault was moved, use it where it is now; if it is nowhere else, `strongroom backup FILE` takes all \
@@ -212,6 +216,9 @@ fn of_damaged_record(finding: &Finding) -> Option<&'static str> {
 #[must_use]
 pub fn next_of_damage(message: &str) -> Option<&'static str> {
     let is_of = |row: &str| message.starts_with(row);
+    if let Some(step) = next_of_whole(message) {
+        return Some(step);
+    }
     match message.strip_prefix("the record in ") {
         Some(record) => record.split(' ').next().and_then(of_record),
         None if is_of("the keyring of linked account ") => Some(OF_ACCOUNT_KEYRING),
@@ -225,6 +232,17 @@ pub fn next_of_damage(message: &str) -> Option<&'static str> {
         None if is_of("the key slot") || is_of("the list of key slots") => Some(OF_SLOT),
         None if is_of("the store's header") || is_of("the sealed `store` row") => Some(OF_HEAD),
         None => None,
+    }
+}
+
+/// What to do if the message of an error says that a row may be whole: a later release wrote it, or its key is gone.
+/// What is done about damage would destroy it.
+#[must_use]
+pub fn next_of_whole(message: &str) -> Option<&'static str> {
+    let says = |what: &str| message.contains(what);
+    match says(", which this release cannot read") {
+        true => Some(OF_LATER),
+        false => says(", which its keyring does not list").then_some(OF_UNKNOWN_KEY),
     }
 }
 
@@ -251,16 +269,25 @@ fn of_record(namespace: &str) -> Option<&'static str> {
     })
 }
 
+const OF_LATER: &str = "a later release wrote it and can read it: use that one, and delete nothing";
+const OF_UNKNOWN_KEY: &str =
+    "its key is gone, but it may be whole: `strongroom verify` looks for its keyring, and says what to do";
 const OF_ACCOUNT: &str = "`strongroom account delete ID --purge` deletes the account with all that is its own; a \
                           backup from before has it whole";
 const OF_SHRED: &str = "if a shred of the environment was interrupted, `strongroom shred environment NAME` finishes \
                         it; otherwise a later release or a backup from before may read the job";
-const OF_ACCOUNT_KEYRING: &str = "the values and credentials of the account are lost, unless a backup from before has \
-                                  them: `strongroom account delete ID` deletes the account, and then `strongroom job \
-                                  retry ID` lets a rotation go on";
-const OF_ORG_KEYRING: &str = "everything of the org in this environment is lost, unless a backup from before has it: \
-                              `strongroom shred environment NAME` deletes what is left, and then `strongroom job \
-                              retry ID` lets a rotation go on";
+const OF_ORG: &str = "everything of the org in this environment is lost, unless a backup from before has it: \
+                      `strongroom shred environment NAME` deletes what is left";
+const OF_ACCOUNT_KEYRING: &str = "a server that still runs may have the keys: do not stop it, and `strongroom rotate \
+                                  data --account ID --url URL` writes them again; otherwise the values and \
+                                  credentials of the account are lost, unless a backup from before has them: \
+                                  `strongroom account delete ID` deletes the account, and then `strongroom job retry \
+                                  ID` lets a rotation go on";
+const OF_ORG_KEYRING: &str = "a server that still runs may have the keys: do not stop it; `strongroom export --reveal \
+                              --url URL` saves what it has, and then `strongroom rotate data --url URL` writes the \
+                              keys again; otherwise everything of the org in this environment is lost, unless a \
+                              backup from before has it: `strongroom shred environment NAME` deletes what is left, \
+                              and then `strongroom job retry ID` lets a rotation go on";
 const OF_APP: &str = "`strongroom account remove-app ID` with its --app deletes the app with its credentials; a backup \
                       from before has it whole";
 const OF_CONNECTION: &str = "`strongroom account remove-app ID` with its --app and --connection deletes only that \
