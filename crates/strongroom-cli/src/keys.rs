@@ -32,13 +32,13 @@ impl Key {
     pub(crate) fn read(source: &KeySource, output: &Output) -> Result<Self, Failure> {
         match source {
             KeySource::RootKeyFile(file) => {
-                let text = read_text(file, output)?;
+                let text = read_text(file, OTHER_SLOT, output)?;
                 let key = without_line_end(text.expose()).parse::<RawKey>();
                 let text = key.map_err(|error| of_file(file, &error))?.dangerously_export();
                 Ok(Self { kind: Kind::RawKey, text })
             }
             KeySource::PassphraseFile(file) => {
-                let text = read_text(file, output)?;
+                let text = read_text(file, OTHER_SLOT, output)?;
                 let passphrase = without_line_end(text.expose());
                 if passphrase.is_empty() {
                     return Err(Failure::usage(format!("{} holds no passphrase", file.display())));
@@ -101,7 +101,7 @@ pub(crate) fn existing_key(config: &Config, output: &Output) -> Result<Key, Fail
     let failure = Failure::usage("no key was given for the vault");
     Err(match default {
         Some(file) => failure.next(format!(
-            "give --root-key-file or --passphrase-file; there is no key file {}",
+            "give the key of any slot with --root-key-file or --passphrase-file; there is no key file {}",
             file.display()
         )),
         None => failure.next("give --root-key-file or --passphrase-file"),
@@ -192,7 +192,7 @@ pub(crate) fn passphrase(file: &Path, output: &Output) -> Result<Unlock, Failure
 /// The API key of a server; one line end at the end of its file is ignored.
 pub(crate) fn api_key(source: &ApiKeySource, output: &Output) -> Result<Secret, Failure> {
     let (text, place) = match source {
-        ApiKeySource::File(file) => (&read_text(file, output)?, file.display().to_string()),
+        ApiKeySource::File(file) => (&read_text(file, API_KEY, output)?, file.display().to_string()),
         ApiKeySource::Given(key) => (key, "STRONGROOM_API_KEY".to_owned()),
     };
     let key = without_line_end(text.expose());
@@ -216,12 +216,13 @@ fn read(source: &KeySource, output: &Output) -> Result<Unlock, Failure> {
     Key::read(source, output)?.unlock()
 }
 
-fn read_text(file: &Path, output: &Output) -> Result<Secret, Failure> {
+/// `if_lost` is the next step if there is no such file.
+fn read_text(file: &Path, if_lost: &str, output: &Output) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| {
         let shown = repeatable::file(file);
         Failure::usage(format!("{shown} could not be read: {error}")).next(match error.kind() {
             io::ErrorKind::PermissionDenied => "run this as its owner, or name a file of your own",
-            _ => "check the path; `strongroom init` creates a vault, `strongroom api-key create` an API key",
+            _ => if_lost,
         })
     };
     refuse_foreign(file, Exit::Key)?;
@@ -277,5 +278,9 @@ fn of_file(file: &Path, error: &Error) -> Failure {
     Failure::new(Exit::Key, format!("{} holds no root key: {error}", file.display()))
         .next("name the file of the root key with --root-key-file, or a passphrase with --passphrase-file")
 }
+
+const OTHER_SLOT: &str = "check the path; if the file is lost, open the vault with the key of another slot: \
+                          --root-key-file or --passphrase-file";
+const API_KEY: &str = "check the path; `strongroom api-key create` makes an API key, and shows it once";
 
 const KEY_FILE_BYTES_MAX: usize = 64 << 10;

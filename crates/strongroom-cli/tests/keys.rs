@@ -96,6 +96,17 @@ fn a_vault_without_any_key_is_2() {
 }
 
 #[test]
+fn a_lost_key_file_leads_to_the_key_of_another_slot() {
+    let shell = Shell::with_vault();
+    let ran = shell.run(&["--root-key-file", "lost", "list"]);
+    assert!(ran.code == 2 && ran.stderr.contains("the key of another slot"), "{ran:?}");
+    assert!(!ran.stderr.contains("init"), "{ran:?}");
+    std::fs::remove_file(shell.key()).unwrap();
+    let ran = shell.run(&["list"]);
+    assert!(ran.code == 2 && ran.stderr.contains("the key of any slot"), "{ran:?}");
+}
+
+#[test]
 fn a_key_that_is_typed_where_its_file_belongs_is_not_repeated() {
     let shell = Shell::with_vault();
     let hex = "0123456789abcdef".repeat(4);
