@@ -137,6 +137,49 @@ fn a_store_that_was_emptied_or_changed_for_another_vault_is_refused_too() {
 }
 
 #[test]
+fn a_store_whose_first_bytes_are_damaged_is_restored_in_its_place_whatever_kind_it_was() {
+    for kind in ["redb", "sqlite"] {
+        let shell = Shell::new().variable("STRONGROOM_STORE", &format!("{kind}:v"));
+        shell.ok(&["init"]);
+        shell.define("PORT", "integer");
+        shell.ok(&["backup", "file"]);
+        let whole = fs::read(shell.path("v")).unwrap();
+        let damaged = [&[!whole[0]], &whole[1..]].concat();
+        for bytes in [damaged, Vec::new()] {
+            fs::write(shell.path("v"), bytes).unwrap();
+            let serve = ["serve", "--listen", "127.0.0.1:0"];
+            for command in
+                [&["list"][..], &["verify"], &["doctor"], &["init"], &serve, &["list", "--store", "v"]]
+            {
+                let ran = shell.run(command);
+                let said = ran.stdout + &ran.stderr;
+                assert!(
+                    ran.code == 5 && said.contains("is damaged or empty, and by its mark"),
+                    "{kind}: {said}"
+                );
+                assert!(said.contains("restore --replaces-original"), "{kind}: {said}");
+            }
+            fs::rename(shell.path("v"), shell.path("away")).unwrap();
+            shell.ok(&["restore", "--replaces-original", "file"]);
+            assert!(shell.ok(&["list"]).contains("PORT"));
+        }
+    }
+}
+
+#[test]
+fn an_altered_header_is_damage_and_no_other_vault() {
+    let shell = Shell::with_vault();
+    shell.change_at(&[0, 1], |row| *row.last_mut().unwrap() ^= 1);
+    for command in [&["list"][..], &["verify"], &["doctor"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let ran = shell.run(command);
+        let said = ran.stdout + &ran.stderr;
+        assert!(ran.code == 5 && said.contains("the store's header is damaged"), "{command:?}: {said}");
+        let leads_out = said.contains("restore --replaces-original") && !said.contains("--accept-rollback");
+        assert!(leads_out, "{command:?}: {said}");
+    }
+}
+
+#[test]
 fn a_new_vault_a_restore_a_rotation_and_a_move_are_no_alarm() {
     let (shell, _) = with_older_copy();
     shell.ok(&["rotate", "root"]);

@@ -128,6 +128,26 @@ fn a_data_file_with_damaged_pages_is_5_and_shows_no_panic() {
 }
 
 #[test]
+fn a_damaged_data_file_leads_to_a_restore_and_not_to_verify() {
+    let shell = Shell::with_vault();
+    let mut file = std::fs::read(shell.store()).unwrap();
+    file[4_096..].iter_mut().for_each(|byte| *byte ^= 0xff);
+    std::fs::write(shell.store(), file).unwrap();
+    let ran = shell.run(&["verify"]);
+    assert!(ran.code == 5 && ran.stderr.contains("restore --replaces-original"), "{ran:?}");
+    assert!(!ran.stderr.contains("`strongroom verify`"), "{ran:?}");
+}
+
+#[test]
+fn a_file_of_no_kind_leads_to_no_other_kind() {
+    let shell = Shell::new();
+    shell.write("letter", "dear");
+    let ran = shell.run(&["--store", "sqlite:letter", "list"]);
+    assert!(ran.code == 6 && ran.stderr.contains("letter is not a strongroom store"), "{ran:?}");
+    assert!(!ran.stderr.contains("redb:"), "{ran:?}");
+}
+
+#[test]
 fn commands_that_only_read_share_the_file_and_leave_it_as_it_is() {
     let shell = Shell::with_vault();
     shell.define("A", "string");

@@ -134,7 +134,8 @@ fn next_of(error: &Error) -> Option<&'static str> {
         Error::BadBackup(_) => "nothing was written; use another copy of the file, or another backup",
         Error::Retired => "use the store that it was moved to; this one can only be read",
         Error::WrongStore(WrongStore::Unfinished) => {
-            "run the same `restore` or `migrate` again, or name another store"
+            "run the same `restore` or `migrate` again; or move this store away, which is unfinished, and use another \
+             backup"
         }
         Error::WrongStore(WrongStore::Foreign) => {
             "name another store with --store; if this one held a vault, the row is gone that every vault begins with: \
@@ -149,7 +150,9 @@ fn next_of(error: &Error) -> Option<&'static str> {
             StoreErrorKind::Indeterminate => {
                 "check whether it was written, then run the command again if it was not"
             }
-            StoreErrorKind::Corrupt => "restore a backup, if `strongroom verify` cannot open it either",
+            StoreErrorKind::Corrupt => {
+                "move the store away, and `strongroom restore --replaces-original FILE` makes it again from a backup"
+            }
             StoreErrorKind::Poisoned => "run the command again once the disk is well",
             StoreErrorKind::Unsupported => "name another store with --store",
             StoreErrorKind::TooLarge => "write less at once",
@@ -241,6 +244,12 @@ mod tests {
         assert!(of_server("the server refused the user or its password").contains("PGPASSWORD"));
         let held = StoreError::new(StoreErrorKind::InUse, "the store is open in another process");
         assert!(Failure::from(held).next.unwrap().contains("--url"));
+    }
+
+    #[test]
+    fn an_unfinished_store_is_finished_or_moved_away() {
+        let step = Failure::from(Error::WrongStore(WrongStore::Unfinished)).next.unwrap();
+        assert!(step.contains("run the same") && step.contains("move this store away"), "{step}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use strongroom_http::{ResumingStore, StoreHealth};
 
 use crate::failure::{Exit, Failure, repeatable};
 use crate::files::{places, refuse_foreign};
+use crate::marks::KeptMark;
 
 /// How a store is opened.
 type Opening = fn(&Path) -> Result<Arc<dyn Store>, StoreError>;
@@ -92,16 +93,31 @@ static KINDS: &[Kind] = &[
     postgres::KIND,
 ];
 
-/// Whether a file is a database of SQLite (its file format, section 1.3.1), which no other kind opens.
+/// Whether a file is a database of SQLite, which no other kind opens.
 fn is_sqlite(path: &Path) -> bool {
-    let mut magic = [0; 16];
+    start_of(path).is_some_and(|start| start == SQLITE)
+}
+
+/// Whether a file is there, perhaps empty, that begins like a store of no kind.
+fn is_defaced(path: &Path) -> bool {
+    start_of(path).is_some_and(|start| start != SQLITE && !start.starts_with(REDB))
+}
+
+/// The first bytes of a file, as far as there are any; `None` if it cannot be read.
+fn start_of(path: &Path) -> Option<Vec<u8>> {
     // A pipe would block.
     if !path.is_file() {
-        return false;
+        return None;
     }
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && magic == *b"SQLite format 3\0"
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(SQLITE.len() as u64).read_to_end(&mut start).ok()?;
+    Some(start)
 }
+
+/// SQLite's file format, section 1.3.1.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// The design of redb, section "Database header".
+const REDB: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// The text of `--store`.
 #[derive(Debug, Clone)]
@@ -232,6 +248,7 @@ impl Spec {
     ) -> Result<Arc<dyn Store>, Failure> {
         if let Some(path) = self.path() {
             refuse_foreign(path, Exit::Store)?;
+            self.refuse_defaced(path)?;
             places::make_own_dirs(path).map_err(|error| {
                 Failure::new(Exit::Store, format!("the directory of {self} could not be created: {error}"))
                     .next("name another store with --store")
@@ -258,6 +275,15 @@ impl Spec {
         }
     }
 
+    /// Fails if a vault was in a file that begins like a store of no kind any more.
+    fn refuse_defaced(&self, path: &Path) -> Result<(), Failure> {
+        if !is_defaced(path) {
+            return Ok(());
+        }
+        // Without a mark that can be read, nothing says that there was one.
+        KeptMark::of_store(self).map_or(Ok(()), |mark| mark.refuse_defaced(self))
+    }
+
     /// The store through the server that has it open; `None` if no server has.
     fn through_door(&self) -> Result<Option<Arc<dyn Store>>, Failure> {
         #[cfg(unix)]
@@ -281,6 +307,11 @@ impl Spec {
     pub(crate) fn refuse_absent(&self) -> Result<(), Failure> {
         if !self.is_kept() || self.is_there() {
             return Ok(());
+        }
+        if let Some(path) = self.path().filter(|path| is_defaced(path)) {
+            self.refuse_defaced(path)?;
+            return Err(Failure::new(Exit::Store, format!("{self} is not a strongroom store"))
+                .next("name another store with --store"));
         }
         let of_any_kind = KINDS.iter().find(|kind| kind.life == self.life && (kind.is_at)(&self.place));
         if let Some(Kind { name: found, .. }) = of_any_kind {

@@ -182,6 +182,19 @@ impl Shell {
         self.change_rows(&[0x01], |_, _| (Key::from(key), Some(b"junk".to_vec())));
     }
 
+    /// Changes the first row of the store whose key starts so.
+    pub(crate) fn change_at(&self, start: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+        let store = RedbStore::open(self.store()).unwrap();
+        let read = ReadBatch { gets: Vec::new(), scans: vec![Scan::new(KeyRange::all(), 1_000)] };
+        let rows = block_on(store.read(&read)).unwrap().scans.remove(0).rows;
+        let (key, mut row) = rows.into_iter().find(|(key, _)| key.as_bytes().starts_with(start)).unwrap();
+        change(&mut row.value);
+        let mut batch = WriteBatch::default();
+        batch.put(key, row.value);
+        block_on(store.commit(Arc::new(batch))).unwrap();
+        block_on(store.close()).unwrap();
+    }
+
     /// Takes the first row of the store away whose key starts so.
     pub(crate) fn take_away_at(&self, start: &[u8]) {
         let key = self.keys_with(start).into_iter().find(|key| key.starts_with(start)).unwrap();
