@@ -142,6 +142,28 @@ fn damage_behind_a_server_is_not_taken_for_a_right_that_the_key_lacks() {
 }
 
 #[test]
+fn a_damaged_value_fails_its_own_check_and_not_that_of_the_vault() {
+    let shell = Shell::with_vault();
+    shell.ok(&["define", "X", "--format", "string"]);
+    shell.ok_with("one", &["set", "X"]);
+    shell.damage(&[0x20]);
+    let ran = shell.run(&["--json", "doctor"]);
+    assert!(ran.code == 5 && ran.stderr.contains("1 check failed"), "{ran:?}");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(finding(&report, "vault")["state"], "ok");
+    assert_eq!(finding(&report, "required")["state"], "failed");
+}
+
+#[test]
+fn a_slot_that_was_not_tried_is_not_said_to_open() {
+    let shell = Shell::with_vault();
+    shell.ok(&["slot", "add", "--new-root-key-file", "spare.key"]);
+    let report = shell.json(&["doctor"]);
+    let keys = finding(&report, "keys")["message"].as_str().unwrap();
+    assert!(keys.starts_with("2 key slots; try the key of each: "), "{keys}");
+}
+
+#[test]
 fn what_doctor_does_not_look_at_is_said_with_the_command_that_does() {
     let shell = Shell::with_vault();
     let ran = shell.run(&["doctor"]);

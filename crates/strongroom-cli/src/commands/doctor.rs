@@ -64,11 +64,10 @@ impl Doctor {
         match Session::open(config, output).await {
             Ok(session) => {
                 report.well("vault", format!("{} opens, store {}", config.store, session.vault.store_id()));
-                let looked = report.look_into(&session, config).await;
-                session
-                    .finish(looked, output)
-                    .await
-                    .unwrap_or_else(|failure| report.failed("vault", failure));
+                report.look_into(&session, config).await;
+                if let Err(failure) = session.finish(Ok(()), output).await {
+                    report.failed("vault", failure);
+                }
             }
             Err(failure) => report.failed("vault", failure),
         }
@@ -149,7 +148,7 @@ fn slots_of(client: &Client) -> Result<Vec<SlotSeen>, Failure> {
 }
 
 impl Report {
-    async fn look_into(&mut self, session: &Session, config: &Config) -> Result<(), Failure> {
+    async fn look_into(&mut self, session: &Session, config: &Config) {
         match session.vault.check_writes().await {
             // It was opened for reading, which a medium that takes no writes allows.
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {
@@ -167,11 +166,15 @@ impl Report {
             is_passphrase: matches!(slot.kind, SlotKind::Passphrase(_)),
             since: slot.since,
         };
-        let slots: Vec<_> = session.vault.slots().list().await?.iter().map(seen).collect();
-        self.slots(&slots);
-        let jobs = pages::all(async |page| session.vault.jobs(page).await).await?;
-        self.jobs(&jobs.iter().map(control::Job::of).collect::<Vec<_>>());
-        self.variables(session).await
+        match session.vault.slots().list().await {
+            Ok(slots) => self.slots(&slots.iter().map(seen).collect::<Vec<_>>()),
+            Err(error) => self.failed("keys", error.into()),
+        }
+        match pages::all(async |page| session.vault.jobs(page).await).await {
+            Ok(jobs) => self.jobs(&jobs.iter().map(control::Job::of).collect::<Vec<_>>()),
+            Err(error) => self.failed("jobs", error.into()),
+        }
+        self.variables(session).await;
     }
 
     /// What others may read is sealed, but shows how much there is and when it changes.
@@ -240,7 +243,12 @@ impl Report {
                 "only one key opens the vault: whoever loses it loses everything",
                 "`strongroom slot add` adds another one, to be kept elsewhere",
             ),
-            count => self.well("keys", format!("{count} keys open the vault")),
+            count => self.well(
+                "keys",
+                format!(
+                    "{count} key slots; try the key of each: `strongroom slot list --root-key-file FILE`"
+                ),
+            ),
         }
         if let Some(days) = days.filter(|days| *days > KEY_DAYS_MAX) {
             self.warn(
@@ -273,8 +281,12 @@ impl Report {
         }
     }
 
-    async fn variables(&mut self, session: &Session) -> Result<(), Failure> {
-        let (org, count) = (&session.org, pages::definitions(&session.org).await?.len());
+    async fn variables(&mut self, session: &Session) {
+        let org = &session.org;
+        let count = match pages::definitions(org).await {
+            Ok(definitions) => definitions.len(),
+            Err(error) => return self.failed("variables", error.into()),
+        };
         let environment = org.environment();
         match (count, suggest::other_environment(&session.vault, &session.org).await) {
             (0, Some(other)) => self.warn(
@@ -284,8 +296,10 @@ impl Report {
             ),
             _ => self.well("variables", format!("{count} in environment {environment}")),
         }
-        self.required(org.resolve_all(&ScopePath::org()).await?.missing_required.len());
-        Ok(())
+        match org.resolve_all(&ScopePath::org()).await {
+            Ok(found) => self.required(found.missing_required.len()),
+            Err(error) => self.failed("required", error.into()),
+        }
     }
 
     fn required(&mut self, missing: usize) {
@@ -338,8 +352,11 @@ impl Report {
         });
         output.list(["CHECK", "STATE", "FINDING", "NEXT"], rows, self)?;
         match self.exit {
-            Some(exit) => Err(Failure::new(exit, "the vault cannot be used as it is")
-                .next("NEXT of what failed is the step")),
+            Some(exit) => {
+                let failed = self.findings.iter().filter(|one| one.state == State::Failed).count();
+                Err(Failure::new(exit, format!("{} failed", counted(failed as u64, "check")))
+                    .next("NEXT of what failed is the step"))
+            }
             None => {
                 output.note(
                     "not looked at: whether every row opens, such as the keys and values of accounts; `strongroom \
