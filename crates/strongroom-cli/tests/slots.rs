@@ -102,6 +102,35 @@ fn a_slot_whose_row_is_missing_is_listed_and_warned_of_and_goes_by_its_id_alone(
     assert_eq!(shell.json(&["slot", "list"]).as_array().unwrap().len(), 1);
 }
 
+#[test]
+fn a_damaged_slot_is_named_with_the_id_that_its_removal_takes() {
+    let shell = Shell::with_vault();
+    let id = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    shell.ok(&["slot", "add", "--new-root-key-file", "spare.key"]);
+    let slot = [&[0, 2][..], &(0..16).map(|at| byte(&id, at)).collect::<Vec<_>>()].concat();
+    shell.change_at(&slot, |row| *row.last_mut().unwrap() ^= 1);
+    let ran = shell.run(&["list"]);
+    assert!(ran.code == 5 && ran.stderr.contains(&format!("the key slot {id} is damaged")), "{ran:?}");
+    shell.ok(&["--root-key-file", "spare.key", "slot", "remove", &id]);
+}
+
+#[test]
+fn a_slot_of_a_later_release_is_not_removed() {
+    let shell = Shell::with_vault();
+    let id = shell.json(&["slot", "list"])[0]["id"].as_str().unwrap().to_owned();
+    shell.ok(&["slot", "add", "--new-root-key-file", "spare.key"]);
+    let slot = [&[0, 2][..], &(0..16).map(|at| byte(&id, at)).collect::<Vec<_>>()].concat();
+    shell.change_at(&slot, |row| row[1] += 1);
+    let ran = shell.run(&["--root-key-file", "spare.key", "slot", "remove", &id, "--yes"]);
+    assert!(ran.code == 5 && ran.stderr.contains("use that one, and delete nothing"), "{ran:?}");
+    assert!(shell.ok(&["--root-key-file", "spare.key", "slot", "list"]).contains(&id));
+}
+
+/// A byte of an id in hexadecimal.
+fn byte(id: &str, at: usize) -> u8 {
+    u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap()
+}
+
 #[cfg(unix)]
 #[test]
 fn no_slot_of_a_served_vault_goes_without_consent() {
