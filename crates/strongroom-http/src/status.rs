@@ -64,8 +64,9 @@ impl ErrorStatus {
     pub fn of(error: &Error) -> Self {
         let status = if is_full_disk(error) {
             StatusCode::INSUFFICIENT_STORAGE
-        } else if matches!(error, Error::RootRotated | Error::Retired) {
-            // Until the vault is opened with the root key from another process, or in the store that it was moved to.
+        } else if matches!(error, Error::RootRotated | Error::Retired | Error::RestoreUnfinished(_)) {
+            // Until the vault is opened with the root key from another process, or in the store that it was moved to,
+            // or the restore is finished.
             StatusCode::SERVICE_UNAVAILABLE
         } else {
             status_of(error.kind())

@@ -131,6 +131,7 @@ fn plain() -> Vec<(&'static str, Error)> {
         ("BadCheckpoint", Error::BadCheckpoint(CheckpointFault::Truncated)),
         ("Retired", Error::Retired),
         ("OrgNotEmpty", Error::OrgNotEmpty("0".repeat(24).parse().unwrap())),
+        ("RestoreUnfinished", Error::RestoreUnfinished("0".repeat(24).parse().unwrap())),
         ("OrgNotFound", Error::OrgNotFound("0".repeat(24).parse().unwrap())),
         ("CopyDiffers", Error::CopyDiffers),
         ("TooManyValues", Error::TooManyValues { fit: 1 }),

@@ -11,6 +11,7 @@ pub(crate) mod observer;
 pub(crate) mod open_slot;
 pub(crate) mod plan;
 mod read;
+pub(crate) mod restoring;
 pub(crate) mod roots;
 pub(crate) mod runs;
 pub(crate) mod tally;

@@ -108,6 +108,7 @@ impl Error {
             | Self::BackupFile(_)
             | Self::Retired
             | Self::OrgNotEmpty(_)
+            | Self::RestoreUnfinished(_)
             | Self::CopyDiffers => ErrorKind::Refused,
             Self::WrongStore(WrongStore::OtherVault) => ErrorKind::Key,
             Self::WrongStore(_) => ErrorKind::Refused,

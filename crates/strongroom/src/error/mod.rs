@@ -230,6 +230,11 @@ pub enum Error {
     /// The org cannot be restored where it already has rows.
     #[error("org {0} already exists: restore it into a vault that does not have it")]
     OrgNotEmpty(OrgId),
+    /// The org is being restored, or its restore was interrupted: until that is finished, nothing of the org is read or
+    /// written. [`Backup::restore_org`](crate::Backup::restore_org) with the same file finishes it, and
+    /// [`Vault::abandon_restore`](crate::Vault::abandon_restore) deletes what it wrote.
+    #[error("the restore of org {0} is unfinished: run the same one again, or delete what it wrote")]
+    RestoreUnfinished(OrgId),
     /// The backup, or the vault to be backed up, holds nothing of the org.
     #[error("org {0} not found")]
     OrgNotFound(OrgId),
@@ -341,7 +346,8 @@ impl Error {
 
     /// Whether a job failed because of its own rows, so that other jobs can continue.
     pub(crate) fn is_of_one_job(&self) -> bool {
-        self.is_damage() || matches!(self, Self::Contended(_) | Self::RolledBack { .. })
+        self.is_damage()
+            || matches!(self, Self::Contended(_) | Self::RolledBack { .. } | Self::RestoreUnfinished(_))
     }
 
     /// For what a type allows and the code rules out: a write of one document landed and returned none.

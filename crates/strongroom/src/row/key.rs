@@ -429,6 +429,11 @@ impl VaultKeys {
         KeyRange::prefix(&[WHOLE_STORE, SLOT])
     }
 
+    /// All notes that an org is being restored.
+    pub(crate) fn org_restores() -> KeyRange {
+        KeyRange::prefix(&[WHOLE_STORE, ORG_RESTORE])
+    }
+
     /// All notes that the org was backed up under another key.
     pub(crate) fn exports(org: &OrgId) -> KeyRange {
         let mut prefix = Key::from([WHOLE_STORE, EXPORT].as_slice());
@@ -444,6 +449,13 @@ impl VaultKeys {
     /// Every row of an org in all environments, except its jobs.
     pub(crate) fn org(org: &OrgId) -> KeyRange {
         let mut prefix = Key::from([TENANT].as_slice());
+        push_id(&mut prefix, org.to_text().as_str());
+        KeyRange::prefix(prefix.as_bytes())
+    }
+
+    /// The jobs of an org in all environments.
+    pub(crate) fn jobs_of(org: &OrgId) -> KeyRange {
+        let mut prefix = Key::from([WHOLE_STORE, JOB].as_slice());
         push_id(&mut prefix, org.to_text().as_str());
         KeyRange::prefix(prefix.as_bytes())
     }

@@ -64,7 +64,7 @@ impl<'t> Draft<'t> {
             roots: None,
             wrote: Vec::new(),
             wrote_records: Vec::new(),
-            pass: tenant.engine.gate.pass(),
+            pass: view.pass_before_keys.or_else(|| tenant.engine.gate.pass()),
             changes: Vec::new(),
             follows_shred: false,
             leftovers: Leftovers::default(),

@@ -111,7 +111,7 @@ impl Tenant {
             ids.push(known);
         }
         caches.counts.add(Cached::Names, names_len - cold.len(), cold.len());
-        let rows = self.engine.read(gets.clone()).await?;
+        let rows = self.read_hints(gets.clone()).await?;
         for (((index, reference), key), row) in cold.into_iter().zip(gets).zip(rows) {
             let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
             let id = read_hint(&row)?;

@@ -96,7 +96,8 @@ impl Tenant {
     /// The scope and definition of the value with this document id: a hint, which must be checked against its row.
     pub(crate) async fn find_value(&self, id: &DocumentId) -> Result<Option<(Scope, DefinitionId)>, Error> {
         const ROW: &str = "the index row of a value's id";
-        let Some(row) = self.engine.get(self.id.value_id(id).key()).await? else { return Ok(None) };
+        let mut rows = self.read_hints(vec![self.id.value_id(id).key()]).await?;
+        let Some(row) = rows.pop().flatten() else { return Ok(None) };
         let target = decode_index(&row.value).map_err(|error| Error::row(ROW, error))?;
         self.id.parse_value(target).map(Some).ok_or_else(|| Error::damaged(ROW, Damage::Malformed))
     }

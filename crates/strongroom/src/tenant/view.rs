@@ -7,13 +7,15 @@ use std::{iter, mem};
 use smallvec::SmallVec;
 
 use crate::engine::cache::{Cached, Counts, Definition, Moment, Share, Tag};
+use crate::engine::gate::Pass;
+use crate::engine::restoring::note_of;
 use crate::engine::{Engine, Request, answer};
 use crate::error::Error;
 use crate::id::{DefinitionId, DefinitionName, LinkedAccountId};
 use crate::keys::{Keyring, OpenedRow, ScopeKeys, open, peek};
 use crate::model::DefinitionRef;
 use crate::row::{Row, SealedRow};
-use crate::store::{ReadBatch, ReadSet};
+use crate::store::{Key, ReadBatch, ReadSet, Versioned};
 use crate::tenant::Tenant;
 use crate::tenant::fetched::Reading;
 use crate::tenant::names::read_hint;
@@ -100,6 +102,9 @@ pub(crate) struct View<'a> {
     /// As the verb asked for it. A batch planned on the view waits for verbs that have a turn, unless this is
     /// [`Freshness::InTurn`].
     pub(crate) freshness: Freshness,
+    /// What let batches pass before the org's keys were read, if they were not cached. It no longer does once a restore
+    /// of the org begins, which is where the org has no keys.
+    pub(super) pass_before_keys: Option<Pass>,
 }
 
 /// Keys that many verbs use at once.
@@ -117,7 +122,7 @@ impl<'a> View<'a> {
         moment: Moment,
     ) -> Self {
         let (definitions, tag, freshness) = (SmallVec::new(), Tag::Sole, Freshness::InTurn);
-        Self { definitions, accounts, keys, tag, moment, freshness }
+        Self { definitions, accounts, keys, tag, moment, freshness, pass_before_keys: None }
     }
 
     /// Whether the org was shredded and not written to since. If so, it is empty, even if rows are left to be swept.
@@ -179,11 +184,24 @@ impl Tenant {
         }
         caches.counts.add(Cached::Names, 0, 1);
         let key = self.id.definition_name(&name.parse::<DefinitionName>()?).key();
-        let row = self.engine.get(key.clone()).await?;
+        let row = self.read_hints(vec![key.clone()]).await?.pop().flatten();
         let row = row.ok_or_else(|| Error::DefinitionNotFound(reference.clone().into_owned()))?;
         let id = read_hint(&row)?;
         caches.insert(moment, |tables| tables.names.insert(key, id, Tag::Sole));
         Ok(id)
+    }
+
+    /// Reads index rows. One that a restore has not written yet is not absent.
+    pub(super) async fn read_hints(&self, mut keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        keys.push(note_of(&self.id.org));
+        let mut rows = self.engine.read(keys).await?;
+        match rows.pop().flatten() {
+            Some(_) if rows.iter().any(Option::is_none) => Err(Error::RestoreUnfinished(self.id.org)),
+            _ => Ok(rows),
+        }
     }
 
     /// Reads `request`, and whatever the verb needs that no cache holds, in one read of the store.
@@ -226,15 +244,25 @@ impl Tenant {
             if shared {
                 request.gets.push(self.id.epoch().key());
             }
+            // Cached keys of the org were read when no restore of it was unfinished, and none begins where it has rows.
+            let may_be_restoring = keyrings.first().is_some_and(Option::is_none);
+            let pass_before_keys = if may_be_restoring { self.engine.gate.pass() } else { None };
             request.gets.extend(missing(&keyrings, needs.owners()).map(|owner| self.id.keyring(owner).key()));
             request
                 .gets
                 .extend(missing(&definitions, needs.definitions).map(|id| self.id.definition(id).key()));
+            // Behind the keyring, if the store splits the read: one that a restore wrote comes with its note.
+            if may_be_restoring {
+                request.gets.push(note_of(&self.id.org));
+            }
 
             let mut set = self.engine.read_batch(&request).await?;
             let mut fetched = set.gets.drain(asked..);
             let tag =
                 if shared { Tag::Epoch(fetched.next().flatten().map(|row| row.revision)) } else { Tag::Sole };
+            if may_be_restoring && fetched.next_back().flatten().is_some() {
+                return Err(Error::RestoreUnfinished(self.id.org));
+            }
             let changed = any_cached && !caches.still(moment);
             // The cached rows are older than the verb's own rows. Together they would not be a snapshot.
             if changed || is_stale(&keyrings, tag) || is_stale(&definitions, tag) {
@@ -256,7 +284,7 @@ impl Tenant {
             let definitions = definitions.into_iter().map(without_tag).collect();
             // As asked for, not as read: it decides whether a batch waits for turns.
             let (accounts, freshness) = (needs.accounts, needs.freshness);
-            let view = View { definitions, accounts, keys, tag, moment, freshness };
+            let view = View { definitions, accounts, keys, tag, moment, freshness, pass_before_keys };
             return Ok((view.without_shredded(), set));
         }
     }

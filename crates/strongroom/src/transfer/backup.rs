@@ -11,6 +11,7 @@ use super::section::{Rows, Section, SectionReader, changed};
 use super::{Phase, Progress, Reporter};
 use crate::engine::Engine;
 use crate::engine::head::{SLOTS_MAX, SlotRow};
+use crate::engine::restoring::note_of;
 use crate::error::{Damage, Error};
 use crate::id::{Environment, OrgId};
 use crate::keys::{Roots, StoreRow};
@@ -32,12 +33,15 @@ pub struct BackupSummary {
     /// Orgs and environments that were written to throughout the backup: each of their rows is genuine and opens, but
     /// the rows are not all from one moment.
     pub unsettled: Vec<(OrgId, Environment)>,
+    /// Orgs of which nothing is in the file, since their restores were unfinished.
+    pub unfinished: Vec<OrgId>,
 }
 
 impl Vault {
     /// Writes the whole vault to `out`, still sealed, while others read and write. Whatever opens the vault opens the
-    /// file. Each org and environment is a snapshot of one moment, except for those in [`BackupSummary::unsettled`].
-    /// Memory stays constant. `out` is written to on the thread that polls.
+    /// file. Each org and environment is a snapshot of one moment, except for those in [`BackupSummary::unsettled`];
+    /// orgs in [`BackupSummary::unfinished`] are left out. Memory stays constant. `out` is written to on the thread
+    /// that polls.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -77,6 +81,12 @@ impl Vault {
         let (mut rest, mut org_before) = (VaultKeys::tenants(), None);
         while let Some(tenant) = next_tenant(engine, rest.clone()).await? {
             let org = tenant.org;
+            // After its first row was seen: a restore that wrote that row is complete, or its note is there.
+            if engine.get(note_of(&org)).await?.is_some() {
+                writer.unfinished.push(org);
+                rest.start = VaultKeys::org(&org).end.unwrap_or_default();
+                continue;
+            }
             rest.start = tenant.all().end.unwrap_or_default();
             // Notes belong to all environments of the org, and are written with the first one.
             let notes = (org_before.replace(org) != Some(org)).then(|| VaultKeys::exports(&org));
@@ -173,6 +183,7 @@ pub(super) struct BackupWriter<'r, W> {
     rows: u64,
     tenants: u64,
     unsettled: Vec<(OrgId, Environment)>,
+    unfinished: Vec<OrgId>,
 }
 
 /// A section of the tenant that is being written.
@@ -187,10 +198,21 @@ struct WrittenSection {
 impl<'r, W: Write + Send> BackupWriter<'r, W> {
     pub(super) fn new(store: &'r dyn Store, frames: FrameWriter<W>, report: Reporter<'r>) -> Self {
         let body = Vec::with_capacity(FRAME_LEN);
-        let unsettled = Vec::new();
+        let (unsettled, unfinished) = (Vec::new(), Vec::new());
         // The head is a frame too.
         let frames_len = 1;
-        Self { store, frames, frames_len, report, body, sections_len: 0, rows: 0, tenants: 0, unsettled }
+        Self {
+            store,
+            frames,
+            frames_len,
+            report,
+            body,
+            sections_len: 0,
+            rows: 0,
+            tenants: 0,
+            unsettled,
+            unfinished,
+        }
     }
 
     /// Writes one tenant, its rows in the given form, and the org's notes that belong with it.
@@ -290,7 +312,8 @@ impl<'r, W: Write + Send> BackupWriter<'r, W> {
         let trailer = Trailer { frames: self.frames_len, rows: self.rows };
         self.frames.write(FrameKind::Trailer, &trailer.encode())?;
         let bytes = self.frames.finish()?;
-        Ok(BackupSummary { rows: self.rows, tenants: self.tenants, bytes, unsettled: self.unsettled })
+        let Self { rows, tenants, unsettled, unfinished, .. } = self;
+        Ok(BackupSummary { rows, tenants, bytes, unsettled, unfinished })
     }
 }
 

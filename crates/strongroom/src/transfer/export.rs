@@ -42,8 +42,8 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`]; [`Error::Damaged`] and [`Error::UnknownKey`] for a
-    /// row that does not open; [`Error::Provider`], [`Error::KeyDerivation`].
+    /// Those of [`backup`](Self::backup); [`Error::OrgNotFound`], [`Error::RestoreUnfinished`]; [`Error::Damaged`] and
+    /// [`Error::UnknownKey`] for a row that does not open; [`Error::Provider`], [`Error::KeyDerivation`].
     pub async fn backup_org(
         &self,
         org: OrgId,
@@ -52,6 +52,7 @@ impl Vault {
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<BackupSummary, Error> {
         let engine = &self.engine;
+        engine.refuse_restoring(&org).await?;
         let mut rest = VaultKeys::org(&org);
         let Some(mut found) = next_tenant(engine, rest.clone()).await? else {
             return Err(Error::OrgNotFound(org));

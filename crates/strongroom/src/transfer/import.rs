@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::file::RowsFrame;
 use super::open::{Backup, BackupPart, BackupReader};
+use super::org_restore::OrgRestore;
 use super::section::read_range;
 use super::sides::{RowKeys, Side, Sides};
 use super::staged::{Marker, Purpose, StagedVault};
@@ -14,7 +15,7 @@ use super::target::{Destination, Target};
 use super::{Progress, Reporter};
 use crate::engine::gate::Pass;
 use crate::engine::head::{Head, SlotRow};
-use crate::engine::{ATTEMPTS_MAX, Engine, Touches, read_from};
+use crate::engine::{Engine, read_from};
 use crate::envelope::StoreId;
 use crate::error::{BackupFault, Damage, Error, WrongStore};
 use crate::id::{DefinitionId, DefinitionName, DocumentId, Environment, LinkedAccountId, OrgId};
@@ -23,11 +24,10 @@ use crate::keys::{Document, Roots, ScopeKeys, Unlock};
 use crate::model::Revision;
 use crate::row::body::decode_definition;
 use crate::row::{
-    Row, RowKind, SealedRow, Subject, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, decode_note,
-    encode_index, encode_note,
+    Row, RowKind, SealedRow, Subject, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, encode_index,
 };
 use crate::scope::Scope;
-use crate::store::{Expect, Key, KeyRange, RowRevision, Scan, Store, Versioned, WriteBatch};
+use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
 use crate::tenant::GRANDFATHERED;
 use crate::tenant::job::SHRED_JOB;
 use crate::verbs::vault::{NewVault, Vault};
@@ -110,8 +110,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// Restores one org, with all its environments, into a vault that holds nothing of it. Its rows are sealed under
     /// the vault's keys. Ids, revisions, times and names of documents stay the same.
     ///
-    /// While the restore runs, the org is visible in part. A restore that was interrupted is noted in the vault, and
-    /// continues when the same org is restored from the same file again.
+    /// Until the restore is complete, every other verb refuses the org with [`Error::RestoreUnfinished`]. A restore
+    /// that was interrupted continues when the same org is restored from the same file again;
+    /// [`Vault::abandon_restore`](crate::Vault::abandon_restore) deletes what it wrote.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -130,9 +131,9 @@ impl<R: Read + Seek + Send> Backup<R> {
     ///
     /// # Errors
     /// [`Error::OrgNotFound`] if the file holds nothing of the org, [`Error::OrgNotEmpty`] if the vault already
-    /// holds something of it, [`WrongStore::Unfinished`](crate::WrongStore::Unfinished) if a restore of another
-    /// file was interrupted; [`Error::Damaged`] and [`Error::UnknownKey`] for a row that does not open;
-    /// [`Error::Contended`] if another writer interfered; [`Error::BadBackup`] and [`Error::BackupFile`] if the
+    /// holds something of it, [`Error::RestoreUnfinished`] if a restore of another file was interrupted;
+    /// [`Error::Damaged`] and [`Error::UnknownKey`] for a row that does not open; [`Error::Contended`] if another run
+    /// of the restore took over, or another writer interfered; [`Error::BadBackup`] and [`Error::BackupFile`] if the
     /// file changed since it was opened.
     pub async fn restore_org(
         &mut self,
@@ -144,13 +145,14 @@ impl<R: Read + Seek + Send> Backup<R> {
         if !self.tenants()?.iter().any(|(held, _)| *held == org) {
             return Err(Error::OrgNotFound(org));
         }
-        let resumed = begin_org(engine, &org, &self.head.file_id).await?;
+        let restore = OrgRestore::begin(engine, &org, &self.head.file_id).await?;
         let report = Reporter::new(&mut progress, None);
         let side = Side { store_id: engine.store_id, roots: engine.roots.get()? };
-        let summary = self.import(&side, Destination::Vault { engine, resumed }, Some(org), report).await?;
+        let summary =
+            self.import(&side, Destination::Vault { engine, restore: &restore }, Some(org), report).await?;
         engine.tallies.forget(&VaultKeys::org(&org).start);
         seal_export_notes(engine, VaultKeys::exports(&org)).await?;
-        end_org(engine, &org).await?;
+        restore.end(engine).await?;
         Ok(summary)
     }
 
@@ -420,43 +422,6 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
     let slots = read_range(store, &VaultKeys::slots()).await?;
     let slots = slots.iter().map(|(key, row)| SlotRow::decode(&store_id, key, row)).collect();
     Ok(Head { store_id, store_row, slots, header: RowRevision(0), is_retired: false })
-}
-
-/// Notes that an org is being restored. Returns whether an earlier run began to.
-async fn begin_org(engine: &Engine, org: &OrgId, file_id: &[u8; 16]) -> Result<bool, Error> {
-    let note = VaultRow::OrgRestore(*org).key();
-    let scans = [Scan::new(VaultKeys::org(org), 1).keys_only()];
-    let ([under_way], [first]) = engine.read(([note.clone()], scans)).await?;
-    if let Some(row) = under_way {
-        let known = decode_note(&row.value).map_err(|error| Error::row("the note of a restore", error))?;
-        return if known == file_id { Ok(true) } else { Err(Error::WrongStore(WrongStore::Unfinished)) };
-    }
-    if !first.rows.is_empty() {
-        return Err(Error::OrgNotEmpty(*org));
-    }
-    engine.caches.begin_again(&VaultKeys::org(org).start);
-    let mut batch = WriteBatch::default();
-    batch.expect(note.clone(), Expect::Absent);
-    batch.put(note, encode_note(file_id));
-    match engine.commit(batch, Touches::Data).await? {
-        Some(_) => Ok(false),
-        None => Err(Error::Contended(1)),
-    }
-}
-
-async fn end_org(engine: &Engine, org: &OrgId) -> Result<(), Error> {
-    let note = VaultRow::OrgRestore(*org).key();
-    for _ in 0..ATTEMPTS_MAX {
-        let Some(row) = engine.get(note.clone()).await? else { return Ok(()) };
-        let mut batch = WriteBatch::default();
-        batch.expect(note.clone(), Expect::Revision(row.revision));
-        batch.delete(note.clone());
-        // Nobody else writes the note, but the settings of the vault may change.
-        if engine.commit(batch, Touches::Data).await?.is_some() {
-            return Ok(());
-        }
-    }
-    Err(Error::Contended(ATTEMPTS_MAX))
 }
 
 /// Seals which orgs have notes of backups under other keys. The notes came with the rows.

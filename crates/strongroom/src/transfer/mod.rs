@@ -10,6 +10,7 @@ mod export;
 mod file;
 mod import;
 mod open;
+mod org_restore;
 mod restore;
 mod retire;
 mod section;

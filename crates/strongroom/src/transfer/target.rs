@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::org_restore::OrgRestore;
 use super::sides::Side;
 use super::staged::StagedVault;
 use crate::clock::Timestamp;
@@ -19,8 +20,8 @@ use crate::store::{Committed, Expect, Key, RowRevision, Store, Versioned, WriteB
 pub(super) enum Destination<'d> {
     /// A store that is becoming a vault.
     Staged(&'d StagedVault<'d>),
-    /// A live vault; `resumed` if an earlier run may have written rows.
-    Vault { engine: &'d Engine, resumed: bool },
+    /// A live vault.
+    Vault { engine: &'d Engine, restore: &'d OrgRestore },
 }
 
 /// Writes the rows of one tenant to the target.
@@ -142,8 +143,8 @@ impl<'t> Target<'t> {
     async fn push(&mut self, key: Key, row: Vec<u8>) -> Result<(), Error> {
         let limits = self.store().capabilities();
         let row_len = key.as_bytes().len() + row.len();
-        // Leaves room for the gate, the root, the epoch, and this row with its keyring.
-        let expects = self.batch.expect.len() + self.used.len() + 5;
+        // Leaves room for the gate, the note, the root, the epoch, and this row with its keyring.
+        let expects = self.batch.expect.len() + self.used.len() + 6;
         if expects > limits.batch_ops_max.min(BATCH_OPS_MAX)
             || self.bytes_len + row_len > limits.batch_bytes_max / 2
         {
@@ -177,7 +178,8 @@ impl<'t> Target<'t> {
     async fn commit(&self, mut batch: WriteBatch) -> Result<Committed, Error> {
         match self.destination {
             Destination::Staged(staged) => staged.commit(batch).await,
-            Destination::Vault { engine, .. } => {
+            Destination::Vault { engine, restore } => {
+                restore.expect_in(&mut batch);
                 // Engines may have cached that the org has no definitions.
                 batch.put(self.id.epoch().key(), encode_epoch());
                 let root = *self.side.roots.active.key.id();
@@ -203,7 +205,7 @@ impl<'t> Target<'t> {
     async fn find(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         let resumed = match self.destination {
             Destination::Staged(staged) => staged.is_resumed(),
-            Destination::Vault { resumed, .. } => resumed,
+            Destination::Vault { restore, .. } => restore.is_resumed(),
         };
         if resumed { self.read(key).await } else { Ok(None) }
     }

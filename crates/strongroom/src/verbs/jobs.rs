@@ -29,7 +29,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`] for the first row that cannot be read,
-    /// or [`Error::Contended`]: the other jobs are finished first. [`Error::Store`].
+    /// [`Error::Contended`], or [`Error::RestoreUnfinished`]: the other jobs are finished first. [`Error::Store`].
     ///
     /// # Cancellation
     /// If dropped, the next call does the rest.
@@ -60,6 +60,8 @@ impl Vault {
 
     async fn run_job_at(&self, key: &Key) -> Result<(), Error> {
         let (tenant, job) = self.tenant_job(key)?;
+        // What the job is to sweep may still be on its way.
+        self.engine.refuse_restoring(&tenant.id.org).await?;
         run_job(&tenant, &job).await
     }
 }

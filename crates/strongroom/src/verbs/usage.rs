@@ -19,9 +19,10 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Locked`] and [`Error::Store`].
+    /// [`Error::Locked`], [`Error::RestoreUnfinished`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
         let count = self.tenant.count_all(self.tenant.id.counted_of_org());
+        self.tenant.engine.refuse_restoring(self.id()).await?;
         Ok(self.tenant.observed(Call::of("usage"), count).await?.into())
     }
 }
@@ -38,10 +39,11 @@ impl Account {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Locked`] and [`Error::Store`].
+    /// [`Error::Locked`], [`Error::RestoreUnfinished`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
         let tenant = &self.org().tenant;
         let count = tenant.count_all(tenant.id.counted_of_account(self.id()));
+        tenant.engine.refuse_restoring(&tenant.id.org).await?;
         let counted = tenant.observed(Call::of("usage").account(self.id()), count).await?;
         // Afterwards, so that a bound handle never returns what the next account with the id stores.
         self.refuse_ended().await?;

@@ -26,6 +26,7 @@ use self::tenant_check::TenantCheck;
 use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::engine::cache::Moment;
+use crate::engine::restoring::note_of;
 use crate::envelope::DekId;
 use crate::error::{Damage, Error};
 use crate::model::Revision;
@@ -84,7 +85,8 @@ impl Org {
     #[must_use]
     pub fn verification(&self) -> Verification<'static> {
         let keys = &self.tenant.id;
-        Verification::of(&self.tenant.engine, [keys.jobs(), keys.all()])
+        let note = KeyRange::prefix(note_of(&keys.org).as_bytes());
+        Verification::of(&self.tenant.engine, [keys.jobs(), note, keys.all()])
     }
 }
 
@@ -252,13 +254,16 @@ impl Verification<'_> {
         let same = |tenant_check: &TenantCheck| tenant_check.tenant.id == id;
         let tenant_check = match known.filter(same) {
             Some(tenant_check) => tenant_check,
-            None => TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id)), moment),
+            None => {
+                let is_part = self.engine.get(note_of(&id.org)).await?.is_some();
+                TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id)), moment, is_part)
+            }
         };
         let tenant_check = self.tenant_check.insert(tenant_check);
         tenant_check.moment = moment;
         let tenant = Arc::clone(&tenant_check.tenant);
-        if self.engine.refuse_locked_tenant(&tenant.id).is_err() {
-            // A lock of the whole vault is an error; a lock of one org only leaves its rows unchecked.
+        if tenant_check.is_part || self.engine.refuse_locked_tenant(&tenant.id).is_err() {
+            // A lock of the whole vault is an error; a lock or restore of one org only leaves its rows unchecked.
             self.engine.roots.get()?;
             self.report.rows += rows.len() as u64;
             self.report.unverifiable += rows.len() as u64;

@@ -226,6 +226,9 @@ pub enum Cause {
     /// An event before it is missing or is not the one that it names; for a head, an event that it states.
     #[error("events before it are missing or were replaced")]
     BrokenChain,
+    /// It notes that the org is being restored: what is there of the org was not checked.
+    #[error("the restore of this org is unfinished")]
+    RestoreUnfinished,
     /// It changed every time it was read, so it could not be checked.
     #[error("it changed every time it was read")]
     Changing,
@@ -259,6 +262,7 @@ impl Cause {
             Self::Superseded => "superseded",
             Self::CameBack => "came_back",
             Self::BrokenChain => "broken_chain",
+            Self::RestoreUnfinished => "restore_unfinished",
             Self::Changing => "changing",
         }
     }

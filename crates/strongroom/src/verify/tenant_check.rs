@@ -42,6 +42,8 @@ pub(super) struct TenantCheck {
     pub(super) written_at: Option<Timestamp>,
     /// Whether the count of definitions was checked.
     pub(super) counted: bool,
+    /// Whether the restore of the org was unfinished: then what is there is a part, and is not checked.
+    pub(super) is_part: bool,
     /// Whether the chains of events were walked, and what was found is in the report.
     pub(super) audited: bool,
 }
@@ -61,7 +63,7 @@ pub(super) enum FoundDefinition {
 }
 
 impl TenantCheck {
-    pub(super) fn new(tenant: Arc<Tenant>, moment: Moment) -> Self {
+    pub(super) fn new(tenant: Arc<Tenant>, moment: Moment, is_part: bool) -> Self {
         Self {
             tenant,
             moment,
@@ -72,6 +74,7 @@ impl TenantCheck {
             unreadable: HashSet::new(),
             written_at: None,
             counted: false,
+            is_part,
             audited: false,
         }
     }

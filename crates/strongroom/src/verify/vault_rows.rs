@@ -72,6 +72,9 @@ fn check_as_read(engine: &Arc<Engine>, key: &Key, row: &Versioned, moment: Momen
         Some(VaultRow::Slot(id)) => check_slot(engine, id, row),
         Some(VaultRow::Retired | VaultRow::OrgRestore(_) | VaultRow::Export(..)) => {
             match decode_note(&row.value) {
+                Ok(_) if matches!(place, Some(VaultRow::OrgRestore(_))) => {
+                    RowState::bad(Cause::RestoreUnfinished)
+                }
                 Ok(_) => RowState::Fine,
                 Err(error) => RowState::bad(Cause::of(Error::row("", error))),
             }

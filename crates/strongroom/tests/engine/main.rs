@@ -72,6 +72,7 @@ mod model;
 mod moved;
 mod observer;
 mod one_moment;
+mod org_restore;
 mod overtaken;
 mod paging;
 mod past;

@@ -121,6 +121,9 @@ impl Org {
         // that: the audit may have been turned on, or the store retired, elsewhere.
         if !notes.is_empty() && !self.tenant.engine.has_audit() {
             self.tenant.engine.look_at_gate().await?;
+            if !self.tenant.engine.has_audit() {
+                return Ok(0);
+            }
         }
         let mut noted = 0;
         for notes in notes.chunks(CHANGES_AN_EVENT) {

@@ -65,7 +65,7 @@ impl Vault {
 
 impl Org {
     /// The environments in which this org has something, in the byte order of their names: not those that were shredded
-    /// and not used since. Two reads for each.
+    /// and not used since. Two reads for each, and one more.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
@@ -74,8 +74,9 @@ impl Org {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::RestoreUnfinished`], [`Error::Store`].
     pub async fn environments(&self) -> Result<Vec<Environment>, Error> {
+        self.tenant.engine.refuse_restoring(self.id()).await?;
         let vault = Vault { engine: Arc::clone(&self.tenant.engine) };
         let mut rest = VaultKeys::org(self.id());
         let mut found = Vec::new();
