@@ -70,6 +70,54 @@ fn one_org_goes_to_another_vault() {
 }
 
 #[test]
+fn every_command_refuses_or_names_an_org_whose_restore_is_unfinished() {
+    let shell = furnished();
+    let org = "000000000000000000000001";
+    shell.ok(&["--org", org, "backup", "org.backup"]);
+    shell.note_restore();
+    let refused: [&[&str]; 6] = [
+        &["get", "A"],
+        &["list"],
+        &["environments"],
+        &["define", "NEW", "--format", "string"],
+        &["shred", "environment", "test", "--yes"],
+        // Of another file.
+        &["--org", org, "restore", "org.backup"],
+    ];
+    for command in refused {
+        let ran = shell.run(command);
+        assert!(ran.code == 6 && ran.stderr.contains("is unfinished"), "{command:?} {ran:?}");
+        assert!(ran.stderr.contains("`strongroom shred restore`"), "{command:?} {ran:?}");
+    }
+    let named = format!("the restore of org {org} is unfinished");
+    assert!(shell.run(&["doctor"]).stdout.contains(&named));
+    let verified = shell.run(&["verify"]);
+    assert!(
+        verified.code == 5 && verified.stdout.contains("restore of this org is unfinished"),
+        "{verified:?}"
+    );
+    assert!(verified.stderr.contains("`strongroom shred restore`"), "{verified:?}");
+    let backup = shell.run(&["backup", "vault.backup"]);
+    assert!(backup.code == 0 && backup.stderr.contains(&format!("org {org} was left out")), "{backup:?}");
+}
+
+#[test]
+fn what_an_unfinished_restore_wrote_is_shredded_and_the_org_restored_anew() {
+    let shell = furnished();
+    let org = "000000000000000000000001";
+    shell.ok(&["--org", org, "backup", "org.backup"]);
+    shell.note_restore();
+    let shred = ["--org", org, "shred", "restore"];
+    let asked = shell.run(&shred);
+    assert!(asked.code == 2 && asked.stderr.contains("all that the unfinished restore"), "{asked:?}");
+    shell.ok(&[&shred[..], &["--yes"]].concat());
+    shell.ok(&["--org", org, "restore", "org.backup"]);
+    assert_eq!(shell.ok(&["get", "A", "--reveal"]), "hunter2");
+    assert_eq!(shell.json(&["verify"])["clean"], true);
+    assert_eq!(shell.run(&[&shred[..], &["--yes"]].concat()).code, 3);
+}
+
+#[test]
 fn a_damaged_file_is_5_and_nothing_is_written() {
     let shell = furnished();
     shell.ok(&["backup", "vault.backup"]);

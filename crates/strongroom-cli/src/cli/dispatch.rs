@@ -105,6 +105,7 @@ impl Work {
             }
             Self::Shred(Shred::Account(account)) => account.run(session, output).await,
             Self::Shred(Shred::Environment(environment)) => environment.run(session, output).await,
+            Self::Shred(Shred::Restore(restore)) => restore.run(session, output).await,
             Self::Run(_)
             | Self::Serve(_)
             | Self::Init(_)
@@ -166,7 +167,7 @@ impl Work {
                 let refused = Failure::not_on_server("a server shreds nothing and gives no receipt");
                 Err(refused.next(SHRED_ELSEWHERE))
             }
-            Self::Shred(Shred::Environment(_)) => {
+            Self::Shred(Shred::Environment(_) | Shred::Restore(_)) => {
                 Err(Failure::not_on_server("a server shreds nothing and gives no receipt"))
             }
             Self::Checkpoint(_) => Err(Failure::not_on_server("a checkpoint reads every row of a store")),

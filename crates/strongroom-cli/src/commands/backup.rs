@@ -44,6 +44,7 @@ struct Written {
     tenants: u64,
     bytes: u64,
     unsettled: Vec<TenantView>,
+    unfinished: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +89,10 @@ impl Backup {
                 "org {org}, environment {environment}, changed during the whole backup: its rows are not of one moment"
             ));
         }
+        for org in &summary.unfinished {
+            output
+                .warn(&format!("org {org} was left out: its restore is unfinished; run the same one again"));
+        }
         let view = Written {
             file: file.display().to_string(),
             org: org.map(|org| org.to_string()),
@@ -95,6 +100,7 @@ impl Backup {
             tenants: summary.tenants,
             bytes: summary.bytes,
             unsettled: summary.unsettled.iter().map(TenantView::of).collect(),
+            unfinished: summary.unfinished.iter().map(ToString::to_string).collect(),
         };
         output.done(&format!("{} in {}", counted(summary.rows, "row"), file.display()), &view)
     }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use strongroom::store::{StoreError, StoreErrorKind};
-use strongroom::{Error, ScopePath, SlotInfo, SlotKind, Timestamp};
+use strongroom::{Error, OrgId, ScopePath, SlotInfo, SlotKind, Timestamp};
 use strongroom_http::control::{self, Reason};
 
 use super::audit::moment;
@@ -174,7 +174,22 @@ impl Report {
             Ok(jobs) => self.jobs(&jobs.iter().map(control::Job::of).collect::<Vec<_>>()),
             Err(error) => self.failed("jobs", error.into()),
         }
+        match session.vault.unfinished_restores().await {
+            Ok(orgs) => orgs.iter().for_each(|org| self.unfinished_restore(org)),
+            Err(error) => self.failed("restores", error.into()),
+        }
         self.variables(session).await;
+    }
+
+    fn unfinished_restore(&mut self, org: &OrgId) {
+        self.warn(
+            "restores",
+            format!("the restore of org {org} is unfinished"),
+            format!(
+                "run the same `strongroom restore --org {org}` again, or `strongroom --org {org} shred restore` deletes \
+                 what it wrote"
+            ),
+        );
     }
 
     /// What others may read is sealed, but shows how much there is and when it changes.

@@ -1,4 +1,5 @@
-//! `shred`: deletes a linked account or an environment with its keys, and reports how far that can be relied on.
+//! `shred`: deletes a linked account or an environment with its keys, and reports how far that can be relied on; or
+//! deletes what an unfinished restore wrote.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use strongroom_http::control::OpenSessions;
 use crate::consent::{Consent, Deed};
 use crate::failure::{Exit, Failure};
 use crate::holdings::Holdings;
-use crate::output::{Output, time};
+use crate::output::{Output, counted, time};
 use crate::session::Session;
 use crate::suggest;
 
@@ -22,6 +23,8 @@ pub(crate) enum Shred {
     Account(ShredAccount),
     /// Permanently delete an environment of the org with everything in it
     Environment(ShredEnvironment),
+    /// Permanently delete what an unfinished restore of the org wrote, so that the org can be restored anew
+    Restore(ShredRestore),
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -38,6 +41,18 @@ pub(crate) struct ShredEnvironment {
     name: Environment,
     #[command(flatten)]
     consent: Consent,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ShredRestore {
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Serialize)]
+struct Abandoned {
+    org_id: String,
+    rows: u64,
 }
 
 /// What was shredded.
@@ -127,6 +142,22 @@ impl ShredEnvironment {
         let receipt = org.shred().await?;
         let settled = session.vault.settle_shred(receipt.clone(), &[], &[]).await;
         show(Shredded::Environment { environment: name.as_str() }, &settled.unwrap_or(receipt), output)
+    }
+}
+
+impl ShredRestore {
+    pub(crate) async fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        let org = session.org.id();
+        if !session.vault.unfinished_restores().await?.contains(org) {
+            return Err(Failure::not_found(format!("no restore of org {org} is unfinished")));
+        }
+        let deed = format!("delete all that the unfinished restore of org {org} wrote, in every environment");
+        self.consent.to(&deed)?;
+        let rows = session.vault.abandon_restore(org).await?;
+        output.done(
+            &format!("deleted {} of the unfinished restore of org {org}", counted(rows, "row")),
+            &Abandoned { org_id: org.to_string(), rows },
+        )
     }
 }
 

@@ -137,6 +137,10 @@ fn next_of(error: &Error) -> Option<&'static str> {
             "run the same `restore` or `migrate` again; or move this store away, which is unfinished, and use another \
              backup"
         }
+        Error::RestoreUnfinished(_) => {
+            "run the same `restore --org` again, which finishes it; or `strongroom shred restore` deletes what it \
+             wrote, and the org can be restored anew"
+        }
         Error::WrongStore(WrongStore::Foreign) => {
             "name another store with --store; if this one held a vault, the row is gone that every vault begins with: \
              move the store away, and `strongroom restore --replaces-original FILE` makes it again from a backup"

@@ -209,6 +209,15 @@ impl Shell {
         });
     }
 
+    /// Notes that its org is being restored, as a restore that was cut short leaves it.
+    pub(crate) fn note_restore(&self) {
+        self.change_rows(&[0x01], |key, _| {
+            let org = key.as_bytes().get(1..26).unwrap();
+            let note = [b"\xd7\x01\x13\xa1\x00\x50".as_slice(), &[7; 16]].concat();
+            (Key::from([&[0x00, 0x12], org].concat()), Some(note))
+        });
+    }
+
     /// The keys of all rows whose key holds this.
     pub(crate) fn keys_with(&self, part: &[u8]) -> Vec<Vec<u8>> {
         let store = RedbStore::open(self.store()).unwrap();

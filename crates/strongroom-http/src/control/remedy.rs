@@ -81,6 +81,7 @@ fn swept(finding: &Finding) -> Option<&'static str> {
 fn by_cause(finding: &Finding) -> Option<&'static str> {
     Some(match (finding.path.row, &finding.cause) {
         (_, Cause::UnknownVersion(_)) => OF_LATER,
+        (_, Cause::RestoreUnfinished) => UNFINISHED,
         (_, Cause::CameBack) => {
             "the store shows again what was deleted: `strongroom delete` deletes it once more, or keep it if a restore \
              brought it back, and set it again"
@@ -188,8 +189,8 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
              of it, and `strongroom restore --replaces-original FILE` makes a store of that which takes writes"
         }
         RowName::Note if finding.is_unreadable() => {
-            "if a restore of the org was interrupted, `strongroom verify --sweep --unreadable` deletes its note and \
-             `strongroom shred environment NAME` what it wrote: then restore the org again"
+            "if a restore of the org was interrupted, `strongroom shred restore` deletes what it wrote: then restore \
+             the org again; if not, `strongroom verify --sweep --unreadable` deletes only the note"
         }
         RowName::Slot if is_unreadable => {
             "`strongroom slot remove ID` deletes the slot, and `strongroom slot add` makes one"
@@ -272,6 +273,8 @@ fn of_record(namespace: &str) -> Option<&'static str> {
 const OF_LATER: &str = "a later release wrote it and can read it: use that one, and delete nothing";
 const OF_UNKNOWN_KEY: &str =
     "its key is gone, but it may be whole: `strongroom verify` looks for its keyring, and says what to do";
+const UNFINISHED: &str = "`strongroom restore` of the same file with its --org finishes it, and `strongroom shred \
+                          restore` deletes what it wrote";
 const OF_ACCOUNT: &str = "`strongroom account delete ID --purge` deletes the account with all that is its own; a \
                           backup from before has it whole";
 const OF_SHRED: &str = "if a shred of the environment was interrupted, `strongroom shred environment NAME` finishes \

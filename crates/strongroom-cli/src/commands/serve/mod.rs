@@ -386,11 +386,22 @@ async fn keep_marks(service: &Service, mark: &mut KeptMark, output: &Output) {
     }
 }
 
-/// Finishes leftover work: at once, and from time to time what another process has left since. A job that fails is
-/// tried again, and does not stop the service. Never ends.
+/// Finishes leftover work, and logs unfinished restores: at once, and from time to time what another process has left
+/// since. A job that fails is tried again, and does not stop the service. Never ends.
 async fn finish_jobs(service: Service) {
-    let mut said = None;
+    let (mut said, mut known) = (None, Vec::new());
     loop {
+        if let Ok(unfinished) = service.vault().unfinished_restores().await {
+            for org in unfinished.iter().filter(|org| !known.contains(*org)) {
+                tracing::warn!(
+                    target: LOG_TARGET,
+                    %org,
+                    "the restore of this org is unfinished, so it is not served: run the same one again, or \
+                     `strongroom shred restore` deletes what it wrote"
+                );
+            }
+            known = unfinished;
+        }
         // An outage of the store says nothing of jobs: there may be none.
         let failed = service.vault().run_jobs().await.err().filter(|error| error.kind() != ErrorKind::Busy);
         let failed = failed.map(|error| error.to_string());
