@@ -1,8 +1,8 @@
 //! Lists that come in pages.
 
 use strongroom::{
-    Account, Cursor, DefinitionFilter, Environment, Error, Integration, LinkedAccount, Listing, Org, OrgId,
-    PageRequest, Scope, ScopedValue, StoredDefinition, Vault,
+    Account, AppCredentials, CredentialInfo, Cursor, DefinitionFilter, Environment, Error, Integration,
+    LinkedAccount, Listing, Org, OrgId, PageRequest, Scope, ScopedValue, StoredDefinition, Vault,
 };
 
 /// The items of all pages of a list.
@@ -44,6 +44,14 @@ pub(crate) async fn readable_accounts(org: &Org) -> Result<(Vec<LinkedAccount>, 
 pub(crate) async fn readable_apps(account: &Account) -> Result<(Vec<Integration>, Vec<String>), Error> {
     let found = all(async |page| account.each_integration(page).await).await?;
     Ok(apart(found.into_iter().map(|(_, _, app)| app)))
+}
+
+/// The credentials of a connection that can be read, and why the others cannot.
+pub(crate) async fn readable_credentials(
+    credentials: &AppCredentials,
+) -> Result<(Vec<CredentialInfo>, Vec<String>), Error> {
+    let found = all(async |page| credentials.each(page).await).await?;
+    Ok(apart(found.into_iter().map(|(_, credential)| credential)))
 }
 
 fn apart<T>(found: impl IntoIterator<Item = Result<T, Error>>) -> (Vec<T>, Vec<String>) {

@@ -241,6 +241,26 @@ fn commands_on_a_damaged_account_name_the_one_that_deletes_it() {
 }
 
 #[test]
+fn a_damaged_credential_hides_no_other_of_its_account() {
+    let shell = filled();
+    shell.ok_with("s3cret", &["credential", "set", "token", "--account", "user_1"]);
+    shell.damage(&[0x32]);
+    let list = ["--json", "credential", "list", "--account", "user_1"];
+    let is_short = |ran: shell::Ran| {
+        let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["key"]), (1, &json!("token")), "{ran:?}");
+        let named = ran.stderr.contains("password") && ran.stderr.contains("`strongroom credential undo KEY");
+        assert!(ran.code == 5 && named, "{ran:?}");
+    };
+    is_short(shell.run(&list));
+    let server = Server::start(&shell, &[]);
+    is_short(shell.run(&list));
+    let key = shell.json(&["api-key", "create", "k", "--right", "read"])["api_key"].clone();
+    shell.write("k", key.as_str().unwrap());
+    is_short(shell.run(&[&["--url", server.text("url"), "--api-key-file", "k"], &list[..]].concat()));
+}
+
+#[test]
 fn only_a_damaged_version_of_a_value_or_credential_is_deleted_and_rotations_go_on() {
     for kind in [&[0x50, 0x20, 0x00][..], &[0x50, 0x32]] {
         let shell = filled();

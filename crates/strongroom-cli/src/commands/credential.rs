@@ -8,6 +8,7 @@ use strongroom::{
 };
 use strongroom_http::control::{self, Reason};
 
+use super::audit::refuse_left_out;
 use super::credential_history::{History, Revert, Undo};
 use super::credential_reveal::Reveal;
 use super::delete::{FOR_GOOD, offer_purge, unless_purged};
@@ -181,19 +182,19 @@ impl Place {
         }
     }
 
-    /// The credentials that a server lists.
-    fn listed(&self, client: &Client) -> Result<Vec<CredentialView>, Failure> {
+    /// The credentials that a server lists, and why the others cannot be read.
+    fn listed(&self, client: &Client) -> Result<(Vec<CredentialView>, Vec<String>), Failure> {
         let by_control = |client: &Client| {
             let path = self.path();
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let all: Vec<control::CredentialInfo> =
-                client.control_items(Call { path: &path, query: &self.query() })?;
-            Ok(all.into_iter().map(CredentialView::of_control).collect())
+            let (all, unreadable): (Vec<control::CredentialInfo>, _) =
+                client.control_list(Call { path: &path, query: &self.query() })?;
+            Ok((all.into_iter().map(CredentialView::of_control).collect(), unreadable))
         };
         let by_document = |client: &Client| {
             let query = [("linked_account_id", self.account.as_str())];
             let docs: Vec<Credential> = client.pages(Call { path: &BASE, query: &query })?;
-            Ok(docs.into_iter().map(CredentialView::of_doc).collect())
+            Ok((docs.into_iter().map(CredentialView::of_doc).collect(), Vec::new()))
         };
         self.on_server(client, by_control, by_document)
     }
@@ -242,12 +243,11 @@ impl CredentialCommand {
         match self {
             Self::Set(set) => set.run(set.read(output)?, org, output).await,
             Self::List(List { place }) => {
-                let listed = place.credentials(org);
-                let all = match pages::all(async |page| listed.list(page).await).await {
-                    Ok(all) => all,
+                let (all, unreadable) = match pages::readable_credentials(&place.credentials(org)).await {
+                    Ok(found) => found,
                     Err(error) => return Err(suggest::of_account(org, &place.account, error).await),
                 };
-                show(all.iter().map(CredentialView::of).collect(), output)
+                show((all.iter().map(CredentialView::of).collect(), unreadable), output)
             }
             Self::Reveal(reveal) => reveal.run(org, output).await,
             Self::Delete(delete) => delete.run(org, output).await,
@@ -317,23 +317,24 @@ impl Delete {
     async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (credentials, mut is_absent) = (self.place.credentials(org), false);
         let mut seen = String::new();
-        match pages::all(async |page| credentials.list(page).await).await {
-            Ok(all) if !all.iter().any(|info| info.key_name == self.key) => {
+        match pages::all(async |page| credentials.each(page).await).await {
+            Ok(all) if !all.iter().any(|(key, _)| *key == self.key) => {
                 is_absent = true;
                 // A credential that was deleted before may still have former versions.
                 if !(self.purge && self.has_history(&credentials).await?) {
-                    let known = all.iter().map(|info| info.key_name.as_str());
+                    let known = all.iter().map(|(key, _)| key.as_str());
                     return Err(self.place.absent(&self.key).meant(closest(self.key.as_str(), known)));
                 }
             }
             Err(error @ (Error::AccountNotFound(_) | Error::IntegrationNotFound { .. })) => {
                 return Err(suggest::of_account(org, &self.place.account, error).await);
             }
+            // One that cannot be read can still be deleted.
             Ok(all) => {
-                let found = all.iter().find(|info| info.key_name == self.key);
+                let found =
+                    all.iter().find(|(key, _)| *key == self.key).and_then(|(_, info)| info.as_ref().ok());
                 seen = found.map(|info| super::delete::seen(info.id, info.revision)).unwrap_or_default();
             }
-            // One that cannot be read can still be deleted.
             Err(_) => {}
         }
         self.consent.to(Deed::to(self.deed(), seen))?;
@@ -356,7 +357,7 @@ impl Delete {
         let seen = match self.place.listed(client) {
             Err(absent) if absent.exit == Exit::NotFound => return Err(absent),
             Err(_) => String::new(),
-            Ok(all) => {
+            Ok((all, _)) => {
                 let found = all.into_iter().find(|one| one.key == self.key.as_str());
                 found
                     .map(|one| {
@@ -419,14 +420,19 @@ impl CredentialView {
     }
 }
 
-fn show(mut views: Vec<CredentialView>, output: &Output) -> Result<(), Failure> {
+/// Those that can be read; then the command fails if there are others.
+fn show((mut views, unreadable): (Vec<CredentialView>, Vec<String>), output: &Output) -> Result<(), Failure> {
     views.sort_by(|one, other| one.key.cmp(&other.key));
     let rows = views.iter().map(|view| {
         let [created, updated] =
             [&view.created_at, &view.updated_at].map(|time| unless_unknown(time.clone()));
         [view.key.clone(), created, updated]
     });
-    output.list(["KEY", "CREATED", "UPDATED"], rows, &views)
+    output.list(["KEY", "CREATED", "UPDATED"], rows, &views)?;
+    refuse_left_out(&unreadable, "credential", REPAIR, output)
 }
 
+const REPAIR: &str = "`strongroom credential undo KEY --replace-damaged` puts back the version before it, `strongroom \
+                      credential delete KEY --purge` deletes it, both with --account, and --app and --connection if \
+                      it is in one of these";
 const BASE: [&str; 3] = ["linked-account", "default-app", "auth-credentials"];

@@ -114,7 +114,7 @@ function AccountView({ id, onChange, onClose }: { id: string; onChange: () => vo
           )}
           {shown.connections?.length === 0 && <section class="block"><h3>Connections</h3><p class="dim">None, so that it can have no credentials.</p></section>}
           {shown.connections?.map((connection) => (
-            <Credentials key={connection.integration} path={`${path}/credentials/${part(connection.integration)}`} name={connection.integration} since={connection.created_at} onChange={usage.again} />
+            <Credentials key={connection.integration} account={id} path={`${path}/credentials/${part(connection.integration)}`} name={connection.integration} since={connection.created_at} onChange={usage.again} />
           ))}
           {may("admin") && <Sessions id={id} path={`${path}/sessions`} again={ended} />}
           {may("admin") && (
@@ -190,9 +190,9 @@ function Sessions({ id, path, again }: { id: string; path: string; again: number
   );
 }
 
-function Credentials({ path, name, since, onChange }: { path: string; name: string; since: string; onChange: () => void }) {
+function Credentials({ account, path, name, since, onChange }: { account: string; path: string; name: string; since: string; onChange: () => void }) {
   const { may } = useMe();
-  const { items, error, loading, more, again } = useList<Credential>(path, {}, []);
+  const { items, unreadable, error, loading, more, again } = useList<Credential>(path, {}, []);
   const [editing, edit] = useState<string>();
   const [asking, ask] = useState<string>();
   const [opened, open] = useState<string>();
@@ -210,6 +210,7 @@ function Credentials({ path, name, since, onChange }: { path: string; name: stri
       </div>
       <p class="dim">Since <Day at={since} /></p>
       <Problem text={error} again={again} />
+      <Unreadable why={unreadable} names={`strongroom credential list --account ${account} --app ${name}`} />
       {items?.length === 0 && <p class="dim">No credentials.</p>}
       <ul class="credentials">
         {items?.map((credential) => (

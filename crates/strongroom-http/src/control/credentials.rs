@@ -5,8 +5,8 @@ use axum::extract::FromRequestParts;
 use axum::extract::Path;
 use axum::http::request::Parts;
 use strongroom::{
-    AppCredentials, AuditNote, ConnectionId, IntegrationId, LinkedAccountId, PageRequest, Revision, Secret,
-    WriteOptions,
+    AppCredentials, AuditNote, ConnectionId, CredentialKey, IntegrationId, LinkedAccountId, PageRequest,
+    Revision, Secret, WriteOptions,
 };
 
 use super::BASE;
@@ -26,6 +26,8 @@ use crate::reason::Reason;
 use crate::request::{Body, Query};
 
 /// Lists the credentials of a connection of an integration, without their values
+///
+/// One that cannot be read is left out, and `unreadable` says why.
 #[utoipa::path(
     get, context_path = BASE, path = "/accounts/{id}/credentials/{integration}", tag = "control: accounts",
     params(("id" = String, Path), ("integration" = String, Path), ConnectionPageQuery),
@@ -38,13 +40,22 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
     let (credentials, grant) = (place.credentials(&operator, query.connection()?), operator.grant());
-    let (found, next) = visible!(
-        grant,
-        query.place()?,
-        |page| credentials.list(page),
-        |info: &strongroom::CredentialInfo| grant.takes_name(info.key_name.as_str())
-    );
-    Ok(Json(Page::new(found.iter().map(CredentialInfo::of).collect(), next)))
+    let (found, next) = visible!(grant, query.place()?, |page| credentials.each(page), |(key_name, _): &(
+        CredentialKey,
+        _
+    )| grant
+        .takes_name(key_name.as_str()));
+    let mut page = Page::new(Vec::new(), next);
+    for (_, credential) in found {
+        match credential {
+            Ok(info) => page.items.push(CredentialInfo::of(&info)),
+            Err(error) => {
+                tracing::error!(%error, "a credential is left out of a list");
+                page.unreadable.push(error.to_string());
+            }
+        }
+    }
+    Ok(Json(page))
 }
 
 /// A credential, or a former version of it, in plain text

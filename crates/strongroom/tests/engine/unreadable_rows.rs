@@ -389,6 +389,20 @@ fn an_integration_that_cannot_be_read_hides_no_other_and_is_deleted_by_itself() 
 }
 
 #[test]
+fn a_credential_that_cannot_be_read_hides_no_other_of_its_connection() {
+    let store = furnished();
+    let app = org(&open(Arc::clone(&store))).account(account("a")).app(IntegrationId::default_app());
+    block_on(app.upsert("other", "c")).unwrap();
+    let damaged = first(&store, Kind::Credential);
+    put(&store, &damaged, Some(b"junk"));
+    put(&store, &[&damaged, &b"\0"[..]].concat(), Some(b"no row"));
+    let each = block_on(app.each(PageRequest::default())).unwrap().items;
+    let [(k, Err(Error::Damaged { .. })), (other, Ok(info))] = each.as_slice() else { panic!("{each:?}") };
+    assert_eq!((k.as_str(), other), ("k", &info.key_name));
+    assert!(matches!(block_on(app.list(PageRequest::default())), Err(Error::Damaged { .. })));
+}
+
+#[test]
 fn a_definition_that_cannot_be_read_fails_only_readers_that_know_its_name() {
     let (store, vault) = empty();
     let org_of = |store: &Arc<MemoryStore>| org(&open(Arc::clone(store)));

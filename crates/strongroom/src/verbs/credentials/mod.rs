@@ -20,7 +20,7 @@ use crate::model::{
 use crate::row::body::{AccountBody, IntegrationBody};
 use crate::row::{Subject, parse_last_id};
 use crate::secret::Secret;
-use crate::store::{Key, Versioned};
+use crate::store::{Key, KeyRange, Versioned};
 use crate::tenant::credential::credential_change;
 use crate::tenant::{
     Attempt, Draft, Freshness, List, Loaded, Needs, NewCredential, View, WriteOptions, fresh_if_stale,
@@ -181,9 +181,49 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`].
+    /// [`Error::IntegrationNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`]: one that
+    /// cannot be read fails the whole list. [`each`](Self::each) has the others.
     pub async fn list(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
         self.list_known(page, None).await
+    }
+
+    /// The same, each with its key name. A credential that cannot be read does not fail the list: its place holds the
+    /// reason.
+    ///
+    /// ```
+    /// # strongroom_conformance::with_account(async |account| {
+    /// let app = account.app(strongroom::IntegrationId::default_app());
+    /// app.upsert("api_key", "k1").await?;
+    /// let page = app.each(strongroom::PageRequest::first(100)).await?;
+    /// assert!(page.items.iter().all(|(key_name, info)| key_name.as_str() == "api_key" && info.is_ok()));
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IntegrationNotFound`]; [`Error::Damaged`] and [`Error::UnknownVersion`] if the keys cannot be read;
+    /// [`Error::Store`].
+    pub async fn each(
+        &self,
+        page: PageRequest,
+    ) -> Result<Listing<(CredentialKey, Result<CredentialInfo, Error>)>, Error> {
+        let range = self.range();
+        // With keys that may be out of date, all of them would seem to be damaged.
+        let list = List::new(CREDENTIALS, &range).fresh();
+        let listed = self.listed(
+            list,
+            &page,
+            |_| true,
+            |view, key, row| {
+                // Not the key of a credential: `verify` reports it, and it does not hide the rest.
+                let Some(key_name) = parse_last_id(&range, key) else { return Ok(None) };
+                match self.open_info(view, &key_name, row) {
+                    Ok(info) => Ok(info.map(|info| (key_name, Ok(info)))),
+                    Err(error) if error.is_damage() => Ok(Some((key_name, Err(error)))),
+                    Err(error) => Err(error),
+                }
+            },
+        );
+        self.observed("each_credential", None, listed).await
     }
 
     /// A page of the credentials; if there is a list of names, only of those.
@@ -192,28 +232,17 @@ impl AppCredentials {
         page: PageRequest,
         names: Option<&BTreeSet<String>>,
     ) -> Result<Listing<CredentialInfo>, Error> {
-        let run = async {
-            self.refuse_missing().await?;
-            let tenant = &*self.account.org().tenant;
-            let account = self.account.id();
-            let range = tenant.id.credentials(account, &self.app);
-            let list = List::new("credentials", &range).of_account(Some(account));
-            let knows = |key: &Key| {
-                let known = |name: CredentialKey| names.is_some_and(|names| names.contains(name.as_str()));
-                names.is_none() || parse_last_id(&range, key).is_some_and(known)
-            };
-            let listed = tenant
-                .list_known(list, &page, knows, |view, key, row| {
-                    // Not the key of a credential: `verify` reports it, and it does not hide the rest.
-                    let Some(name) = parse_last_id(&range, key) else { return Ok(None) };
-                    let address = (account, &self.app, &name);
-                    Ok(tenant.open_credential(view, address, row)?.map(|credential| credential.info))
-                })
-                .await?;
-            self.account.refuse_ended().await?;
-            Ok(listed)
+        let range = self.range();
+        let knows = |key: &Key| {
+            let known = |name: CredentialKey| names.is_some_and(|names| names.contains(name.as_str()));
+            names.is_none() || parse_last_id(&range, key).is_some_and(known)
         };
-        self.observed("list_credentials", None, run).await
+        let listed = self.listed(List::new(CREDENTIALS, &range), &page, knows, |view, key, row| {
+            // Not the key of a credential: `verify` reports it, and it does not hide the rest.
+            let Some(key_name) = parse_last_id(&range, key) else { return Ok(None) };
+            self.open_info(view, &key_name, row)
+        });
+        self.observed("list_credentials", None, listed).await
     }
 
     /// Deletes a credential. Returns whether there was one.
@@ -389,6 +418,36 @@ impl AppCredentials {
         tenant.id.deleted(&Subject::credential(self.account.id(), &self.app, key_name)).key()
     }
 
+    /// A page of what `open` makes of the credentials that `knows` takes.
+    async fn listed<T>(
+        &self,
+        list: List<'_>,
+        page: &PageRequest,
+        knows: impl Fn(&Key) -> bool,
+        open: impl Fn(&View<'_>, &Key, &Versioned) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
+        self.refuse_missing().await?;
+        let list = list.of_account(Some(self.account.id()));
+        let listed = self.account.org().tenant.list_known(list, page, knows, open).await?;
+        self.account.refuse_ended().await?;
+        Ok(listed)
+    }
+
+    fn open_info(
+        &self,
+        view: &View<'_>,
+        key_name: &CredentialKey,
+        row: &Versioned,
+    ) -> Result<Option<CredentialInfo>, Error> {
+        let address = (self.account.id(), &self.app, key_name);
+        let credential = self.account.org().tenant.open_credential(view, address, row)?;
+        Ok(credential.map(|credential| credential.info))
+    }
+
+    fn range(&self) -> KeyRange {
+        self.account.org().tenant.id.credentials(self.account.id(), &self.app)
+    }
+
     /// Fails if the account or the integration does not exist.
     pub(crate) async fn refuse_missing(&self) -> Result<(), Error> {
         let tenant = &*self.account.org().tenant;
@@ -405,3 +464,6 @@ impl AppCredentials {
         draft.bump_generation(self.account.id(), &app.account)
     }
 }
+
+/// The list of the credentials of a connection.
+const CREDENTIALS: &str = "credentials";
