@@ -41,6 +41,19 @@ fn a_restore_says_what_it_is_to_be() {
     assert!(!shell.path("back").exists());
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_restore_deletes_no_writes_that_an_sqlite_store_left_behind_when_it_was_moved_away() {
+    let shell = furnished();
+    shell.ok(&["backup", "vault.backup"]);
+    fs::write(shell.path("gone-wal"), "the latest writes").unwrap();
+    let key = key_of(&shell);
+    let to = ["--store", "sqlite:gone", "--root-key-file", &key];
+    let ran = shell.run(&[&to[..], &["restore", "vault.backup", "--replaces-original"]].concat());
+    assert!(ran.code == 6 && ran.stderr.contains("-wal and -shm"), "{ran:?}");
+    assert_eq!(fs::read(shell.path("gone-wal")).unwrap(), b"the latest writes");
+}
+
 #[test]
 fn a_new_vault_has_a_key_of_its_own() {
     let shell = furnished();

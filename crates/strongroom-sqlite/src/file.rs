@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(crate) fn open_or_create(
     };
     check_prefix(prefix)?;
     refuse_links(path)?;
+    refuse_orphans(path)?;
     create(path)?;
     let mut connection = connect(path)?;
     let are_there = tables_are_in(&connection, prefix)?;
@@ -62,16 +63,30 @@ fn check_prefix(prefix: &str) -> Result<(), StoreError> {
 /// Beside the database SQLite keeps files that it creates and removes itself, and it writes through a link in their
 /// place. So whoever planted a link would choose what is overwritten.
 fn refuse_links(path: &Path) -> Result<(), StoreError> {
-    let is_link = |suffix: &&str| {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        Path::new(&beside).is_symlink()
-    };
-    if ["-wal", "-shm", "-journal"].iter().any(is_link) {
+    if beside(path).iter().any(|file| file.is_symlink()) {
         let message = "a link is in the place of a file that SQLite keeps beside the database: remove it";
         return Err(unsupported(message));
     }
     Ok(())
+}
+
+/// SQLite would delete what a database that was moved away left here, and with it the latest writes.
+fn refuse_orphans(path: &Path) -> Result<(), StoreError> {
+    // In this order: another process that creates the database now makes these files after it.
+    if beside(path).iter().any(|file| file.exists()) && !path.exists() {
+        let message = "the database was moved away without its latest writes: move the files here whose names end \
+                       in -wal and -shm (or -journal) to where it is, too";
+        return Err(unsupported(message));
+    }
+    Ok(())
+}
+
+fn beside(path: &Path) -> [PathBuf; 3] {
+    ["-wal", "-shm", "-journal"].map(|suffix| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        beside.into()
+    })
 }
 
 /// SQLite would create a file that others can read, and not sync its name.

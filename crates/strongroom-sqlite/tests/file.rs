@@ -106,6 +106,18 @@ fn nothing_is_written_through_a_link_that_was_planted_beside_the_database() {
 }
 
 #[test]
+fn what_a_database_left_behind_when_it_was_moved_away_is_not_deleted() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let (directory, path) = place();
+        let left = directory.path().join(format!("app.db{suffix}"));
+        fs::write(&left, "the latest writes").unwrap();
+        let refused = SqliteStore::open(&path).unwrap_err();
+        assert!(refused.to_string().contains("-wal and -shm"), "{suffix}: {refused}");
+        assert!(!path.exists() && fs::read(&left).unwrap() == b"the latest writes", "{suffix}");
+    }
+}
+
+#[test]
 fn what_is_not_a_database_is_refused_and_left_as_it_was() {
     for bytes in [b"dear".as_slice(), &[7; 4_096]] {
         let (_directory, path) = place();

@@ -143,7 +143,8 @@ fn next_of(error: &Error) -> Option<&'static str> {
         }
         Error::WrongStore(WrongStore::Foreign) => {
             "name another store with --store; if this one held a vault, the row is gone that every vault begins with: \
-             move the store away, and `strongroom restore --replaces-original FILE` makes it again from a backup"
+             move the store away (of sqlite with its -wal and -shm), and `strongroom restore --replaces-original FILE` \
+             makes it again from a backup"
         }
         Error::Store(store) => match store.kind() {
             StoreErrorKind::Unavailable => step_of_unavailable(store),

@@ -302,10 +302,10 @@ const OF_JOB: &str = "`strongroom verify --sweep --unreadable` deletes the job; 
                       left to do, and a rotation is begun again";
 const OF_SLOT: &str = "a slot or the store's header was damaged: try the key of another slot, with --root-key-file or \
                        --passphrase-file; if it opens the vault, `strongroom slot remove ID` deletes the slot; if none \
-                       does, move the store away, and `strongroom restore --replaces-original FILE` makes it again \
-                       from a backup";
-const OF_HEAD: &str = "no command repairs it: move the store away, and `strongroom restore --replaces-original FILE` \
-                       makes it again from a backup";
+                       does, move the store away (of sqlite with its -wal and -shm), and `strongroom restore \
+                       --replaces-original FILE` makes it again from a backup";
+const OF_HEAD: &str = "no command repairs it: move the store away (of sqlite with its -wal and -shm), and \
+                       `strongroom restore --replaces-original FILE` makes it again from a backup";
 
 /// How each command begins.
 const COMMAND: &str = "`strongroom ";
