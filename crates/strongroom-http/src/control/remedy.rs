@@ -147,7 +147,12 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
             "no name leads to its definition: `strongroom delete ID --definition --purge` deletes what is left of one \
              that is gone, and keeps one that is there by its name"
         }
-        RowName::Definition | RowName::DeletedDefinition => {
+        RowName::Definition => {
+            "`strongroom undo ID --definition --replace-damaged` sets a definition back, `strongroom define NAME \
+             --replace-damaged` defines it anew and keeps its values if no version is kept, and `strongroom delete ID \
+             --definition --purge` deletes it with its values"
+        }
+        RowName::DeletedDefinition => {
             "`strongroom undo ID --definition --replace-damaged` sets a definition back, and `strongroom delete ID \
              --definition --purge` deletes what is left of it"
         }

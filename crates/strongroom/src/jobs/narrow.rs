@@ -57,7 +57,8 @@ impl Sweeper<'_> {
                 return self.finish(None).await;
             }
             // A definition that changed since no longer says when it was narrowed, but the id of the job does.
-            let narrowed_at = if Some(stored.revision) == at { stored.updated_at } else { made_at(&self.id) };
+            let narrowed_at =
+                if Some(stored.revision) == at { stored.updated_at } else { made_at(self.id.as_bytes()) };
             let since = Timestamp::from_ms(narrowed_at.as_ms().saturating_sub(CLOCKS_DIFFER_MS));
             if !tenant.has_value_since(stored, removed, since).await? {
                 return self.finish(None).await;
@@ -81,9 +82,9 @@ impl Sweeper<'_> {
     }
 }
 
-/// When a job was made: an id begins with the seconds of its time.
-fn made_at(id: &JobId) -> Timestamp {
-    let secs = id.as_bytes().first_chunk().map_or(0, |secs| u32::from_be_bytes(*secs));
+/// When an id was made: it begins with the seconds of its time.
+pub(crate) fn made_at(id: &[u8; 12]) -> Timestamp {
+    let secs = id.first_chunk().map_or(0, |secs| u32::from_be_bytes(*secs));
     Timestamp::from_ms(u64::from(secs) * 1_000)
 }
 

@@ -29,6 +29,7 @@ mod credentials_where;
 mod damaged_rows;
 mod define;
 mod define_and_set;
+mod define_anew;
 mod definition_history;
 mod delete_value;
 mod deletion_orders;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use strongroom::{
-    DefinitionId, DefinitionName, Error, Org, ScopeKind, Scopes, UnknownScope, VarFormat, VariableDefinition,
+    DefinitionId, DefinitionName, Error, ErrorKind, Org, ScopeKind, Scopes, UnknownScope, VarFormat,
+    VariableDefinition,
 };
 
 use strongroom_http::control;
@@ -16,11 +17,14 @@ use strongroom_http::control;
 use self::change::ChangeArgs;
 use self::format::FormatArgs;
 
+use super::not_back::is_whole;
 use super::whole_secs::whole_secs;
 use crate::client::Client;
 use crate::client::docs::{OneDefinition, new_definition};
+use crate::consent::Consent;
 use crate::failure::{Failure, repeatable, word};
 use crate::output::Output;
+use crate::suggest;
 
 /// `define` as it is typed.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,8 +56,14 @@ pub(crate) struct Define {
     /// next write; with 0s, overwritten values are lost
     #[arg(long, value_name = "AGE", value_parser = whole_secs, allow_hyphen_values = true)]
     keep_for: Option<Duration>,
+    /// Define it anew if its definition is damaged and has no version that `undo` can put back: its values stay. Nobody
+    /// can check what else it was, above all --encrypted
+    #[arg(long, conflicts_with = "change")]
+    replace_damaged: bool,
     #[command(flatten)]
     change: ChangeArgs,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 #[derive(Serialize)]
@@ -85,6 +95,9 @@ impl Define {
         if self.change.is_change() {
             return self.change(org, output).await;
         }
+        if self.replace_damaged {
+            return self.define_anew(org, output).await;
+        }
         let name = self.name.clone();
         match org.define(self.into_definition()?).await {
             Ok(id) => defined(name.as_str(), id.to_string(), output),
@@ -99,6 +112,9 @@ impl Define {
         }
         if self.name.as_str().contains('=') {
             return Err(repeatable::misplaced());
+        }
+        if self.replace_damaged {
+            return Err(Failure::not_on_server("a server does not define a damaged variable anew"));
         }
         let definition = self.into_definition()?;
         let by_control = |client: &Client| {
@@ -117,6 +133,34 @@ impl Define {
     /// Whether it only says what it would change.
     pub(crate) fn is_dry_run(&self) -> bool {
         self.change.dry_run
+    }
+
+    /// In the place of a definition that cannot be read.
+    async fn define_anew(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        let (name, consent) = (self.name.clone(), self.consent);
+        let definition = self.into_definition()?;
+        if matches!(org.definition(&name).await, Ok(Some(_))) {
+            return Err(is_whole());
+        }
+        let shown = match definition.encrypted {
+            true => "show its values to clients as ciphertext only",
+            false => "show its values to clients in plain text, even if it was --encrypted",
+        };
+        let format = definition.var_format.name();
+        consent
+            .to(&format!("define {name} as {format} in the place of a damaged definition, and {shown}"))?;
+        match org.define_anew(definition).await {
+            Ok(anew) => defined(name.as_str(), anew.id.to_string(), output),
+            Err(Error::DefinitionNotFound(_)) => Err(suggest::undefined(org, &name).await),
+            Err(Error::Unexpected { .. }) => Err(Failure::invalid(format!(
+                "a version of the definition {name} can be read"
+            ))
+            .next(format!(
+                "nothing was changed; `strongroom undo {} --definition --replace-damaged` puts it back",
+                word(name.as_str())
+            ))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn into_definition(self) -> Result<VariableDefinition, Failure> {
@@ -164,18 +208,23 @@ impl<'a> NewDefinition<'a> {
     }
 }
 
-/// There is a definition of this name, or only the name is left of it.
+/// There is a definition of this name, or what is left of one.
 async fn exists(org: &Org, name: &DefinitionName, id: DefinitionId) -> Failure {
     let failure = Failure::invalid(format!("{name} is defined already, as {id}"));
-    if matches!(org.definition(id).await, Ok(None)) {
-        return failure.next(format!(
-            "its row is gone: `strongroom undo {id} --definition --replace-damaged` brings it back if versions of it \
-             are kept, and `strongroom delete {id} --definition --purge` deletes what is left of it"
-        ));
-    }
+    let lost = match org.definition(id).await {
+        Ok(None) => "its row is gone",
+        Err(error) if error.kind() == ErrorKind::Damaged => "it is damaged",
+        _ => {
+            return failure.next(format!(
+                "`strongroom define {0} --change` changes it, `strongroom show {0}` shows it",
+                word(name.as_str())
+            ));
+        }
+    };
     failure.next(format!(
-        "`strongroom define {0} --change` changes it, `strongroom show {0}` shows it",
-        word(name.as_str())
+        "{lost}: `strongroom undo {id} --definition --replace-damaged` brings it back if versions of it are kept, \
+         --replace-damaged defines it anew otherwise and keeps its values, and `strongroom delete {id} --definition \
+         --purge` deletes what is left of it"
     ))
 }
 

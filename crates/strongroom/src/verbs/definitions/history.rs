@@ -22,10 +22,19 @@ use crate::tenant::{
 use crate::verbs::org::Org;
 
 /// What remains to be done after a definition was restored.
-struct Restored {
+pub(super) struct Restored {
     stored: StoredDefinition,
     recheck: Option<JobId>,
     narrowing: Option<Narrowing>,
+}
+
+/// What a definition is restored to.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'w> {
+    /// A former version.
+    Former(&'w StoredDefinition),
+    /// What somebody says that it is, since no version of it can be read.
+    Anew(&'w StoredDefinition),
 }
 
 /// A definition to restore to a former version.
@@ -167,10 +176,16 @@ impl Org {
             let version =
                 fresh_if_stale(|freshness| self.try_definition_version(&definition, revision, freshness));
             let former = version.await?;
-            until_landed(tenant, |freshness| self.try_restore_definition(&former, &options, freshness)).await
+            let wanted = Wanted::Former(&former);
+            until_landed(tenant, |freshness| self.try_restore_definition(wanted, &options, freshness)).await
         };
         let call = Call::of("restore_definition").definition(&definition);
-        let Restored { stored, recheck, narrowing } = tenant.observed(call, restore).await?;
+        self.finish_restore(tenant.observed(call, restore).await?).await
+    }
+
+    /// Runs the jobs of a restored definition.
+    pub(super) async fn finish_restore(&self, restored: Restored) -> Result<StoredDefinition, Error> {
+        let (tenant, Restored { stored, recheck, narrowing }) = (&*self.tenant, restored);
         if let Some(job) = recheck {
             run_job(tenant, &job).await?;
         }
@@ -272,13 +287,13 @@ impl Org {
     }
 
     /// The definition to restore. If it cannot be opened or is gone, and the write expects that, its newest readable
-    /// version, at a revision above all that were lost.
+    /// version, or what it is said to be if there is none, at a revision above all that were lost.
     async fn to_restore(
         &self,
         view: &View<'_>,
         id: DefinitionId,
         row: Option<&Versioned>,
-        options: &WriteOptions,
+        (wanted, options): (Wanted<'_>, &WriteOptions),
     ) -> Result<ToRestore, Error> {
         let tenant = &*self.tenant;
         let not_found = || Error::DefinitionNotFound(DefinitionRef::Id(id));
@@ -295,17 +310,24 @@ impl Org {
         if options.expected != Expected::Unreadable {
             return Err(error);
         }
-        let mut stored = tenant.newest_definition(view, id).await?.ok_or(error)?;
+        let mut stored = match (wanted, tenant.newest_definition(view, id).await?) {
+            (Wanted::Former(_), newest) => newest.ok_or(error)?,
+            (Wanted::Anew(_), Some(newest)) => {
+                return Err(Error::Unexpected { found: Some(newest.revision) });
+            }
+            (Wanted::Anew(stored), None) => stored.clone(),
+        };
         stored.revision = tenant.above_lost(stored.revision, stored.updated_at);
         Ok(ToRestore::Lost(stored, row.map(|row| row.revision)))
     }
 
-    async fn try_restore_definition(
+    pub(super) async fn try_restore_definition(
         &self,
-        former: &StoredDefinition,
+        wanted: Wanted<'_>,
         options: &WriteOptions,
         freshness: Freshness,
     ) -> Result<Attempt<Restored>, Error> {
+        let (Wanted::Former(former) | Wanted::Anew(former)) = wanted;
         let (tenant, id) = (&*self.tenant, former.id);
         let name: DefinitionName = former.definition.name.parse()?;
         let deletion = tenant.id.deleted(&Subject::Definition(id)).key();
@@ -318,7 +340,7 @@ impl Org {
         if let Some(deleted) = &deleted {
             refuse_readable_deletion(tenant, &view, id, deleted, options)?;
         }
-        let found = self.to_restore(&view, id, row.as_ref(), options).await?;
+        let found = self.to_restore(&view, id, row.as_ref(), (wanted, options)).await?;
         let (before, is_lost) = match &found {
             ToRestore::Present(definition) => (&definition.stored, false),
             ToRestore::Lost(stored, _) => (stored, true),

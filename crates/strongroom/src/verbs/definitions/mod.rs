@@ -1,5 +1,6 @@
 //! Verbs on variable definitions.
 
+pub(crate) mod anew;
 pub(crate) mod change;
 pub(crate) mod ensure;
 pub(crate) mod format_change;
