@@ -40,6 +40,16 @@ fn a_key_can_expire_and_be_revoked() {
 }
 
 #[test]
+fn a_key_that_is_gone_is_not_said_to_be_revoked() {
+    let shell = Shell::with_vault();
+    let made = shell.json(&["api-key", "create", "a"]);
+    let revoke = ["api-key", "revoke", made["id"].as_str().unwrap_or_default(), "--with-sessions"];
+    assert!(shell.ok(&revoke).starts_with("revoked API key "));
+    let again = shell.ok(&revoke);
+    assert!(again.contains("is not there; ended 0 sessions") && !again.contains("revoked"), "{again}");
+}
+
+#[test]
 fn a_key_that_is_replaced_expires_when_it_would_have_and_not_once_it_has() {
     let shell = Shell::with_vault();
     let id = |made: &serde_json::Value| made["id"].as_str().unwrap_or_default().to_owned();

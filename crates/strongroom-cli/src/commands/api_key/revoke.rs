@@ -121,11 +121,14 @@ impl Revoked {
         let Self { id, revoked, children, children_revoked, sessions } = self;
         let names: Vec<_> = children.iter().map(|child| format!("{} ({})", child.id, child.name)).collect();
         let (made, names) = (counted(children.len(), "key"), names.join(", "));
-        let what = match (*revoked, *children_revoked && !children.is_empty()) {
-            (true, true) => format!("API key {id} and the {made} that it made: {names}"),
-            (false, _) if children.is_empty() => format!("API key {id}, which is not there, and its line"),
-            (false, _) => format!("the {made} that API key {id} made, which is not there itself: {names}"),
-            (true, false) => format!("API key {id}"),
+        let done = match (*revoked, *children_revoked && !children.is_empty()) {
+            (true, true) => format!("revoked API key {id} and the {made} that it made: {names}"),
+            (true, false) => format!("revoked API key {id}"),
+            (false, true) => {
+                format!("revoked the {made} that API key {id} made, which is not there itself: {names}")
+            }
+            (false, false) if *children_revoked => format!("API key {id} is not there, nor any that it made"),
+            (false, false) => format!("API key {id} is not there"),
         };
         if !children.is_empty() && !*children_revoked {
             output.warn(&format!(
@@ -133,13 +136,13 @@ impl Revoked {
             ));
         }
         let sentence = match sessions {
-            Some(ended) => format!("revoked {what}; ended {}", counted(*ended, "session")),
+            Some(ended) => format!("{done}; ended {}", counted(*ended, "session")),
             None => {
                 output.note(
                     "sessions whose tokens the key issued go on until they expire: `strongroom account end-sessions \
                      --all` ends those of all accounts",
                 );
-                format!("revoked {what}")
+                done
             }
         };
         output.done(&sentence, self)
