@@ -166,7 +166,8 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
              one: `strongroom delete NAME --purge`, or `strongroom credential delete KEY --purge`"
         }
         RowName::Count => {
-            "the next `strongroom define` or `strongroom delete NAME --definition` counts the definitions again"
+            "only `strongroom verify` and `strongroom checkpoint` read it: the next `strongroom define` of a new \
+             variable, or `strongroom delete NAME --definition`, counts the definitions again"
         }
         RowName::AuditFloor => {
             "`strongroom audit --drop-before TIME` writes the note of dropped events again; the chains that it \
