@@ -23,7 +23,7 @@ use crate::typo::closest;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Inject {
     /// The template, in which `{{ NAME }}` stands for a value, in base64 if its format is `bytes`; `-` is standard
-    /// input
+    /// input. For a `{{` of the file itself, use a variable whose value is `{{`: values are inserted as they are
     template: PathBuf,
     #[command(flatten)]
     args: RunArgs,
@@ -145,7 +145,10 @@ fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
             return Err(Failure::invalid(format!(
                 "line {line}: what is between {{{{ and }}}} is not a name"
             ))
-            .next("write {{ NAME }}, with letters, digits, _, - and ."));
+            .next(
+                "write {{ NAME }}, with letters, digits, _, - and .; for a {{ of the file itself, a variable whose \
+                 value is {{",
+            ));
         }
         parts.push(Part::Name { name, line });
         line += inside.matches('\n').count();
@@ -208,6 +211,15 @@ const BYTES_MAX: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn braces_of_the_file_itself_are_the_value_of_a_variable() {
+        let values = HashMap::from([("OPEN", "{{")]);
+        let filled = |text: &'static str| parse(text).and_then(|parts| fill(&parts, &values, &[]));
+        assert_eq!(filled("{{ OPEN }} .Values.x }}").unwrap().as_str(), "{{ .Values.x }}");
+        let refused = filled("{{ if .Values.x }}").unwrap_err();
+        assert!(refused.next.unwrap().contains("a variable whose value is {{"));
+    }
 
     #[test]
     fn a_name_is_filled_in_and_a_value_is_not_read_again() {
