@@ -147,6 +147,16 @@ fn a_text_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn the_help_of_a_reveal_says_that_the_store_itself_notes_none() {
+    let shell = Shell::new();
+    for command in [&["get"][..], &["resolve"], &["export"], &["inject"], &["credential", "reveal"]] {
+        let help = shell.ok(&[command, &["--help"]].concat());
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("notes that in the audit, the store itself does not"), "{help}");
+    }
+}
+
+#[test]
 fn every_shell_has_completions() {
     let shell = Shell::new();
     for name in ["bash", "elvish", "fish", "powershell", "zsh"] {

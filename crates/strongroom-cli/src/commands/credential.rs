@@ -31,7 +31,8 @@ pub(crate) enum CredentialCommand {
     Set(Set),
     /// List key names and times
     List(List),
-    /// Show a credential, as it is or as it was in a former version
+    /// Show a credential, as it is or as it was in a former version: a server notes that in the audit, the store itself
+    /// does not
     Reveal(Reveal),
     /// Delete a credential; `credential undo` brings it back if versions of it are kept
     Delete(Delete),

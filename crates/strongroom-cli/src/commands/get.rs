@@ -21,7 +21,7 @@ pub(crate) struct Get {
     pub(crate) name: DefinitionName,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Show the value
+    /// Show the value: a server notes that in the audit, the store itself does not
     #[arg(long)]
     reveal: bool,
     /// With --reveal, for a value in base64: the bytes that it encodes

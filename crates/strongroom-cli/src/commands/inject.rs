@@ -30,7 +30,8 @@ pub(crate) struct Inject {
     /// Write to this new file, which only its owner can read, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Agree that the values are shown; required to fill in anything
+    /// Agree that the values are shown; required to fill in anything. A server notes that in the audit, the store
+    /// itself does not
     #[arg(long, required = true)]
     reveal: bool,
 }

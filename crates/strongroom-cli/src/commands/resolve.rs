@@ -22,7 +22,7 @@ pub(crate) struct Resolve {
     pub(crate) name: Option<DefinitionName>,
     #[command(flatten)]
     path: PathArgs,
-    /// Show the values
+    /// Show the values: a server notes that in the audit, the store itself does not
     #[arg(long)]
     reveal: bool,
 }

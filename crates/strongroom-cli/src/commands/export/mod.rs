@@ -48,7 +48,8 @@ pub(crate) struct Export {
     /// several
     #[arg(long, value_name = "NAME")]
     allow: Vec<String>,
-    /// Agree that the values are shown; required for an export
+    /// Agree that the values are shown; required for an export. A server notes that in the audit, the store itself does
+    /// not
     #[arg(long, required = true)]
     reveal: bool,
 }
