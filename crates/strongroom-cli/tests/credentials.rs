@@ -46,3 +46,16 @@ fn an_account_goes_with_everything_of_its_own() {
     assert_eq!(shell.run(&["get", "PORT", "--account", "user_1"]).code, 3);
     assert_eq!(shell.run(&["account", "delete", "user_1", "--yes"]).code, 3);
 }
+
+#[test]
+fn a_credential_in_base64_is_revealed_as_bytes() {
+    let shell = Shell::with_vault();
+    shell.ok(&["account", "create", "user_1", "--default-app"]);
+    shell.ok_with([0xff, 0, b'\n'], &["credential", "set", "key", "--bytes", "--account", "user_1"]);
+    let reveal = ["credential", "reveal", "key", "--account", "user_1", "--bytes"];
+    assert_eq!(shell.command(&reveal).output().unwrap().stdout, [0xff, 0, b'\n']);
+    shell.ok_with("no base64", &["credential", "set", "key", "--account", "user_1"]);
+    let refused = shell.run(&reveal);
+    assert!(refused.code == 4 && refused.stderr.contains("leave out --bytes"), "{refused:?}");
+    assert_eq!(shell.run(&[&["--json"], &reveal[..]].concat()).code, 2);
+}

@@ -5,6 +5,7 @@ use strongroom::{CredentialKey, Error, Org, Revision, Secret};
 use strongroom_http::control::{CredentialShown, Reason};
 
 use super::credential::Place;
+use super::get::{refuse_shown_bytes, show_alone};
 use super::not_back::Wanted;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
@@ -21,6 +22,9 @@ pub(crate) struct Reveal {
     /// What it was in this version, as `credential history` lists it
     #[arg(long, value_name = "N")]
     version: Option<u64>,
+    /// For a credential in base64: the bytes that it encodes
+    #[arg(long)]
+    bytes: bool,
 }
 
 #[derive(Serialize)]
@@ -37,6 +41,7 @@ struct RevealedView<'a> {
 
 impl Reveal {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
+        refuse_shown_bytes(self.bytes, output)?;
         let credentials = self.place.credentials(org);
         let found = match self.version {
             Some(version) => {
@@ -53,6 +58,7 @@ impl Reveal {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
+        refuse_shown_bytes(self.bytes, output)?;
         let path = self.place.path_of(&self.key, &[]);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let version = self.version.map(|version| version.to_string());
@@ -76,7 +82,7 @@ impl Reveal {
     /// The credential and nothing else, unless it is JSON.
     fn show(&self, value: &Secret, updated_at: String, output: &Output) -> Result<(), Failure> {
         if !output.is_json() {
-            return output.exact(value.expose());
+            return show_alone(&format!("credential {}", self.key), value, self.bytes, output);
         }
         let ((app, connection), linked_account_id) = (self.place.named(), self.place.account.as_str());
         let (key, value) = (self.key.as_str(), value.expose());

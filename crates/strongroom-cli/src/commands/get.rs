@@ -46,7 +46,7 @@ struct ValueView<'a> {
 
 impl Get {
     pub(crate) async fn run(self, org: &Org, output: &Output) -> Result<(), Failure> {
-        self.refuse_shown_bytes(output)?;
+        refuse_shown_bytes(self.bytes, output)?;
         let (name, scope, values) = (&self.name, self.scope.scope(), Values::revealed_if(self.reveal));
         let Some(definition) = org.definition(name).await? else {
             return Err(suggest::undefined(org, name).await);
@@ -63,7 +63,7 @@ impl Get {
         };
         let found = found.ok_or_else(|| Failure::no_value(name, &scope))?;
         if values == Values::Revealed && (self.bytes || !output.is_json()) {
-            return self.show_alone(&found.value, output);
+            return show_alone(name.as_str(), &found.value, self.bytes, output);
         }
         let view = ValueView {
             id: found.id.to_string(),
@@ -79,7 +79,7 @@ impl Get {
     }
 
     pub(crate) fn on_server(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        self.refuse_shown_bytes(output)?;
+        refuse_shown_bytes(self.bytes, output)?;
         let (name, scope) = (&self.name, self.scope.scope());
         let fetch = |reveal: &str| -> Result<control::Value, Failure> {
             let version = self.version.map(|version| version.to_string());
@@ -99,7 +99,7 @@ impl Get {
         };
         let value = found.value.as_ref().filter(|_| self.reveal).map(|value| value.as_str());
         if let Some(value) = value.filter(|_| self.bytes || !output.is_json()) {
-            return self.show_alone(&Secret::from(value), output);
+            return show_alone(name.as_str(), &Secret::from(value), self.bytes, output);
         }
         let view = ValueView {
             id: found.id,
@@ -119,27 +119,27 @@ impl Get {
     fn not_kept(&self, scope: &Scope) -> Failure {
         Wanted::of_value(&self.name, scope, self.version).not_kept()
     }
+}
 
-    /// Before anything is revealed, since the audit would note it.
-    fn refuse_shown_bytes(&self, output: &Output) -> Result<(), Failure> {
-        if self.bytes && (output.is_json() || io::stdout().is_terminal()) {
-            return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")
-                .next("without it, base64 is shown"));
-        }
-        Ok(())
+/// Before anything is revealed, since the audit would note it.
+pub(super) fn refuse_shown_bytes(bytes: bool, output: &Output) -> Result<(), Failure> {
+    if bytes && (output.is_json() || io::stdout().is_terminal()) {
+        return Err(Failure::usage("--bytes writes bytes, which are for a pipe or a file")
+            .next("without it, base64 is shown"));
     }
+    Ok(())
+}
 
-    /// The value and nothing else.
-    fn show_alone(&self, value: &Secret, output: &Output) -> Result<(), Failure> {
-        if !self.bytes {
-            return output.exact(value.expose());
-        }
-        let bytes = value.to_bytes().map_err(|_| {
-            Failure::invalid(format!("the value of {} is not base64", self.name))
-                .next("leave out --bytes to see the text")
-        })?;
-        output.bytes(bytes.expose())
+/// A value and nothing else: its text, or the bytes that it encodes.
+pub(super) fn show_alone(what: &str, value: &Secret, bytes: bool, output: &Output) -> Result<(), Failure> {
+    if !bytes {
+        return output.exact(value.expose());
     }
+    let bytes = value.to_bytes().map_err(|_| {
+        Failure::invalid(format!("the value of {what} is not base64"))
+            .next("leave out --bytes to see the text")
+    })?;
+    output.bytes(bytes.expose())
 }
 
 impl ValueView<'_> {
