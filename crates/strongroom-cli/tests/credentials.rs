@@ -59,3 +59,22 @@ fn a_credential_in_base64_is_revealed_as_bytes() {
     assert!(refused.code == 4 && refused.stderr.contains("leave out --bytes"), "{refused:?}");
     assert_eq!(shell.run(&[&["--json"], &reveal[..]].concat()).code, 2);
 }
+
+#[test]
+fn what_is_said_of_a_missing_credential_names_its_connection_and_brings_back_a_deleted_one() {
+    let shell = Shell::with_vault();
+    let place = ["--account", "user_1", "--app", "crm", "--connection", "work"];
+    shell.ok(&["account", "create", "user_1"]);
+    shell.ok(&["account", "add-app", "user_1", "--app", "crm", "--connection", "work"]);
+    shell.ok_with("k1", &[&["credential", "set", "token"], &place[..]].concat());
+    shell.ok(&[&["credential", "delete", "token", "--yes"], &place[..]].concat());
+    let reveal = [&["credential", "reveal", "token"], &place[..]].concat();
+    let absent = shell.run(&reveal);
+    assert_eq!(absent.code, 3);
+    for said in ["credential list", "credential undo token"] {
+        let whole = format!("`strongroom {said} {}`", place.join(" "));
+        assert!(absent.stderr.contains(&whole), "{whole}: {absent:?}");
+    }
+    shell.ok(&[&["credential", "undo", "token"], &place[..]].concat());
+    assert_eq!(shell.ok(&reveal), "k1");
+}

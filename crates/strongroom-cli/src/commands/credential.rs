@@ -16,7 +16,7 @@ use super::delete::{FOR_GOOD, offer_purge, unless_purged};
 use crate::client::docs::{Credential, CredentialSet};
 use crate::client::{Call, Client};
 use crate::consent::{Consent, Deed};
-use crate::failure::{Exit, Failure, step_of_app};
+use crate::failure::{Exit, Failure, step_of_app, word};
 use crate::input::{self, ValueArgs};
 use crate::output::{Output, time, unless_unknown};
 use crate::pages;
@@ -223,7 +223,21 @@ impl Place {
 
     pub(super) fn absent(&self, key: &CredentialKey) -> Failure {
         Failure::not_found(format!("{} has no credential {key}", self.shown()))
-            .next("`strongroom credential list --account ID` lists its credentials")
+            .next(format!(
+                "`strongroom credential list {0}` lists those that are there, `strongroom credential undo {key} {0}` \
+                 brings it back if it was deleted",
+                self.options()
+            ))
+    }
+
+    /// Its options, as they are typed.
+    fn options(&self) -> String {
+        let (app, connection) = self.named();
+        let named = [("app", app), ("connection", connection)].map(|(name, id)| match id {
+            Some(id) => format!(" --{name} {}", word(id)),
+            None => String::new(),
+        });
+        format!("--account {}{}", word(self.account.as_str()), named.concat())
     }
 
     pub(super) fn query(&self) -> Vec<(&str, &str)> {
