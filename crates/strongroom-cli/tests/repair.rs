@@ -1,6 +1,11 @@
 //! What cannot be repaired is replaced or deleted by a command that `verify` names, and then a rotation goes on.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 mod shell;
 
@@ -56,11 +61,9 @@ fn an_account_whose_keyring_is_damaged_is_deleted_and_rotations_go_on() {
         let shell = filled();
         shell.damage(b"\x01user_1\0");
         let step = step_of_verify(&shell);
-        assert!(step.contains("are lost") && step.contains("`strongroom account delete ID`"), "{step}");
-        assert!(
-            step.contains("do not stop it, and `strongroom rotate data --account ID --url URL`"),
-            "{step}"
-        );
+        assert!(step.contains("are lost") && step.contains("`strongroom account delete user_1`"), "{step}");
+        let rotate_there = "do not stop it, and `strongroom rotate data --account user_1 --url URL`";
+        assert!(step.contains(rotate_there), "{step}");
         let job = blocked(&shell, rotate);
         shell.ok(&["account", "delete", "user_1", "--yes"]);
         goes_on(&shell, &job);
@@ -125,7 +128,7 @@ fn what_is_left_of_an_app_is_removed_behind_a_server_and_at_its_store() {
         let shell = filled();
         lose(&shell);
         let step = step_of_verify(&shell);
-        assert!(step.contains("`strongroom account remove-app ID --purge`"), "{step}");
+        assert!(step.contains("`strongroom account remove-app user_1 --purge`"), "{step}");
         let server = is_remote.then(|| Server::start(&shell, &[]));
         if let Some(server) = &server {
             let key = shell.json(&["api-key", "create", "k", "--right", "read", "--right", "write"]);
@@ -402,17 +405,32 @@ fn a_step_names_the_org_and_environment_of_its_row_unless_the_command_worked_the
     // Its key comes before that of `test`.
     shell.damage(&[0x20]);
     let place = "--org 000000000000000000000001 --environment prod ";
-    let elsewhere = format!("`strongroom {place}undo NAME --replace-damaged`");
+    let elsewhere = format!("`strongroom {place}undo URL --replace-damaged`");
     let step = step_of_verify(&shell);
     assert!(step.contains(&elsewhere), "{step}");
     let there = shell.run(&[&prod[..], &["verify"]].concat());
-    assert!(there.stderr.contains("`strongroom undo NAME --replace-damaged`"), "{there:?}");
+    assert!(there.stderr.contains("`strongroom undo URL --replace-damaged`"), "{there:?}");
 
     let server = Server::start(&shell, &[]);
     let key = shell.json(&["api-key", "create", "k", "--right", "operate"]);
     shell.write("k", key["api_key"].as_str().unwrap());
     let remote = shell.run(&["--url", server.text("url"), "--api-key-file", "k", "verify"]);
     assert!(remote.stderr.contains("where the store is") && remote.stderr.contains(&elsewhere), "{remote:?}");
+}
+
+#[test]
+fn each_finding_has_a_line_with_the_whole_command_for_its_row() {
+    let shell = with_connection();
+    shell.damage(b"\x20\x01user_1\0");
+    shell.damage(b"\x32user_1\0crm\x01work\0");
+    let ran = shell.run(&["verify"]);
+    let steps: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("next: `strongroom ")).collect();
+    let [value, credential] = steps.as_slice() else { panic!("{ran:?}") };
+    assert!(value.contains("`strongroom undo URL --replace-damaged --account user_1`"), "{value}");
+    assert!(value.contains("`strongroom delete URL --purge --account user_1`"), "{value}");
+    let place = "--account user_1 --app crm --connection work` ";
+    assert!(credential.contains(&format!("`strongroom credential undo token --replace-damaged {place}sets")));
+    assert!(credential.contains(&format!("`strongroom credential delete token --purge {place}deletes")));
 }
 
 #[test]
@@ -484,7 +502,8 @@ fn only_a_damaged_connection_is_removed() {
     shell.ok(&["account", "add-app", "user_1", "--app", "crm"]);
     shell.damage(b"\x31user_1\0crm\x01work\0");
     let step = step_of_verify(&shell);
-    assert!(step.contains("`strongroom account remove-app ID` with its --app and --connection"), "{step}");
+    let removes = "`strongroom account remove-app user_1 --app crm --connection work` deletes";
+    assert!(step.contains(removes), "{step}");
     shell.ok(&[&["account", "remove-app", "user_1", "--yes"], &CONNECTION[..]].concat());
     assert_eq!(shell.json(&["verify"])["clean"], true);
     assert!(shell.ok(&["account", "apps", "user_1"]).contains("crm"));
@@ -495,15 +514,15 @@ fn a_lost_row_of_an_account_app_or_connection_is_made_again_with_all_that_is_kep
     let add = ["account", "add-app", "user_1"];
     let of_app = [&add[..], &CONNECTION].concat();
     let cases = [
-        (&b"\x30user_1\0"[..], "`strongroom account create ID`", &["account", "create", "user_1"][..]),
-        (b"\x31user_1\0default-app\0", "`strongroom account add-app ID` with its --app makes", &add),
-        (b"\x31user_1\0crm\x01work\0", "`strongroom account add-app ID` with its --app and --conn", &of_app),
+        (&b"\x30user_1\0"[..], &["account", "create", "user_1"][..]),
+        (b"\x31user_1\0default-app\0", &add),
+        (b"\x31user_1\0crm\x01work\0", &of_app),
     ];
-    for (row, step, words) in cases {
+    for (row, words) in cases {
         let shell = with_connection();
         shell.take_away(row);
         let ran = shell.run(&["verify"]);
-        let offers = ran.stderr.find(step);
+        let offers = ran.stderr.find(&format!("`strongroom {}` makes", words.join(" ")));
         assert!(offers.is_some() && offers < ran.stderr.find("--purge"), "{ran:?}");
         shell.ok(words);
         assert_eq!(shell.json(&["verify"])["clean"], true);
@@ -523,7 +542,7 @@ fn a_deleted_definition_whose_deletion_is_lost_comes_back_by_its_id() {
     shell.ok(&["delete", "OLD", "--definition", "--yes"]);
     shell.take_away(&[0x50, 0x10]);
     let ran = shell.run(&["verify"]);
-    let offers = ran.stderr.find("`strongroom undo ID --definition --replace-damaged`");
+    let offers = ran.stderr.find(&format!("`strongroom undo {id} --definition --replace-damaged`"));
     assert!(offers.is_some() && offers < ran.stderr.find("--purge"), "{ran:?}");
     shell.ok(&["undo", &id, "--definition", "--replace-damaged"]);
     assert_eq!(shell.json(&["verify"])["clean"], true);
@@ -549,7 +568,7 @@ fn what_is_left_of_a_deleted_value_whose_deletion_is_lost_is_purged() {
     shell.ok(&["delete", "URL", "--yes"]);
     shell.take_away(&[0x50, 0x20, 0x00]);
     let swept = shell.run(&["verify", "--sweep", "--yes"]);
-    assert!(swept.code == 5 && swept.stderr.contains("`strongroom delete NAME --purge`"), "{swept:?}");
+    assert!(swept.code == 5 && swept.stderr.contains("`strongroom delete URL --purge`"), "{swept:?}");
     shell.ok(&["delete", "URL", "--purge", "--yes"]);
     assert_eq!(shell.json(&["verify"])["clean"], true);
 }

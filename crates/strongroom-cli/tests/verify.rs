@@ -59,7 +59,7 @@ fn each_finding_says_what_to_do_about_it() {
     assert_eq!(shell.run(&["define", "PORT", "--format", "integer"]).code, 4);
     shell.ok(&["verify"]);
     shell.damage(&[0x20]);
-    assert!(shell.run(&["verify"]).stderr.contains("`strongroom undo NAME --replace-damaged`"));
+    assert!(shell.run(&["verify"]).stderr.contains("`strongroom undo PORT --replace-damaged`"));
 }
 
 /// Takes the step that `verify` says, and a checkpoint is made then.
@@ -146,7 +146,7 @@ fn a_damaged_note_of_an_api_key_names_the_key_and_what_writes_it_again() {
 
     shell.plant(format!("\x40api-key-line\0{id}\0").as_bytes());
     let told = told_after_a_sweep(&shell);
-    assert!(told.contains("`strongroom api-key revoke ID --with-children`"), "{told}");
+    assert!(told.contains(&format!("`strongroom api-key revoke {id} --with-children`")), "{told}");
     for _ in ["the key", "what is left"] {
         shell.ok(&["api-key", "revoke", &id, "--with-children"]);
         shell.ok(&["verify"]);
@@ -159,10 +159,12 @@ fn what_is_left_of_what_is_gone_is_deleted_by_the_command_that_verify_names() {
     let id = "09".repeat(12);
     let shell = filled();
     shell.plant(&[&[0x20, 0][..], &[9; 12]].concat());
-    is_mended(&shell, "delete ID --definition --purge", &["delete", &id, "--definition", "--purge"]);
+    let purge = ["delete", &id, "--definition", "--purge"];
+    is_mended(&shell, &purge.join(" "), &purge);
     let shell = filled();
     shell.plant(b"\x32user\0default-app\0key\0");
-    is_mended(&shell, "account delete ID --purge", &["account", "delete", "user", "--purge"]);
+    let purge = ["account", "delete", "user", "--purge"];
+    is_mended(&shell, &purge.join(" "), &purge);
 }
 
 #[test]
@@ -195,6 +197,9 @@ fn a_damaged_count_is_counted_again_by_the_command_that_verify_names() {
     shell.damage(&[0x03]);
     let ran = shell.run(&["checkpoint", "file"]);
     assert!(ran.code == 5 && ran.stderr.contains("counts the definitions again"), "{ran:?}");
+    assert!(ran.stderr.contains("`strongroom define` of a new variable"), "{ran:?}");
+    assert_eq!(shell.run(&["define", "PORT", "--format", "integer"]).code, 4);
+    assert_eq!(shell.run(&["checkpoint", "file"]).code, 5, "it was not a new one");
     shell.define("HOST", "string");
     shell.ok(&["checkpoint", "file"]);
 }

@@ -1,5 +1,6 @@
 //! `verify`: whether every row of the store is whole.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -175,7 +176,8 @@ impl Verify {
         let steps = task.findings.into_iter().map(|finding| finding.next);
         // Some of the commands need the store, and the API key is of one org and environment.
         let first = "nothing was changed; take the steps without --url where the store is, with --store";
-        Err(Failure::new(Exit::Key, task.message.unwrap_or_default()).next(steps_of(first, steps)))
+        let failure = Failure::new(Exit::Key, task.message.unwrap_or_default()).next(first);
+        Err(Failure { steps: each_once(steps), ..failure })
     }
 }
 
@@ -191,7 +193,7 @@ pub(super) fn unclean(report: &VerifyReport, org: &Org) -> Failure {
     let sentence =
         format!("{} in {} checked", counted(report.findings_total, "finding"), counted(report.rows, "row"));
     let steps = report.findings.iter().map(|finding| next_of(finding, org));
-    Failure::new(Exit::Key, sentence).next(steps_of("nothing was changed", steps))
+    Failure { steps: each_once(steps), ..Failure::new(Exit::Key, sentence).next("nothing was changed") }
 }
 
 /// What to do about a finding, with the commands that do it there.
@@ -199,15 +201,10 @@ fn next_of(finding: &Finding, org: &Org) -> String {
     control::next_of(finding, Some((org.id(), org.environment())))
 }
 
-/// What to do about all that was found: each step once.
-fn steps_of(first: &str, steps: impl Iterator<Item = String>) -> String {
-    let mut all = vec![first.to_owned()];
-    for step in steps {
-        if !all.contains(&step) {
-            all.push(step);
-        }
-    }
-    all.join("; ")
+/// What to do about all that was found.
+fn each_once(steps: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    steps.filter(|step| seen.insert(step.clone())).collect()
 }
 
 fn open(file: &Path) -> Result<File, Failure> {

@@ -8,6 +8,7 @@ use strongroom::{
     WrongStore,
 };
 use strongroom_http::control::next_of_damage;
+pub(crate) use strongroom_http::control::word;
 
 use super::repeatable::{self, NEVER_AN_ARGUMENT};
 use super::{Exit, Failure};
@@ -60,12 +61,6 @@ pub(crate) fn step_of_app(
         "`strongroom account add-app {account}{app}{connection}` adds it, `strongroom account apps {account}` lists \
          what is there"
     )
-}
-
-/// A text as one word of a shell.
-pub(crate) fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-.:@/+,=%".contains(c);
-    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 const NO_SUCH_NAME: &str =

@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) next: Option<String>,
+    /// What else, each with a line of its own.
+    pub(crate) steps: Vec<String>,
     /// Why, if a server refused it.
     pub(crate) reason: Option<Reason>,
     /// What a person has to agree to before the command begins again.
@@ -74,7 +76,7 @@ impl Exit {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None, reason: None, question: None }
+        Self { exit, message: message.into(), next: None, steps: Vec::new(), reason: None, question: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -147,6 +149,11 @@ impl Failure {
             _ => None,
         };
         self.next.as_deref().or(by_default)
+    }
+
+    /// All next steps, the first one first.
+    pub(crate) fn all_steps(&self) -> impl Iterator<Item = &str> {
+        self.step().into_iter().chain(self.steps.iter().map(String::as_str))
     }
 
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {

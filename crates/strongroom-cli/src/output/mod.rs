@@ -76,7 +76,7 @@ struct NoteView<'a> {
 struct FailureView<'a> {
     error: &'static str,
     message: &'a str,
-    next: Option<&'a str>,
+    next: Option<String>,
 }
 
 /// Whether values may be shown.
@@ -259,16 +259,15 @@ impl Output {
             return ExitCode::from(failure.exit.code());
         }
         if self.form == Form::Json {
+            let steps: Vec<_> = failure.all_steps().collect();
             json_on_stderr(&FailureView {
                 error: failure.exit.name(),
                 message: &failure.message,
-                next: failure.step(),
+                next: (!steps.is_empty()).then(|| steps.join("; ")),
             });
         } else {
             self.on_stderr("error", AnsiColor::Red, &failure.message);
-            if let Some(step) = failure.step() {
-                self.on_stderr("next", AnsiColor::Cyan, step);
-            }
+            failure.all_steps().for_each(|step| self.on_stderr("next", AnsiColor::Cyan, step));
         }
         ExitCode::from(failure.exit.code())
     }

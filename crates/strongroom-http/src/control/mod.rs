@@ -38,7 +38,7 @@ pub use self::bodies::{
 };
 pub use self::open_sessions::OpenSessions;
 use self::operator::WithQuery;
-pub use self::remedy::{next_of, next_of_damage, next_of_whole};
+pub use self::remedy::{next_of, next_of_damage, next_of_whole, word};
 pub use crate::auth::EndedSessions;
 pub use crate::reason::Reason;
 use crate::service::Service;

@@ -1,12 +1,88 @@
 //! What to do about a finding of `verify`.
 
-use strongroom::{Cause, Damage, Environment, Finding, Index, OrgId, Parent, RowName, RowPath};
+use strongroom::{
+    Cause, ConnectionId, Damage, Environment, Finding, Index, IntegrationId, LinkedAccountId, OrgId, Parent,
+    RowName, RowPath, WorkflowId,
+};
 
 /// What repairs such a finding, or takes it away, in the words of the command line. A command names the org and
 /// environment of the row unless they are `own`, in which commands work anyway.
 #[must_use]
 pub fn next_of(finding: &Finding, own: Option<(&OrgId, &Environment)>) -> String {
-    placed(step_of(finding), &finding.path, own)
+    placed(&filled(step_of(finding), &finding.path), &finding.path, own)
+}
+
+/// The same step with what is known of the row in each command, in place of the word that stands for it.
+fn filled(step: &str, path: &RowPath) -> String {
+    let mut parts = step.split(COMMAND);
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (command, rest) = part.split_once('`').unwrap_or((part, ""));
+        let (command, has_options) = filled_command(command, path);
+        let said = [
+            " with its --account, --app and --connection",
+            " with its --app and --connection",
+            " with its --app",
+        ];
+        let said = said.iter().filter(|_| has_options).find_map(|said| rest.strip_prefix(said));
+        filled.extend([COMMAND, &command, "`", said.unwrap_or(rest)]);
+    }
+    filled
+}
+
+/// A command with what is known of a row, and whether it has the options that say where the row is.
+fn filled_command(command: &str, path: &RowPath) -> (String, bool) {
+    let mut words: Vec<&str> = command.split(' ').collect();
+    let (stands, known, options) = known_of(&words, path);
+    let (Some(word), Some(known)) = (words.iter_mut().find(|word| **word == stands), &known) else {
+        return (command.to_owned(), false);
+    };
+    *word = known;
+    (words.join(" ") + &options, true)
+}
+
+/// The word of a command that stands for something, what that is in this row, and the options that say where.
+fn known_of(command: &[&str], path: &RowPath) -> (&'static str, Option<String>, String) {
+    let key_name = path.key_name.as_deref().map(word);
+    let account = path.linked_account.as_ref().map(|id| word(id.as_str()));
+    let definition_name = path.definition_name.as_deref().map(word);
+    let nowhere = String::new();
+    match command {
+        ["credential", ..] => ("KEY", key_name, place_of(path, &["account", "app", "connection"])),
+        ["account", "add-app" | "remove-app", ..] => ("ID", account, place_of(path, &["app", "connection"])),
+        ["account", "end-sessions", ..] => {
+            ("ID", key_name.filter(|_| path.name.as_deref() == Some("account-session")), nowhere)
+        }
+        ["account", ..] | ["rotate", "data", "--account", ..] => ("ID", account, nowhere),
+        ["api-key", "revoke", ..] => ("ID", key_name, nowhere),
+        ["slot", "remove", ..] => ("ID", path.name.as_deref().map(word), nowhere),
+        ["undo" | "delete", "ID", ..] => ("ID", path.definition_id.map(|id| id.to_string()), nowhere),
+        ["define", ..] => ("NAME", definition_name, nowhere),
+        ["undo" | "delete" | "set", ..] => {
+            ("NAME", definition_name, place_of(path, &["account", "workflow"]))
+        }
+        _ => ("", None, nowhere),
+    }
+}
+
+/// Those of these options that say where a row is.
+fn place_of(path: &RowPath, options: &[&str]) -> String {
+    let app = path.name.as_deref().filter(|app| *app != IntegrationId::default_app().as_str());
+    let place = [
+        ("account", path.linked_account.as_ref().map(LinkedAccountId::as_str)),
+        ("workflow", path.workflow.as_ref().map(WorkflowId::as_str)),
+        ("app", app),
+        ("connection", path.connection.as_ref().map(ConnectionId::as_str)),
+    ];
+    let known = place.into_iter().filter(|(option, _)| options.contains(option));
+    known.filter_map(|(option, id)| Some(format!(" --{option} {}", word(id?)))).collect()
+}
+
+/// A text as one word of a shell.
+#[must_use]
+pub fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.:@/+,=%".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// The same step with the org and environment of a row in each command: elsewhere, it would delete or replace what
