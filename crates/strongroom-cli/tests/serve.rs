@@ -179,15 +179,23 @@ fn a_vault_in_memory_takes_the_file_of_its_key_along() {
 #[test]
 fn the_log_says_what_to_do_about_the_row_that_is_in_the_way() {
     let shell = Shell::with_vault();
-    let key = shell.json(&["api-key", "create", "k", "--right", "read"])["api_key"].clone();
-    shell.damage(&[0x01]);
+    shell.define("A", "string");
+    shell.ok(&["account", "create", "user_1"]);
+    shell.ok_with("a", &["set", "A", "--account", "user_1"]);
+    let key = shell.json(&["api-key", "create", "k"])["api_key"].clone();
+    let id = shell.json(&["show", "A"])["id"].as_str().unwrap().to_owned();
+    shell.damage(b"\x01user_1\0");
     let log = std::fs::File::create(shell.path("log")).unwrap();
     let server = Server::start_with_log(&shell, &[], log.into());
     let headers = [("x-api-key", key.as_str().unwrap())];
-    assert_eq!(server.send("GET", "/api/v2/public/env/definitions", &headers, "").0, 500);
+    let path = format!("/api/v2/public/env/value/{id}?linked_account_id=user_1");
+    assert_eq!(server.send("GET", &path, &headers, "").0, 500);
     assert_eq!(server.stop(), 0);
     let log = std::fs::read_to_string(shell.path("log")).unwrap();
-    assert!(log.contains("`strongroom rotate data --url URL`") && !log.contains("undo"), "{log}");
+    assert!(
+        log.contains("`strongroom rotate data --account ID --url URL`") && !log.contains("undo"),
+        "{log}"
+    );
 }
 
 #[test]
