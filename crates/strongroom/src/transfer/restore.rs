@@ -1,5 +1,6 @@
 //! `replace_original`: restores a backup as the same vault.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use super::file::RowsFrame;
@@ -8,6 +9,7 @@ use super::staged::{Batches, Marker, Purpose, StagedVault};
 use super::{Progress, Reporter};
 use crate::engine::gate::Pass;
 use crate::error::{BackupFault, Error};
+use crate::id::OrgId;
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
 use crate::model::Revision;
@@ -62,6 +64,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         let mut reader = self.reader()?;
         // One batch takes the rows of many small frames: each commit may be a sync of the target's disk.
         let mut batches = Batches::new(&staged);
+        let mut exported = BTreeSet::new();
         loop {
             let frame = match reader.next()? {
                 BackupPart::Rows(frame) => frame,
@@ -72,11 +75,12 @@ impl<R: Read + Seek + Send> Backup<R> {
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
             let rows_len = rows.len();
+            exported.extend(rows.iter().filter_map(|(key, _)| exported_org(key)));
             batches.put_new(rows).await?;
             report.advance(rows_len);
         }
         batches.flush().await?;
-        let (store_row, at) = self.moved_on(store_row)?;
+        let (store_row, at) = self.moved_on(store_row, &Vec::from_iter(exported))?;
         let mut head_rows = vec![(VaultRow::Store.key(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
@@ -91,17 +95,30 @@ impl<R: Read + Seek + Send> Backup<R> {
         Ok(vault)
     }
 
-    /// The file's `store` row, and its revision. If marks were made of the vault, their count is raised above those
-    /// that the original may have made after the backup: a restore declares that the original is gone.
-    fn moved_on(&self, row: Vec<u8>) -> Result<(Vec<u8>, Revision), Error> {
+    /// The file's `store` row, and its revision. It notes the orgs that the rows say were backed up under another key,
+    /// since a backup of an org may have begun after the row was read. If marks were made of the vault, their count is
+    /// raised above those that the original may have made after the backup: a restore declares that the original is
+    /// gone.
+    fn moved_on(&self, row: Vec<u8>, exported: &[OrgId]) -> Result<(Vec<u8>, Revision), Error> {
         let (store_id, root) = (&self.head.store_id, &self.roots.active.key);
         let found = Versioned { value: row, revision: RowRevision(0) };
         let mut store_row = StoreRow::open(store_id, root, &found)?;
-        if store_row.body.mark() == 0 {
+        let is_marked = store_row.body.mark() > 0;
+        if !store_row.body.note_exported(exported)? && !is_marked {
             return Ok((found.value, store_row.revision));
         }
-        store_row.body.move_mark(self.options.time().now());
+        if is_marked {
+            store_row.body.move_mark(self.options.time().now());
+        }
         let next = store_row.revision.next();
         Ok((store_row.body.seal(store_id, root, next)?, next))
+    }
+}
+
+/// The org whose backup under another key the row notes.
+fn exported_org(key: &Key) -> Option<OrgId> {
+    match VaultRow::parse(key) {
+        Some(VaultRow::Export(org, _)) => Some(org),
+        _ => None,
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use strongroom::store::{Store as _, WriteBatch};
 use strongroom::{
-    Backup, BackupSummary, Environment, Error, Phase, RawKey, RootRotation, Scope, Timestamp, Unlock, Vault,
-    VaultOptions, WrongStore,
+    Backup, BackupSummary, Environment, Error, NotDestroyed, Phase, RawKey, RootRotation, Scope, ShredEffect,
+    Timestamp, Unlock, Vault, VaultOptions, WrongStore,
 };
 use strongroom_conformance::{Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
@@ -119,6 +119,36 @@ fn notes_come_along_once(more: &[&str]) {
         assert_eq!(notes(&rows(&store)), notes(&base));
         sound(&store);
     }
+}
+
+#[test]
+fn a_note_that_came_during_a_backup_is_noted_all_the_same_when_the_store_takes_it_away() {
+    let mut notes_len = 0;
+    for skip in 0.. {
+        let store = load(&furnished());
+        let hooked = Hooked::new(Arc::clone(&store));
+        let (vault, elsewhere) = (open(hooked.clone()), open(store));
+        let id = *org(&vault).id();
+        hooked.once_after(Point::AfterRead, skip, move || {
+            block_on(elsewhere.backup_org(id, unlock(), Vec::new(), |_| ())).unwrap();
+        });
+        let (file, _) = backup(&vault);
+        if hooked.hooks_left() > 0 {
+            break;
+        }
+        let store = Arc::new(MemoryStore::new());
+        block_on(restore(&file, Arc::clone(&store))).unwrap();
+        let mut restored = rows(&store);
+        let rows_len = restored.len();
+        restored.retain(|key, _| RowKey::parse(key).kind != Kind::Export);
+        if restored.len() < rows_len {
+            notes_len += 1;
+            let receipt = block_on(org(&open(load(&restored))).shred()).unwrap();
+            let because = vec![NotDestroyed::RootInUse, NotDestroyed::OrgBackup];
+            assert_eq!(receipt.effect, ShredEffect::Logical { because }, "at read {skip}");
+        }
+    }
+    assert!(notes_len > 0);
 }
 
 #[test]
