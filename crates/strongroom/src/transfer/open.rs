@@ -48,7 +48,8 @@ impl<R: Read + Seek + Send> Backup<R> {
         Self::open_with(input, unlock, VaultOptions::default()).await
     }
 
-    /// [`open`](Self::open), with options for the vault that is restored from it.
+    /// [`open`](Self::open), with options for the vault that is restored from it. An expected id, root or mark is that
+    /// of the file's vault. A file from before the mark is accepted, since a backup is older than its vault.
     ///
     /// ```
     /// # strongroom_conformance::with_vault(async |vault| {
@@ -63,7 +64,8 @@ impl<R: Read + Seek + Send> Backup<R> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`open`](Self::open), and [`Error::KeyDerivation`] if a slot asks for more than the ceiling.
+    /// Those of [`open`](Self::open), [`WrongStore::OtherVault`](crate::WrongStore::OtherVault) for a file of another
+    /// vault than the expected one, and [`Error::KeyDerivation`] if a slot asks for more than the ceiling.
     pub async fn open_with(input: R, unlock: Unlock, mut options: VaultOptions) -> Result<Self, Error> {
         let mut input = BufReader::with_capacity(READ_LEN, input);
         input.seek(SeekFrom::Start(0)).map_err(Error::BackupFile)?;
@@ -74,6 +76,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         }
         let head = FileHead::decode(&first.body)?;
         let slots = vault_head(&head)?;
+        options.refuse_file_of_other(&head.store_id, None)?;
         let roots = match &head.store_row {
             Some(_) => {
                 let (roots, slot) = slots.open_roots(&unlock, &options.argon2_bounds()).await?;
@@ -86,6 +89,7 @@ impl<R: Read + Seek + Send> Backup<R> {
         };
         let mac = mac_key(&roots.active.bytes, &head.store_id, &head.file_id);
         first.check(&mac, &head.file_id)?;
+        options.refuse_file_of_other(&head.store_id, Some(roots.active.key.id()))?;
         let checked = check_rest(&mut frames, &mac, &head)?;
         let Checked { versions, rows, unsettled, .. } = checked;
         Ok(Self { input, options, head, roots, mac, versions, rows, unsettled })

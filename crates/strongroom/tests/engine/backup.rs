@@ -75,6 +75,25 @@ fn a_restored_vault_knows_the_slot_that_opens_it_and_follows_rotations_if_that_w
 }
 
 #[test]
+fn a_file_of_another_vault_than_the_expected_one_is_refused() {
+    let vault = open(load(&furnished()));
+    let (file, _) = backup(&vault);
+    let opened = |options| block_on(Backup::open_with(Cursor::new(&file), unlock(), options)).map(drop);
+    let expecting = |vault: &Vault| {
+        let options = VaultOptions::default;
+        let mark = block_on(vault.mark()).unwrap();
+        let id = options().expect_store_id(vault.store_id());
+        [id, options().expect_root_id(vault.root_id()), options().expect_at_least(mark)]
+    };
+    for options in expecting(&vault) {
+        opened(options).unwrap();
+    }
+    for options in expecting(&empty().1) {
+        assert!(matches!(opened(options), Err(Error::WrongStore(WrongStore::OtherVault))));
+    }
+}
+
+#[test]
 fn a_file_says_when_it_was_begun_by_the_clock_of_its_vault() {
     let clock = TestClock::default();
     clock.set(5_000);

@@ -452,6 +452,14 @@ impl VaultOptions {
         Ok(Roots::first(Root::new(root), row))
     }
 
+    /// Refuses a file whose vault is not the expected one, as far as its root is known.
+    pub(crate) fn refuse_file_of_other(&self, store_id: &StoreId, root: Option<&DekId>) -> Result<(), Error> {
+        let is_other = self.store_id.as_ref().is_some_and(|expected| *expected != hex::encode(store_id))
+            || self.mark.is_some_and(|mark| mark.store_id != *store_id)
+            || root.is_some_and(|root| self.root_id.is_some_and(|expected| expected != *root));
+        if is_other { Err(Error::WrongStore(WrongStore::OtherVault)) } else { Ok(()) }
+    }
+
     /// The rows of a new vault, except its header.
     pub(crate) async fn new_vault(&self, unlock: &Unlock) -> Result<NewVault, Error> {
         let mut store_id = StoreId::default();
