@@ -11,7 +11,7 @@ use crate::id::{DocumentId, LinkedAccountId};
 use crate::keys::{Document, OpenedRow, Roots, ScopeKeys, active_key, seal};
 use crate::model::{AuditChange, Revision};
 use crate::row::body::ValueBody;
-use crate::row::{Row, encode_epoch, is_unlike_others};
+use crate::row::{Row, RowError, decode_index, encode_epoch, is_unlike_others};
 use crate::store::{Committed, Expect, Key, Op, RowRevision, Versioned, WriteBatch};
 use crate::tenant::event::CHANGES_AN_EVENT;
 use crate::tenant::leftovers::Leftovers;
@@ -178,6 +178,18 @@ impl<'t> Draft<'t> {
         if !self.writes(&key) {
             self.batch.delete(key);
         }
+    }
+
+    /// Writes no index row in the place of one that a later release wrote.
+    pub(crate) async fn spare_later_indexes(&mut self) -> Result<(), Error> {
+        let is_later = |row: Versioned| matches!(decode_index(&row.value), Err(RowError::UnknownVersion(_)));
+        for op in std::mem::take(&mut self.batch.ops) {
+            let found = self.tenant.engine.get(op.key().clone()).await?;
+            if !found.is_some_and(is_later) {
+                self.batch.ops.push(op);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the batch puts or deletes this row.

@@ -178,9 +178,7 @@ impl TenantCheck {
             return RowState::bad(Cause::UnknownVersion(LATER_VERSION));
         };
         let name = self.tenant.id.definition_name(&name).key();
-        let leads_here =
-            |row: &Versioned| decode_index(&row.value).is_ok_and(|target| target == id.as_bytes());
-        if related.row(&name).is_some_and(leads_here) {
+        if related.row(&name).is_some_and(|row| may_lead_to(row, id.as_bytes())) {
             return RowState::Fine;
         }
         RowState::bad(Cause::NotIndexed(Index::DefinitionName))
@@ -257,16 +255,17 @@ impl TenantCheck {
         // Report everything that is wrong, not only the first: each has its own repair.
         let broken = self.tenant.broken_rule(&known.stored, &value);
         let index = related.row(&self.tenant.id.definition_value(&definition, scope).key());
-        let mark = index.and_then(|row| decode_index(&row.value).ok());
+        let mark = index.map_or(Err(RowError::Malformed), |row| decode_index(&row.value));
         let grandfathered = broken.is_some();
         let is_known = self.tenant.engine.formats.know(&known.stored.definition.var_format);
         match (mark, broken) {
-            (None, _) => causes.push(Cause::NotIndexed(Index::DefinitionValue)),
+            (Err(RowError::Malformed), _) => causes.push(Cause::NotIndexed(Index::DefinitionValue)),
+            (Err(RowError::UnknownVersion(_)), _) => {}
             // The job has yet to set or clear the mark, so for now either is right. Also, this process cannot check an
             // unknown custom format.
             _ if related.jobs.rechecks(definition) || !is_known => {}
-            (Some([]), Some(rule)) => causes.push(Cause::Invalid(rule)),
-            (Some([_, ..]), None) => causes.push(Cause::WronglyMarked),
+            (Ok([]), Some(rule)) => causes.push(Cause::Invalid(rule)),
+            (Ok([_, ..]), None) => causes.push(Cause::WronglyMarked),
             _ => {}
         }
         match (causes.is_empty(), grandfathered) {
@@ -350,7 +349,7 @@ impl TenantCheck {
         let keys = &self.tenant.id;
         let target = keys.value(&value.scope, &value.definition_id).key();
         let index = related.row(&keys.value_id(&value.id).key());
-        index.is_some_and(|row| decode_index(&row.value).is_ok_and(|found| found == target.as_bytes()))
+        index.is_some_and(|row| may_lead_to(row, target.as_bytes()))
     }
 
     fn check_account(
@@ -477,6 +476,14 @@ fn beside_present(deletion: &Version, present: &Version) -> Cause {
         false => present.created_at >= deletion.written_at,
     };
     if is_superseded { Cause::Superseded } else { Cause::CameBack }
+}
+
+/// Whether an index row leads to a target. One of a later version is reported at its own row.
+fn may_lead_to(row: &Versioned, target: &[u8]) -> bool {
+    match decode_index(&row.value) {
+        Ok(found) => found == target,
+        Err(error) => matches!(error, RowError::UnknownVersion(_)),
+    }
 }
 
 fn check_value_id(id: &DocumentId, row: &Versioned, related: &RelatedRows) -> RowState {

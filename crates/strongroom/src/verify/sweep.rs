@@ -228,6 +228,7 @@ async fn mend_one(engine: &Arc<Engine>, key: &Key, read: RowRevision) -> Result<
         }
     }
     draft.put(tenant.id.definition_value(definition, scope).key(), encode_index(mark));
+    draft.spare_later_indexes().await?;
     Ok(matches!(draft.commit().await?, Attempt::Landed(_)))
 }
 

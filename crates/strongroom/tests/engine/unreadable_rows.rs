@@ -236,6 +236,22 @@ fn lost_index_rows_are_written_again() {
 }
 
 #[test]
+fn no_index_row_of_a_later_version_is_written_again() {
+    let kinds = [Kind::DefinitionName, Kind::DefinitionValue, Kind::ValueId];
+    for (kind, lost) in kinds.into_iter().flat_map(|kind| kinds.map(|lost| (kind, lost))) {
+        let store = furnished();
+        let [key, lost_key] = [kind, lost].map(|kind| first(&store, kind));
+        put(&store, &lost_key, None);
+        put(&store, &key, Some(&[0xd7, 9, 7]));
+        let (vault, found) = report(&store);
+        assert!(found.findings.iter().any(|found| found.cause == Cause::UnknownVersion(9)), "{found}");
+        assert_eq!(block_on(vault.mend(&found)).unwrap(), u64::from(kind != lost), "{found}");
+        assert_eq!(rows(&*store)[&key], [0xd7, 9, 7]);
+        assert!(rows(&*store).contains_key(&lost_key));
+    }
+}
+
+#[test]
 fn a_wrong_mark_is_set_right() {
     let store = furnished();
     put(&store, &first(&store, Kind::DefinitionValue), Some(&[0xd7, 1, 0x11, 0xa1, 0, 0x41, 1]));
