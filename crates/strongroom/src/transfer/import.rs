@@ -231,6 +231,8 @@ struct Keyrings {
     opened: BTreeMap<Option<LinkedAccountId>, Arc<ScopeKeys>>,
     /// The keys of the index rows that mark a value as not matching its definition's changed format.
     marked: HashSet<Key>,
+    /// The keys of the index rows that lead to the note of a value's deletion.
+    deleted: HashSet<Key>,
 }
 
 impl Keyrings {
@@ -253,6 +255,9 @@ impl Keyrings {
                 }
                 Some(TenantRow::DefinitionValue(..)) if decode_index(row) == Ok(GRANDFATHERED) => {
                     self.marked.insert(key);
+                }
+                Some(TenantRow::Deleted(Subject::Value(scope, definition))) => {
+                    self.deleted.insert(tenant.definition_value(&definition, &scope).key());
                 }
                 _ => {}
             }
@@ -286,16 +291,17 @@ struct Import<'i> {
     target: Target<'i>,
     keyrings: Keyrings,
     definitions: u64,
-    /// In a backup of a tenant that was always being written to, two definitions may have the same name: it leads to
-    /// the first.
-    names: HashSet<Key>,
+    /// The keys of index rows that were written, of those to which two rows may lead. In a backup of a tenant that was
+    /// always being written to, two definitions may have the same name, which leads to the first; and a value may be
+    /// there together with its deletion, as after a store has put one of them back.
+    indexed: HashSet<Key>,
     /// The revision of the count of definitions.
     count: Option<Revision>,
 }
 
 impl<'i> Import<'i> {
     fn new(tenant: &'i TenantId, from: &'i Side, target: Target<'i>, keyrings: Keyrings) -> Self {
-        Self { tenant, from, target, keyrings, definitions: 0, names: HashSet::new(), count: None }
+        Self { tenant, from, target, keyrings, definitions: 0, indexed: HashSet::new(), count: None }
     }
 
     async fn run(
@@ -353,10 +359,12 @@ impl<'i> Import<'i> {
         let Some(moved) = sides.move_row(&row, &keys, bytes)? else { return Ok(()) };
         match place {
             TenantRow::Definition(id) => self.import_name(id, from.as_ref(), bytes).await?,
-            TenantRow::Value(scope, definition) => self.import_index(scope, definition, &moved).await?,
+            TenantRow::Value(scope, definition) => {
+                self.import_id(scope, definition, &moved).await?;
+                self.import_index(scope, definition).await?;
+            }
             TenantRow::Deleted(Subject::Value(scope, definition)) => {
-                let index = self.tenant.definition_value(definition, scope).key();
-                self.target.put(index, encode_index(&[])).await?;
+                self.import_index(scope, definition).await?;
             }
             _ => {}
         }
@@ -376,28 +384,29 @@ impl<'i> Import<'i> {
         self.definitions += 1;
         let name: DefinitionName = stored.definition.name.parse()?;
         let name = self.tenant.definition_name(&name).key();
-        if !self.names.insert(name.clone()) {
+        if !self.indexed.insert(name.clone()) {
             return Ok(());
         }
         self.target.put(name, encode_index(id.as_bytes())).await
     }
 
-    async fn import_index(
-        &mut self,
-        scope: &Scope,
-        definition: &DefinitionId,
-        row: &[u8],
-    ) -> Result<(), Error> {
+    async fn import_id(&mut self, scope: &Scope, definition: &DefinitionId, row: &[u8]) -> Result<(), Error> {
         let keys = self.tenant;
         let sealed = SealedRow::decode(RowKind::ScopedValue, row);
         let id: Option<DocumentId> = sealed.map_err(|error| Error::row("a scoped value", error))?.doc_id;
         let id = id.ok_or_else(|| Error::damaged("a scoped value", Damage::Inconsistent))?;
-        let (by_id, by_definition) =
-            (keys.value_id(&id).key(), keys.definition_value(definition, scope).key());
-        let mark: &[u8] = if self.keyrings.marked.contains(&by_definition) { GRANDFATHERED } else { &[] };
         let value = keys.value(scope, definition).key();
-        self.target.put(by_id, encode_index(value.as_bytes())).await?;
-        self.target.put(by_definition, encode_index(mark)).await
+        self.target.put(keys.value_id(&id).key(), encode_index(value.as_bytes())).await
+    }
+
+    /// Writes the index row that leads from a definition to a value, or to the note of its deletion.
+    async fn import_index(&mut self, scope: &Scope, definition: &DefinitionId) -> Result<(), Error> {
+        let index = self.tenant.definition_value(definition, scope).key();
+        if self.keyrings.deleted.contains(&index) && !self.indexed.insert(index.clone()) {
+            return Ok(());
+        }
+        let mark: &[u8] = if self.keyrings.marked.contains(&index) { GRANDFATHERED } else { &[] };
+        self.target.put(index, encode_index(mark)).await
     }
 
     /// Writes the number of imported definitions. It is the file's own count unless the tenant was always being written

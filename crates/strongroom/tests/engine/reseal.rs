@@ -11,15 +11,16 @@ use futures_executor::block_on;
 use strongroom::store::StoreErrorKind;
 use strongroom::{
     Argon2Params, Backup, DefinitionChange, DefinitionFilter, Environment, Error, NotDestroyed, Org,
-    PageRequest, RawKey, Scope, Settings, ShredEffect, Store, Unlock, Vault,
+    PageRequest, RawKey, Scope, Settings, ShredEffect, Store, Unlock, Vault, WriteOptions,
 };
 use strongroom_conformance::{Fault, Faulty, Stop, crash_at_every_commit};
 use strongroom_memory::MemoryStore;
 
 use crate::rig::{
-    Altered, Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, open, options, org, rows, sound,
-    stop_after_first_commit, text, unlock, verbs, view,
+    Altered, Hooked, Kind, Point, RowKey, Rows, empty, furnished, load, of_account, open, options, org, rows,
+    sound, stop_after_first_commit, text, unlock, verbs, view,
 };
+use crate::unreadable_rows::{first, put};
 
 fn other() -> Unlock {
     Unlock::raw_key(RawKey::from_bytes([9; 32]))
@@ -464,4 +465,23 @@ fn an_org_whose_names_changed_hands_all_the_time_comes_as_a_new_vault() {
         assert!(block_on(org(&new).definition(id)).unwrap().is_some());
     }
     assert_eq!(block_on(new.verify()).unwrap().unverifiable, 0);
+}
+
+#[test]
+fn a_value_comes_as_a_new_vault_together_with_its_deletion_if_the_file_has_both() {
+    let store = crate::unreadable_rows::furnished();
+    let key = first(&store, Kind::Value);
+    let value = rows(&store)[&key].clone();
+    let vault = open(Arc::clone(&store));
+    let kept = WriteOptions::default().keep_history();
+    block_on(org(&vault).delete_value_with("V", of_account("a"), kept)).unwrap();
+    put(&store, &key, Some(&value));
+    for (file, key) in [(whole(&vault), unlock()), (one_org(&vault), other())] {
+        let restored = Arc::new(MemoryStore::new());
+        block_on(as_new(&file, key, Arc::clone(&restored))).unwrap();
+        let kinds: Vec<_> = rows(&restored).keys().map(|key| RowKey::parse(key).kind).collect();
+        for kind in [Kind::Value, Kind::DeletedValue, Kind::DefinitionValue] {
+            assert_eq!(kinds.iter().filter(|found| **found == kind).count(), 1, "{kind:?}");
+        }
+    }
 }
