@@ -10,7 +10,7 @@ use super::open::{Backup, BackupPart, BackupReader};
 use super::org_restore::OrgRestore;
 use super::section::read_range;
 use super::sides::{RowKeys, Side, Sides};
-use super::staged::{Marker, Purpose, StagedVault};
+use super::staged::{Marker, Purpose, StagedVault, exported_orgs};
 use super::target::{Destination, Target};
 use super::{Progress, Reporter};
 use crate::engine::gate::Pass;
@@ -96,14 +96,15 @@ impl<R: Read + Seek + Send> Backup<R> {
         self.options.keep(unlock, slot);
         let marker = Marker { purpose: Purpose::AsNew, store_id, transfer_id };
         let staged = StagedVault::begin_with(&store, marker, rows).await?;
-        let side = Side { store_id, roots: Arc::new(roots.clone()) };
+        let side = Side { store_id, roots: Arc::new(roots) };
         let report = Reporter::new(&mut progress, Some(self.rows));
         self.import(&side, Destination::Staged(&staged), None, report).await?;
+        let store_row = staged.note_exported(&side.roots.active.key).await?;
         let header = staged.finish(Vec::new()).await?.revision;
         let pass = Pass { header, settings: self.options.settings };
+        let roots = Roots::new(Arc::clone(&side.roots.active), &store_row);
         let vault = self.options.assemble(store, store_id, roots, Some(pass));
-        vault.engine.refresh_roots().await?;
-        seal_export_notes(&vault.engine, VaultKeys::all_exports()).await?;
+        vault.engine.caches.wrote(&VaultRow::Store.key(), store_row.revision);
         Ok(vault)
     }
 
@@ -435,19 +436,7 @@ async fn head_of(store: &dyn Store, store_id: StoreId) -> Result<Head, Error> {
 
 /// Seals which orgs have notes of backups under other keys. The notes came with the rows.
 async fn seal_export_notes(engine: &Engine, all: KeyRange) -> Result<(), Error> {
-    let (mut orgs, mut rest) = (Vec::new(), all);
-    loop {
-        let page = engine.read(Scan::new(rest.clone(), 1).keys_only()).await?;
-        let Some((key, _)) = page.rows.first() else { break };
-        let Some(VaultRow::Export(org, _)) = VaultRow::parse(key) else {
-            rest = rest.after(key.as_bytes());
-            continue;
-        };
-        orgs.push(org);
-        // Continues at the next org.
-        let Some(end) = VaultKeys::exports(&org).end else { break };
-        rest = KeyRange { start: end, end: rest.end };
-    }
+    let orgs = exported_orgs(&*engine.store, all).await?;
     if orgs.is_empty() { Ok(()) } else { note_exported(engine, &orgs, &[]).await }
 }
 

@@ -1,11 +1,10 @@
 //! `replace_original`: restores a backup as the same vault.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use super::file::RowsFrame;
 use super::open::{Backup, BackupPart};
-use super::staged::{Batches, Marker, Purpose, StagedVault};
+use super::staged::{Batches, Marker, Purpose, StagedVault, exported_orgs};
 use super::{Progress, Reporter};
 use crate::engine::gate::Pass;
 use crate::error::{BackupFault, Error};
@@ -13,7 +12,7 @@ use crate::id::OrgId;
 use crate::jobs::rotation::KeyJob;
 use crate::keys::{Slot, StoreRow};
 use crate::model::Revision;
-use crate::row::VaultRow;
+use crate::row::{VaultKeys, VaultRow};
 use crate::store::{Key, RowRevision, Store, Versioned};
 use crate::verbs::vault::Vault;
 
@@ -64,7 +63,6 @@ impl<R: Read + Seek + Send> Backup<R> {
         let mut reader = self.reader()?;
         // One batch takes the rows of many small frames: each commit may be a sync of the target's disk.
         let mut batches = Batches::new(&staged);
-        let mut exported = BTreeSet::new();
         loop {
             let frame = match reader.next()? {
                 BackupPart::Rows(frame) => frame,
@@ -75,12 +73,12 @@ impl<R: Read + Seek + Send> Backup<R> {
             let rows = RowsFrame::decode(&frame.body)?.rows();
             let rows: Vec<_> = rows.map(|(key, value)| (Key::from(key), value.to_vec())).collect();
             let rows_len = rows.len();
-            exported.extend(rows.iter().filter_map(|(key, _)| exported_org(key)));
             batches.put_new(rows).await?;
             report.advance(rows_len);
         }
         batches.flush().await?;
-        let (store_row, at) = self.moved_on(store_row, &Vec::from_iter(exported))?;
+        let exported = exported_orgs(&store, VaultKeys::all_exports()).await?;
+        let (store_row, at) = self.moved_on(store_row, &exported)?;
         let mut head_rows = vec![(VaultRow::Store.key(), store_row)];
         for row in std::mem::take(&mut self.head.slots) {
             let slot = Slot::decode(&row).map_err(|error| Error::row("the key slot", error))?;
@@ -112,13 +110,5 @@ impl<R: Read + Seek + Send> Backup<R> {
         }
         let next = store_row.revision.next();
         Ok((store_row.body.seal(store_id, root, next)?, next))
-    }
-}
-
-/// The org whose backup under another key the row notes.
-fn exported_org(key: &Key) -> Option<OrgId> {
-    match VaultRow::parse(key) {
-        Some(VaultRow::Export(org, _)) => Some(org),
-        _ => None,
     }
 }

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use crate::engine::{commit_in_transfer, read_from};
-use crate::envelope::StoreId;
+use crate::envelope::{SealingKey, StoreId};
 use crate::error::{Damage, Error, WrongStore};
+use crate::id::OrgId;
+use crate::keys::StoreRow;
 use crate::random;
 use crate::row::{VaultKeys, VaultRow, decode_note, encode_header, encode_note};
 use crate::store::{
@@ -165,6 +167,22 @@ impl<'s> StagedVault<'s> {
         commit(self.store, batch).await
     }
 
+    /// The `store` row, once it notes the orgs that other rows say were backed up under another key.
+    pub(super) async fn note_exported(&self, root: &SealingKey) -> Result<StoreRow, Error> {
+        const ROW: &str = "the sealed `store` row";
+        let orgs = exported_orgs(self.store, VaultKeys::all_exports()).await?;
+        let [found] = read_from(self.store, [VaultRow::Store.key()]).await?;
+        let found = found.ok_or_else(|| Error::damaged(ROW, Damage::Missing))?;
+        let mut store_row = StoreRow::open(&self.store_id, root, &found)?;
+        if store_row.body.note_exported(&orgs)? {
+            let mut batch = WriteBatch::default();
+            store_row.put_in(&mut batch, &self.store_id, root)?;
+            store_row.row_revision = self.commit(batch).await?.revision;
+            store_row.revision = store_row.revision.next();
+        }
+        Ok(store_row)
+    }
+
     /// Writes the rows that make the store a vault, and deletes the marker, in one batch.
     pub(super) async fn finish(&self, rows: Vec<(Key, Vec<u8>)>) -> Result<Committed, Error> {
         let mut batch = WriteBatch::default();
@@ -241,6 +259,23 @@ impl<'a> Batches<'a> {
         let batch = std::mem::take(&mut self.batch);
         self.bytes_len = 0;
         self.staged.commit(batch).await.map(drop)
+    }
+}
+
+/// The orgs that the notes in a range say were backed up under another key.
+pub(super) async fn exported_orgs(store: &dyn Store, notes: KeyRange) -> Result<Vec<OrgId>, Error> {
+    let (mut orgs, mut rest) = (Vec::new(), notes);
+    loop {
+        let page = read_from(store, Scan::new(rest.clone(), 1).keys_only()).await?;
+        let Some((key, _)) = page.rows.first() else { return Ok(orgs) };
+        let Some(VaultRow::Export(org, _)) = VaultRow::parse(key) else {
+            rest = rest.after(key.as_bytes());
+            continue;
+        };
+        orgs.push(org);
+        // Continues at the next org.
+        let Some(end) = VaultKeys::exports(&org).end else { return Ok(orgs) };
+        rest = KeyRange { start: end, end: rest.end };
     }
 }
 

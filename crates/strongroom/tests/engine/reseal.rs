@@ -198,6 +198,31 @@ fn a_note_of_a_backup_that_came_with_a_restore_is_noted_all_the_same_when_the_st
 }
 
 #[test]
+fn a_new_vault_knows_of_backups_under_other_keys_as_soon_as_it_opens() {
+    let vault = open(load(&furnished()));
+    one_org(&vault);
+    let file = whole(&vault);
+    let left = RefCell::new(Vec::new());
+    let commits_len = crash_at_every_commit(
+        async || MemoryStore::new(),
+        async |store| drop(as_new(&file, unlock(), store).await),
+        async |stop, store| left.borrow_mut().push((stop, store)),
+    );
+    for (stop, store) in left.into_inner() {
+        let mut restored = rows(&store);
+        restored.retain(|key, _| RowKey::parse(key).kind != Kind::Export);
+        let opened = block_on(Vault::open(load(&restored), unlock()));
+        let complete = stop == Stop::Never || stop == Stop::After(commits_len - 1);
+        assert_eq!(opened.is_ok(), complete, "{stop:?}");
+        if let Ok(vault) = opened {
+            let receipt = block_on(org(&vault).shred()).unwrap();
+            let because = vec![NotDestroyed::RootInUse, NotDestroyed::OrgBackup];
+            assert_eq!(receipt.effect, ShredEffect::Logical { because }, "{stop:?}");
+        }
+    }
+}
+
+#[test]
 fn the_notes_of_backups_of_every_org_are_sealed_again_by_a_restore() {
     let (_, vault) = empty();
     let ids: [strongroom::OrgId; 2] = [id(), crate::rig::OTHER_ORG.parse().unwrap()];
