@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::engine::head::{Head, SLOTS_MAX, SLOTS_OF_A_KIND_MAX, SlotRow};
 use crate::engine::{ATTEMPTS_MAX, Engine, Touches};
-use crate::error::{Error, ProviderErrorKind, SlotError};
+use crate::error::{Damage, Error, ProviderErrorKind, SlotError};
 use crate::keys::{Provider, Root, Slot, SlotHeld, SlotPlace, StoreRow, Unlock};
 use crate::model::{Revision, SlotId, SlotInfo, SlotKind};
 use crate::row::VaultRow;
@@ -76,7 +76,8 @@ impl Slots {
     /// ```
     ///
     /// # Errors
-    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read,
+    /// [`SlotError::NotFound`](crate::SlotError::NotFound), [`Error::Damaged`] for a slot that cannot be read, or that
+    /// was removed or changed and whose row was put back,
     /// [`SlotError::RowMissing`](crate::SlotError::RowMissing) for one whose row is missing, [`Error::KeyDerivation`]
     /// for parameters out of bounds, [`Error::Provider`] if the provider cannot be asked, those of
     /// [`list`](Self::list).
@@ -84,7 +85,9 @@ impl Slots {
         let table = SlotTable::read(&self.engine).await?;
         let slot = table.find(id)?.slot()?;
         match unlock.open_slot(slot, &self.engine.argon2).await {
-            Ok(_) => Ok(true),
+            Ok(_) if table.store_row.body.held(slot).is_some() => Ok(true),
+            // It was removed or changed, and its row was put back.
+            Ok(_) => Err(Error::damaged("the key slot", Damage::Inconsistent)),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => Ok(false),
             Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => Ok(false),
             Err(error) => Err(error),

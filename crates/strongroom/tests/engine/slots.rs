@@ -208,6 +208,19 @@ fn a_slot_that_is_put_back_after_it_was_removed_or_changed_does_not_open() {
 }
 
 #[test]
+fn a_key_is_not_said_to_open_a_slot_that_was_put_back() {
+    with_vault(async |store, vault| {
+        let (slots, spare) = (vault.slots(), vault.slots().add(raw(9)).await?);
+        let (key, row) = slot_row(&store, &spare).await?;
+        slots.remove(&spare.id).await?;
+        plant(&store, &key, Some(row)).await?;
+        assert_inconsistent(&slots.opens(&spare.id, &raw(9)).await);
+        assert!(!slots.opens(&spare.id, &raw(8)).await?);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_slot_whose_row_the_store_hides_is_told_of_and_goes_by_its_id() {
     with_vault(async |store, vault| {
         let (slots, spare) = (vault.slots(), vault.slots().add(raw(9)).await?);
@@ -353,7 +366,7 @@ fn the_store_row_is_never_put_under_another_vault_s_header() {
     });
 }
 
-fn assert_inconsistent(opened: &Result<Vault, Error>) {
+fn assert_inconsistent(opened: &Result<impl std::fmt::Debug, Error>) {
     assert!(matches!(opened, Err(Error::Damaged { cause: Damage::Inconsistent, .. })), "{opened:?}");
 }
 
