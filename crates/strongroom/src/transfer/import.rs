@@ -343,8 +343,15 @@ impl<'i> Import<'i> {
                 self.count = Some(sealed.map_err(|error| Error::row("the count", error))?.revision);
                 return Ok(());
             }
-            // The org gets no keys, so the next write to it finishes the shred.
-            TenantRow::Job(id) if *id == SHRED_JOB => self.target.put_dropped_org_keys().await?,
+            TenantRow::Job(id) if *id == SHRED_JOB => {
+                let org = self.keyrings.open(self.tenant, self.from, None)?;
+                // The shred is over, and its job was read before its end or put back.
+                if org.is_some_and(|keys| keys.keyring.active().is_some()) {
+                    return Ok(());
+                }
+                // The org gets no keys, so the next write to it finishes the shred.
+                self.target.put_dropped_org_keys().await?;
+            }
             _ => {}
         }
         let by = row.sealed_by();

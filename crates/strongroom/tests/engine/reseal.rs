@@ -302,6 +302,21 @@ fn what_is_written_first_to_an_org_restored_amid_its_shred_stays() {
 }
 
 #[test]
+fn the_job_of_a_shred_that_is_over_does_not_come_along() {
+    let base = furnished();
+    let store = load(&base);
+    stop_after_first_commit(&store, async |org| assert!(org.shred().await.is_err()));
+    let is_new = |key: &Vec<u8>| RowKey::parse(key).kind == Kind::Job && !base.contains_key(key);
+    let job = rows(&store).into_iter().find(|(key, _)| is_new(key)).unwrap();
+    let put_back: Rows = base.clone().into_iter().chain([job]).collect();
+    let file = whole(&open(load(&put_back)));
+    let restored = Arc::new(MemoryStore::new());
+    let new = block_on(as_new(&file, unlock(), Arc::clone(&restored))).unwrap();
+    assert_eq!(view(&org(&new)), view(&org(&open(load(&base)))));
+    assert!(!rows(&restored).keys().any(is_new));
+}
+
+#[test]
 fn a_write_at_any_moment_of_a_backup_of_one_org_is_in_it_or_not() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));
