@@ -330,7 +330,9 @@ impl<'i> Import<'i> {
         if is_note(&key) {
             return self.target.put_note(key, bytes.to_vec()).await;
         }
-        let row = self.tenant.parse(&key).ok_or_else(altered)?;
+        // The file is as it was written: the store had this row.
+        let foreign = || Error::damaged("the key of a row", Damage::Malformed);
+        let row = self.tenant.parse(&key).ok_or_else(foreign)?;
         let Row::Tenant(_, place) = &row else { return Err(altered()) };
         match place {
             // Index rows are made again, from the rows that they lead to.

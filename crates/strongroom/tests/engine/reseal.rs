@@ -317,6 +317,17 @@ fn the_job_of_a_shred_that_is_over_does_not_come_along() {
 }
 
 #[test]
+fn a_key_of_no_row_is_told_from_an_altered_file() {
+    let mut planted = furnished();
+    let count = planted.keys().find(|key| RowKey::parse(key).kind == Kind::Count).unwrap();
+    let key = [&count[..count.len() - 1], &[0x7f, 1][..]].concat();
+    planted.insert(key, b"junk".to_vec());
+    let file = whole(&open(load(&planted)));
+    let error = block_on(as_new(&file, unlock(), MemoryStore::new())).unwrap_err();
+    assert!(crate::rig::is_damage(&error), "{error}");
+}
+
+#[test]
 fn a_write_at_any_moment_of_a_backup_of_one_org_is_in_it_or_not() {
     let base = furnished();
     let before = view(&org(&open(load(&base))));
