@@ -77,7 +77,7 @@ impl fmt::Debug for Key {
 /// The address that a record is bound to. Its fields are not checked against any rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Context<'a> {
-    /// The kind of content; a store uses 1, 2 and 4 to 8.
+    /// The kind of content: a store uses 1, 2, 4 to 7 and 9 to 12; 8 is that of a ciphertext shown to a client.
     pub kind: u8,
     /// The id of the store.
     pub store_id: [u8; 16],
