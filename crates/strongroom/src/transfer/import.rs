@@ -27,7 +27,7 @@ use crate::row::{
     Row, RowKind, SealedRow, Subject, TenantId, TenantRow, VaultKeys, VaultRow, decode_index, encode_index,
 };
 use crate::scope::Scope;
-use crate::store::{Key, KeyRange, RowRevision, Scan, Store, Versioned};
+use crate::store::{Key, KeyRange, RowRevision, Store, Versioned};
 use crate::tenant::GRANDFATHERED;
 use crate::tenant::job::SHRED_JOB;
 use crate::verbs::vault::{NewVault, Vault};

@@ -87,7 +87,7 @@ impl Slots {
         match unlock.open_slot(slot, &self.engine.argon2).await {
             Ok(_) if table.store_row.body.held(slot).is_some() => Ok(true),
             // It was removed or changed, and its row was put back.
-            Ok(_) => Err(Error::damaged("the key slot", Damage::Inconsistent)),
+            Ok(_) => Err(Error::damaged(slot.row_name(), Damage::Inconsistent)),
             Err(Error::WrongKey | Error::Slot(SlotError::NoneOfThisKind(_))) => Ok(false),
             Err(Error::Provider(error)) if error.kind() == ProviderErrorKind::NotThisKey => Ok(false),
             Err(error) => Err(error),
