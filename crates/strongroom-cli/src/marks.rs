@@ -88,17 +88,6 @@ impl KeptMark {
             ))
     }
 
-    /// Fails if there was a vault in a store whose file can be none any more.
-    pub(crate) fn refuse_defaced(&self, store: &Spec) -> Result<(), Failure> {
-        if self.kept.is_none() {
-            return Ok(());
-        }
-        let message = format!("{store} is damaged or empty, and by its mark this user had a vault there");
-        Err(Failure::new(Exit::Key, message).next(
-            "move it away, and `strongroom restore --replaces-original FILE` makes the vault again from a backup",
-        ))
-    }
-
     /// Advances the store's count and keeps the new mark. If it cannot be kept, that is only a warning, since the
     /// command's work is done.
     pub(crate) async fn advance(&mut self, vault: &Vault, output: &Output) {

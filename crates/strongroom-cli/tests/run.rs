@@ -253,7 +253,7 @@ mod watched {
         let made = served.json(&["api-key", "create", "watch", "--right", "read", "--right", "reveal"]);
         Shell::new()
             .variable("STRONGROOM_URL", server.text("url"))
-            .variable("STRONGROOM_API_KEY", made["api_key"].as_str().unwrap())
+            .variable("STRONGROOM_API_KEY", made.get("api_key").unwrap().as_str().unwrap())
     }
 
     #[test]

@@ -11,8 +11,8 @@ use serde::Serialize;
 use strongroom::{Error, ErrorKind, IntegrationId, Invalid};
 use utoipa::ToSchema;
 
-use crate::control::{next_of_damage, next_of_whole};
 use crate::reason::Reason;
+use crate::remedy::{next_of_damage, next_of_whole};
 use crate::status::{ErrorCode, ErrorStatus, HttpErrorType};
 
 /// A request that failed.

@@ -23,6 +23,7 @@ mod page;
 mod process;
 mod read_notes;
 mod reason;
+mod remedy;
 mod request;
 mod resuming;
 mod router;

@@ -186,8 +186,8 @@ impl Report {
             "restores",
             format!("the restore of org {org} is unfinished"),
             format!(
-                "run the same `strongroom restore --org {org}` again, or `strongroom --org {org} shred restore` deletes \
-                 what it wrote"
+                "run the same `strongroom restore --org {org}` again, or `strongroom --org {org} shred restore` \
+                 deletes what it wrote"
             ),
         );
     }

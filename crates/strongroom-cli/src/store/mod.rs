@@ -32,7 +32,6 @@ use strongroom_http::{ResumingStore, StoreHealth};
 
 use crate::failure::{Exit, Failure, repeatable};
 use crate::files::{places, refuse_foreign};
-use crate::marks::KeptMark;
 
 /// How a store is opened.
 type Opening = fn(&Path) -> Result<Arc<dyn Store>, StoreError>;
@@ -277,11 +276,15 @@ impl Spec {
 
     /// Fails if a vault was in a file that begins like a store of no kind any more.
     fn refuse_defaced(&self, path: &Path) -> Result<(), Failure> {
-        if !is_defaced(path) {
+        // Without a mark, nothing says that there was one.
+        let is_marked = || self.mark_files().is_ok_and(|files| files.iter().any(|file| file.exists()));
+        if !is_defaced(path) || !is_marked() {
             return Ok(());
         }
-        // Without a mark that can be read, nothing says that there was one.
-        KeptMark::of_store(self).map_or(Ok(()), |mark| mark.refuse_defaced(self))
+        let message = format!("{self} is damaged or empty, and by its mark this user had a vault there");
+        Err(Failure::new(Exit::Key, message).next(
+            "move it away, and `strongroom restore --replaces-original FILE` makes the vault again from a backup",
+        ))
     }
 
     /// The store through the server that has it open; `None` if no server has.

@@ -13,11 +13,11 @@ use super::accounts::account_id;
 use super::bodies::{Changed, Job, JobAction, NoFields, Page, Rotate};
 use super::operator::{Operator, full};
 use super::queries::PageQuery;
-use super::remedy::next_of;
 use crate::auth::Right;
 use crate::error::Failure;
 use crate::openapi::Refusals;
 use crate::reason::Reason;
+use crate::remedy::next_of;
 use crate::request::{Body, Query, Segment};
 use crate::tasks::{Outcome, Reporter, Task, TaskFinding};
 

@@ -15,7 +15,6 @@ mod matrix;
 mod open_sessions;
 mod operator;
 mod queries;
-mod remedy;
 mod resolve;
 mod sessions;
 mod values;
@@ -38,9 +37,9 @@ pub use self::bodies::{
 };
 pub use self::open_sessions::OpenSessions;
 use self::operator::WithQuery;
-pub use self::remedy::{next_of, next_of_damage, next_of_whole, word};
 pub use crate::auth::EndedSessions;
 pub use crate::reason::Reason;
+pub use crate::remedy::{next_of, next_of_damage, next_of_whole, word};
 use crate::service::Service;
 pub use crate::tasks::{Task, TaskFinding};
 pub use crate::time::moment;

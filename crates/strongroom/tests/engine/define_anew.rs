@@ -26,7 +26,7 @@ async fn damaged(keeps: bool) -> Result<(Arc<MemoryStore>, DefinitionId), Error>
     }
     let place = [b"\x016500a1b2c3d4e5f6a7b8c9d0\0test\0\x10", &id.as_bytes()[..]].concat();
     let is_it = |(key, _): &(Key, Vec<u8>)| key.as_bytes() == place;
-    let (key, mut row) = rows(&*store).await?.into_iter().find(is_it).unwrap();
+    let (key, mut row) = rows(&store).await?.into_iter().find(is_it).unwrap();
     *row.last_mut().unwrap() ^= 1;
     plant(&store, &key, Some(row)).await?;
     Ok((store, id))
@@ -78,12 +78,12 @@ fn a_lost_definition_is_defined_anew_only_as_its_values_allow() {
     run(async {
         let (store, _) = damaged(false).await?;
         let (_vault, org) = opened(&store).await?;
-        let before = rows(&*store).await?;
+        let before = rows(&store).await?;
         let number = org.define_anew(VariableDefinition::new("V", VarFormat::Integer)).await;
         assert!(matches!(number, Err(Error::ValueMismatch { .. })), "{number:?}");
         let of_org = org.define_anew(text("V").scopes(Scopes::only(ScopeKind::Org))).await;
         assert!(matches!(of_org, Err(Error::ScopeInUse { .. })), "{of_org:?}");
-        assert!(rows(&*store).await? == before);
+        assert!(rows(&store).await? == before);
         Ok(())
     });
 }

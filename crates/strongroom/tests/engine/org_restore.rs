@@ -39,7 +39,7 @@ fn is_noted(store: &impl Store) -> bool {
 }
 
 fn is_refused<T>(answer: Result<T, Error>) -> bool {
-    matches!(answer, Err(Error::RestoreUnfinished(org)) if org == id())
+    answer.is_err_and(|error| matches!(error, Error::RestoreUnfinished(org) if org == id()))
 }
 
 /// A store for each commit at which the restore can be cut short.

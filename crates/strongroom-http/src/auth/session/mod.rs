@@ -326,7 +326,8 @@ impl Sessions {
         Err(Error::Contended(ATTEMPTS_MAX))
     }
 
-    /// These sessions without those that were revoked one by one, which stay listed: they must not push out a valid one.
+    /// These sessions without those that were revoked one by one, which stay listed: they must not push out a valid
+    /// one.
     async fn not_revoked(&self, listed: Vec<ListedSession>) -> Result<Vec<ListedSession>, Error> {
         let mut left = Vec::with_capacity(listed.len());
         for session in listed {

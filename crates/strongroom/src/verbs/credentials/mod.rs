@@ -181,8 +181,8 @@ impl AppCredentials {
     /// ```
     ///
     /// # Errors
-    /// [`Error::IntegrationNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`]: one that
-    /// cannot be read fails the whole list. [`each`](Self::each) has the others.
+    /// [`Error::IntegrationNotFound`]; [`Error::Damaged`], [`Error::UnknownKey`] and [`Error::UnknownVersion`]: one
+    /// that cannot be read fails the whole list. [`each`](Self::each) has the others.
     pub async fn list(&self, page: PageRequest) -> Result<Listing<CredentialInfo>, Error> {
         self.list_known(page, None).await
     }
