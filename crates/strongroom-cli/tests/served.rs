@@ -148,9 +148,9 @@ fn pages() -> Vec<String> {
 const ELSEWHERE: &[&str] = &[
     // They make a vault or leave one, or need none.
     "init", "restore", "migrate", "serve", "completions", "man", "health", "allow",
-    // They take the key of the server away, or a job that was interrupted, or a version that is known.
+    // They take the key of the server away, or a job or restore that was interrupted, or a version that is known.
     "rotate-root", "slot-change", "slot-remove", "job-abandon", "job-pause", "job-resume", "job-retry",
-    "credential-revert",
+    "shred-restore", "credential-revert",
 ];
 
 #[test]
