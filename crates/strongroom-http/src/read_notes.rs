@@ -42,8 +42,8 @@ struct Waiting {
 #[derive(Default)]
 struct Unwritten {
     notes: Vec<AuditNote>,
-    /// When writing them first failed since the last success.
-    failed_at_ms: Option<u64>,
+    /// Since when writing how many of them fails, from the first on. The rest have not been tried.
+    failing: Vec<(u64, usize)>,
 }
 
 /// The result for the waiting notes.
@@ -89,18 +89,17 @@ impl ReadNotes {
             let (mut settled, result) = write_of(&open, &caller, &notes).await;
             let mut waiting = self.lock();
             let Some(unwritten) = waiting.of.get_mut(&caller) else { continue };
+            if settled > 0 {
+                // The org took events just now.
+                unwritten.failing.clear();
+            }
             if let Err(error) = result {
                 all.result = Err(error);
-                let failed_at_ms = unwritten.failed_at_ms.filter(|_| settled == 0).unwrap_or(now_ms);
-                unwritten.failed_at_ms = Some(failed_at_ms);
-                if now_ms.saturating_sub(failed_at_ms) > FAILING_MS_MAX {
-                    // An org that takes no events, for example because its quota is full, loses its notes, which frees
-                    // their room.
-                    all.lost += notes.len() - settled;
-                    settled = notes.len();
-                }
-            } else {
-                unwritten.failed_at_ms = None;
+                // An org that takes no events, for example because its quota is full, loses its notes, which frees
+                // their room.
+                let lost = unwritten.give_up(notes.len() - settled, now_ms);
+                all.lost += lost;
+                settled += lost;
             }
             unwritten.notes.drain(..settled);
             if unwritten.notes.is_empty() {
@@ -120,6 +119,19 @@ impl ReadNotes {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unwritten {
+    /// Notes that writing so many fails. Returns how many of them have failed for too long.
+    fn give_up(&mut self, len: usize, now_ms: u64) -> usize {
+        let known: usize = self.failing.iter().map(|(_, len)| len).sum();
+        if len > known {
+            self.failing.push((now_ms, len - known));
+        }
+        let is_old = |(since, _): &&(u64, usize)| now_ms.saturating_sub(*since) > FAILING_MS_MAX;
+        let old = self.failing.iter().take_while(is_old).count();
+        self.failing.drain(..old).map(|(_, len)| len).sum()
     }
 }
 

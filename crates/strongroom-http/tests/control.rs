@@ -703,6 +703,21 @@ async fn the_matrix_shows_what_is_set_inherited_overridden_and_missing() {
 }
 
 #[tokio::test]
+async fn a_wrong_size_or_place_of_a_page_is_refused_by_its_name() {
+    let fixture = fixture().await;
+    let desk = Desk::with(&fixture, [Right::Read]).await;
+    for (query, why) in [
+        ("limit=0", "limit must be a number from 1 to 200"),
+        ("columns=51", "columns must be a number from 1 to 50"),
+        ("after=x", "after is not the next of a page"),
+        ("columns_after=x", "columns_after is not the next of a page"),
+    ] {
+        let refused = desk.send("GET", &format!("/matrix?{query}"), &Value::Null).await;
+        assert!(refused.status == 400 && refused.body.contains(&format!("\"{why}\"")), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_list_from_a_cursor_shows_all_whatever_is_deleted_meanwhile() {
     let fixture = fixture().await;
     for number in 0..12 {

@@ -194,6 +194,22 @@ async fn notes_that_cannot_be_written_for_an_hour_are_counted_as_lost_and_leave_
 }
 
 #[tokio::test]
+async fn notes_that_have_waited_for_less_than_an_hour_are_not_lost_with_older_ones() {
+    let fixture = fixture(WhenFull::Refuse, 100).await;
+    let open = path(&fixture, "OPEN").await;
+    for passed_secs in [0, 3_600, 1] {
+        fixture.clock.forward(passed_secs);
+        assert_eq!(fixture.call("GET", &open).send().await.status, 200);
+        fixture.org.lock();
+        assert!(fixture.service.write_read_notes().await.is_err());
+        fixture.org.unlock(Unlock::raw_key(RawKey::from_bytes([7; 32]))).await.unwrap();
+    }
+    let metrics = fixture.call_at_root("GET", "/metrics").send().await.body;
+    assert!(metrics.contains("strongroom_audit_notes_lost_total 1\n"), "{metrics}");
+    assert_eq!(noted_of(&fixture, "api-key:").await, 2);
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_waits_again() {
     let fixture = fixture(WhenFull::Refuse, 100).await;
     let open = path(&fixture, "OPEN").await;

@@ -443,7 +443,11 @@ impl MatrixQuery {
     pub(super) fn columns(&self) -> Result<Option<PageRequest>, Failure> {
         match self.columns.as_deref() {
             Some("0") => Ok(None),
-            limit => page(self.columns_after.as_deref(), limit, (20, 50)).map(Some),
+            limit => {
+                let limit = size("columns", limit, (20, 50))?;
+                let after = cursor("columns_after", self.columns_after.as_deref())?;
+                Ok(Some(Place { limit, after }.request(limit)))
+            }
         }
     }
 
@@ -501,17 +505,19 @@ fn page(after: Option<&str>, limit: Option<&str>, range: (usize, usize)) -> Resu
     place(after, limit, range).map(|place| place.request(place.limit))
 }
 
-fn place(after: Option<&str>, limit: Option<&str>, (usual, max): (usize, usize)) -> Result<Place, Failure> {
-    let limit = match limit {
-        None => usual,
-        Some(text) => {
-            let number = text.parse::<usize>().ok().filter(|number| (1..=max).contains(number));
-            number.ok_or_else(|| Failure::bad_request(format!("limit must be a number from 1 to {max}")))?
-        }
-    };
-    let after = after.map(str::parse::<Cursor>).transpose();
-    let after = after.map_err(|_| Failure::bad_request("after is not the next of a page"))?;
-    Ok(Place { limit, after })
+fn place(after: Option<&str>, limit: Option<&str>, range: (usize, usize)) -> Result<Place, Failure> {
+    Ok(Place { limit: size("limit", limit, range)?, after: cursor("after", after)? })
+}
+
+fn size(name: &str, text: Option<&str>, (usual, max): (usize, usize)) -> Result<usize, Failure> {
+    let Some(text) = text else { return Ok(usual) };
+    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| Failure::bad_request(format!("{name} must be a number from 1 to {max}")))
+}
+
+fn cursor(name: &str, text: Option<&str>) -> Result<Option<Cursor>, Failure> {
+    let parsed = text.map(str::parse).transpose();
+    parsed.map_err(|_| Failure::bad_request(format!("{name} is not the next of a page")))
 }
 
 const LIMIT_USUAL: usize = 100;
