@@ -115,7 +115,7 @@ fn every_command_refuses_or_names_an_org_whose_restore_is_unfinished() {
 }
 
 #[test]
-fn what_an_unfinished_restore_wrote_is_shredded_and_the_org_restored_anew() {
+fn what_an_unfinished_restore_wrote_is_shredded_and_the_org_restored_again() {
     let shell = furnished();
     let org = "000000000000000000000001";
     shell.ok(&["--org", org, "backup", "org.backup"]);

@@ -264,22 +264,25 @@ fn a_damaged_credential_hides_no_other_of_its_account() {
 }
 
 #[test]
-fn a_damaged_definition_without_versions_is_defined_anew_and_keeps_its_values() {
+fn a_damaged_definition_without_versions_is_defined_again_and_keeps_its_values() {
     let shell = filled();
     shell.damage(&[0x10]);
     let undo = shell.run(&["undo", "URL", "--definition", "--replace-damaged"]);
     assert!(undo.code == 5 && undo.stderr.contains("`strongroom define NAME --replace-damaged`"), "{undo:?}");
     let define = ["define", "URL", "--format", "url"];
     let refused = shell.run(&define);
-    assert!(refused.code == 4 && refused.stderr.contains("--replace-damaged defines it anew"), "{refused:?}");
-    let anew = [&define[..], &["--replace-damaged"]].concat();
-    let asked = shell.run(&anew);
+    assert!(
+        refused.code == 4 && refused.stderr.contains("--replace-damaged defines it again"),
+        "{refused:?}"
+    );
+    let again = [&define[..], &["--replace-damaged"]].concat();
+    let asked = shell.run(&again);
     assert!(asked.code == 2 && asked.stderr.contains("in plain text, even if"), "{asked:?}");
-    let anew = [&anew[..], &["--yes"]].concat();
-    shell.ok(&anew);
+    let again = [&again[..], &["--yes"]].concat();
+    shell.ok(&again);
     assert_eq!(shell.ok(&["get", "URL", "--account", "user_1", "--reveal"]), "https://user.example.com");
     assert_eq!(shell.json(&["verify"])["clean"], true);
-    let whole = shell.run(&anew);
+    let whole = shell.run(&again);
     assert!(whole.code == 4 && whole.stderr.contains("is not damaged"), "{whole:?}");
 }
 

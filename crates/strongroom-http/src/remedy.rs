@@ -12,7 +12,7 @@ pub fn next_of(finding: &Finding, own: Option<(&OrgId, &Environment)>) -> String
     placed(&filled(step_of(finding), &finding.path), &finding.path, own)
 }
 
-/// The same step with what is known of the row in each command, in place of the word that stands for it.
+/// The same step, with what is known of the row in place of the placeholder of each command.
 fn filled(step: &str, path: &RowPath) -> String {
     let mut parts = step.split(COMMAND);
     let mut filled = parts.next().unwrap_or_default().to_owned();
@@ -33,15 +33,15 @@ fn filled(step: &str, path: &RowPath) -> String {
 /// A command with what is known of a row, and whether it has the options that say where the row is.
 fn filled_command(command: &str, path: &RowPath) -> (String, bool) {
     let mut words: Vec<&str> = command.split(' ').collect();
-    let (stands, known, options) = known_of(&words, path);
-    let (Some(word), Some(known)) = (words.iter_mut().find(|word| **word == stands), &known) else {
+    let (placeholder, known, options) = known_of(&words, path);
+    let (Some(word), Some(known)) = (words.iter_mut().find(|word| **word == placeholder), &known) else {
         return (command.to_owned(), false);
     };
     *word = known;
     (words.join(" ") + &options, true)
 }
 
-/// The word of a command that stands for something, what that is in this row, and the options that say where.
+/// The placeholder of a command, what it is in this row, and the options that say where.
 fn known_of(command: &[&str], path: &RowPath) -> (&'static str, Option<String>, String) {
     let key_name = path.key_name.as_deref().map(word);
     let account = path.linked_account.as_ref().map(|id| word(id.as_str()));
@@ -225,7 +225,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         }
         RowName::Definition => {
             "`strongroom undo ID --definition --replace-damaged` sets a definition back, `strongroom define NAME \
-             --replace-damaged` defines it anew and keeps its values if no version is kept, and `strongroom delete ID \
+             --replace-damaged` defines it again and keeps its values if no version is kept, and `strongroom delete ID \
              --definition --purge` deletes it with its values"
         }
         RowName::DeletedDefinition => {
@@ -255,16 +255,7 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::LinkedAccount if is_unreadable => OF_ACCOUNT,
         RowName::Integration if is_unreadable && finding.path.connection.is_some() => OF_CONNECTION,
         RowName::Integration if is_unreadable => OF_APP,
-        // Of an account that is gone, or was never there, rows may be left without one.
-        RowName::Keyring if finding.path.linked_account.is_some() => match finding.cause {
-            Cause::Damaged(Damage::Missing) => OF_ACCOUNT,
-            _ => OF_ACCOUNT_KEYRING,
-        },
-        RowName::Keyring => match finding.cause {
-            // A server that had it takes the store for an older one.
-            Cause::Damaged(Damage::Missing) => OF_ORG,
-            _ => OF_ORG_KEYRING,
-        },
+        RowName::Keyring => of_keyring(finding),
         RowName::Record if is_unreadable => return of_damaged_record(finding),
         RowName::Note if finding.path.org.is_none() => {
             "if the vault was moved, use it where it is now; if it is nowhere else, `strongroom backup FILE` takes all \
@@ -285,6 +276,18 @@ fn by_row(finding: &Finding) -> Option<&'static str> {
         RowName::Job if finding.is_unreadable() => OF_JOB,
         _ => return None,
     })
+}
+
+fn of_keyring(finding: &Finding) -> &'static str {
+    let is_missing = matches!(finding.cause, Cause::Damaged(Damage::Missing));
+    match (finding.path.linked_account.is_some(), is_missing) {
+        // Of an account that is gone, or was never there, rows may be left without one.
+        (true, true) => OF_ACCOUNT,
+        (true, false) => OF_ACCOUNT_KEYRING,
+        // A server that had it takes the store for an older one.
+        (false, true) => OF_ORG,
+        (false, false) => OF_ORG_KEYRING,
+    }
 }
 
 fn of_damaged_record(finding: &Finding) -> Option<&'static str> {

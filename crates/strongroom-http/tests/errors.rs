@@ -41,7 +41,8 @@ fn every_kind_of_error_has_the_status_that_is_documented() {
         let usual = *by_status.iter().max_by_key(|(_, names)| names.len()).unwrap().0;
         table += &format!("| `{kind:?}` | {usual}");
         for (status, names) in by_status.into_iter().filter(|(status, _)| *status != usual) {
-            table += &format!("; {status} for {}", names.into_iter().collect::<Vec<_>>().join(" and "));
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            table += &format!("; {status} for {names}");
         }
         table += " |\n";
     }

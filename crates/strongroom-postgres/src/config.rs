@@ -23,13 +23,13 @@ use crate::tls_versions::Versions;
 #[derive(Clone)]
 pub struct PostgresOptions {
     common: Config,
-    /// For a server on a Unix socket.
+    /// The mode for a server on a Unix socket.
     socket_ssl_mode: SslMode,
     /// Whether the address has one, which stands.
     has_password: bool,
     servers: Vec<Server>,
     wanted: Wanted,
-    /// Whether the address says how a connection is made or a session begins, other than in which time.
+    /// Whether the address sets more of a connection or a session than `connect_timeout`.
     has_session: bool,
     roots: RootCertStore,
     tls_versions: Versions,

@@ -19,7 +19,7 @@ use crate::address::{Server, Wanted};
 pub(crate) struct Connector {
     /// The part that is the same for every server.
     pub(crate) common: Config,
-    /// For a server on a Unix socket.
+    /// The mode for a server on a Unix socket.
     pub(crate) socket_ssl_mode: SslMode,
     pub(crate) servers: Vec<Server>,
     pub(crate) wanted: Wanted,

@@ -38,7 +38,7 @@ pub(crate) fn receive_until(end: Instant, stream: &UnixStream, max: u32) -> io::
     receive(Until { end, stream }, max)
 }
 
-/// A stream that is read until a moment. The system's own limit begins anew with each read.
+/// A stream that is read until a moment. The system's own limit starts over with each read.
 struct Until<'s> {
     end: Instant,
     stream: &'s UnixStream,

@@ -287,7 +287,7 @@ fn show_values(mut views: Vec<ValueView>, output: &Output) -> Result<(), Failure
 }
 
 const REPAIR: &str = "`strongroom undo ID --definition --replace-damaged` puts the newest version of a definition in \
-                      its place, `strongroom define NAME --replace-damaged` defines it anew if none is kept, \
+                      its place, `strongroom define NAME --replace-damaged` defines it again if none is kept, \
                       `strongroom delete ID --definition --purge` deletes it with its values; `undo NAME \
                       --replace-damaged` puts the version before a value in its place, and `delete NAME --purge` \
                       deletes it";

@@ -33,7 +33,7 @@ impl Wanted {
     }
 
     pub(super) fn of_definition(name: &DefinitionName) -> Self {
-        let purges = "`strongroom define NAME --replace-damaged` defines it anew and keeps its values, `strongroom \
+        let purges = "`strongroom define NAME --replace-damaged` defines it again and keeps its values, `strongroom \
                       delete ID --definition --purge` removes it with them";
         Self { what: format!("the definition {name}"), version: None, history: "audit", purges }
     }

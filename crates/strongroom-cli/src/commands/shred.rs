@@ -23,7 +23,7 @@ pub(crate) enum Shred {
     Account(ShredAccount),
     /// Permanently delete an environment of the org with everything in it
     Environment(ShredEnvironment),
-    /// Permanently delete what an unfinished restore of the org wrote, so that the org can be restored anew
+    /// Permanently delete what an unfinished restore of the org wrote, so that the org can be restored again
     Restore(ShredRestore),
 }
 

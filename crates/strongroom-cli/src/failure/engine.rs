@@ -134,7 +134,7 @@ fn next_of(error: &Error) -> Option<&'static str> {
         }
         Error::RestoreUnfinished(_) => {
             "run the same `restore --org` again, which finishes it; or `strongroom shred restore` deletes what it \
-             wrote, and the org can be restored anew"
+             wrote, and the org can be restored again"
         }
         Error::WrongStore(WrongStore::Foreign) => {
             "name another store with --store; if this one held a vault, the row is gone that every vault begins with: \

@@ -40,11 +40,8 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<CredentialInfo>>, Failure> {
     operator.may_account(Right::Read, Some(&place.account))?;
     let (credentials, grant) = (place.credentials(&operator, query.connection()?), operator.grant());
-    let (found, next) = visible!(grant, query.place()?, |page| credentials.each(page), |(key_name, _): &(
-        CredentialKey,
-        _
-    )| grant
-        .takes_name(key_name.as_str()));
+    let takes = |(key_name, _): &(CredentialKey, _)| grant.takes_name(key_name.as_str());
+    let (found, next) = visible!(grant, query.place()?, |page| credentials.each(page), takes);
     let mut page = Page::new(Vec::new(), next);
     for (_, credential) in found {
         match credential {

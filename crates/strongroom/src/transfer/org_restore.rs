@@ -33,7 +33,7 @@ impl Vault {
     }
 
     /// Deletes what an unfinished restore of the org wrote, keys included. Afterwards the vault holds nothing of the
-    /// org, which can be restored from any backup or begun anew. Returns how many rows there were; 0 if no restore of
+    /// org, which can be restored from any backup or set up again. Returns how many rows there were; 0 if no restore of
     /// the org is unfinished. A run of the restore that is still under way fails.
     ///
     /// ```

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, Invalid};
 use crate::id::DocumentId;
 use crate::jobs::rotation::list::malformed;
 use crate::jobs::rotation::{JobInfo, JobKind, JobOutcome, JobState, KeyJob, OnUnreadable};
@@ -43,7 +43,7 @@ impl Vault {
                     Ok(()) => finished += 1,
                     // The org is locked, or the check of a custom format is registered elsewhere: a later run, or that
                     // process, finishes the job. A locked vault fails earlier, at the scan.
-                    Err(Error::Locked | Error::Invalid(_)) => {}
+                    Err(Error::Locked | Error::Invalid(Invalid::Definition { .. })) => {}
                     // Reported at the end: one broken job must not keep the others from being finished.
                     Err(error) if error.is_of_one_job() => left = left.or(Some(error)),
                     Err(error) => return Err(error),

@@ -21,9 +21,12 @@ impl Org {
     /// # Errors
     /// [`Error::Locked`], [`Error::RestoreUnfinished`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
-        let count = self.tenant.count_all(self.tenant.id.counted_of_org());
-        self.tenant.engine.refuse_restoring(self.id()).await?;
-        Ok(self.tenant.observed(Call::of("usage"), count).await?.into())
+        let tenant = &self.tenant;
+        let count = async {
+            tenant.engine.refuse_restoring(self.id()).await?;
+            tenant.count_all(tenant.id.counted_of_org()).await
+        };
+        Ok(tenant.observed(Call::of("usage"), count).await?.into())
     }
 }
 
@@ -42,8 +45,10 @@ impl Account {
     /// [`Error::Locked`], [`Error::RestoreUnfinished`] and [`Error::Store`].
     pub async fn usage(&self) -> Result<Usage, Error> {
         let tenant = &self.org().tenant;
-        let count = tenant.count_all(tenant.id.counted_of_account(self.id()));
-        tenant.engine.refuse_restoring(&tenant.id.org).await?;
+        let count = async {
+            tenant.engine.refuse_restoring(&tenant.id.org).await?;
+            tenant.count_all(tenant.id.counted_of_account(self.id())).await
+        };
         let counted = tenant.observed(Call::of("usage").account(self.id()), count).await?;
         // Afterwards, so that a bound handle never returns what the next account with the id stores.
         self.refuse_ended().await?;

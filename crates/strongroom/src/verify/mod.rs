@@ -256,7 +256,10 @@ impl Verification<'_> {
             Some(tenant_check) => tenant_check,
             None => {
                 let is_part = self.engine.get(note_of(&id.org)).await?.is_some();
-                TenantCheck::new(Arc::new(Tenant::of(Arc::clone(&self.engine), id)), moment, is_part)
+                let tenant = Arc::new(Tenant::of(Arc::clone(&self.engine), id));
+                let mut check = TenantCheck::new(tenant, moment);
+                check.is_part = is_part;
+                check
             }
         };
         let tenant_check = self.tenant_check.insert(tenant_check);

@@ -135,7 +135,7 @@ async fn is_still_swept(
     let Some(row) = row.filter(|row| row.revision == read) else { return Ok(false) };
     let checked = match TenantId::of_key(key) {
         Some(id) => {
-            let mut check = TenantCheck::new(Arc::new(Tenant::of(Arc::clone(engine), id)), moment, false);
+            let mut check = TenantCheck::new(Arc::new(Tenant::of(Arc::clone(engine), id)), moment);
             // Only this row.
             (check.counted, check.audited) = (true, true);
             check.check_rows(&[(key.clone(), row)]).await?

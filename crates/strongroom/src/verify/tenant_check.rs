@@ -63,7 +63,7 @@ pub(super) enum FoundDefinition {
 }
 
 impl TenantCheck {
-    pub(super) fn new(tenant: Arc<Tenant>, moment: Moment, is_part: bool) -> Self {
+    pub(super) fn new(tenant: Arc<Tenant>, moment: Moment) -> Self {
         Self {
             tenant,
             moment,
@@ -74,7 +74,7 @@ impl TenantCheck {
             unreadable: HashSet::new(),
             written_at: None,
             counted: false,
-            is_part,
+            is_part: false,
             audited: false,
         }
     }

@@ -56,8 +56,8 @@ pub(crate) struct Define {
     /// next write; with 0s, overwritten values are lost
     #[arg(long, value_name = "AGE", value_parser = whole_secs, allow_hyphen_values = true)]
     keep_for: Option<Duration>,
-    /// Define it anew if its definition is damaged and has no version that `undo` can put back: its values stay. Nobody
-    /// can check what else it was, above all --encrypted
+    /// Replace the definition if it is damaged and has no version that `undo` can put back: its values stay. Nobody can
+    /// check what else it was, above all --encrypted
     #[arg(long, conflicts_with = "change")]
     replace_damaged: bool,
     #[command(flatten)]
@@ -96,7 +96,7 @@ impl Define {
             return self.change(org, output).await;
         }
         if self.replace_damaged {
-            return self.define_anew(org, output).await;
+            return self.redefine_damaged(org, output).await;
         }
         let name = self.name.clone();
         match org.define(self.into_definition()?).await {
@@ -114,7 +114,7 @@ impl Define {
             return Err(repeatable::misplaced());
         }
         if self.replace_damaged {
-            return Err(Failure::not_on_server("a server does not define a damaged variable anew"));
+            return Err(Failure::not_on_server("a server does not define a damaged variable again"));
         }
         let definition = self.into_definition()?;
         let by_control = |client: &Client| {
@@ -136,7 +136,7 @@ impl Define {
     }
 
     /// In the place of a definition that cannot be read.
-    async fn define_anew(self, org: &Org, output: &Output) -> Result<(), Failure> {
+    async fn redefine_damaged(self, org: &Org, output: &Output) -> Result<(), Failure> {
         let (name, consent) = (self.name.clone(), self.consent);
         let definition = self.into_definition()?;
         if matches!(org.definition(&name).await, Ok(Some(_))) {
@@ -149,8 +149,8 @@ impl Define {
         let format = definition.var_format.name();
         consent
             .to(&format!("define {name} as {format} in the place of a damaged definition, and {shown}"))?;
-        match org.define_anew(definition).await {
-            Ok(anew) => defined(name.as_str(), anew.id.to_string(), output),
+        match org.redefine_damaged(definition).await {
+            Ok(stored) => defined(name.as_str(), stored.id.to_string(), output),
             Err(Error::DefinitionNotFound(_)) => Err(suggest::undefined(org, &name).await),
             Err(Error::Unexpected { .. }) => Err(Failure::invalid(format!(
                 "a version of the definition {name} can be read"
@@ -223,7 +223,7 @@ async fn exists(org: &Org, name: &DefinitionName, id: DefinitionId) -> Failure {
     };
     failure.next(format!(
         "{lost}: `strongroom undo {id} --definition --replace-damaged` brings it back if versions of it are kept, \
-         --replace-damaged defines it anew otherwise and keeps its values, and `strongroom delete {id} --definition \
+         --replace-damaged defines it again otherwise and keeps its values, and `strongroom delete {id} --definition \
          --purge` deletes what is left of it"
     ))
 }

@@ -34,7 +34,7 @@ pub(super) enum Wanted<'w> {
     /// A former version.
     Former(&'w StoredDefinition),
     /// What somebody says that it is, since no version of it can be read.
-    Anew(&'w StoredDefinition),
+    Stated(&'w StoredDefinition),
 }
 
 /// A definition to restore to a former version.
@@ -312,10 +312,10 @@ impl Org {
         }
         let mut stored = match (wanted, tenant.newest_definition(view, id).await?) {
             (Wanted::Former(_), newest) => newest.ok_or(error)?,
-            (Wanted::Anew(_), Some(newest)) => {
+            (Wanted::Stated(_), Some(newest)) => {
                 return Err(Error::Unexpected { found: Some(newest.revision) });
             }
-            (Wanted::Anew(stored), None) => stored.clone(),
+            (Wanted::Stated(stored), None) => stored.clone(),
         };
         stored.revision = tenant.above_lost(stored.revision, stored.updated_at);
         Ok(ToRestore::Lost(stored, row.map(|row| row.revision)))
@@ -327,7 +327,7 @@ impl Org {
         options: &WriteOptions,
         freshness: Freshness,
     ) -> Result<Attempt<Restored>, Error> {
-        let (Wanted::Former(former) | Wanted::Anew(former)) = wanted;
+        let (Wanted::Former(former) | Wanted::Stated(former)) = wanted;
         let (tenant, id) = (&*self.tenant, former.id);
         let name: DefinitionName = former.definition.name.parse()?;
         let deletion = tenant.id.deleted(&Subject::Definition(id)).key();

@@ -1,12 +1,12 @@
 //! Verbs on variable definitions.
 
-pub(crate) mod anew;
 pub(crate) mod change;
 pub(crate) mod ensure;
 pub(crate) mod format_change;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod purge;
+pub(crate) mod redefine;
 
 use std::slice;
 

@@ -1,4 +1,4 @@
-//! Defines a variable anew whose definition is lost.
+//! Replaces a definition that is lost.
 
 use crate::engine::observer::Call;
 use crate::error::Error;
@@ -15,14 +15,14 @@ use crate::verbs::definitions::history::Wanted;
 use crate::verbs::org::Org;
 
 impl Org {
-    /// Defines a variable anew whose definition cannot be read, nor any former version of it: under its id, so that its
-    /// values can be read again. Nobody can check what the lost definition said. Above all, values that it hid from
+    /// Replaces a definition of which neither the present nor a former version can be read. The new one has its id, so
+    /// that its values can be read again. Nobody can check what the lost one said: above all, values that it hid from
     /// clients are shown unless `definition` is [`encrypted`](VariableDefinition::encrypted) too.
     ///
     /// ```
     /// # strongroom_conformance::with_port(async |org| {
     /// use strongroom::{Error, VarFormat, VariableDefinition};
-    /// let whole = org.define_anew(VariableDefinition::new("PORT", VarFormat::String)).await;
+    /// let whole = org.redefine_damaged(VariableDefinition::new("PORT", VarFormat::String)).await;
     /// assert!(matches!(whole, Err(Error::Unexpected { .. })));
     /// # Ok(()) });
     /// ```
@@ -32,7 +32,7 @@ impl Org {
     /// or a former version, which [`restore_definition_with`](Self::restore_definition_with) then restores;
     /// [`Error::ValueMismatch`] for a value that can be read and does not match; those of [`define`](Self::define), and
     /// those of [`update_definition`](Self::update_definition) for values at a scope that is not allowed.
-    pub async fn define_anew(&self, definition: VariableDefinition) -> Result<StoredDefinition, Error> {
+    pub async fn redefine_damaged(&self, definition: VariableDefinition) -> Result<StoredDefinition, Error> {
         let (tenant, reference) = (&*self.tenant, DefinitionRef::from(definition.name.clone()));
         let define = async {
             check_definition(&definition, &tenant.engine.formats)?;
@@ -48,10 +48,10 @@ impl Org {
                 metadata: Metadata::NONE,
             };
             self.refuse_mismatched(&stored).await?;
-            let (wanted, options) = (Wanted::Anew(&stored), WriteOptions::expecting(Expected::Unreadable));
+            let (wanted, options) = (Wanted::Stated(&stored), WriteOptions::expecting(Expected::Unreadable));
             until_landed(tenant, |freshness| self.try_restore_definition(wanted, &options, freshness)).await
         };
-        let call = Call::of("define_anew").definition(&reference);
+        let call = Call::of("redefine_damaged").definition(&reference);
         self.finish_restore(tenant.observed(call, define).await?).await
     }
 

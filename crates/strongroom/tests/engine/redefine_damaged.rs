@@ -1,4 +1,4 @@
-//! A definition that cannot be read and has no version that can be is defined anew, so that its values can be read.
+//! A definition that cannot be read and has no version that can be is defined again, so that its values can be read.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -43,13 +43,13 @@ async fn opened(store: &Arc<MemoryStore>) -> Result<(Vault, Org), Error> {
 }
 
 #[test]
-fn a_lost_definition_is_defined_anew_under_its_id_and_keeps_its_values() {
+fn a_lost_definition_is_defined_again_under_its_id_and_keeps_its_values() {
     run(async {
         let (store, id) = damaged(false).await?;
         let (vault, org) = opened(&store).await?;
         assert!(matches!(org.value("V", Scope::Org).await, Err(Error::Damaged { .. })));
-        let anew = org.define_anew(text("V").encrypted()).await?;
-        assert!(anew.id == id && anew.definition.encrypted);
+        let redefined = org.redefine_damaged(text("V").encrypted()).await?;
+        assert!(redefined.id == id && redefined.definition.encrypted);
         for scope in [Scope::Org, account("a")] {
             assert_eq!(org.value("V", scope).await?.unwrap().value.expose(), "word");
         }
@@ -59,29 +59,29 @@ fn a_lost_definition_is_defined_anew_under_its_id_and_keeps_its_values() {
 }
 
 #[test]
-fn what_can_be_read_or_restored_is_not_defined_anew() {
+fn what_can_be_read_or_restored_is_not_defined_again() {
     run(async {
         let (store, _) = damaged(true).await?;
         let (_vault, org) = opened(&store).await?;
         org.define(text("WHOLE")).await?;
         for name in ["V", "WHOLE"] {
-            let refused = org.define_anew(text(name)).await;
+            let refused = org.redefine_damaged(text(name)).await;
             assert!(matches!(refused, Err(Error::Unexpected { found: Some(_) })), "{name}: {refused:?}");
         }
-        assert!(matches!(org.define_anew(text("NEW")).await, Err(Error::DefinitionNotFound(_))));
+        assert!(matches!(org.redefine_damaged(text("NEW")).await, Err(Error::DefinitionNotFound(_))));
         Ok(())
     });
 }
 
 #[test]
-fn a_lost_definition_is_defined_anew_only_as_its_values_allow() {
+fn a_lost_definition_is_defined_again_only_as_its_values_allow() {
     run(async {
         let (store, _) = damaged(false).await?;
         let (_vault, org) = opened(&store).await?;
         let before = rows(&store).await?;
-        let number = org.define_anew(VariableDefinition::new("V", VarFormat::Integer)).await;
+        let number = org.redefine_damaged(VariableDefinition::new("V", VarFormat::Integer)).await;
         assert!(matches!(number, Err(Error::ValueMismatch { .. })), "{number:?}");
-        let of_org = org.define_anew(text("V").scopes(Scopes::only(ScopeKind::Org))).await;
+        let of_org = org.redefine_damaged(text("V").scopes(Scopes::only(ScopeKind::Org))).await;
         assert!(matches!(of_org, Err(Error::ScopeInUse { .. })), "{of_org:?}");
         assert!(rows(&store).await? == before);
         Ok(())
